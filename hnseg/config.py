@@ -1,0 +1,158 @@
+"""Every default of the application, once: frozen, validated, and saved into every output.
+
+Two presets differ only in numbers: ``paper`` is the published recipe, ``demo`` the same code on a coarser grid with a
+smaller network and fewer steps, so that two CPU cores see the whole pipeline in minutes. Where the publication is
+silent, the value and its source stand beside the field.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Preset = Literal["demo", "paper"]
+Triple = tuple[int, int, int]
+PositiveFloat = Annotated[float, Field(gt=0)]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    def digest(self) -> str:
+        """Short content hash: two stages with the same digest were asked for the same thing."""
+        text = json.dumps(self.model_dump(mode="json"), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+class SplitConfig(_Frozen):
+    """Which cases are held out, and the folds of the rest."""
+
+    folds: int = Field(5, ge=2)
+    test_fraction: float = Field(0.2, ge=0, lt=1)
+
+
+class PrepareConfig(_Frozen):
+    """From native CT and PET to a network's input."""
+
+    spacing_mm: PositiveFloat = 1.0
+    box_mm: tuple[float, float, float] = (200.0, 200.0, 310.0)  # x, y, z
+    crop: Literal["head", "centre"] = "head"
+    harmonization: Literal["none", "spectrum-swap"] = "spectrum-swap"
+    threshold: int = Field(3, ge=1)  # τ: the 3 x 3 lowest coefficients of each axial slice
+    valid_hu: tuple[float, float] = (-1024.0, 3071.0)  # the harmonized CT is clipped to what 12-bit CT can hold
+    ct_window_hu: tuple[float, float] = (-250.0, 250.0)  # NVAUTO 2022 and the official 2025 template
+
+    @property
+    def box_vox(self) -> Triple:
+        """Size of the crop in voxels, (x, y, z); the box is rounded up to whole voxels."""
+        x, y, z = (int(-(-length // self.spacing_mm)) for length in self.box_mm)
+        return x, y, z
+
+
+class AugmentConfig(_Frozen):
+    """Probabilities and ranges of the random changes during training.
+
+    Affine, elastic and flips move CT, PET and label together; intensity changes touch the CT alone.
+    Ranges of affine and intensity: NVAUTO 2022. Shift and noise are half of the published 0.1, because the CT here
+    spans sigmoid([0, 1]) (0.23 wide) where NVAUTO's spans sigmoid([-1, 1]) (0.46 wide).
+    """
+
+    affine: Fraction = 0.2
+    rotate_rad: float = 0.26
+    scale: float = 0.2
+    elastic: Fraction = 0.1
+    elastic_sigma_vox: tuple[float, float] = (5.0, 8.0)
+    elastic_magnitude_vox: tuple[float, float] = (20.0, 60.0)  # of white noise before smoothing: 1 to 3 voxels after
+    flip: Fraction = 0.5
+    ct_scale: float = 0.3
+    ct_scale_p: Fraction = 0.5
+    ct_shift: float = 0.05
+    ct_shift_p: Fraction = 0.5
+    ct_noise: float = 0.05
+    ct_noise_p: Fraction = 0.2
+    ct_blur_vox: tuple[float, float] = (0.5, 1.0)
+    ct_blur_p: Fraction = 0.2
+
+
+class TrainConfig(_Frozen):
+    """Network, loss and schedule."""
+
+    filters: int = Field(32, ge=1)
+    blocks_down: tuple[int, ...] = (1, 2, 2, 4, 4)
+    heads: int = Field(4, ge=1)  # deep supervision: the main output and heads - 1 coarser ones
+    patch_vox: Triple = (192, 192, 192)  # x, y, z
+    class_weights: tuple[float, float, float] = (0.10, 0.45, 0.45)  # patch centre: background, GTVp, GTVn
+    batch: int = Field(1, ge=1)
+    epochs: int = Field(300, ge=1)
+    patches_per_case: int = Field(1, ge=1)  # per epoch
+    learning_rate: PositiveFloat = 2e-4
+    weight_decay: float = Field(1e-5, ge=0)
+    warmup_epochs: int = Field(3, ge=0)
+    clip_norm: PositiveFloat = 12.0  # nnU-Net's value; the publication names none
+    validate_every: int = Field(5, ge=1)  # epochs
+    precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed"] = "auto"
+    workers: int = Field(4, ge=0)  # data-loading processes
+    augment: AugmentConfig = AugmentConfig()
+
+    @model_validator(mode="after")
+    def _check(self) -> TrainConfig:
+        stride = 2 ** (len(self.blocks_down) - 1)
+        if any(n % stride for n in self.patch_vox):
+            raise ValueError(f"patch_vox {self.patch_vox}: every length must be a multiple of {stride} for {self.blocks_down}")
+        if self.heads > len(self.blocks_down) - 1:
+            raise ValueError(f"heads {self.heads}: at most {len(self.blocks_down) - 1} for blocks {self.blocks_down}")
+        if min(self.class_weights) < 0 or abs(sum(self.class_weights) - 1) > 1e-6:
+            raise ValueError(f"class_weights {self.class_weights} must be ≥ 0 and sum to 1")
+        return self
+
+
+class PredictConfig(_Frozen):
+    """Sliding window and post-processing."""
+
+    overlap: float = Field(0.625, ge=0, lt=1)  # NVAUTO 2022
+    min_gtvp_ml: float = Field(0.2, ge=0)
+    min_gtvn_ml: float = Field(0.2, ge=0)
+    max_node_distance_mm: PositiveFloat = 100.0  # surface to surface, GTVn component to predicted GTVp
+
+
+class Config(_Frozen):
+    """One run: preset, seed and the settings of every stage."""
+
+    preset: Preset
+    seed: int = Field(0, ge=0, lt=2**31)
+    split: SplitConfig = SplitConfig()
+    prepare: PrepareConfig = PrepareConfig()
+    train: TrainConfig = TrainConfig()
+    predict: PredictConfig = PredictConfig()
+
+    @classmethod
+    def from_preset(cls, preset: Preset, *, seed: int = 0, folds: int = 5, **changes: Any) -> Config:
+        """The published recipe (``paper``) or its small sibling (``demo``).
+
+        >>> Config.from_preset("paper").prepare.box_vox
+        (200, 200, 310)
+        >>> Config.from_preset("demo").train.filters < Config.from_preset("paper").train.filters
+        True
+        """
+        sections: dict[str, Any] = {"split": SplitConfig(folds=folds)}
+        if preset == "demo":
+            sections["prepare"] = PrepareConfig(spacing_mm=3.0)
+            sections["train"] = TrainConfig(
+                filters=8,
+                blocks_down=(1, 2, 2, 4),
+                heads=3,
+                patch_vox=(64, 64, 64),
+                epochs=12,
+                learning_rate=2e-3,
+                warmup_epochs=1,
+                validate_every=4,
+                workers=0,
+            )
+            sections["predict"] = PredictConfig(overlap=0.25)
+        elif preset != "paper":
+            raise ValueError(f"preset {preset!r}: choose 'demo' or 'paper'")
+        return cls(preset=preset, seed=seed, **{**sections, **changes})

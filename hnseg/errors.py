@@ -1,0 +1,48 @@
+"""What can go wrong, as exceptions.
+
+HnsegError                  the base: everything a user can mend; the command line prints it without a traceback
+├── CohortError             a data root as a whole cannot be used
+├── CaseError               one case cannot be used; names the case and the file
+└── WorkDirError            a work directory does not hold what a stage needs, or holds another run's
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+class HnsegError(Exception):
+    """Base class: the message alone must tell a user what was given, what is allowed, and where."""
+
+
+class CohortError(HnsegError):
+    """A data root that cannot be used at all (missing, empty, no case left)."""
+
+
+class WorkDirError(HnsegError):
+    """A work directory that lacks what a stage needs, or belongs to a run with other settings."""
+
+
+class CaseError(HnsegError):
+    """One case that cannot be used.
+
+    Parameters
+    ----------
+    case_id : str
+        The case, as its folder is named.
+    message : str
+        What is wrong and what is allowed.
+    path : Path, optional
+        The file at fault.
+    """
+
+    def __init__(self, case_id: str, message: str, path: Path | None = None) -> None:
+        self.case_id = case_id
+        self.path = path
+        self.reason = message
+        where = f" [{path}]" if path is not None else ""
+        super().__init__(f"{case_id}: {message}{where}")
+
+    def __reduce__(self) -> tuple[type[CaseError], tuple[str, str, Path | None]]:
+        # Exceptions with several arguments do not survive a trip through a worker process otherwise.
+        return CaseError, (self.case_id, self.reason, self.path)
