@@ -1,0 +1,171 @@
+"""What is taken away from a predicted mask, and the record of it: pure functions on label arrays.
+
+Labels: 0 background, 1 GTVp, 2 GTVn; arrays (z, y, x). Nothing is changed in place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+from scipy.spatial import KDTree
+
+from hnseg.lesions import Components, Connectivity, connected_components
+from hnseg.metrics import GTVN, GTVP
+
+Label = NDArray[np.uint8]
+
+
+def remove_islands(
+    label: Label,
+    *,
+    min_ml: Mapping[int, float] | Sequence[float],
+    voxel_ml: float,
+    connectivity: Connectivity = 26,
+) -> tuple[Label, list[dict[str, Any]]]:
+    """Remove the components of each class that are smaller than that class's least volume.
+
+    Parameters
+    ----------
+    label : ndarray of uint8, (z, y, x), values 0, 1, 2
+    min_ml : mapping {class: ml} or (gtvp_ml, gtvn_ml)
+        Components of fewer millilitres go; one of exactly this volume stays. 0 keeps all.
+    voxel_ml : float > 0
+        Volume of one voxel.
+    connectivity : {6, 18, 26}
+
+    Returns
+    -------
+    label : ndarray of uint8, a copy
+    removed : list of dict
+        One JSON-ready record per removed component: ``step``, ``label``, ``voxels``, ``volume_ml``,
+        ``centre_zyx_vox``, ``reason``.
+
+    Examples
+    --------
+    >>> mask = np.zeros((1, 1, 6), np.uint8); mask[..., 0] = 2; mask[..., 2:5] = 2
+    >>> out, removed = remove_islands(mask, min_ml={2: 0.2}, voxel_ml=0.1)
+    >>> out[0, 0].tolist(), [r["voxels"] for r in removed]
+    ([0, 0, 2, 2, 2, 0], [1])
+    """
+    _check(label)
+    if not voxel_ml > 0:
+        raise ValueError(f"voxel_ml {voxel_ml} must be > 0")
+    if not isinstance(min_ml, Mapping):
+        gtvp_ml, gtvn_ml = min_ml
+        min_ml = {GTVP: gtvp_ml, GTVN: gtvn_ml}
+    if not set(min_ml) <= {GTVP, GTVN} or any(not v >= 0 for v in min_ml.values()):
+        raise ValueError(f"min_ml {dict(min_ml)}: classes 1 and 2, volumes ≥ 0 ml")
+    out, removed = label.copy(), []
+    for value, least_ml in sorted(min_ml.items()):
+        parts = connected_components(label == value, connectivity)
+        # The margin keeps a component of exactly least_ml, whatever the rounding of voxels * voxel_ml.
+        small = parts.sizes_vox * voxel_ml < least_ml * (1 - 1e-9)
+        reason = f"smaller than {least_ml:g} ml"
+        removed += _remove(out, parts, small, voxel_ml, step="island", label=value, reason=reason)
+    return out, removed
+
+
+def apply_distance_prior(
+    label: Label,
+    *,
+    max_distance_mm: float,
+    spacing_zyx_mm: Sequence[float],
+    connectivity: Connectivity = 26,
+) -> tuple[Label, list[dict[str, Any]]]:
+    """Remove nodes too far from the primary tumour.
+
+    A GTVn component goes when the smallest distance between one of its voxel centres and a GTVp voxel centre,
+    in mm with the true spacing, exceeds ``max_distance_mm``. That is the Euclidean distance transform of the
+    GTVp's complement, read at the component; it is computed between surface voxels, which gives the same
+    number in a fraction of the time.
+
+    Parameters
+    ----------
+    label : ndarray of uint8, (z, y, x), values 0, 1, 2
+    max_distance_mm : float > 0
+        A component at exactly this distance stays.
+    spacing_zyx_mm : 3 floats > 0
+    connectivity : {6, 18, 26}
+
+    Returns
+    -------
+    label : ndarray of uint8, a copy
+    record : list of dict
+        One record per removed component, as :func:`remove_islands` with ``distance_mm``. Without GTVp
+        nothing is removed, and if there are nodes one record with ``voxels`` 0 says so.
+    """
+    _check(label)
+    spacing = np.asarray(spacing_zyx_mm, dtype=np.float64)
+    if spacing.shape != (3,) or not (spacing > 0).all():
+        raise ValueError(f"spacing_zyx_mm {spacing_zyx_mm}: three numbers > 0")
+    if not max_distance_mm > 0:
+        raise ValueError(f"max_distance_mm {max_distance_mm} must be > 0")
+    out = label.copy()
+    nodes = connected_components(label == GTVN, connectivity)
+    if not len(nodes):
+        return out, []
+    distances_mm = component_distances_mm(label == GTVP, nodes, spacing)
+    if distances_mm is None:
+        reason = "no GTVp predicted: no distance to judge the nodes by, all stay"
+        return out, [{"step": "distance", "label": GTVN, "voxels": 0, "volume_ml": 0.0, "reason": reason}]
+    far = distances_mm > max_distance_mm + 1e-6
+    voxel_ml = float(np.prod(spacing)) / 1000
+    reason = f"farther than {max_distance_mm:g} mm from the GTVp"
+    removed = _remove(out, nodes, far, voxel_ml, step="distance", label=GTVN, reason=reason)
+    for record, distance_mm in zip(removed, distances_mm[far], strict=True):
+        record["distance_mm"] = round(float(distance_mm), 3)
+    return out, removed
+
+
+def component_distances_mm(
+    target: NDArray[np.bool_], parts: Components, spacing_zyx_mm: NDArray[np.float64]
+) -> NDArray[np.float64] | None:
+    """Smallest voxel-centre distance (n,) in mm from each component to a mask; None for an empty mask."""
+    whole = connected_components(target)
+    if not len(whole):
+        return None
+    start = np.asarray([side.start for side in whole.box])
+    tree = KDTree(_surface(whole.labels > 0, start) * spacing_zyx_mm)
+    distances = np.empty(len(parts))
+    for number, (mask, start) in enumerate(parts.each()):
+        distances[number] = np.min(tree.query(_surface(mask, start) * spacing_zyx_mm)[0])
+    return distances
+
+
+def _surface(mask: NDArray[np.bool_], start_vox: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Voxels (n, 3) of a mask that lack a face neighbour; the one nearest to any outside point is among them."""
+    return (np.argwhere(mask & ~ndimage.binary_erosion(mask)) + start_vox).astype(np.float64)
+
+
+def _remove(
+    out: Label, parts: Components, gone: NDArray[np.bool_], voxel_ml: float, **record: Any
+) -> list[dict[str, Any]]:
+    """Set the components marked in ``gone`` to 0 in ``out``; their records."""
+    removed: list[dict[str, Any]] = []
+    if not gone.any():
+        return removed
+    for number, (mask, start) in enumerate(parts.each()):
+        if not gone[number]:
+            continue
+        box = tuple(slice(int(a), int(a) + n) for a, n in zip(start, mask.shape, strict=True))
+        out[box][mask] = 0
+        removed.append(
+            {
+                **record,
+                "voxels": int(parts.sizes_vox[number]),
+                "volume_ml": round(float(parts.sizes_vox[number] * voxel_ml), 4),
+                "centre_zyx_vox": np.round(np.argwhere(mask).mean(axis=0) + start, 1).tolist(),
+            }
+        )
+    return removed
+
+
+def _check(label: Label) -> None:
+    if label.ndim != 3 or label.dtype.kind not in "ui":
+        raise ValueError(f"a label is a (z, y, x) integer array; got shape {label.shape}, {label.dtype}")
+    if label.size and (int(label.min()) < 0 or int(label.max()) > GTVN):
+        raise ValueError(f"label values must be 0, 1, 2; got {int(label.min())} to {int(label.max())}")
