@@ -1,0 +1,186 @@
+"""A cohort on disk, in the HECKTOR 2025 layout."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from hnseg.errors import CohortError
+from hnseg.images import write_image
+from hnseg.phantom.case import DEMO_PIXEL_MM, Case, case_id_of, generate_case
+from hnseg.phantom.scanners import DEFAULT_CENTRES, Centre
+from hnseg.phantom.traps import assign_traps
+
+PHANTOM_VERSION = 1  # raise it whenever the same parameters give other voxels
+RECORD_NAME = "phantom.json"
+TASK_FOLDER = "Task 1"
+CSV_NAME = "HECKTOR_2025_Training_Task_1.csv"
+SUV_TAGS_NAME = "suv_conversion_tags.csv"
+_ROW_NAME = ".phantom-row.json"  # the case's CSV row, kept beside its images so that a resumed run needs no images
+
+
+def generate_cohort(
+    root: Path,
+    *,
+    seed: int = 0,
+    cases_per_centre: int | Sequence[int] = 8,
+    centres: Sequence[Centre] = DEFAULT_CENTRES,
+    pixel_mm: float = DEMO_PIXEL_MM,
+    full_resolution: bool = False,
+    traps: Mapping[str, str] | Sequence[str] = (),
+    jobs: int = 1,
+    progress: Callable[[int, int, str], None] | None = None,
+) -> list[Path]:
+    """Write a cohort below ``root / "Task 1"``.
+
+    A case folder is complete or absent. Complete cases of the same cohort are kept, so an interrupted call can be
+    repeated; more cases per centre extend a cohort.
+
+    Parameters
+    ----------
+    root : Path
+    seed : int
+    cases_per_centre : int or sequence of int
+        One number for all, or one per centre.
+    centres : sequence of Centre
+    pixel_mm : float
+        In-plane CT pixel that stands for a native one of 0.977 mm.
+    full_resolution : bool
+        Native grids (512 × 512) instead.
+    traps : mapping of case ID to trap, or sequence of trap names
+        A sequence serves the cases in their order. Names: :data:`hnseg.phantom.TRAPS`.
+    jobs : int
+        Worker processes; the files do not depend on it.
+    progress : callable, optional
+        Called as ``progress(done, total, case_id)`` after each new case.
+
+    Returns
+    -------
+    list of Path
+        Case folders, in order of centre and index.
+
+    Raises
+    ------
+    CohortError
+        ``root`` holds other data, or a cohort of other parameters.
+    """
+    root = Path(root)
+    plan = _plan(cases_per_centre, centres)
+    wanted = assign_traps(traps, [case_id_of(centre, index) for centre, index in plan])
+    pixel = None if full_resolution else pixel_mm
+    _claim(root, {
+        "version": PHANTOM_VERSION,
+        "seed": seed,
+        "pixel_mm": pixel,
+        "centres": [asdict(centre) for centre in centres],
+        "traps": wanted,
+    })  # fmt: skip
+    folders = [root / TASK_FOLDER / case_id_of(centre, index) for centre, index in plan]
+    missing = [
+        (root, centre, index, seed, pixel, wanted.get(folder.name))
+        for folder, (centre, index) in zip(folders, plan, strict=True)
+        if not folder.is_dir()
+    ]
+    for done, case_id in enumerate(_run(missing, jobs), start=len(folders) - len(missing) + 1):
+        if progress is not None:
+            progress(done, len(folders), case_id)
+    shutil.rmtree(root / ".partial", ignore_errors=True)
+    _write_tables(root / TASK_FOLDER, folders)
+    return folders
+
+
+def _plan(cases_per_centre: int | Sequence[int], centres: Sequence[Centre]) -> list[tuple[Centre, int]]:
+    counts = [cases_per_centre] * len(centres) if isinstance(cases_per_centre, int) else list(cases_per_centre)
+    names = [centre.name for centre in centres]
+    if not centres or len(set(names)) != len(names):
+        raise ValueError(f"centres must be at least one, with different names; got {names}")
+    if len(counts) != len(centres) or min(counts) < 0 or sum(counts) == 0:
+        raise ValueError(f"cases_per_centre {counts} does not fit {len(centres)} centres: one count ≥ 0 for each")
+    return [(centre, k) for centre, count in zip(centres, counts, strict=True) for k in range(1, count + 1)]
+
+
+def _claim(root: Path, parameters: dict[str, Any]) -> None:
+    """Make ``root`` this cohort's, or find that it already is."""
+    record = root / RECORD_NAME
+    parameters = json.loads(json.dumps(parameters))
+    if record.is_file():
+        try:
+            found = json.loads(record.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise CohortError(f"{record} is not readable as JSON; remove {root} to generate it anew") from error
+        other = sorted(k for k in parameters if not isinstance(found, dict) or found.get(k) != parameters[k])
+        if other:
+            raise CohortError(
+                f"{root} holds a generated cohort with other parameters ({', '.join(other)} differ); "
+                "choose another folder, or remove it first"
+            )
+        return
+    if root.exists() and not root.is_dir():
+        raise CohortError(f"{root} is a file; a folder is needed for the generated cohort")
+    if root.is_dir() and any(entry.name != ".partial" for entry in root.iterdir()):
+        raise CohortError(f"{root} is not empty and holds no generated cohort; choose another folder")
+    root.mkdir(parents=True, exist_ok=True)
+    _write_text(record, json.dumps(parameters, indent=1) + "\n")
+
+
+def _run(missing: Sequence[tuple[Path, Centre, int, int, float | None, str | None]], jobs: int) -> Any:
+    if jobs < 1:
+        raise ValueError(f"jobs must be ≥ 1; got {jobs}")
+    if jobs == 1 or len(missing) < 2:
+        return (_write_case(*item) for item in missing)
+    from joblib import Parallel, delayed
+
+    pool = Parallel(n_jobs=min(jobs, len(missing)), return_as="generator")
+    return pool(delayed(_write_case)(*item) for item in missing)
+
+
+def _write_case(root: Path, centre: Centre, index: int, seed: int, pixel_mm: float | None, trap: str | None) -> str:
+    case = generate_case(centre, index, seed=seed, pixel_mm=pixel_mm, trap=trap)
+    partial = root / ".partial" / case.case_id
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    _write_images(partial, case, trap)
+    row = {"clinical": case.clinical, "suv_per_bqml": case.suv_per_bqml}
+    (partial / _ROW_NAME).write_text(json.dumps(row), encoding="utf-8")
+    final = root / TASK_FOLDER / case.case_id
+    final.parent.mkdir(exist_ok=True)
+    os.replace(partial, final)
+    return case.case_id
+
+
+def _write_images(folder: Path, case: Case, trap: str | None) -> None:
+    ct_path = folder / f"{case.case_id}__CT.nii.gz"
+    write_image(ct_path, case.ct, case.ct_grid)
+    if trap == "unreadable-ct":
+        ct_path.write_bytes(b"this is not a NIfTI file\n" * 64)
+    if trap != "missing-pet":
+        write_image(folder / f"{case.case_id}__PT.nii.gz", case.pet, case.pet_grid)
+    write_image(folder / f"{case.case_id}.nii.gz", case.label, case.ct_grid)
+
+
+def _write_tables(task: Path, folders: Sequence[Path]) -> None:
+    rows = [json.loads((folder / _ROW_NAME).read_text(encoding="utf-8")) for folder in folders]
+    clinical = [row["clinical"] for row in rows]
+    _write_csv(task / CSV_NAME, list(clinical[0]), [list(row.values()) for row in clinical])
+    tags = [[r["clinical"]["PatientID"], repr(r["suv_per_bqml"])] for r in rows if r["suv_per_bqml"] is not None]
+    if tags:
+        _write_csv(task / SUV_TAGS_NAME, ["PatientID", "SUVFactor"], tags)
+
+
+def _write_csv(path: Path, header: list[str], rows: list[list[Any]]) -> None:
+    partial = path.with_name(f".writing-{path.name}")
+    with partial.open("w", newline="", encoding="utf-8") as handle:
+        csv.writer(handle, lineterminator="\n").writerows([header, *rows])
+    os.replace(partial, path)
+
+
+def _write_text(path: Path, text: str) -> None:
+    partial = path.with_name(f".writing-{path.name}")
+    partial.write_text(text, encoding="utf-8")
+    os.replace(partial, path)
