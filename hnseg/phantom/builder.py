@@ -20,6 +20,11 @@ def shell(outer: Material, inner: Material, thickness_mm: float) -> tuple[Layer,
     return Layer(outer), Layer(inner, thickness_mm)
 
 
+def sheathed(muscle: Material, fat: Material) -> tuple[Layer, Layer]:
+    """A muscle in its thin fatty sheath, so that neighbours stay apart."""
+    return Layer(fat, -0.4), Layer(muscle, 0.7, 0.5)
+
+
 class Builder:
     """Collects parts; all positions and sizes it takes are canonical mm, turns in degrees.
 
@@ -72,19 +77,20 @@ class Builder:
         placed = [posture.place(p) for p in path]
         members = []
         for k in range(len(path) - 1):
-            turn = posture.jacobian((path[k] + path[k + 1]) / 2)
-            # The metric follows the posture's turn but not its scale: radii stay millimetres of the thin direction.
-            u, _, vt = np.linalg.svd(turn)
-            metric = np.diag(1 / np.asarray(stretch)) @ (u @ vt).T
+            metric = np.eye(3)
+            if stretch != (1.0, 1.0, 1.0):
+                # It follows the posture's turn but not its scale: radii stay millimetres of the thin direction.
+                u, _, vt = np.linalg.svd(posture.jacobian((path[k] + path[k + 1]) / 2))
+                metric = np.diag(1 / np.asarray(stretch, dtype=np.float64)) @ (u @ vt).T
             members.append(Capsule(placed[k], placed[k + 1], float(radius[k]), float(radius[k + 1]), metric))
         return Union(members)
 
-    def above(self, point: ArrayLike, normal: ArrayLike) -> HalfSpace:
+    def above(self, point: ArrayLike, normal: ArrayLike, steepness: float = 1.0) -> HalfSpace:
         """The half-space on the side of a plane to which its canonical normal points."""
         where = np.asarray(point, dtype=np.float64)
         posture = self.subject.posture
         turned = np.linalg.inv(posture.jacobian(where)).T @ np.asarray(normal, dtype=np.float64)
-        return HalfSpace(posture.place(where), turned)
+        return HalfSpace(posture.place(where), np.asarray(turned, dtype=np.float64), steepness)
 
     def jitter(self, sd_mm: float) -> F64:
         """A random offset (3,) of at most two standard deviations."""

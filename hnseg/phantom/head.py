@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from hnseg.phantom.builder import SIDES, Builder, shell
+from hnseg.phantom.builder import SIDES, Builder, sheathed, shell
 from hnseg.phantom.render import Layer, Material
 from hnseg.phantom.shapes import Ellipsoid, Intersection
 
@@ -19,7 +19,10 @@ def outline(b: Builder, scalp_mm: float) -> list[Ellipsoid]:
     return [
         b.ellipsoid(SKULL_CENTRE, SKULL_RADII + scalp_mm, taper=SKULL_TAPER),
         b.ellipsoid((0, -44, 128), (66, 58, 66), taper=(0.0, 0.10)),
-        b.ellipsoid((0, -48, 90), (58, 57, 44), taper=(0.12, 0.10)),
+        b.ellipsoid((0, -48, 90), (60, 57, 44), taper=(0.12, 0.10)),
+        *(b.ellipsoid((side * 50, -14, 102), (24, 34, 42)) for side, _ in SIDES),  # over the parotid
+        *(b.ellipsoid((side * 50, -46, 158), (21, 36, 36)) for side, _ in SIDES),  # over the temporal muscle
+        *(b.ellipsoid((side * 32, -80, 150), (24, 19, 32)) for side, _ in SIDES),  # lids and cheeks
         b.ellipsoid((0, -82, 62), (22, 20, 17)),
         b.ellipsoid((0, -98, 98), (25, 12, 14)),
         b.ellipsoid((0, -105, 136), (11, 15, 16), turn_deg=(-25, 0, 0)),
@@ -30,7 +33,7 @@ def outline(b: Builder, scalp_mm: float) -> list[Ellipsoid]:
 def add_brain_case(b: Builder) -> None:
     """Skull vault and base, meninges, brain."""
     t = b.tissues
-    floor = b.above(*FLOOR)
+    floor = b.above(*FLOOR, steepness=1.8)  # the base is thinner than the vault
     vault = b.ellipsoid(SKULL_CENTRE, SKULL_RADII, taper=SKULL_TAPER)
     table = float(b.rng.uniform(1.8, 2.6))
     diploe = float(b.rng.uniform(1.8, 3.2))
@@ -91,19 +94,18 @@ def add_orbits_and_sinuses(b: Builder) -> None:
     ethmoid = Material(-420, 0.8, 250)
     b.add("ethmoid", b.ellipsoid((0, -68, 160), (13, 24, 13), boxy=True), shell(bone, ethmoid, 1.2), solid=True)
     septum_bend = float(b.rng.normal(0, 2))
-    b.add("nasal-cavity", b.ellipsoid((0, -70, 134), (14, 32, 19), boxy=True), shell(bone, t.air, 1.6), solid=True)
+    b.add("nasal-cavity", b.ellipsoid((0, -70, 133), (15, 34, 21)), shell(bone, t.air, 1.6), solid=True)
     b.add("nostrils", b.ellipsoid((0, -104, 128), (8, 9, 6)), t.air, solid=True)
     b.add("septum", b.ellipsoid((septum_bend, -74, 135), (1.4, 34, 19)), Material(110, 1.0, 60))
     for side, name in SIDES:
-        for height, size in ((126, 5.5), (138, 4.0)):
+        for height, size in ((124, 6.5), (137, 5.0), (146, 3.5)):
             conch = b.tube([(side * 8, -88, height), (side * 8.5, -52, height + 1)], size, stretch=(0.8, 1, 1.2))
             b.add(f"turbinate-{name}", conch, t.mucosa)
         sinus = b.ellipsoid((side * 29, -68, 137), (14, 17, 17), jitter_mm=1.0)
         b.add(f"maxillary-sinus-{name}", sinus, shell(bone, t.air, 1.8), solid=True)
         socket = b.ellipsoid((side * 31, -69, 167), (20, 26, 19), turn_deg=(0, 0, -side * 12))
         b.add(f"orbit-{name}", socket, shell(bone, t.fat, 2.0), solid=True)
-        b.add(f"cheek-{name}", b.ellipsoid((side * 33, -99, 166), (18, 10, 15)), t.loose)
-        b.add(f"lid-{name}", b.ellipsoid((side * 32, -92, 166), (15, 6, 12)), t.muscle)
+        b.add(f"lid-{name}", b.ellipsoid((side * 32, -91, 166), (14, 4, 11)), t.muscle)
         for dx, dz in ((0, 10), (0, -10), (9, 0), (-9, 0)):
             muscle = b.tube([(side * 20, -50, 166), (side * (32 + dx), -76, 166 + dz)], 2.0)
             b.add(f"eye-muscle-{name}", muscle, Material(50, 3.0))
@@ -149,22 +151,24 @@ def add_jaws(b: Builder) -> None:
 def add_face_muscles(b: Builder) -> None:
     """Chewing muscles, tongue, floor of the mouth, cheeks and the fat between them."""
     t, uptake = b.tissues, b.subject.uptake
+    muscle = sheathed(t.muscle, t.fat)
     tongue = Material(52, b.tissues.muscle.suv * 1.6, 8, 0.15)
     for side, name in SIDES:
         masseter = b.ellipsoid((side * 58, -40, 98), (8, 18, 30), turn_deg=(0, -side * 5, 0))
-        b.add(f"masseter-{name}", masseter, t.muscle)
-        b.add(f"temporalis-{name}", b.ellipsoid((side * 62, -46, 160), (7, 22, 30)), t.muscle)
-        b.add(f"medial-pterygoid-{name}", b.ellipsoid((side * 38, -34, 98), (7, 13, 24)), t.muscle)
-        b.add(f"lateral-pterygoid-{name}", b.ellipsoid((side * 34, -38, 124), (15, 12, 9)), t.muscle)
-        b.add(f"buccinator-{name}", b.ellipsoid((side * 42, -70, 95), (4, 18, 16)), t.muscle)
+        b.add(f"masseter-{name}", masseter, muscle)
+        b.add(f"temporalis-{name}", b.ellipsoid((side * 62, -46, 156), (7, 22, 30)), muscle)
+        b.add(f"medial-pterygoid-{name}", b.ellipsoid((side * 38, -34, 98), (7, 13, 24)), muscle)
+        b.add(f"lateral-pterygoid-{name}", b.ellipsoid((side * 34, -38, 124), (15, 12, 9)), muscle)
+        b.add(f"buccinator-{name}", b.ellipsoid((side * 42, -70, 95), (4, 18, 16)), muscle)
         b.add(f"buccal-fat-{name}", b.ellipsoid((side * 50, -68, 108), (8, 12, 18)), t.fat)
         b.add(f"parapharyngeal-fat-{name}", b.ellipsoid((side * 28, -27, 104), (6, 10, 20)), t.fat)
-    b.add("tongue", b.ellipsoid((0, -58, 86), (25, 30, 24)), tongue)
-    b.add("lips", b.ellipsoid((0, -99, 96), (24, 6, 12)), t.muscle)
+    b.add("tongue", b.ellipsoid((0, -58, 86), (25, 32, 25)), tongue)
+    b.add("genioglossus", b.tube([(0, -80, 70), (0, -60, 72)], 10, stretch=(1.4, 1, 1)), tongue)
+    b.add("lips", b.ellipsoid((0, -99, 96), (24, 6, 12)), muscle)
     for side, name in SIDES:
         sheet = b.ellipsoid((side * 17, -60, 66), (14, 24, 4), turn_deg=(0, side * 14, 0))
-        b.add(f"mylohyoid-{name}", sheet, t.muscle)
-        b.add(f"geniohyoid-{name}", b.tube([(side * 5, -80, 66), (side * 5, -60, 62)], 4.5), t.muscle)
+        b.add(f"mylohyoid-{name}", sheet, muscle)
+        b.add(f"geniohyoid-{name}", b.tube([(side * 5, -80, 66), (side * 5, -60, 62)], 4.5), muscle)
         gland = b.ellipsoid((side * 17, -64, 75), (6, 16, 6))
         b.add(f"sublingual-gland-{name}", gland, Material(40, uptake.floor_of_mouth, 8, 0.15))
-        b.add(f"digastric-{name}", b.tube([(side * 8, -80, 58), (side * 22, -52, 58)], 4.0), t.muscle)
+        b.add(f"digastric-{name}", b.tube([(side * 8, -80, 58), (side * 22, -52, 58)], 4.0), muscle)

@@ -11,13 +11,15 @@ from hnseg.geometry import Grid
 from hnseg.phantom.builder import Builder
 from hnseg.phantom.neck import JUGULAR_MM, along_mm
 from hnseg.phantom.render import Layer, Material, Part, inside
-from hnseg.phantom.shapes import F64, Difference, Ellipsoid, Lobulated, Shape
+from hnseg.phantom.shapes import F64, Difference, Ellipsoid, Intersection, Lobulated, Shape
 from hnseg.phantom.subject import rotation
 
 GTVP, GTVN = 1, 2
 NO_GTVP_PROBABILITY, NO_GTVN_PROBABILITY = 0.11, 0.14
 GTVP_RANGE_ML, GTVN_RANGE_ML = (2.0, 40.0), (0.4, 15.0)
 CONTOUR_MARGIN_MM = 0.8  # clinical contours run a little outside the visible edge
+GAP_MM = 4.0  # between contours, so that separate lesions stay separate voxels
+SKIN_MM = 4.0  # no lesion comes nearer to the surface of the body
 LEVELS_MM = {"II": (60.0, 98.0), "III": (22.0, 60.0), "IV": (-12.0, 22.0)}  # canonical heights
 
 
@@ -62,12 +64,12 @@ class _Plan:
     ripple: float
 
 
-# Canonical centres (x on the patient's left) and mean half-axis ratios of the primary sites, with their frequency.
+# Canonical centre (x on the patient's left), mean half-axis ratios, frequency and largest volume in ml of each site.
 _PRIMARY_SITES = {
-    "tonsil": ((19.0, -32.0, 86.0), (0.85, 1.0, 1.2), 0.45),
-    "tongue-base": ((9.0, -45.0, 74.0), (1.1, 1.0, 0.95), 0.33),
-    "larynx": ((9.0, -38.0, 36.0), (0.9, 1.0, 1.0), 0.11),
-    "hypopharynx": ((15.0, -26.0, 46.0), (0.95, 0.8, 1.3), 0.11),
+    "tonsil": ((19.0, -32.0, 86.0), (0.85, 1.0, 1.2), 0.45, 40.0),
+    "tongue-base": ((9.0, -45.0, 74.0), (1.1, 1.0, 0.95), 0.33, 40.0),
+    "larynx": ((7.0, -38.0, 38.0), (0.75, 1.0, 1.15), 0.11, 9.0),
+    "hypopharynx": ((13.0, -25.0, 46.0), (1.0, 0.75, 1.3), 0.11, 14.0),
 }
 
 
@@ -80,11 +82,12 @@ def sample_lesions(b: Builder, rng: np.random.Generator) -> list[Lesion]:
         count = int(rng.choice([1, 2, 3, 4], p=[0.4, 0.3, 0.18, 0.12]))
         plans += [_plan_node(rng, side) for _ in range(count)]
     obstacles = [part.shape for part in b.parts if part.solid]
+    body = Difference(next(part.shape for part in b.parts if part.name == "body"), [], grow_mm=-SKIN_MM)
     lesions: list[Lesion] = []
     for plan in plans:
         streams = rng.spawn(1)[0]
         taken = [lesion.contour for lesion in lesions]
-        lesion = _grow(b, plan, obstacles, taken, streams)
+        lesion = _grow(b, plan, body, obstacles, taken, streams)
         if lesion is not None:
             lesions.append(lesion)
     return lesions
@@ -93,14 +96,13 @@ def sample_lesions(b: Builder, rng: np.random.Generator) -> list[Lesion]:
 def _plan_primary(rng: np.random.Generator, side: float) -> _Plan:
     names = list(_PRIMARY_SITES)
     name = names[int(rng.choice(len(names), p=[_PRIMARY_SITES[n][2] for n in names]))]
-    centre, aspect, _ = _PRIMARY_SITES[name]
-    high = 40.0 if name in ("tonsil", "tongue-base") else 18.0
-    volume = float(np.clip(rng.lognormal(np.log(10.0), 0.75), GTVP_RANGE_ML[0] * 1.15, high))
+    centre, aspect, _, largest_ml = _PRIMARY_SITES[name]
+    volume = float(np.clip(rng.lognormal(np.log(10.0), 0.75), GTVP_RANGE_ML[0] * 1.15, largest_ml))
     # Large tumours grow away from the lumen, into the wall.
     outward = 0.35 * ((volume * 1000 * 3 / 4 / np.pi) ** (1 / 3) - 10)
     point = np.array(centre) * (side, 1, 1) + np.array([side * max(outward, 0), 0, 0]) + rng.normal(0, 2.0, 3)
     ratio = np.asarray(aspect) * rng.uniform(0.88, 1.14, 3)
-    suv = float(np.clip(rng.lognormal(np.log(12.0), 0.35), 6.0, 24.0))
+    suv = float(np.clip(rng.lognormal(np.log(10.5), 0.33), 5.5, 17.5))
     necrosis = float(rng.uniform(0.4, 0.6)) if volume > 9 and rng.random() < 0.3 else 0.0
     site = f"{name}-{'left' if side > 0 else 'right'}"
     return _Plan(GTVP, site, point, volume, (ratio[0], ratio[1], ratio[2]), suv, necrosis, ripple=0.09)
@@ -116,7 +118,7 @@ def _plan_node(rng: np.random.Generator, tumour_side: float) -> _Plan:
     offset = np.array([0.55 * radius + 2.5, 0.5 * radius + 2.0, 0.0])
     point = along_mm(JUGULAR_MM, z) * (side, 1, 1) + offset * (side, 1, 1) + rng.normal(0, 1.5, 3)
     aspect = (float(rng.uniform(0.75, 0.95)), float(rng.uniform(0.9, 1.1)), float(rng.uniform(1.1, 1.5)))
-    suv = float(np.clip(rng.lognormal(np.log(9.0), 0.38), 4.5, 18.0))
+    suv = float(np.clip(rng.lognormal(np.log(8.5), 0.33), 4.5, 13.5))
     necrosis = float(rng.uniform(0.45, 0.65)) if volume > 4 and rng.random() < 0.3 else 0.0
     site = f"level-{level}-{'left' if side > 0 else 'right'}"
     return _Plan(GTVN, site, point, volume, aspect, suv, necrosis, ripple=0.05)
@@ -146,16 +148,22 @@ def _volume_ml(shape: Shape, step_mm: float = 1.5) -> float:
 
 
 def _grow(
-    b: Builder, plan: _Plan, obstacles: Sequence[Shape], taken: Sequence[Shape], rng: np.random.Generator
+    b: Builder,
+    plan: _Plan,
+    body: Shape,
+    obstacles: Sequence[Shape],
+    taken: Sequence[Shape],
+    rng: np.random.Generator,
 ) -> Lesion | None:
     """Scale a mass until what remains of it beside bone, air and other lesions has the planned volume."""
     low, high = GTVP_RANGE_ML if plan.label == GTVP else GTVN_RANGE_ML
     free = _mass(b, plan, rng)
-    near = [shape for shape in obstacles if _overlap(shape, _scaled(free, 2.5 * plan.volume_ml))]
+    reach = _scaled(free, 2.5 * plan.volume_ml)
+    near = [shape for shape in obstacles if _overlap(shape, reach)]
     target, volume = plan.volume_ml, 0.0
     for _ in range(4):
         mass = _scaled(free, target)
-        contour = _cut(mass, near, taken, CONTOUR_MARGIN_MM)
+        contour = _cut(mass, body, near, taken, CONTOUR_MARGIN_MM)
         volume = _volume_ml(contour)
         if abs(volume / plan.volume_ml - 1) < 0.08:
             break
@@ -163,13 +171,13 @@ def _grow(
         target = float(np.clip(target * plan.volume_ml / max(volume, 0.05), 0.4 * plan.volume_ml, 2.2 * plan.volume_ml))
     if not low <= volume <= high * 1.1:
         return None
-    shape = _cut(mass, near, taken, 0.0)
+    shape = _cut(mass, body, near, taken, 0.0)
     return Lesion(plan.label, plan.site, shape, contour, plan.suv, volume, _parts(b, plan, mass, shape, rng))
 
 
-def _cut(mass: Shape, near: Sequence[Shape], taken: Sequence[Shape], grow_mm: float) -> Shape:
-    cut = Difference(mass, near, margin_mm=1.0, grow_mm=grow_mm)
-    return Difference(cut, taken, margin_mm=2.0) if taken else cut
+def _cut(mass: Shape, body: Shape, near: Sequence[Shape], taken: Sequence[Shape], grow_mm: float) -> Shape:
+    cut: Shape = Intersection(Difference(mass, near, margin_mm=1.0, grow_mm=grow_mm), [body])
+    return Difference(cut, taken, margin_mm=GAP_MM) if taken else cut
 
 
 def _overlap(one: Shape, other: Shape) -> bool:
@@ -193,5 +201,5 @@ def _parts(b: Builder, plan: _Plan, mass: Lobulated, shape: Shape, rng: np.rando
         parts.append(Part(f"{name}-necrosis", core, (Layer(dead, 0.0, 1.0),)))
     else:
         spot = Ellipsoid(mass.centre_mm + shift, mass.to_unit / 0.45)
-        parts.append(Part(f"{name}-hot-spot", spot, (Layer(Material(hu, plan.suv * 1.2, 5, 0.1), 0.0, 1.0),)))
+        parts.append(Part(f"{name}-hot-spot", spot, (Layer(Material(hu, plan.suv * 1.15, 5, 0.1), 0.0, 1.0),)))
     return tuple(parts)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from hnseg.phantom.builder import SIDES, Builder, shell
+from hnseg.phantom.builder import SIDES, Builder, sheathed, shell
 from hnseg.phantom.render import Layer, Material
 
 # Canonical course of the great vessels (x for the patient's left); nodes are laid along the jugular vein.
@@ -68,43 +68,42 @@ def _add_arch(b: Builder, name: str, body: np.ndarray, wide: float, spine_mm: fl
             shell(t.cortex, t.vertebral, 1.5),
             solid=True,
         )
-    tip = _by(body, (0, 27 + spine_mm, -9))
-    b.add(
-        f"{name}-spine",
-        b.tube([_by(body, (0, 26, -5)), tip], (3.4, 3.0)),
-        shell(t.cortex, t.vertebral, 1.5),
-        solid=True,
-    )
+    process = b.tube([_by(body, (0, 26, -5)), _by(body, (0, 27 + spine_mm, -9))], (3.4, 3.0))
+    b.add(f"{name}-spine", process, shell(t.cortex, t.vertebral, 1.5), solid=True)
 
 
 def add_neck_muscles(b: Builder) -> None:
     """Posterior and lateral muscles and the fat planes they leave."""
     t = b.tissues
+    muscle = sheathed(t.muscle, t.fat)
+    nape = b.tube([(0, 30, 116), (0, 29, 60), (0, 35, 5), (0, 48, -30)], (20, 24, 26, 26), stretch=(1.8, 1, 1))
+    b.add("nape", nape, (Layer(t.muscle, 0.0, 1.5),))
+    b.add("nuchal-ligament", b.tube([(0, 44, 118), (0, 46, 60), (0, 52, 5)], 3.5, stretch=(1, 2.5, 1)), muscle)
     for side, name in SIDES:
 
         def at(*points: tuple[float, float, float], s: float = side) -> list[tuple[float, float, float]]:
             return [(s * x, y, z) for x, y, z in points]
 
-        deep = b.tube(at((10, 34, 112), (12, 32, 60), (13, 34, 10), (16, 52, -60)), (8, 11, 12, 13))
-        b.add(f"semispinalis-{name}", deep, t.muscle)
-        splenius = b.tube(at((32, 30, 118), (27, 36, 60), (20, 45, 0)), (8, 9, 8), stretch=(1.2, 0.8, 1))
-        b.add(f"splenius-{name}", splenius, t.muscle)
-        levator = b.tube(at((26, 12, 105), (34, 17, 60), (44, 30, 10), (62, 52, -30)), (5, 8, 9, 8))
-        b.add(f"levator-{name}", levator, t.muscle)
-        upper = b.tube(at((8, 56, 112), (26, 50, 55), (46, 46, 15)), 5.0, stretch=(2.6, 0.8, 1))
-        lower = b.tube(at((46, 46, 15), (85, 44, -12), (135, 38, -28)), (9, 11, 8), stretch=(1.3, 1.2, 1))
-        b.add(f"trapezius-{name}", upper, t.muscle)
-        b.add(f"trapezius-slope-{name}", lower, t.muscle)
-        for front, x in ((-3, 24), (8, 30)):
-            scalene = b.tube(at((x - 6, front, 75), (x, front, 30), (x + 12, front + 2, -12)), (4, 6.5, 7))
-            b.add(f"scalene-{name}", scalene, t.muscle)
-        b.add(f"longus-{name}", b.tube(at((6, -13, 108), (9, -14, 50), (8, -8, -10)), (4, 5, 4)), t.muscle)
-        mastoid = at((55, 12, 114), (53, -6, 75), (44, -28, 30), (28, -44, -8), (14, -52, -30))
-        b.add(f"sternomastoid-{name}", b.tube(mastoid, (7, 8.5, 8.5, 7, 5), stretch=(0.9, 1.5, 1)), t.muscle)
-        strap = b.tube(at((9, -56, 52), (12, -54, 20), (11, -52, -28)), 3.2, stretch=(2.4, 1, 1))
-        b.add(f"strap-{name}", strap, t.muscle)
-        nape = b.tube(at((7, 22, 122), (9, 22, 100)), 9)
-        b.add(f"suboccipital-{name}", nape, t.muscle)
+        deep = b.tube(at((12, 33, 116), (14, 31, 60), (15, 34, 10), (17, 54, -60)), (11, 13, 14, 15))
+        b.add(f"semispinalis-{name}", deep, muscle)
+        splenius = b.tube(at((38, 26, 118), (31, 33, 60), (24, 46, 0)), (10, 12, 10), stretch=(1.3, 0.9, 1))
+        b.add(f"splenius-{name}", splenius, muscle)
+        levator = b.tube(at((26, 11, 105), (37, 13, 60), (46, 28, 10), (64, 52, -30)), (6, 10, 11, 9))
+        b.add(f"levator-{name}", levator, muscle)
+        upper = b.tube(at((10, 57, 112), (26, 51, 55), (44, 46, 15)), 5.5, stretch=(3.2, 0.9, 1))
+        lower = b.tube(at((44, 46, 15), (85, 44, -12), (140, 38, -28)), (11, 13, 9), stretch=(1.4, 1.3, 1))
+        b.add(f"trapezius-{name}", upper, muscle)
+        b.add(f"trapezius-slope-{name}", lower, muscle)
+        for front, x in ((-3, 23), (8, 30)):
+            scalene = b.tube(at((x - 6, front, 80), (x, front, 30), (x + 14, front + 2, -14)), (5, 8, 9))
+            b.add(f"scalene-{name}", scalene, muscle)
+        b.add(f"longus-{name}", b.tube(at((6, -12, 108), (9, -13, 50), (8, -7, -10)), (4.5, 5.5, 4.5)), muscle)
+        mastoid = at((56, 12, 114), (52, -4, 75), (43, -27, 30), (27, -46, -8), (14, -53, -30))
+        sternomastoid = b.tube(mastoid, (8, 9, 9, 8, 5), stretch=(0.9, 1.9, 1))
+        b.add(f"sternomastoid-{name}", sternomastoid, muscle)
+        strap = b.tube(at((9, -56, 52), (12, -54, 20), (11, -52, -28)), 3.4, stretch=(2.6, 1, 1))
+        b.add(f"strap-{name}", strap, muscle)
+        b.add(f"suboccipital-{name}", b.tube(at((9, 22, 122), (11, 22, 98)), 11), muscle)
 
 
 def add_pharynx(b: Builder) -> None:
@@ -125,7 +124,7 @@ def add_pharynx(b: Builder) -> None:
         tonsil = b.ellipsoid((side * 18.5, -31, 88), radii, jitter_mm=1.0)
         b.add(f"tonsil-{name}", tonsil, Material(55, suv, 5, 0.15))
     width = float(b.rng.uniform(0.85, 1.2))
-    b.add("nasopharynx", b.ellipsoid((0, -33, 126), (13 * width, 11, 15), boxy=True), t.air, solid=True)
+    b.add("nasopharynx", b.ellipsoid((0, -33, 127), (13 * width, 12, 17)), t.air, solid=True)
     pharynx = b.tube([(0, -26, 118), (0, -26, 92), (0, -27, 62)], (5.5, 5, 5), stretch=(2.1 * width, 1, 1))
     b.add("oropharynx", pharynx, t.air, solid=True)
     mouth = b.ellipsoid((0, -66, 108), (16, 20, float(b.rng.uniform(0.8, 2.5))))
@@ -147,7 +146,7 @@ def add_larynx(b: Builder) -> None:
     b.add("preepiglottic-fat", b.ellipsoid((0, -48, 50), (12, 7, 10)), t.fat)
     b.add("larynx", b.ellipsoid((0, -38, 35), (17, 14, 17)), Material(48, uptake.larynx, 8, 0.2))
     horns = [(-23, -30, 63), (-16, -48, 61), (0, -56, 60), (16, -48, 61), (23, -30, 63)]
-    b.add("hyoid", b.tube(horns, 2.8, stretch=(1, 1, 1.4)), shell(t.cortex, t.spongiosa, 1.2), solid=True)
+    b.add("hyoid", b.tube(horns, 2.3, stretch=(1, 1, 1.5)), shell(t.cortex, t.spongiosa, 1.2), solid=True)
     for side, name in SIDES:
         plate = b.tube([(side * 1.5, -56, 38), (side * 14, -44, 37), (side * 21, -26, 36)], 1.7, stretch=(1, 1, 6))
         b.add(f"thyroid-cartilage-{name}", plate, ossified, solid=True)

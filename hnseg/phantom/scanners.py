@@ -28,7 +28,7 @@ class Centre:
     ct_offset_hu, ct_gain : float
         Calibration: measured = (HU + 1000) · gain − 1000 + offset.
     ct_cupping_hu : float
-        Depression at the middle of the field relative to 200 mm from it.
+        Depression at the middle of the field relative to 150 mm from it.
     ct_fwhm_mm, ct_sharpening : float
         Reconstruction kernel: a Gaussian, then unsharp masking of that strength.
     ct_noise_hu, ct_noise_fwhm_mm : float
@@ -101,26 +101,26 @@ DEFAULT_CENTRES = (
     Centre(
         "ALFA", ct_pixel_mm=0.977, ct_slice_mm=3.0, ct_offset_hu=0.0, ct_gain=1.0, ct_cupping_hu=0.0,
         ct_fwhm_mm=1.4, ct_noise_hu=9.0, pet_pixel_mm=4.07, pet_slice_mm=3.0, pet_field_mm=620.0,
-        pet_fwhm_mm=5.5, pet_noise=0.13, top_mm=284.0, bottom_mm=-100.0, contrast_probability=0.9,
+        pet_fwhm_mm=5.5, pet_noise=0.16, top_mm=284.0, bottom_mm=-100.0, contrast_probability=0.9,
     ),
     Centre(
-        "BETA", ct_pixel_mm=1.172, ct_slice_mm=3.27, ct_offset_hu=-14.0, ct_gain=0.985, ct_cupping_hu=22.0,
+        "BETA", ct_pixel_mm=1.172, ct_slice_mm=3.27, ct_offset_hu=-6.0, ct_gain=0.992, ct_cupping_hu=10.0,
         ct_fwhm_mm=2.4, ct_noise_hu=14.0, ct_noise_fwhm_mm=3.0, ct_round_field=True, pet_pixel_mm=2.73,
-        pet_slice_mm=3.27, pet_field_mm=500.0, pet_fwhm_mm=6.8, pet_noise=0.24, pet_noise_fwhm_mm=5.0,
+        pet_slice_mm=3.27, pet_field_mm=500.0, pet_fwhm_mm=6.8, pet_noise=0.28, pet_noise_fwhm_mm=5.0,
         pet_gain=0.94, top_mm=292.0, bottom_mm=-180.0, pet_top_mm=-4.0, pet_bottom_mm=12.0,
         contrast_probability=0.2,
     ),
     Centre(
-        "GAMA", ct_pixel_mm=0.977, ct_slice_mm=2.5, ct_offset_hu=11.0, ct_gain=1.012, ct_cupping_hu=-8.0,
+        "GAMA", ct_pixel_mm=0.977, ct_slice_mm=2.5, ct_offset_hu=8.0, ct_gain=1.006, ct_cupping_hu=-5.0,
         ct_fwhm_mm=1.0, ct_sharpening=0.5, ct_noise_hu=15.0, ct_noise_fwhm_mm=1.2, pet_pixel_mm=5.3,
-        pet_slice_mm=2.0, pet_field_mm=660.0, pet_fwhm_mm=7.8, pet_noise=0.18, pet_noise_fwhm_mm=7.0,
+        pet_slice_mm=2.0, pet_field_mm=660.0, pet_fwhm_mm=7.8, pet_noise=0.20, pet_noise_fwhm_mm=7.0,
         pet_gain=1.07, top_mm=262.0, bottom_mm=-45.0, pet_top_mm=4.0, pet_bottom_mm=-5.0,
         contrast_probability=0.5,
     ),
     Centre(
-        "DELTA", ct_pixel_mm=1.367, ct_slice_mm=4.0, ct_offset_hu=5.0, ct_gain=1.004, ct_cupping_hu=10.0,
+        "DELTA", ct_pixel_mm=1.367, ct_slice_mm=4.0, ct_offset_hu=3.0, ct_gain=1.003, ct_cupping_hu=6.0,
         ct_fwhm_mm=2.0, ct_noise_hu=20.0, ct_noise_fwhm_mm=2.4, pet_pixel_mm=4.0, pet_slice_mm=4.0,
-        pet_field_mm=560.0, pet_fwhm_mm=6.2, pet_noise=0.34, pet_noise_fwhm_mm=5.0, top_mm=300.0,
+        pet_field_mm=560.0, pet_fwhm_mm=6.2, pet_noise=0.38, pet_noise_fwhm_mm=5.0, top_mm=300.0,
         bottom_mm=-270.0, pet_top_mm=-6.0, pet_bottom_mm=-8.0, arms_up_probability=0.4,
         contrast_probability=0.1, misregistration_mm=1.2,
     ),
@@ -218,7 +218,7 @@ def acquire_ct(truth: F32, grids: Grids, centre: Centre, rng: np.random.Generato
     truth += np.float32(1000.0)
     truth *= np.float32(centre.ct_gain)
     x, y = _offsets_mm(grid, grids.axis_mm)
-    radius2 = (x * x + y * y) / np.float32(200.0**2)
+    radius2 = np.minimum((x * x + y * y) / np.float32(150.0**2), 2)
     matter = np.clip(truth * np.float32(1e-3), 0, 1)  # beam hardening needs matter: air keeps its number
     matter *= np.float32(centre.ct_cupping_hu) * (radius2 - 1)[None] + np.float32(centre.ct_offset_hu)
     truth += matter

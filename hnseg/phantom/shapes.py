@@ -9,6 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -48,12 +49,12 @@ class Points:
             xyz = [grid.origin_mm[a] + sum(steps[a, b] * shaped[b] for b in range(3)) for a in range(3)]
         return cls(*(np.asarray(c, dtype=np.float32) for c in xyz))
 
-    @property
+    @cached_property
     def shape(self) -> tuple[int, ...]:
         """Shape of the block, (z, y, x)."""
         return np.broadcast_shapes(self.x.shape, self.y.shape, self.z.shape)
 
-    @property
+    @cached_property
     def separable(self) -> bool:
         """Whether each coordinate varies along its own axis only."""
         return self.x.size + self.y.size + self.z.size == sum(self.shape)
@@ -127,7 +128,7 @@ class Ellipsoid(Shape):
     boxy: bool = False
     taper: tuple[float, float] = (0.0, 0.0)
 
-    @property
+    @cached_property
     def box_mm(self) -> Box:
         inverse = np.linalg.inv(self.to_unit)
         reach = np.sqrt((inverse**2).sum(axis=1)) * (1 + abs(self.taper[0]) + abs(self.taper[1]))
@@ -138,14 +139,13 @@ class Ellipsoid(Shape):
     def depth_mm(self, points: Points) -> F32:
         u, v, w = points.mapped(self.to_unit, self.centre_mm)
         if self.taper != (0.0, 0.0):
-            u = u / (1 + np.float32(self.taper[0]) * np.clip(v, -1, 1) + np.float32(self.taper[1]) * np.clip(w, -1, 1))
+            growth = np.float32(self.taper[0]) * np.clip(v, -1, 1) + np.float32(self.taper[1]) * np.clip(w, -1, 1)
+            u = np.asarray(u / (1 + growth), dtype=np.float32)
         slope = (self.to_unit**2).sum(axis=1).astype(np.float32)
         u, v, w = u * u, v * v, w * w
-        steep = slope[0] * u + slope[1] * v + slope[2] * w
-        q = np.sqrt(u * u + v * v + w * w) if self.boxy else u + v + w
-        np.sqrt(q, out=q)
-        steep += _TINY
-        return np.asarray((1 - q) * q / np.sqrt(steep, out=steep), dtype=np.float32)
+        steep = slope[0] * u + slope[1] * v + slope[2] * w + _TINY
+        q = np.sqrt(np.sqrt(u * u + v * v + w * w) if self.boxy else u + v + w)
+        return np.asarray((1 - q) * q / np.sqrt(steep), dtype=np.float32)
 
 
 @dataclass(frozen=True, eq=False)
@@ -158,7 +158,7 @@ class Capsule(Shape):
     radius_b_mm: float
     metric: F64 = field(default_factory=lambda: np.eye(3))
 
-    @property
+    @cached_property
     def box_mm(self) -> Box:
         inverse = np.linalg.inv(self.metric)
         reach = np.sqrt((inverse**2).sum(axis=1)) * max(self.radius_a_mm, self.radius_b_mm)
@@ -207,7 +207,7 @@ class Stack(Shape):
         roof = 1 / np.sqrt(1 + 0.5 * np.gradient(columns[2], z) ** 2)
         object.__setattr__(self, "_table", (z, *columns, roof))
 
-    @property
+    @cached_property
     def box_mm(self) -> Box:
         reach_x = float((self.half_x_mm + abs(self.yaw_rad) * self.half_y_mm).max())
         reach_y = float((self.half_y_mm + abs(self.yaw_rad) * self.half_x_mm).max())
@@ -239,17 +239,18 @@ class Stack(Shape):
 
 @dataclass(frozen=True, eq=False)
 class HalfSpace(Shape):
-    """Everything on the side of a plane to which ``normal`` points."""
+    """Everything on the side of a plane to which ``normal`` points; ``steepness`` multiplies its depth."""
 
     point_mm: F64
     normal: F64
+    steepness: float = 1.0
 
-    @property
+    @cached_property
     def box_mm(self) -> Box:
         return np.full(3, -np.inf), np.full(3, np.inf)
 
     def depth_mm(self, points: Points) -> F32:
-        unit = self.normal / np.linalg.norm(self.normal)
+        unit = self.steepness * self.normal / np.linalg.norm(self.normal)
         nx, ny, nz = unit.astype(np.float32)
         return nx * points.x + (ny * points.y + (nz * points.z - np.float32(unit @ self.point_mm)))
 
@@ -261,7 +262,7 @@ class Union(Shape):
     members: Sequence[Shape]
     blend_mm: float = 0.0
 
-    @property
+    @cached_property
     def box_mm(self) -> Box:
         boxes = [member.box_mm for member in self.members]
         joint = np.min([b[0] for b in boxes], axis=0), np.max([b[1] for b in boxes], axis=0)
@@ -290,7 +291,7 @@ class Intersection(Shape):
     base: Shape
     others: Sequence[Shape]
 
-    @property
+    @cached_property
     def box_mm(self) -> Box:
         return self.base.box_mm
 
@@ -310,7 +311,7 @@ class Difference(Shape):
     margin_mm: float = 0.0
     grow_mm: float = 0.0
 
-    @property
+    @cached_property
     def box_mm(self) -> Box:
         return _grown(self.base.box_mm, self.grow_mm)
 
@@ -355,7 +356,7 @@ class Lobulated(Shape):
         directions = np.stack([ring * np.cos(angle), ring * np.sin(angle), z], axis=1)
         return float(4 / 3 * np.pi * (self.radius(directions) ** 3).mean() / np.linalg.det(self.to_unit) / 1000)
 
-    @property
+    @cached_property
     def box_mm(self) -> Box:
         inverse = np.linalg.inv(self.to_unit)
         reach = np.sqrt((inverse**2).sum(axis=1)) * (1 + np.abs(self.ripples[:, 5]).sum())

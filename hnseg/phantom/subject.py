@@ -73,7 +73,7 @@ class Posture:
 
 @dataclass(frozen=True)
 class Uptake:
-    """Physiologic uptake of one person, SUV."""
+    """True physiologic uptake of one person, SUV; thin organs measure less, being blurred by the scanner."""
 
     blood: float
     muscle: float
@@ -159,7 +159,7 @@ def sample_subject(
 
 
 def _sample_uptake(rng: np.random.Generator) -> Uptake:
-    tonsil = float(np.clip(rng.lognormal(np.log(3.6), 0.28), 2.3, 6.0))
+    tonsil = float(np.clip(rng.lognormal(np.log(4.5), 0.26), 2.9, 7.5))
     # One in five has clearly asymmetric tonsils without disease.
     asymmetry = rng.choice([1.0, 1.3], p=[0.8, 0.2]) ** rng.choice([-1, 1])
     grey = float(np.clip(rng.normal(9.5, 1.6), 6.5, 13.0))
@@ -171,13 +171,13 @@ def _sample_uptake(rng: np.random.Generator) -> Uptake:
         cerebellum=grey * float(rng.uniform(0.7, 0.85)),
         tonsil_left=tonsil * float(asymmetry),
         tonsil_right=tonsil / float(asymmetry),
-        lingual_tonsil=float(np.clip(rng.lognormal(np.log(3.0), 0.25), 1.8, 5.0)),
-        adenoid=float(rng.uniform(1.6, 4.0)),
+        lingual_tonsil=float(np.clip(rng.lognormal(np.log(4.2), 0.26), 2.4, 7.0)),
+        adenoid=float(rng.uniform(1.8, 6.0)),
         parotid=float(rng.uniform(1.3, 2.4)),
         submandibular=float(rng.uniform(1.8, 3.2)),
-        floor_of_mouth=float(rng.uniform(1.3, 3.2)),
-        soft_palate=float(rng.uniform(1.8, 3.4)),
-        larynx=float(rng.choice([1.6, 3.6], p=[0.75, 0.25]) * rng.uniform(0.8, 1.25)),
+        floor_of_mouth=float(rng.uniform(1.8, 5.5)),
+        soft_palate=float(rng.uniform(2.2, 5.0)),
+        larynx=float(rng.choice([1.7, 4.2], p=[0.75, 0.25]) * rng.uniform(0.8, 1.25)),
         thyroid=float(rng.choice([1.4, 4.5], p=[0.93, 0.07]) * rng.uniform(0.8, 1.2)),
         marrow=float(rng.uniform(0.9, 1.8)),
         myocardium=float(rng.choice([2.2, 7.0], p=[0.4, 0.6]) * rng.uniform(0.75, 1.2)),

@@ -52,7 +52,7 @@ class _ByHeight:
 def _stack(b: Builder) -> Stack:
     posture, habitus = b.subject.posture, b.subject.habitus
     rows = []
-    for z, half_x, front, back, square in _SECTIONS[:]:
+    for z, half_x, front, back, square in _SECTIONS:
         # Fat under the skin of the trunk widens it; the neck gains a third of that.
         extra = (habitus.fat_mm - 13.0) * float(np.interp(z, [-30.0, 30.0, 110.0], [0.8, 0.3, 0.1]))
         wide = float(np.interp(z, [-60.0, 0.0], [habitus.trunk_width, 1.0]))
@@ -63,14 +63,16 @@ def _stack(b: Builder) -> Stack:
         rows.append(
             (placed[2], placed[0], placed[1], (half_x * wide + extra) * np.linalg.norm(turn[:, 0]), half_y, square)
         )
-    table = np.array(rows)
-    return Stack(*table.T, yaw_rad=float(np.deg2rad(posture.trunk_turn_deg[2])))
+    z_mm, x_mm, y_mm, half_x_mm, half_y_mm, squareness = np.array(rows).T
+    yaw_rad = float(np.deg2rad(posture.trunk_turn_deg[2]))
+    return Stack(z_mm, x_mm, y_mm, half_x_mm, half_y_mm, squareness, yaw_rad)
 
 
 def back_mm(b: Builder) -> float:
     """Scanner y of the skin of the back: where the table begins."""
     stack = _stack(b)
-    return float((stack.y_mm + stack.half_y_mm).max())
+    chest = stack.z_mm > b.subject.posture.place(np.array([0.0, 0.0, -240.0]))[2]
+    return float((stack.y_mm + stack.half_y_mm)[chest].max())
 
 
 def _arms(b: Builder) -> list[Shape]:
@@ -96,11 +98,11 @@ def add_body(b: Builder) -> None:
     levels = [b.subject.posture.place(np.array([0.0, 0.0, z]))[2] for z in (-60.0, 20.0, 60.0, 115.0, 150.0)]
     fat = habitus.fat_mm
     thickness = (1.5 + fat, 1.5 + 0.55 * fat, 1.5 + 0.45 * fat, 4.5, 3.0)
-    layers = (Layer(t.skin), Layer(t.fat, 1.8), Layer(t.loose, _ByHeight(tuple(levels), thickness), 1.0))
+    layers = (Layer(t.skin), Layer(t.fat, 1.8), Layer(t.loose, _ByHeight(tuple(levels), thickness), 0.6))
     b.add("body", Union(shapes, blend_mm=10.0), layers)
     inner = Material(t.muscle.hu, t.muscle.suv, 14, 0.15)
     chest = Difference(_stack(b), [], grow_mm=-(fat + 3.0))
-    b.add("trunk-wall", Intersection(chest, [b.above((0, 0, -42), (0, 0.35, -1))]), (Layer(inner, 0.0, 1.5),))
+    b.add("trunk-wall", Intersection(chest, [b.above((0, 0, -42), (0, 0.35, -1))]), (Layer(inner, 0.0, 0.6),))
     for (_, name), shape in zip([s for s in SIDES for _ in range(2)], _arms(b), strict=True):
         b.add(f"arm-{name}", Difference(shape, [], grow_mm=-(4 + fat * 0.45)), t.muscle)
     for (_, name), leg in zip(SIDES, legs, strict=True):
@@ -148,7 +150,7 @@ def add_thoracic_cage(b: Builder) -> None:
             )
             b.add(f"T{level}-arch", arch, bone, solid=True)
             muscle = b.tube([(side * 24, y + 36, z + 14), (side * 25, y + 36, z - 16)], 15)
-            b.add("erector-spinae", Intersection(muscle, []), t.muscle)
+            b.add("erector-spinae", muscle, t.muscle)
         b.add(f"T{level}-spine", b.tube([(0, y + 28, z - 8), (0, y + 48, z - 24)], 3.2), bone, solid=True)
         if level <= 10:
             _add_ribs(b, level, z, y)
@@ -190,7 +192,7 @@ def add_chest_organs(b: Builder) -> None:
         lower = b.ellipsoid((side * 70, 0, -210), (52, 78, 110))
         dome = b.above((0, 0, -262 if side > 0 else -248), (0, -0.25, 1))
         lung = Intersection(Union([upper, lower], blend_mm=25.0), [dome])
-        b.add(f"lung-{name}", lung, t.lung)
+        b.add(f"lung-{name}", lung, t.lung, solid=True)
         for _ in range(14):
             start = np.array([side * 26, 4, -125.0])
             end = np.array([side * b.rng.uniform(40, 100), b.rng.uniform(-50, 60), b.rng.uniform(-215, -60)])
@@ -246,16 +248,23 @@ def add_abdomen(b: Builder) -> None:
 
 
 def add_table(b: Builder, back_mm: float) -> None:
-    """Carbon-fibre table top below the back, and a padded head rest; fixed in the scanner, not in the patient."""
-    carbon, foam = Material(-250, 0.03, 20), Material(-940, 0.02)
-    far = 3000.0
-    x, z = float(b.subject.posture.shift_mm[0]) * 0.3, float(b.subject.posture.shift_mm[2])
+    """Curved carbon-fibre table top below the back, and a head rest; they belong to the scanner, not to the patient."""
+    skin, foam = Material(60, 0.03, 20), Material(-950, 0.02)
+    x, z = 0.3 * float(b.subject.posture.shift_mm[0]), float(b.subject.posture.shift_mm[2])
 
-    def plate(half_x: float, y: float, thick: float, z0: float, z1: float) -> Shape:
-        metric = np.diag([thick / half_x, 1.0, 1.0])
-        return Capsule(np.array([x, y, z0]), np.array([x, y, z1]), thick, thick, metric)
+    def bar(half_x: float, half_y: float, y: float, low: float, high: float) -> Capsule:
+        return Capsule(
+            np.array([x, y, low]), np.array([x, y, high]), half_y, half_y, np.diag([half_y / half_x, 1.0, 1.0])
+        )
 
-    b.add("table", plate(215.0, back_mm + 17.0, 14.0, -far, far), shell(carbon, foam, 2.2))
-    nape = b.subject.posture.place(np.array([0.0, 92.0, 180.0]))
-    cradle = plate(80.0, (nape[1] + back_mm + 3.0) / 2 + 6.0, max(5.0, (back_mm + 3.0 - nape[1]) / 2), z + 60, z + 230)
-    b.add("head-rest", cradle, shell(Material(-700, 0.02, 20), foam, 2.5))
+    def trough(radius: float, half_x: float, top: float, thick: float, low: float, high: float) -> Shape:
+        """A piece of a tube's wall whose lowest inner line lies at ``top``."""
+        outer = bar(radius + thick, radius + thick, top - radius, low, high)
+        inner = bar(radius, radius, top - radius, low, high)
+        return Intersection(bar(half_x, 75.0, top - 10.0, low, high), [Difference(outer, [inner])])
+
+    length = 3000.0
+    b.add("table", trough(430.0, 212.0, back_mm + 1.0, 22.0, z - length, z + length), shell(skin, foam, 2.0))
+    nape_mm = float(b.subject.posture.place(np.array([0.0, 92.0, 180.0]))[1])
+    rest = trough(130.0, 88.0, nape_mm + 8.0, 14.0, z + 105, z + 235)
+    b.add("head-rest", rest, shell(Material(-80, 0.02, 20), foam, 2.0))
