@@ -1,0 +1,392 @@
+"""A reference is its low-frequency coefficients: a few kilobytes that hold no image."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ssimh import _reference_file
+from ssimh._arrays import check_array, check_finite, check_threshold, normalize_axes, to_numpy
+from ssimh._reference_file import ReferenceFileError
+from ssimh.coefficients import analyze
+from ssimh.orientation import check_orientation, orientation_map
+from ssimh.regions import holds, region_mask
+from ssimh.units import refuse_pet
+
+__all__ = ["ReferenceFileError", "ReferenceSpectrum"]
+
+STATISTICS = ("mean", "median")
+
+
+@dataclass(frozen=True, eq=False)
+class ReferenceSpectrum:
+    """Low-frequency coefficients of one reference image, or the average of several.
+
+    Args:
+        coefficients: array shaped like the image, with each transformed axis cut to ``threshold``.
+        threshold: coefficients per transformed axis.
+        axes: the transformed axes, counted from the end.
+        region: which of the coefficients are meant: ``"square"``, ``"triangle"`` or ``"radial"``.
+        shape: grid of the image.
+        spacing_mm: voxel sizes of the last axes of ``shape``, if known.
+        orientation: one letter of R/L, A/P, S/I per spatial axis, towards which the index grows, if known; the
+            spatial axes are the last ones. ``"SPL"`` is a (z, y, x) array as SimpleITK gives it for an
+            identity direction, ``"RAS"`` an (x, y, z) array as MONAI does.
+        unit: intensity unit, if known, such as ``"HU"``.
+        n_subjects: number of images behind it.
+        statistic: ``"mean"`` or ``"median"`` over these.
+
+    Raises:
+        ValueError, TypeError: fields that do not fit each other.
+    """
+
+    coefficients: NDArray[Any]
+    threshold: int
+    axes: tuple[int, ...]
+    region: str
+    shape: tuple[int, ...]
+    spacing_mm: tuple[float, ...] | None = None
+    orientation: str | None = None
+    unit: str | None = None
+    n_subjects: int = 1
+    statistic: str = "mean"
+
+    def __post_init__(self) -> None:
+        set_field = object.__setattr__  # the class is frozen, its fields still have to be put in order once
+        set_field(self, "shape", tuple(int(size) for size in self.shape))
+        set_field(self, "axes", normalize_axes(self.axes, len(self.shape), "the reference"))
+        set_field(self, "threshold", check_threshold(self.threshold, self.shape, self.axes, "the reference"))
+        region_mask(self.region, self.threshold, len(self.axes))
+        if self.spacing_mm is not None:
+            spacing = tuple(float(step) for step in self.spacing_mm)
+            if not 1 <= len(spacing) <= len(self.shape) or not all(0 < step < np.inf for step in spacing):
+                raise ValueError(
+                    f"spacing_mm must hold one positive size per spatial axis, at most {len(self.shape)}; "
+                    f"given {self.spacing_mm}."
+                )
+            set_field(self, "spacing_mm", spacing)
+        if self.orientation is not None:
+            check_orientation(self.orientation, len(self.shape))
+        if self.statistic not in STATISTICS or self.n_subjects < 1:
+            raise ValueError(
+                f"statistic must be one of {STATISTICS} and n_subjects at least 1; "
+                f"given {self.statistic!r} and {self.n_subjects}."
+            )
+        expected = list(self.shape)
+        for axis in self.axes:
+            expected[axis] = self.threshold
+        values = np.array(self.coefficients, dtype=np.result_type(self.coefficients, np.float32), order="C")
+        if values.shape != tuple(expected):
+            raise ValueError(f"coefficients have shape {values.shape}; this grid and threshold need {tuple(expected)}.")
+        check_finite(values, "the reference's coefficients")
+        values.flags.writeable = False
+        set_field(self, "coefficients", values)
+
+    @classmethod
+    def from_image(
+        cls,
+        image: Any,
+        threshold: int = 3,
+        *,
+        axes: int | Sequence[int] = (-2, -1),
+        region: str = "square",
+        spacing_mm: Sequence[float] | None = None,
+        orientation: str | None = None,
+        unit: str | None = None,
+    ) -> ReferenceSpectrum:
+        """Coefficients of one image.
+
+        Args:
+            image: NumPy array or torch tensor, integer or floating, any unit; not modified. For CT in HU its shape
+                is (z, y, x) with the default axes.
+            threshold: coefficients per axis, 0 to the smallest size along ``axes``.
+            axes: transformed axes; (-2, -1) works slice by slice, (-3, -2, -1) on the volume.
+            region: ``"square"`` (published), ``"triangle"`` or ``"radial"``.
+            spacing_mm: voxel size of each spatial (last) axis.
+            orientation: letters of R/L, A/P, S/I, one per spatial axis.
+            unit: intensity unit.
+
+        Returns:
+            The reference; coefficients are float64 for a float64 image, otherwise float32.
+
+        Raises:
+            TypeError, ValueError: an image or settings that cannot be used, NaN or infinite values included.
+
+        >>> import numpy as np
+        >>> reference = ReferenceSpectrum.from_image(np.zeros((5, 16, 16), np.int16), threshold=2, unit="HU")
+        >>> reference.coefficients.shape, reference.axes, reference.n_subjects
+        ((5, 2, 2), (-2, -1), 1)
+        """
+        check_array(image, "the reference image")
+        normal_axes = normalize_axes(axes, image.ndim, "the reference image")
+        threshold = check_threshold(threshold, image.shape, normal_axes, "the reference image")
+        coefficients = to_numpy(analyze(image, threshold, normal_axes))
+        if threshold == 0 or not np.isfinite(coefficients).all():
+            check_finite(to_numpy(image), "the reference image")
+        return cls(
+            coefficients,
+            threshold,
+            normal_axes,
+            region,
+            tuple(image.shape),
+            None if spacing_mm is None else tuple(spacing_mm),
+            orientation,
+            unit,
+        )
+
+    @classmethod
+    def from_images(
+        cls, images: Iterable[Any], threshold: int = 3, *, statistic: str = "mean", **settings: Any
+    ) -> ReferenceSpectrum:
+        """Mean or median spectrum of many images of one grid, one image in memory at a time.
+
+        Args:
+            images: any iterable of arrays of equal shape; a generator that loads them one by one is best.
+            threshold: as in :meth:`from_image`.
+            statistic: ``"mean"`` or ``"median"``, coefficient by coefficient.
+            **settings: ``axes``, ``region``, ``spacing_mm``, ``orientation``, ``unit`` of :meth:`from_image`.
+
+        Raises:
+            ValueError: no image, images of different shapes, or an unknown statistic.
+
+        >>> import numpy as np
+        >>> scans = (np.full((2, 8, 8), value) for value in (0.0, 10.0))
+        >>> ReferenceSpectrum.from_images(scans, threshold=1).coefficients[0]
+        array([[40.]])
+        """
+        return cls.average((cls.from_image(image, threshold, **settings) for image in images), statistic)
+
+    @classmethod
+    def average(cls, references: Iterable[ReferenceSpectrum], statistic: str = "mean") -> ReferenceSpectrum:
+        """Mean (weighted by the number of subjects) or median of references that agree in grid and settings.
+
+        Raises:
+            ValueError: none given, or two that disagree.
+        """
+        if statistic not in STATISTICS:
+            raise ValueError(f"statistic must be one of {STATISTICS}; given {statistic!r}.")
+        first: ReferenceSpectrum | None = None
+        total: Any = 0.0
+        kept: list[NDArray[Any]] = []
+        count = 0
+        for reference in references:
+            first = first or reference
+            first._check_same_kind(reference, count + 1)
+            count += reference.n_subjects
+            if statistic == "median":
+                kept.append(reference.coefficients)
+            else:
+                total = total + reference.coefficients.astype(np.float64) * reference.n_subjects
+        if first is None:
+            raise ValueError("no image was given; a reference needs at least one.")
+        middle = np.median(kept, axis=0) if statistic == "median" else total / count
+        values = middle.astype(first.coefficients.dtype)
+        return replace(first, coefficients=values, n_subjects=count, statistic=statistic)
+
+    def _check_same_kind(self, other: ReferenceSpectrum, number: int) -> None:
+        for field in ("shape", "threshold", "axes", "region", "orientation", "unit"):
+            mine, theirs = getattr(self, field), getattr(other, field)
+            if mine != theirs:
+                hint = " Bring it to one grid first, for instance with for_grid()." if field == "shape" else ""
+                raise ValueError(f"image {number} has {field} {theirs}, the first one {mine}; they must agree.{hint}")
+
+    def for_grid(self, shape: Sequence[int], spacing_mm: Sequence[float] | None = None) -> ReferenceSpectrum:
+        r"""The same reference on a grid of another size over the same field of view.
+
+        A coefficient of N samples becomes :math:`\\sqrt{N'/N}` times as large on N' samples. Axes that are not
+        transformed (the slices of the slice-wise mode) are resampled by their own cosine series. Exact for content
+        that is band-limited on the coarser of the two grids.
+
+        Args:
+            shape: the new grid, with as many axes as the old one.
+            spacing_mm: voxel sizes of its spatial axes; if both grids state theirs, the fields of view must agree
+                to half a voxel, because nothing is known about where one would lie within the other.
+
+        Raises:
+            ValueError: another number of axes, a grid smaller than the threshold, or another field of view.
+
+        >>> import numpy as np
+        >>> fine = ReferenceSpectrum.from_image(np.full((4, 8, 8), 100.0), threshold=2)
+        >>> coarse = ReferenceSpectrum.from_image(np.full((2, 4, 6), 100.0), threshold=2)
+        >>> np.allclose(fine.for_grid((2, 4, 6)).coefficients, coarse.coefficients)
+        True
+        """
+        grid = tuple(int(size) for size in shape)
+        if len(grid) != len(self.shape) or min(grid) < 1:
+            raise ValueError(f"shape {grid} must have {len(self.shape)} axes of at least 1, as {self.shape} has.")
+        check_threshold(self.threshold, grid, self.axes, "the new grid")
+        steps = None if spacing_mm is None else tuple(float(step) for step in spacing_mm)
+        self._check_field_of_view(grid, steps)
+        values = self.coefficients.astype(np.float64)
+        for axis, (old, new) in enumerate(zip(self.shape, grid, strict=True)):
+            if old == new:
+                continue
+            transformed = axis - len(grid) in self.axes
+            values = values * np.sqrt(new / old) if transformed else _resample(values, axis, new)
+        if steps is None and self.spacing_mm is not None:
+            tail = len(self.spacing_mm)
+            sizes = zip(self.spacing_mm, self.shape[-tail:], grid[-tail:], strict=True)
+            steps = tuple(step * old / new for step, old, new in sizes)
+        return replace(self, coefficients=values.astype(self.coefficients.dtype), shape=grid, spacing_mm=steps)
+
+    def _check_field_of_view(self, grid: tuple[int, ...], steps: tuple[float, ...] | None) -> None:
+        if steps is None or self.spacing_mm is None:
+            return
+        if len(steps) != len(self.spacing_mm):
+            raise ValueError(f"spacing_mm must have {len(self.spacing_mm)} numbers; given {steps}.")
+        tail = len(steps)
+        mine = np.multiply(self.spacing_mm, self.shape[-tail:])
+        theirs = np.multiply(steps, grid[-tail:])
+        if np.any(np.abs(mine - theirs) > 0.5 * np.maximum(steps, self.spacing_mm)):
+            raise ValueError(
+                f"fields of view differ: {theirs.round(1).tolist()} mm asked for, the reference covers "
+                f"{mine.round(1).tolist()} mm. Crop or resample the image to the reference's field of view, or leave "
+                "out spacing_mm to take the two as the same."
+            )
+
+    def reoriented(self, orientation: str) -> ReferenceSpectrum:
+        """The same reference for an array whose spatial axes run in other directions: exact flips and swaps.
+
+        Raises:
+            ValueError: this reference states no orientation, or the letters do not name the same axes.
+
+        >>> import numpy as np
+        >>> scan = np.arange(24.0).reshape(2, 3, 4)
+        >>> flipped = ReferenceSpectrum.from_image(scan[:, ::-1], threshold=2, orientation="SAL")
+        >>> direct = ReferenceSpectrum.from_image(scan, threshold=2, orientation="SPL")
+        >>> np.allclose(flipped.reoriented("SPL").coefficients, direct.coefficients)
+        True
+        """
+        if self.orientation is None:
+            raise ValueError(f"the reference states no orientation, so it cannot be turned to {orientation!r}.")
+        sources, flips = orientation_map(self.orientation, orientation)
+        lead = len(self.shape) - len(sources)
+        order = [*range(lead), *(lead + source for source in sources)]
+        transformed = {axis % len(self.shape) for axis in self.axes}
+        values = self.coefficients.transpose(order)
+        for axis, flip in enumerate(flips, start=lead):
+            if flip and order[axis] in transformed:
+                signs = (-1.0) ** np.arange(self.threshold)
+                values = values * signs.astype(values.dtype).reshape(-1, *[1] * (values.ndim - 1 - axis))
+            elif flip:
+                values = np.flip(values, axis)
+        steps = self.spacing_mm
+        if steps is not None:
+            padded = (None,) * (len(self.shape) - len(steps)) + steps
+            turned = [padded[source] for source in order]
+            steps = tuple(step for step in turned if step is not None)
+        return replace(
+            self,
+            coefficients=values,
+            axes=tuple(new - len(order) for new, old in enumerate(order) if old in transformed),
+            shape=tuple(self.shape[source] for source in order),
+            spacing_mm=steps,
+            orientation=orientation.upper(),
+        )
+
+    def target(
+        self,
+        shape: Sequence[int],
+        threshold: int,
+        axes: tuple[int, ...],
+        region: str,
+        *,
+        unit: str | None = None,
+        orientation: str | None = None,
+        allow_pet: bool = False,
+    ) -> NDArray[Any]:
+        """Coefficients to swap in, after checking that this reference is meant for such an image.
+
+        Raises:
+            ValueError: other axes, grid, unit or orientation, or coefficients that this reference does not hold.
+        """
+        refuse_pet(self.unit, "the reference", allow_pet)
+        if unit is not None and self.unit is not None and unit != self.unit:
+            raise ValueError(f"the image has unit {unit!r}, the reference {self.unit!r}; they must agree.")
+        if orientation is not None and self.orientation is not None and orientation.upper() != self.orientation:
+            raise ValueError(
+                f"the image has orientation {orientation.upper()!r}, the reference {self.orientation!r}; "
+                f"use reference.reoriented({orientation.upper()!r})."
+            )
+        if axes != self.axes:
+            raise ValueError(f"the reference was fitted for axes {self.axes}; asked for are {axes}.")
+        if not holds(self.region, self.threshold, region, threshold, len(axes)):
+            raise ValueError(
+                f"the reference holds the region {self.region!r} up to threshold {self.threshold}; asked for is "
+                f"{region!r} with threshold {threshold}."
+            )
+        if tuple(shape[-len(self.shape) :]) != self.shape:
+            raise ValueError(
+                f"the image has shape {tuple(shape)}, the reference was fitted on {self.shape}; its last axes must "
+                "agree. For another grid over the same field of view, use reference.for_grid(shape)."
+            )
+        index = [slice(None)] * self.coefficients.ndim
+        for axis in axes:
+            index[axis] = slice(threshold)
+        return self.coefficients[tuple(index)]
+
+    def header(self) -> dict[str, Any]:
+        """Everything but the coefficients, as plain JSON values."""
+        values = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "coefficients"}
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
+
+    @property
+    def content_hash(self) -> str:
+        """SHA-256 over header and coefficients, ``"sha256:…"``: equal for equal references on every machine."""
+        digest = hashlib.sha256(json.dumps(self.header(), sort_keys=True).encode())
+        little_endian = self.coefficients.astype(self.coefficients.dtype.newbyteorder("<"))
+        digest.update(f"{little_endian.dtype.str}{little_endian.shape}".encode())
+        digest.update(little_endian.tobytes())
+        return f"sha256:{digest.hexdigest()}"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, ReferenceSpectrum) and self.content_hash == other.content_hash
+
+    def __hash__(self) -> int:
+        return hash(self.content_hash)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the reference as an ``.npz`` file: a JSON header and the coefficients, nothing pickled.
+
+        The file appears whole or not at all; it is read with :meth:`load`, or with NumPy alone.
+        """
+        _reference_file.write(path, {**self.header(), "content_hash": self.content_hash}, self.coefficients)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> ReferenceSpectrum:
+        """Read a reference written by :meth:`save`.
+
+        Raises:
+            FileNotFoundError: no such file.
+            ReferenceFileError: not a reference, damaged, or of a version that this library does not know.
+        """
+        header, coefficients = _reference_file.read(path)
+        stated = header.pop("content_hash", None)
+        for name in ("axes", "shape", "spacing_mm"):
+            if isinstance(header.get(name), list):
+                header[name] = tuple(header[name])
+        try:
+            reference = cls(coefficients, **header)
+        except (TypeError, ValueError) as error:
+            raise ReferenceFileError(f"{path}: the header does not describe a reference: {error}") from error
+        if reference.content_hash != stated:
+            raise ReferenceFileError(f"{path} is damaged: its content does not have the hash that its header states.")
+        return reference
+
+
+def _resample(values: NDArray[np.float64], axis: int, new: int) -> NDArray[np.float64]:
+    """Samples of the axis' cosine series on ``new`` points over the same extent."""
+    import scipy.fft
+
+    series = np.moveaxis(scipy.fft.dct(values, axis=axis, norm="ortho"), axis, -1)
+    old = series.shape[-1]
+    padded = np.zeros((*series.shape[:-1], new))
+    padded[..., : min(old, new)] = series[..., :new]
+    return np.moveaxis(scipy.fft.idct(padded, axis=-1, norm="ortho") * np.sqrt(new / old), -1, axis)

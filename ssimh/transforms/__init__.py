@@ -1,0 +1,16 @@
+"""MONAI transforms; the only part of the library that needs MONAI."""
+
+from __future__ import annotations
+
+try:
+    import monai  # noqa: F401  (asked for here, once, so that its absence gives one clear message)
+except ModuleNotFoundError as error:
+    if error.name not in ("monai", "torch"):
+        raise
+    raise ImportError(
+        f'The MONAI transforms of ssimh need {error.name}, which is not installed: pip install "ssimh[monai]"'
+    ) from error
+
+from ssimh.transforms.spectrum_swap import SpectrumSwap, SpectrumSwapD, SpectrumSwapd, SpectrumSwapDict
+
+__all__ = ["SpectrumSwap", "SpectrumSwapD", "SpectrumSwapDict", "SpectrumSwapd"]

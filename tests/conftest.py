@@ -1,0 +1,26 @@
+"""What all tests share: where the real scans are, and how hypothesis runs."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+# Examples are derived from the test itself, so that a failure is the same on every machine; no deadline, since the
+# first call of a function may import torch.
+settings.register_profile(
+    "project", deadline=None, derandomize=True, max_examples=40, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("project")
+
+
+@pytest.fixture(scope="session")
+def realdata_dir() -> Path:
+    """Folder of the shared real scans; the test is skipped where there is none."""
+    stated = os.environ.get("SSIMH_REALDATA")
+    folder = Path(stated) if stated else Path(__file__).parents[2] / "shared" / "data"
+    if not folder.is_dir():
+        pytest.skip("no real scans: neither SSIMH_REALDATA nor ../shared/data is a folder")
+    return folder

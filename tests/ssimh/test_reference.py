@@ -1,0 +1,266 @@
+import json
+import os
+import pickle
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ssimh import ReferenceFileError, ReferenceSpectrum, from_low_frequency, swap_spectrum
+from tests.ssimh.strategies import with_axes
+from tests.ssimh.tolerances import assert_close
+
+
+@pytest.fixture
+def reference(scan):
+    return ReferenceSpectrum.from_image(
+        scan, 3, region="triangle", spacing_mm=(3.0, 1.0, 1.5), orientation="SPL", unit="HU"
+    )
+
+
+def test_save_and_load_give_the_same_reference(reference, tmp_path):
+    reference.save(tmp_path / "ref.npz")
+    loaded = ReferenceSpectrum.load(tmp_path / "ref.npz")
+    assert loaded == reference
+    assert hash(loaded) == hash(reference)
+    assert loaded.header() == reference.header()
+    np.testing.assert_array_equal(loaded.coefficients, reference.coefficients)
+    assert list(tmp_path.iterdir()) == [tmp_path / "ref.npz"]
+
+
+def test_the_file_is_read_with_numpy_alone_and_states_everything(reference, tmp_path):
+    reference.save(tmp_path / "ref.npz")
+    with np.load(tmp_path / "ref.npz", allow_pickle=False) as archive:
+        header = json.loads(archive["header"].tobytes())
+        assert sorted(archive) == ["coefficients", "header"]
+    assert header == {
+        "format": "ssimh-reference",
+        "version": 1,
+        "threshold": 3,
+        "axes": [-2, -1],
+        "region": "triangle",
+        "shape": [5, 12, 17],
+        "spacing_mm": [3.0, 1.0, 1.5],
+        "orientation": "SPL",
+        "unit": "HU",
+        "n_subjects": 1,
+        "statistic": "mean",
+        "content_hash": reference.content_hash,
+    }
+
+
+def test_a_clinical_grid_takes_kilobytes(rng, tmp_path):
+    image = rng.normal(0, 300, (310, 50, 50)).astype(np.float32)
+    ReferenceSpectrum.from_image(image).save(tmp_path / "ref.npz")
+    assert (tmp_path / "ref.npz").stat().st_size < 13_000
+
+
+def test_a_saved_reference_swaps_from_its_path(reference, scan, donor, tmp_path):
+    path = tmp_path / "ref.npz"
+    ReferenceSpectrum.from_image(donor).save(path)
+    expected = swap_spectrum(scan, donor)
+    assert_close(swap_spectrum(scan, path), expected, "float64")
+    assert_close(swap_spectrum(scan, os.fspath(path)), expected, "float64")
+
+
+@pytest.mark.parametrize("statistic", ["mean", "median"])
+def test_streaming_statistics(rng, statistic):
+    scans = rng.normal(0, 300, (5, 3, 8, 9))
+    alive = []
+
+    def stream():
+        for scan in scans:
+            alive.append(1)
+            yield scan
+
+    together = ReferenceSpectrum.from_images(stream(), 3, statistic=statistic, unit="HU")
+    each = [ReferenceSpectrum.from_image(scan, 3).coefficients for scan in scans]
+    assert_close(together.coefficients, getattr(np, statistic)(each, axis=0), "float64")
+    assert (together.n_subjects, together.statistic, len(alive)) == (5, statistic, 5)
+
+
+def test_averages_are_weighted_by_subjects(rng):
+    scans = rng.normal(0, 300, (3, 4, 6, 6))
+    pair = ReferenceSpectrum.from_images(scans[:2])
+    merged = ReferenceSpectrum.average([pair, ReferenceSpectrum.from_image(scans[2])])
+    assert_close(merged.coefficients, ReferenceSpectrum.from_images(scans).coefficients, "float64")
+    assert merged.n_subjects == 3
+
+
+def test_no_image_and_images_that_differ_are_refused():
+    with pytest.raises(ValueError, match="no image was given"):
+        ReferenceSpectrum.from_images([])
+    with pytest.raises(ValueError, match=r"image 2 has shape \(4, 4\), the first one \(5, 4\).*for_grid"):
+        ReferenceSpectrum.from_images([np.zeros((5, 4)), np.zeros((4, 4))])
+    with pytest.raises(ValueError, match="statistic must be one of"):
+        ReferenceSpectrum.from_images([np.zeros((5, 4))], statistic="mode")
+
+
+def band_limited(shape, bands, seed):
+    coefficients = np.random.default_rng(seed).normal(size=(bands,) * len(shape))
+    scale = np.sqrt(np.prod(shape))
+    field = coefficients * scale
+    for axis, size in enumerate(shape):
+        wide = [bands] * len(shape)
+        wide[:axis] = shape[:axis]
+        wide[axis] = size
+        field = from_low_frequency(field, wide, axis)
+    return field
+
+
+@given(st.tuples(*[st.integers(3, 12)] * 3), st.tuples(*[st.integers(3, 12)] * 3), st.booleans())
+def test_another_grid_is_exact_for_band_limited_content(old, new, volume):
+    axes = (-3, -2, -1) if volume else (-2, -1)
+    fitted = ReferenceSpectrum.from_image(band_limited(old, 3, 7), axes=axes)
+    expected = ReferenceSpectrum.from_image(band_limited(new, 3, 7), axes=axes)
+    moved = fitted.for_grid(new)
+    assert moved.shape == new
+    assert_close(moved.coefficients, expected.coefficients, "float64")
+
+
+def test_another_grid_keeps_the_field_of_view(reference):
+    moved = reference.for_grid((5, 24, 34))
+    assert moved.spacing_mm == (3.0, 0.5, 0.75)
+    assert reference.for_grid((5, 24, 34), (3.0, 0.5, 0.75)) == moved
+    with pytest.raises(ValueError, match=r"fields of view differ: \[15.0, 24.0, 34.0\] mm .* \[15.0, 12.0, 25.5\] mm"):
+        reference.for_grid((5, 24, 34), (3.0, 1.0, 1.0))
+
+
+@pytest.mark.parametrize("shape", [(5, 12), (5, 2, 17), (0, 12, 17)])
+def test_impossible_grids_are_refused(reference, shape):
+    with pytest.raises(ValueError, match=r"axes of at least 1|threshold=3 is outside"):
+        reference.for_grid(shape)
+
+
+@pytest.mark.parametrize(
+    ("target", "turn"),
+    [
+        ("IPL", lambda x: x[::-1]),
+        ("SAR", lambda x: x[:, ::-1, ::-1]),
+        ("LPS", lambda x: x.transpose(2, 1, 0)),
+        ("RIA", lambda x: x.transpose(2, 0, 1)[::-1, ::-1, ::-1]),
+    ],
+)
+@pytest.mark.parametrize("axes", [(-2, -1), (-3, -2, -1)])
+def test_turning_is_exact(scan, target, turn, axes):
+    spacing = np.array([3.0, 1.0, 1.5])
+    fitted = ReferenceSpectrum.from_image(scan, axes=axes, orientation="SPL", spacing_mm=spacing)
+    turned = fitted.reoriented(target)
+    image = turn(scan)
+    expected = ReferenceSpectrum.from_image(image, axes=turned.axes, orientation=target)
+    assert_close(turned.coefficients, expected.coefficients, "float64")
+    assert turned.shape == image.shape
+    assert turned.spacing_mm == tuple(spacing[scan.shape.index(size)] for size in image.shape)
+    assert_close(turned.reoriented("SPL").coefficients, fitted.coefficients, "float64")
+
+
+def test_turning_needs_an_orientation(scan):
+    with pytest.raises(ValueError, match="states no orientation"):
+        ReferenceSpectrum.from_image(scan).reoriented("SPL")
+    with pytest.raises(ValueError, match="orientation must name every spatial axis"):
+        ReferenceSpectrum.from_image(scan, orientation="SSL")
+
+
+def test_tensors_of_every_dtype_can_be_references(scan):
+    expected = ReferenceSpectrum.from_image(scan).coefficients
+    for dtype in (torch.float64, torch.float32, torch.float16, torch.bfloat16, torch.int16):
+        tensor = torch.tensor(scan).to(dtype).requires_grad_(dtype.is_floating_point)
+        found = ReferenceSpectrum.from_image(tensor).coefficients
+        assert found.dtype == (np.float64 if dtype == torch.float64 else np.float32)
+        # Rounding every voxel to its dtype moves a coefficient by about the same, since the basis is orthonormal.
+        np.testing.assert_allclose(found, expected, atol={"bfloat16": 8, "int16": 2}.get(str(dtype)[6:], 0.6))
+
+
+@given(with_axes())
+def test_references_are_immutable_and_picklable(case):
+    image, threshold, axes = case
+    reference = ReferenceSpectrum.from_image(image, threshold, axes=axes)
+    assert pickle.loads(pickle.dumps(reference)) == reference
+    with pytest.raises(ValueError, match="read-only"):
+        reference.coefficients[...] = 0
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"spacing_mm": (1.0, -1.0, 1.0)}, {"spacing_mm": (1.0,) * 4}, {"n_subjects": 0}, {"coefficients": np.zeros(3)}],
+)
+def test_fields_that_do_not_fit_are_refused(reference, change):
+    fields = {**reference.header(), "coefficients": reference.coefficients, **change}
+    with pytest.raises(ValueError, match=r"spacing_mm must|n_subjects at least 1|coefficients have shape"):
+        ReferenceSpectrum(**fields)
+
+
+def damaged(path, reference, kind):
+    reference.save(path)
+    content = bytearray(path.read_bytes())
+    with np.load(path) as archive:
+        header, coefficients = json.loads(archive["header"].tobytes()), archive["coefficients"]
+    if kind == "truncated":
+        path.write_bytes(content[: len(content) // 2])
+    elif kind == "text":
+        path.write_text("not a reference")
+    elif kind == "empty":
+        path.write_bytes(b"")
+    elif kind == "array":
+        with path.open("wb") as stream:
+            np.save(stream, coefficients)
+    elif kind == "pickle":
+        with path.open("wb") as stream:
+            np.savez(stream, header=np.array({"format": "ssimh-reference"}, dtype=object), coefficients=coefficients)
+    else:
+        header.update(
+            {"foreign": {"format": "other"}, "newer": {"version": 2}, "edited": {"threshold": 2}}.get(kind, {})
+        )
+        header.update({"tampered": {"unit": "SUV"}}.get(kind, {}))
+        if kind == "unknown":
+            header["colour"] = "blue"
+        if kind == "values":
+            coefficients = coefficients + 1
+        text = "[1, 2" if kind == "json" else json.dumps(header)
+        with path.open("wb") as stream:
+            np.savez(stream, header=np.frombuffer(text.encode(), np.uint8), coefficients=coefficients)
+
+
+@pytest.mark.parametrize(
+    ("kind", "message"),
+    [
+        ("truncated", "not a readable reference"),
+        ("text", "not a readable reference"),
+        ("empty", "not a readable reference"),
+        ("array", "not a readable reference"),
+        ("pickle", "not a readable reference"),
+        ("json", "not a readable reference"),
+        ("foreign", "does not state the format"),
+        ("newer", "version 2; this library reads version 1"),
+        ("edited", "does not describe a reference"),
+        ("unknown", "does not describe a reference"),
+        ("tampered", "does not have the hash"),
+        ("values", "does not have the hash"),
+    ],
+)
+def test_damaged_and_foreign_files_are_refused(reference, tmp_path, kind, message):
+    path = tmp_path / "ref.npz"
+    damaged(path, reference, kind)
+    with pytest.raises(ReferenceFileError, match=message):
+        ReferenceSpectrum.load(path)
+
+
+def test_saving_into_a_missing_folder_is_refused(reference, tmp_path):
+    with pytest.raises(FileNotFoundError, match="does not exist"):
+        reference.save(tmp_path / "nowhere" / "ref.npz")
+
+
+def test_a_failed_write_leaves_the_old_file(reference, tmp_path, monkeypatch):
+    path = tmp_path / "ref.npz"
+    path.write_text("old")
+
+    def fail(*_args, **_kwargs):
+        raise OSError("disk full")
+
+    monkeypatch.setattr(np, "savez_compressed", fail)
+    with pytest.raises(OSError, match="disk full"):
+        reference.save(path)
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]

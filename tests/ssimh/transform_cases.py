@@ -1,0 +1,61 @@
+"""Every MONAI transform of the library, as the contract test and its workers build them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from monai.data import MetaTensor
+
+import ssimh
+
+SHAPE = (1, 14, 12, 6)
+AFFINE = np.array([[-1.5, 0, 0, 70.0], [0, -1.5, 0, 60.0], [0, 0, 3.0, -40.0], [0, 0, 0, 1]])
+
+
+def image(dtype: torch.dtype = torch.float32, seed: int = 0, offset: float = 0.0) -> MetaTensor:
+    """A channel-first (C, x, y, z) scan with metadata."""
+    values = np.random.default_rng(seed).normal(offset, 40.0, SHAPE).clip(-100, 100)
+    meta = {"filename_or_obj": f"case{seed}.nii.gz"}
+    return MetaTensor(torch.tensor(values).to(dtype), affine=AFFINE, meta=meta)
+
+
+def donor() -> MetaTensor:
+    """Another scan on the same grid."""
+    return image(torch.float64, seed=99, offset=30.0)
+
+
+def donor_spectrum() -> ssimh.ReferenceSpectrum:
+    """Its coefficients as a transform fits them: slices stacked along z, directions from the affine."""
+    return ssimh.ReferenceSpectrum.from_image(donor().as_tensor(), axes=(-3, -2), orientation="LPS")
+
+
+@dataclass(frozen=True)
+class Case:
+    """One transform: how its array and dictionary forms are built, and what it promises."""
+
+    name: str
+    settings: dict[str, Any]
+    random: bool = False
+    invertible: bool = True
+
+    def array(self, **more: Any) -> Any:
+        return getattr(ssimh, self.name)(**{**self.settings, **more})
+
+    def dictionary(self, keys: Any = ("ct",), **more: Any) -> Any:
+        return getattr(ssimh, f"{self.name}d")(keys, **{**self.settings, **more})
+
+    def bundle_settings(self, folder: Path) -> dict[str, Any]:
+        """The same settings as JSON: images are replaced by the path of their saved spectrum."""
+        path = folder / "reference.npz"
+        donor_spectrum().save(path)
+        return {name: str(path) if isinstance(value, MetaTensor) else value for name, value in self.settings.items()}
+
+
+CASES = [
+    Case("SpectrumSwap", {"reference": donor()}),
+]
+IDS = [case.name for case in CASES]
