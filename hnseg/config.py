@@ -43,7 +43,10 @@ class PrepareConfig(_Frozen):
     crop: Literal["head", "centre"] = "head"
     harmonization: Literal["none", "spectrum-swap"] = "spectrum-swap"
     threshold: int = Field(3, ge=1)  # τ: the 3 x 3 lowest coefficients of each axial slice
-    valid_hu: tuple[float, float] = (-1024.0, 3071.0)  # the harmonized CT is clipped to what 12-bit CT can hold
+    valid_hu: tuple[float, float] = (
+        -1024.0,
+        3071.0,
+    )  # the harmonized CT is clipped to what 12-bit CT can hold
     ct_window_hu: tuple[float, float] = (-250.0, 250.0)  # NVAUTO 2022 and the official 2025 template
 
     @property
@@ -66,7 +69,10 @@ class AugmentConfig(_Frozen):
     scale: float = 0.2
     elastic: Fraction = 0.1
     elastic_sigma_vox: tuple[float, float] = (5.0, 8.0)
-    elastic_magnitude_vox: tuple[float, float] = (20.0, 60.0)  # of white noise before smoothing: 1 to 3 voxels after
+    elastic_magnitude_vox: tuple[float, float] = (
+        20.0,
+        60.0,
+    )  # of white noise before smoothing: 1 to 3 voxels after
     flip: Fraction = 0.5
     ct_scale: float = 0.3
     ct_scale_p: Fraction = 0.5
@@ -98,11 +104,19 @@ class TrainConfig(_Frozen):
     workers: int = Field(4, ge=0)  # data-loading processes
     augment: AugmentConfig = AugmentConfig()
 
+    @property
+    def patch_zyx(self) -> Triple:
+        """The patch in array order."""
+        x, y, z = self.patch_vox
+        return z, y, x
+
     @model_validator(mode="after")
     def _check(self) -> TrainConfig:
         stride = 2 ** (len(self.blocks_down) - 1)
         if any(n % stride for n in self.patch_vox):
-            raise ValueError(f"patch_vox {self.patch_vox}: every length must be a multiple of {stride} for {self.blocks_down}")
+            raise ValueError(
+                f"patch_vox {self.patch_vox}: every length must be a multiple of {stride} for {self.blocks_down}"
+            )
         if self.heads > len(self.blocks_down) - 1:
             raise ValueError(f"heads {self.heads}: at most {len(self.blocks_down) - 1} for blocks {self.blocks_down}")
         if min(self.class_weights) < 0 or abs(sum(self.class_weights) - 1) > 1e-6:
@@ -140,7 +154,7 @@ class Config(_Frozen):
         """
         sections: dict[str, Any] = {"split": SplitConfig(folds=folds)}
         if preset == "demo":
-            sections["prepare"] = PrepareConfig(spacing_mm=3.0)
+            sections["prepare"] = PrepareConfig(spacing_mm=3.125)  # 64 x 64 x 100 voxels: one window in the axial plane
             sections["train"] = TrainConfig(
                 filters=8,
                 blocks_down=(1, 2, 2, 4),

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from hnseg.errors import CaseError
 from hnseg.geometry import Grid
+from hnseg.nifti import verify_nifti
 
 MAX_VOXELS = 2**31  # 2 Gi voxels: eight times a 1.3 m whole-body CT; a larger header is a broken header
 
@@ -79,7 +80,10 @@ def read_image(path: Path, case_id: str, dtype: Any = np.float32) -> tuple[NDArr
     grid = read_grid(path, case_id)
     reader = _reader(path, case_id)
     try:
+        verify_nifti(path)
         image = reader.Execute()
+    except ValueError as error:
+        raise CaseError(case_id, f"the file is damaged: {error}", path) from error
     except RuntimeError as error:
         raise CaseError(case_id, f"cannot be read to its end ({_itk_reason(error)})", path) from error
     import SimpleITK as sitk

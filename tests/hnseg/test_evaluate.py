@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import runpy
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,6 +16,8 @@ from hnseg.geometry import Grid
 from hnseg.images import write_image
 from hnseg.metrics import Rules, dice
 
+WORKDIRS = runpy.run_path(str(Path(__file__).with_name("workdirs.py")))
+_workdir_template, small_workdir, edit_json = (WORKDIRS[n] for n in ("_workdir_template", "small_workdir", "edit_json"))
 GRID = Grid((6, 5, 4), (1.0, 2.0, 3.0), (5.0, -7.0, 2.0))
 
 

@@ -1,0 +1,48 @@
+# Two commands for everyone:
+#   make demo   the whole pipeline on a generated cohort; ends with a table of scores and the path of a report
+#   make test   ruff, mypy, import-linter, pytest with doctests, documentation
+# Both make .venv at the first run and reuse it afterwards.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+DEMO_DIR ?= demo
+
+.PHONY: demo test lint types layers tests docs benchmarks clean-demo clean
+
+demo: $(VENV)/.installed-demo
+	$(BIN)/python examples/hecktor_task1.py --work-dir $(DEMO_DIR) --resume
+
+test: lint types layers tests docs
+
+lint: $(VENV)/.installed-test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/.installed-test
+	$(BIN)/mypy
+
+layers: $(VENV)/.installed-test
+	$(BIN)/lint-imports --no-cache
+
+# Two threads for everything: BLAS, torch and ITK otherwise each start one a core and fight over them.
+tests: $(VENV)/.installed-test
+	OMP_NUM_THREADS=2 ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS=2 $(BIN)/python -m pytest -q --durations=10
+
+docs: $(VENV)/.installed-test
+	$(BIN)/sphinx-build -q -W --keep-going -E docs docs/_build/html
+
+benchmarks: $(VENV)/.installed-test
+	$(BIN)/python benchmarks/swap.py
+
+$(VENV)/.installed-demo: pyproject.toml constraints.txt .ci/install
+	PYTHON="$(PYTHON)" .ci/install $(VENV) demo hnseg
+
+$(VENV)/.installed-test: pyproject.toml constraints.txt .ci/install
+	PYTHON="$(PYTHON)" .ci/install $(VENV) test hnseg,dev,docs
+
+clean-demo:
+	rm -rf $(DEMO_DIR)
+
+clean: clean-demo
+	rm -rf $(VENV) docs/_build build dist

@@ -1,0 +1,117 @@
+"""HECKTOR 2025 Task 1 from end to end: check, split, prepare, train, predict, post-process, evaluate, report.
+
+    python examples/hecktor_task1.py                                        # a generated cohort, minutes on two cores
+    python examples/hecktor_task1.py --data-root HECKTOR2025 --preset paper # the published recipe, wants a GPU
+    python examples/hecktor_task1.py --data-root HECKTOR2025 --preset paper --work-dir runs/paper --resume
+
+Every stage is a public function of ``hnseg`` and keeps its results in the work directory (docs/workdir.md), so a run
+that was interrupted continues with ``--resume`` where it stopped. Exit status 0 means that every case was used.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from hnseg.check import CohortCheck, check_cohort, load_check
+from hnseg.cli import complain, reported
+from hnseg.config import Config
+from hnseg.evaluate import evaluate_workdir
+from hnseg.phantom import generate_cohort
+from hnseg.predict import predict_baselines, predict_cohort
+from hnseg.prepare import prepare_cohort
+from hnseg.progress import shown
+from hnseg.report import write_report
+from hnseg.splits import load_splits, make_splits, save_splits
+from hnseg.train import train_fold
+from hnseg.workdir import open_run
+
+SCORES = {
+    "gtvp_dice_mean": "GTVp mean Dice",
+    "gtvn_dice_agg": "GTVn aggregated Dice",
+    "gtvn_f1_agg": "GTVn aggregated F1",
+}
+SYSTEMS = {
+    "ensemble": "ensemble of the folds",
+    "threshold_baseline": "everything above SUV 4",
+    "empty_baseline": "empty mask",
+}
+console = Console()
+
+
+def main(
+    data_root: Annotated[Path | None, typer.Option(help="HECKTOR 2025 layout; default: a generated cohort.")] = None,
+    work_dir: Annotated[Path, typer.Option(help="Where all results go.")] = Path("demo"),
+    preset: Annotated[Literal["demo", "paper"], typer.Option(help="Coarse and quick, or as published.")] = "demo",
+    folds: Annotated[int, typer.Option(min=2, help="Cross-validation folds, each a model of the ensemble.")] = 5,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:<n> or mps.")] = "auto",
+    seed: Annotated[int, typer.Option(min=0, help="Of the cohort, the splits and the training.")] = 0,
+    jobs: Annotated[int, typer.Option(min=1, help="Processes for reading and preparing cases.")] = 2,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue the run in the work directory.")] = False,
+) -> None:
+    """Run HECKTOR 2025 Task 1 from end to end."""
+    with reported():
+        config = Config.from_preset(preset, seed=seed, folds=folds)
+        root = data_root or work_dir / "cohort"
+        if data_root is None:
+            with shown("phantom", console) as progress:
+                generate_cohort(root, seed=seed, jobs=jobs, progress=progress)
+        open_run(work_dir, config, root, resume=resume)
+        found = check(root, work_dir, config, jobs)
+        if not (work_dir / "splits.json").is_file():
+            save_splits(make_splits(found.cases, config.split, config.seed), work_dir)
+        splits = load_splits(work_dir)
+        console.print(f"split: {len(splits.test)} test cases, {folds} folds, reference {splits.reference}")
+        with shown("prepare", console) as progress:
+            failures = prepare_cohort(work_dir, jobs=jobs, progress=progress)
+        for failure in failures:
+            complain(str(failure))
+        for fold in range(folds):
+            with shown("train", console) as progress:
+                train_fold(work_dir, fold, device=device, progress=progress)
+        with shown("predict", console) as progress:
+            predict_cohort(work_dir, device=device, progress=progress)
+        with shown("baselines", console) as progress:
+            predict_baselines(work_dir, progress=progress)
+        scores = evaluate_workdir(work_dir)
+        report = write_report(work_dir)
+    show(scores, len(splits.test))
+    console.print(f"report: {report.resolve()}", soft_wrap=True, highlight=False)
+    if found.errors or failures:
+        complain(f"{len(found.errors) + len(failures)} case(s) were left out, see above and the report")
+        raise typer.Exit(1)
+
+
+def check(root: Path, work_dir: Path, config: Config, jobs: int) -> CohortCheck:
+    """Check the cohort, or read what an interrupted run had found; say what is wrong."""
+    if (work_dir / "check.json").is_file():
+        found = load_check(work_dir)
+    else:
+        with shown("check", console) as progress:
+            found = check_cohort(root, config.prepare, work=work_dir, jobs=jobs, progress=progress)
+    for finding in found.findings:
+        if finding.severity == "error":
+            complain(str(finding))
+        else:
+            console.print(f"warning: {finding}", soft_wrap=True, markup=False, highlight=False)
+    return found
+
+
+def show(scores: dict[str, dict[str, float | None]], cases: int) -> None:
+    """Print the scores of the ensemble beside those of the baselines."""
+    table = Table(title=f"Test scores, {cases} cases")
+    table.add_column("")
+    for title in SCORES.values():
+        table.add_column(title, justify="right")
+    for system, title in SYSTEMS.items():
+        values = [scores[system][name] for name in SCORES]
+        table.add_row(title, *("undefined" if value is None else f"{value:.3f}" for value in values))
+    console.print(table)
+
+
+if __name__ == "__main__":
+    typer.run(main)

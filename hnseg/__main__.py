@@ -1,0 +1,5 @@
+"""``python -m hnseg``."""
+
+from hnseg.cli import main
+
+main()

@@ -1,0 +1,37 @@
+"""Dice plus cross-entropy at every head, summed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from monai.losses import DiceCELoss
+from torch.nn import functional
+
+
+class SummedDiceCELoss(torch.nn.Module):
+    """Soft Dice over GTVp and GTVn plus cross-entropy over all classes, at each head, summed with equal weight.
+
+    The label is brought to each head's size by nearest neighbour. Squared denominators and the smoothing terms are
+    those of the Auto3DSeg SegResNet (NVAUTO 2022). A class that is absent from a patch has a Dice term of one and no
+    gradient from it: the cross-entropy alone teaches the network not to see it.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._head = DiceCELoss(
+            include_background=False,
+            to_onehot_y=True,
+            softmax=True,
+            squared_pred=True,
+            smooth_nr=0.0,
+            smooth_dr=1e-5,
+        )
+
+    def forward(self, heads: Sequence[torch.Tensor], label: torch.Tensor) -> torch.Tensor:
+        """Loss of a list of logits (batch, 3, z, y, x), main output first, against a label (batch, 1, z, y, x)."""
+        losses = []
+        for logits in heads:
+            target = label if logits.shape[2:] == label.shape[2:] else functional.interpolate(label, logits.shape[2:])
+            losses.append(self._head(logits.float(), target))
+        return torch.stack(losses).sum()

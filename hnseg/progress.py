@@ -1,0 +1,47 @@
+"""Long work shows that it moves: a bar on a terminal, a line per step elsewhere."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Protocol
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+
+class Report(Protocol):
+    """What a stage calls after every step: how many are done, of how many, and what was done."""
+
+    def __call__(self, done: int, total: int, what: str) -> None: ...
+
+
+def silent(done: int, total: int, what: str) -> None:
+    """Report nothing."""
+
+
+@contextmanager
+def shown(stage: str, console: Console) -> Iterator[Report]:
+    """Show a stage's steps on a console; ends with the stage's name and time."""
+    started = time.perf_counter()
+    if console.is_terminal:
+        columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+        with Progress(
+            TextColumn("{task.description:10}"), *columns, TextColumn("{task.fields[what]}"), console=console
+        ) as bars:
+            bar = bars.add_task(stage, total=None, what="")
+
+            def draw(done: int, total: int, what: str) -> None:
+                bars.update(bar, completed=done, total=total, what=what)
+
+            yield draw
+        return
+
+    def write(done: int, total: int, what: str) -> None:
+        seconds = time.perf_counter() - started
+        console.print(
+            f"{stage:10} {done:>3}/{total} {seconds:7.1f} s  {what}", markup=False, highlight=False, soft_wrap=True
+        )
+
+    yield write

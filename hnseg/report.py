@@ -1,0 +1,198 @@
+"""Report: one self-contained HTML page about a run, for people.
+
+No network, no second file: pictures are inside, the few lines of script only sort tables. Everything that comes from
+files is escaped. What is missing is said, not hidden.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from hnseg.errors import CaseError
+from hnseg.metrics import Score
+from hnseg.provenance import versions
+from hnseg.report_data import (
+    LARGE_CHANGE_HU,
+    RunFiles,
+    flat_settings,
+    load_run,
+    preparation_rows,
+    ranked_cases,
+    validation_rows,
+    warnings,
+)
+from hnseg.report_figures import CT_WINDOW_HU, PET_WINDOW_SUV, PREDICTED, TRUTH, View, load_scan, thumbnail, views
+from hnseg.report_plots import (
+    METHODS,
+    SCORE_NAMES,
+    Picture,
+    draw_centres,
+    draw_learning,
+    draw_scores,
+    draw_sizes,
+    size_rows,
+)
+from hnseg.scores import HEADLINE
+from hnseg.workdir import write_text
+
+THUMBNAILS = 4
+
+
+def write_report(work: Path) -> Path:
+    """Write ``report.html`` into a work directory, whole or not at all.
+
+    Reads ``metrics.json`` and whatever else of ``docs/workdir.md`` is there.
+
+    Returns
+    -------
+    Path
+        The page.
+
+    Raises
+    ------
+    WorkDirError
+        ``metrics.json`` is missing or is not what evaluate writes.
+    """
+    files = load_run(work)
+    html = _environment().get_template("report.html.j2").render(_content(files))
+    path = work / "report.html"
+    write_text(path, html)
+    return path
+
+
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("hnseg", "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["score"] = _as_score
+    environment.filters["interval"] = _as_interval
+    environment.filters["number"] = _as_number
+    return environment
+
+
+def _as_score(value: Score) -> str:
+    return "undefined" if value is None else f"{value:.3f}"
+
+
+def _as_interval(bounds: list[float] | None) -> str:
+    return "no interval" if bounds is None else f"{bounds[0]:.2f} to {bounds[1]:.2f}"
+
+
+def _as_number(value: Any, digits: int = 1) -> str:
+    return "–" if value is None else f"{float(value):.{digits}f}"
+
+
+def _content(files: RunFiles) -> dict[str, Any]:
+    """Everything the template names."""
+    metrics, ensemble = files.metrics, files.metrics["ensemble"]
+    config, provenance = files.run.get("config", {}), files.run.get("provenance", {})
+    overlays, gaps = _overlays(files)
+    rows = preparation_rows(files)
+    sizes = size_rows(ensemble["cases"], metrics["threshold_baseline"]["cases"])
+    scored = bool(ensemble["cases"])
+    return {
+        "work": str(files.work.resolve()),
+        "generated": files.generated,
+        "preset": config.get("preset"),
+        "n_folds": len(files.splits.get("folds", [])),
+        "warnings": warnings(files),
+        "verdict": verdict(metrics),
+        "methods": {key: name for key, (name, _, _) in METHODS.items()},
+        "headline": HEADLINE,
+        "score_names": SCORE_NAMES,
+        "metrics": metrics,
+        "ensemble": ensemble,
+        "cases": [_case_row(case, files) for case in ensemble["cases"]],
+        "skipped": metrics.get("skipped", []),
+        "overlays": overlays,
+        "colours": {"truth": TRUTH, "predicted": PREDICTED},
+        "windows": {"ct": CT_WINDOW_HU, "pet": PET_WINDOW_SUV},
+        "sizes": sizes,
+        "figures": {
+            "scores": draw_scores(metrics, HEADLINE) if scored else None,
+            "sizes": draw_sizes(sizes) if any(row["lesions"] for row in sizes) else None,
+            "centres": draw_centres(ensemble) if scored else None,
+            "learning": draw_learning(files.logs) if files.logs else None,
+        },
+        "validation": validation_rows(files),
+        "preparation": rows,
+        "large_change_hu": LARGE_CHANGE_HU,
+        "thumbnails": _thumbnails(files, rows),
+        "findings": files.findings,
+        "gaps": [*files.gaps, *gaps],
+        "provenance": provenance,
+        "data_root": files.run.get("data_root"),
+        "settings": flat_settings(config),
+        "splits": files.splits,
+        "report_versions": versions(),
+    }
+
+
+def verdict(metrics: dict[str, Any]) -> str:
+    """One sentence: on which of the three headline scores the ensemble beats both baselines."""
+    won, lost, open_ = [], [], []
+    for score in HEADLINE:
+        own = metrics["ensemble"][score]
+        others = [metrics[name][score] for name in METHODS if name != "ensemble"]
+        if own is None:
+            open_.append(SCORE_NAMES[score])
+        elif all(other is None or own > other for other in others):
+            won.append(SCORE_NAMES[score])
+        else:
+            lost.append(SCORE_NAMES[score])
+    parts = []
+    if len(won) == len(HEADLINE):
+        return "The ensemble scores above both baselines on all three measures."
+    if won:
+        parts.append(f"The ensemble scores above both baselines on {' and '.join(won)}.")
+    if lost:
+        parts.append(f"It does not beat both baselines on {' and '.join(lost)}.".replace("It", "The ensemble", not won))
+    if open_:
+        parts.append(f"Undefined here: {', '.join(open_)}.")
+    return " ".join(parts)
+
+
+def _case_row(case: dict[str, Any], files: RunFiles) -> dict[str, Any]:
+    record = files.predictions.get(case["case_id"], {})
+    removed = [entry for entry in record.get("removed", []) if entry.get("voxels")]
+    crop = files.prepared.get(case["case_id"], {}).get("crop", {})
+    return {
+        **case,
+        "removed": len(removed) if record else None,
+        "removed_why": "; ".join(f"{r.get('volume_ml', 0):g} ml {r.get('reason', '')}" for r in removed),
+        "fallback": crop.get("reason", "no reason given") if crop.get("fallback") else "",
+    }
+
+
+def _overlays(files: RunFiles) -> tuple[list[dict[str, Any]], list[str]]:
+    """Worst, median and best case as pictures, and what could not be drawn."""
+    drawn, gaps = [], []
+    for rank, case in ranked_cases(files.cases):
+        case_id = case["case_id"]
+        if case_id not in files.inputs:
+            gaps.append(f"{case_id} is not in check.json: no overlay.")
+            continue
+        prediction = files.work / "predictions" / f"{case_id}.nii.gz"
+        try:
+            grid = files.prepared.get(case_id, {}).get("crop_grid")
+            shown: list[View] = views(load_scan(case_id, files.inputs[case_id], prediction, grid))
+        except CaseError as error:
+            gaps.append(f"No overlay of {error}")
+            continue
+        drawn.append({"rank": rank, "case": case, "views": shown, "whole": grid is None})
+    return drawn, gaps
+
+
+def _thumbnails(files: RunFiles, rows: list[dict[str, Any]]) -> list[tuple[str, Picture]]:
+    """Quality-control pictures: the conspicuous cases first, as the table is sorted, then test cases."""
+    order = sorted(rows, key=lambda row: (not row["fallback"], not row["large"], row["part"] != "test"))
+    paths = [(row["case_id"], files.work / "prepared" / row["case_id"] / "qc.png") for row in order]
+    there = [(case_id, path) for case_id, path in paths if path.is_file()][:THUMBNAILS]
+    return [(case_id, thumbnail(path, f"Quality control of {case_id}")) for case_id, path in there]

@@ -1,0 +1,191 @@
+"""The report's charts. Sized so that their text stays legible on a phone: at most 4.6 inches wide, 9 pt and up."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from hnseg.report_data import LogRow
+
+# Okabe and Ito's colours, told apart by colour-blind readers.
+BLUE, ORANGE, GREEN, PURPLE, SKY, RED, GREY = (
+    "#0072b2",
+    "#e69f00",
+    "#009e73",
+    "#cc79a7",
+    "#56b4e9",
+    "#d55e00",
+    "#767676",
+)
+METHODS = {
+    "ensemble": ("Ensemble", BLUE, "o"),
+    "threshold_baseline": ("SUV > 4", ORANGE, "s"),
+    "empty_baseline": ("Empty mask", GREY, "D"),
+}
+SCORE_NAMES = {
+    "gtvp_dice_mean": "GTVp mean Dice",
+    "gtvn_dice_agg": "GTVn aggregated Dice",
+    "gtvn_f1_agg": "GTVn lesion F1",
+    "gtvp_dice_agg": "GTVp aggregated Dice",
+    "dice_agg_mean": "mean aggregated Dice (2022)",
+}
+SIZE_BINS_ML = ((0.0, 1.0), (1.0, 5.0), (5.0, 15.0), (15.0, float("inf")))
+DPI = 200
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A PNG as a data URI, with its size in pixels and a text for those who cannot see it."""
+
+    uri: str
+    width: int
+    height: int
+    alt: str
+
+
+def picture(figure: Figure, alt: str, dpi: int = DPI) -> Picture:
+    """Draw a figure to a PNG."""
+    FigureCanvasAgg(figure)
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=dpi)
+    return png(buffer.getvalue(), alt)
+
+
+def png(content: bytes, alt: str) -> Picture:
+    """Wrap the bytes of a PNG."""
+    if content[:8] != b"\x89PNG\r\n\x1a\n":
+        raise ValueError("not a PNG file")
+    width, height = (int.from_bytes(content[at : at + 4], "big") for at in (16, 20))
+    return Picture("data:image/png;base64," + base64.b64encode(content).decode("ascii"), width, height, alt)
+
+
+def _figure(height_in: float, rows: int = 1) -> tuple[Figure, Any]:
+    figure = Figure(figsize=(4.6, height_in), layout="constrained")
+    axes = figure.subplots(rows, 1, squeeze=False)[:, 0]
+    for axis in axes:
+        axis.spines[["top", "right"]].set_visible(False)
+        axis.tick_params(labelsize=9)
+        axis.grid(True, color="#e4e4e4", linewidth=0.7)
+        axis.set_axisbelow(True)
+    return figure, axes
+
+
+def draw_scores(metrics: dict[str, Any], scores: Sequence[str]) -> Picture:
+    """The cohort scores of ensemble and baselines, with their 95 % intervals."""
+    figure, (axis,) = _figure(0.9 + 0.75 * len(scores))
+    for offset, (method, (name, colour, marker)) in zip((-0.22, 0, 0.22), METHODS.items(), strict=True):
+        part = metrics[method]
+        shown = False
+        for row, score in enumerate(scores):
+            value, interval = part[score], part["bootstrap"]["intervals"][score]
+            if value is None:
+                axis.text(0.01, row + offset, f"{name}: undefined", color=colour, fontsize=8, va="center")
+                continue
+            if interval is not None:
+                axis.plot(interval, [row + offset] * 2, color=colour, linewidth=2.2, solid_capstyle="round")
+            label = None if shown else name
+            axis.plot([value], [row + offset], marker, color=colour, markersize=7, label=label, clip_on=False)
+            shown = True
+    axis.set_yticks(range(len(scores)), [SCORE_NAMES[score] for score in scores])
+    axis.set_ylim(len(scores) - 0.5, -0.5)
+    axis.set_xlim(0, 1)
+    axis.set_xlabel("score (0 worst, 1 best)", fontsize=9)
+    axis.grid(False, axis="y")
+    if axis.get_legend_handles_labels()[0]:
+        figure.legend(fontsize=9, ncols=3, loc="outside upper center", frameon=False, handletextpad=0.3)
+    return picture(
+        figure, "Scores of the ensemble and of both baselines with 95 % intervals; values in the table above"
+    )
+
+
+def size_rows(cases: Sequence[dict[str, Any]], baseline: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """True lesions by volume: how many there are and how many each method found; false alarms by volume."""
+    rows = []
+    for low, high in SIZE_BINS_ML:
+        row: dict[str, Any] = {"name": f"≥ {low:g} ml" if high == float("inf") else f"{low:g}–{high:g} ml"}
+        for key, source in (("ensemble", cases), ("threshold", baseline)):
+            inside = [x for case in source for x in case["lesions"] if low <= x["volume_ml"] < high]
+            truth = [lesion for lesion in inside if lesion["side"] == "truth"]
+            row["lesions"] = len(truth)
+            row[f"{key}_found"] = sum(lesion["iou"] is not None for lesion in truth)
+            row[f"{key}_false"] = sum(x["side"] == "prediction" and x["iou"] is None for x in inside)
+        rows.append(row)
+    return rows
+
+
+def draw_sizes(rows: Sequence[dict[str, Any]]) -> Picture:
+    """Share of true GTVn lesions that were found, by volume."""
+    figure, (axis,) = _figure(3.0)
+    for shift, key, (name, colour, _) in (
+        (-0.19, "ensemble", METHODS["ensemble"]),
+        (0.19, "threshold", METHODS["threshold_baseline"]),
+    ):
+        at = [k + shift for k in range(len(rows))]
+        share = [row[f"{key}_found"] / row["lesions"] if row["lesions"] else 0.0 for row in rows]
+        axis.bar(at, share, width=0.36, color=colour, label=name)
+        for x, value, row in zip(at, share, rows, strict=True):
+            if row["lesions"]:
+                text = f"{row[f'{key}_found']}/{row['lesions']}"
+                axis.text(x, value + 0.02, text, ha="center", fontsize=9)
+    for k, row in enumerate(rows):
+        if not row["lesions"]:
+            axis.text(k, 0.02, "none", ha="center", fontsize=9, color=GREY)
+    axis.set_xticks(range(len(rows)), [row["name"] for row in rows])
+    axis.set_xlabel("volume of the true lesion", fontsize=9)
+    axis.set_ylabel("share found", fontsize=9)
+    axis.set_ylim(0, 1.12)
+    axis.grid(False, axis="x")
+    figure.legend(fontsize=9, ncols=2, loc="outside upper center", frameon=False)
+    return picture(figure, "Share of true nodes found, by their volume; counts in the table beside it")
+
+
+def draw_centres(part: dict[str, Any]) -> Picture:
+    """Dice of every case by centre, with the centre's own score."""
+    centres = sorted(part["by_centre"])
+    figure, axes = _figure(4.6, rows=2)
+    panels = (("gtvp_dice", "gtvp_dice_mean", "GTVp Dice", "mean"), ("gtvn_dice", "gtvn_dice_agg", "GTVn Dice", "agg."))
+    for axis, (case_key, centre_key, title, word) in zip(axes, panels, strict=True):
+        for k, centre in enumerate(centres):
+            values = [c[case_key] for c in part["cases"] if c["centre"] == centre and c[case_key] is not None]
+            spread = [k + 0.24 * ((i + 0.5) / len(values) - 0.5) for i in range(len(values))]
+            axis.plot(spread, values, "o", color=SKY, markersize=5, markeredgecolor=BLUE, markeredgewidth=0.6)
+            score = part["by_centre"][centre][centre_key]
+            if score is None:
+                axis.text(k, 0.03, "undefined", ha="center", fontsize=9, color=GREY)
+            else:
+                axis.plot([k - 0.26, k + 0.26], [score] * 2, color=RED, linewidth=2.4)
+                axis.text(k + 0.29, score, f"{score:.2f}", va="center", fontsize=9, color=RED)
+        axis.set_title(f"{title}: cases (dots), {word} of the centre (line)", fontsize=10, loc="left")
+        axis.set_ylim(-0.04, 1.04)
+        axis.set_xlim(-0.5, len(centres) - 0.35)
+        crowded = len(centres) > 6
+        axis.set_xticks(
+            range(len(centres)), centres, rotation=60 if crowded else 0, ha="right" if crowded else "center"
+        )
+        axis.grid(False, axis="x")
+    return picture(figure, "Dice of each case by centre, with the score of the centre; values in the table beside it")
+
+
+def draw_learning(logs: dict[int, list[LogRow]]) -> Picture:
+    """Training loss and validation score of every fold by epoch."""
+    figure, axes = _figure(4.6, rows=2)
+    colours = (BLUE, ORANGE, GREEN, PURPLE, RED, SKY)
+    for number, (fold, rows) in enumerate(logs.items()):
+        for axis, key, marker in zip(axes, ("loss", "val_score"), ("", "o"), strict=True):
+            points = [(row["epoch"], row[key]) for row in rows if row[key] is not None]
+            if points:
+                colour, dash = colours[number % 6], ("-", "--", ":")[number // 6 % 3]
+                name = f"fold {fold}" if key == "loss" else None
+                axis.plot(*zip(*points, strict=True), dash, color=colour, marker=marker, markersize=4, label=name)
+    axes[0].set_title("Training loss (Dice + cross-entropy, all heads)", fontsize=10, loc="left")
+    axes[1].set_title("Validation score (mean of both Dice)", fontsize=10, loc="left")
+    axes[1].set_xlabel("epoch", fontsize=9)
+    axes[1].set_ylim(0, 1)
+    figure.legend(fontsize=9, ncols=3, loc="outside upper center", frameon=False)
+    return picture(figure, "Training loss and validation score of each fold by epoch")

@@ -1,0 +1,109 @@
+"""Prepared cases on disk: chunked, compressed arrays that training reads by patch.
+
+One Zarr group a case, written into a temporary folder and renamed when whole.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import zarr
+from numpy.typing import NDArray
+
+from hnseg.errors import WorkDirError
+from hnseg.geometry import Grid
+
+CHUNK = 64
+INDEX_NAMES = {1: "gtvp_index", 2: "gtvn_index"}
+
+
+@dataclass(frozen=True)
+class PreparedCase:
+    """A prepared case, opened; arrays are read when asked for.
+
+    Attributes
+    ----------
+    id : str
+    record : dict
+        Contents of ``case.json``.
+    """
+
+    id: str
+    record: dict[str, Any]
+    _group: Any
+
+    @property
+    def image(self) -> Any:
+        """(2, z, y, x) float16 Zarr array: CT, PET, normalized to (0, 1)."""
+        return self._group["image"]
+
+    @property
+    def label(self) -> Any | None:
+        """(z, y, x) uint8 Zarr array, or None for a case without a label."""
+        return self._group.get("label")
+
+    def lesion_index(self, value: int) -> NDArray[np.int64]:
+        """Flat voxel indices of a class (1 GTVp, 2 GTVn); empty where the class is absent or there is no label."""
+        name = INDEX_NAMES[value]
+        found: NDArray[np.int64] = self._group[name][:] if name in self._group else np.empty(0, np.int64)
+        return found
+
+    def grid(self, name: str) -> Grid:
+        """A grid of the record: ``crop_grid``, ``ct_grid`` or ``pet_grid``."""
+        return Grid(**self.record[name])
+
+
+def write_case(
+    folder: Path,
+    image: NDArray[np.float16],
+    label: NDArray[np.uint8] | None,
+    record: Mapping[str, Any],
+    draw_qc: Callable[[Path], None],
+) -> None:
+    """Write a prepared case to ``folder``, whole or not at all; replaces what is there.
+
+    ``draw_qc`` is called with the path of the picture to make.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    scratch = Path(tempfile.mkdtemp(prefix=".writing-", dir=folder.parent))
+    try:
+        scratch.chmod(0o755)
+        group = zarr.create_group(scratch / "data.zarr")
+        group.create_array("image", data=image, chunks=(1, CHUNK, CHUNK, CHUNK))
+        if label is not None:
+            group.create_array("label", data=label, chunks=(CHUNK, CHUNK, CHUNK))
+            for value, name in INDEX_NAMES.items():
+                index = np.flatnonzero(label == value)
+                if index.size:
+                    group.create_array(name, data=index)
+        draw_qc(scratch / "qc.png")
+        (scratch / "case.json").write_text(json.dumps(record, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+        if folder.exists():
+            shutil.rmtree(folder)
+        os.replace(scratch, folder)
+    except BaseException:
+        shutil.rmtree(scratch, ignore_errors=True)
+        raise
+
+
+def open_case(folder: Path) -> PreparedCase:
+    """Open a prepared case.
+
+    Raises
+    ------
+    WorkDirError
+        The folder holds no prepared case.
+    """
+    record = folder / "case.json"
+    if not record.is_file():
+        raise WorkDirError(f"{folder} holds no prepared case: run `hnseg prepare` first")
+    group = zarr.open_group(folder / "data.zarr", mode="r")
+    return PreparedCase(folder.name, json.loads(record.read_text(encoding="utf-8")), group)

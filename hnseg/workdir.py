@@ -1,0 +1,94 @@
+"""The work directory: where each stage's files lie, and how they are written whole or not at all.
+
+The layout is described for users in ``docs/workdir.md``.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from hnseg.cases import discover_cases
+from hnseg.config import Config
+from hnseg.errors import WorkDirError
+from hnseg.provenance import provenance
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file through a temporary name, so that a crash leaves the old file or none."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=".writing-", dir=path.parent)
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+        os.chmod(name, 0o644)
+        os.replace(name, path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Write JSON (strict: no NaN) through a temporary name."""
+    write_text(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
+
+
+def read_json(path: Path, made_by: str) -> dict[str, Any]:
+    """Read a stage's JSON file; a missing one names the stage that writes it."""
+    if not path.is_file():
+        raise WorkDirError(f"{path} is missing: run `hnseg {made_by}` first")
+    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return content
+
+
+def open_run(work: Path, config: Config, data_root: Path, *, resume: bool) -> None:
+    """Begin a run in ``work``, or continue the one that is there.
+
+    Raises
+    ------
+    CohortError
+        The data root cannot be used; nothing is written.
+    WorkDirError
+        The directory holds a run and ``resume`` is off; or it holds a run with other settings or data.
+    """
+    discover_cases(data_root)
+    path = work / "run.json"
+    root = str(data_root.resolve())
+    if not path.is_file():
+        if work.is_dir() and any(entry.name != "cohort" for entry in work.iterdir()):
+            raise WorkDirError(f"{work} is not empty and holds no run; choose an empty or a new work directory")
+        write_json(path, {"config": config.model_dump(mode="json"), "data_root": root, "provenance": provenance()})
+        return
+    if not resume:
+        raise WorkDirError(f"{work} holds a run already; continue it with --resume or choose another work directory")
+    before = read_json(path, "check")
+    now = {"config": config.model_dump(mode="json"), "data_root": root}
+    changed = sorted(
+        name
+        for name in {**_flat(now), **_flat({k: before[k] for k in now})}
+        if _flat(now).get(name) != _flat({k: before[k] for k in now}).get(name)
+    )
+    if changed:
+        raise WorkDirError(
+            f"{work} holds a run with other settings ({', '.join(changed)}); "
+            "resume with the same ones or choose another work directory"
+        )
+
+
+def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in tree.items():
+        if isinstance(value, Mapping):
+            flat.update(_flat(value, f"{prefix}{key}."))
+        else:
+            flat[prefix + key] = value
+    return flat
+
+
+def load_config(work: Path) -> Config:
+    """The settings of the run in ``work``."""
+    return Config.model_validate(read_json(work / "run.json", "check")["config"])

@@ -1,0 +1,130 @@
+"""Prediction: on the CT's exact grid, the mean of logits, baselines that see the same box."""
+
+from __future__ import annotations
+
+import shutil
+
+import numpy as np
+import pytest
+import torch
+
+from hnseg.check import load_check
+from hnseg.device import open_device
+from hnseg.ensemble import ensemble_logits, find_models, load_network
+from hnseg.errors import CaseError, WorkDirError
+from hnseg.images import read_grid, read_image
+from hnseg.inference import predict_logits
+from hnseg.predict import postprocess, predict_baselines, predict_cohort, predict_pair
+from hnseg.splits import load_splits
+from hnseg.store import open_case
+from hnseg.workdir import load_config, read_json
+
+
+@pytest.fixture(scope="module")
+def predicted(trained_run, tmp_path_factory):
+    work = tmp_path_factory.mktemp("predicted") / "work"
+    shutil.copytree(trained_run, work)
+    predict_cohort(work, device="cpu")
+    predict_baselines(work)
+    return work
+
+
+def test_masks_lie_on_the_cts_exact_grid(predicted):
+    cases = {case.id: case for case in load_check(predicted).cases}
+    tests = load_splits(predicted).test
+    assert tests
+    for case_id in tests:
+        ct = read_grid(cases[case_id].as_case().ct, case_id)
+        for folder in ("predictions", "baselines/threshold", "baselines/empty"):
+            mask, grid = read_image(predicted / folder / f"{case_id}.nii.gz", case_id)
+            assert grid == ct
+            assert set(np.unique(mask)) <= {0, 1, 2}
+        record = read_json(predicted / "predictions" / f"{case_id}.json", "predict")
+        assert record["models"] == ["models/fold_0/best.pt", "models/fold_1/best.pt"]
+
+
+def test_the_ensemble_is_the_mean_of_logits(trained_run):
+    config = load_config(trained_run)
+    fabric = open_device("cpu", "32-true")
+    models = find_models(trained_run, config)
+    image = torch.from_numpy(open_case(trained_run / "prepared" / load_splits(trained_run).test[0]).image[:])
+    single = [
+        predict_logits(load_network(path, config.train, fabric), image, config.train, config.predict, fabric)
+        for path in models
+    ]
+    both = ensemble_logits(models, image, config, fabric)
+    torch.testing.assert_close(both, (single[0] + single[1]) / 2)
+    assert not torch.allclose(single[0], single[1])
+
+
+def test_sliding_windows_agree_with_one_window_where_it_fits(trained_run):
+    config = load_config(trained_run)
+    fabric = open_device("cpu", "32-true")
+    network = load_network(find_models(trained_run, config)[0], config.train, fabric)
+    image = torch.rand(2, 32, 32, 32)
+    with torch.inference_mode():
+        whole = network(image[None])[0]
+    windows = predict_logits(network, image, config.train, config.predict, fabric)
+    torch.testing.assert_close(windows, whole, atol=1e-4, rtol=1e-4)
+
+
+def test_finished_predictions_are_left_alone_and_half_finished_ones_are_made_again(predicted):
+    paths = predict_cohort(predicted, device="cpu")
+    before = [path.stat().st_mtime_ns for path in paths]
+    (predicted / "predictions" / f"{paths[0].name.removesuffix('.nii.gz')}.json").unlink()
+    predict_cohort(predicted, device="cpu")
+    after = [path.stat().st_mtime_ns for path in paths]
+    assert after[0] > before[0]
+    assert after[1:] == before[1:]
+
+
+def test_a_pair_of_files_gets_the_mask_of_the_cohort_run(predicted, tmp_path):
+    case_id = load_splits(predicted).test[0]
+    case = next(c for c in load_check(predicted).cases if c.id == case_id).as_case()
+    out = predict_pair(predicted, case.ct, case.pet, tmp_path / "mask.nii.gz", device="cpu")
+    alone, _ = read_image(out, case_id)
+    together, _ = read_image(predicted / "predictions" / f"{case_id}.nii.gz", case_id)
+    np.testing.assert_array_equal(alone, together)
+
+
+def test_a_pair_that_cannot_be_used_leaves_nothing(predicted, tmp_path):
+    case = load_check(predicted).cases[0].as_case()
+    with pytest.raises(CaseError, match="does not exist"):
+        predict_pair(predicted, case.ct, tmp_path / "no.nii.gz", tmp_path / "mask.nii.gz", device="cpu")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_empty_baseline_is_empty_and_threshold_baseline_leaves_the_brain(predicted):
+    for case_id in load_splits(predicted).test:
+        empty, _ = read_image(predicted / "baselines/empty" / f"{case_id}.nii.gz", case_id)
+        marked, grid = read_image(predicted / "baselines/threshold" / f"{case_id}.nii.gz", case_id)
+        assert not empty.any()
+        assert (marked > 0).sum() * grid.voxel_ml < 400  # a brain alone has more than 1,000 ml
+
+
+def test_postprocessing_removes_specks_and_far_nodes(predicted):
+    config = load_config(predicted)
+    grid = read_grid(load_check(predicted).cases[0].as_case().ct, "x")
+    mask = np.zeros(grid.shape, np.uint8)
+    mask[60:66, 100:112, 100:112] = 1
+    mask[60:64, 114:124, 100:110] = 2  # beside the tumour
+    mask[2:6, 20:30, 20:30] = 2  # 170 mm below
+    mask[70, 100, 100] = 1  # a speck
+    kept, removed = postprocess(mask, grid, config)
+    expected = mask.copy()
+    expected[2:6] = 0
+    expected[70] = 0
+    np.testing.assert_array_equal(kept, expected)
+    assert len(removed) == 2
+
+
+def test_an_untrained_fold_is_named(run):
+    with pytest.raises(WorkDirError, match=r"fold_0/best\.pt is missing: run `hnseg train` for every fold"):
+        predict_cohort(run, device="cpu")
+
+
+def test_a_model_of_another_network_is_refused(trained_run):
+    config = load_config(trained_run)
+    wide = config.train.model_copy(update={"filters": 8})
+    with pytest.raises(WorkDirError, match="belongs to a network with other settings"):
+        load_network(find_models(trained_run, config)[0], wide, open_device("cpu", "32-true"))

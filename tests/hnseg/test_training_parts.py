@@ -1,0 +1,184 @@
+"""The parts of training: patches, augmentation, network, loss, schedule, checkpoints."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from hnseg.augment import make_augmentation
+from hnseg.checkpoint import load_checkpoint, save_checkpoint
+from hnseg.config import AugmentConfig, TrainConfig
+from hnseg.dataset import PatchDataset
+from hnseg.errors import WorkDirError
+from hnseg.losses import SummedDiceCELoss
+from hnseg.network import make_network
+from hnseg.schedule import warmup_cosine
+from hnseg.store import open_case, write_case
+
+TINY = TrainConfig(
+    filters=4, blocks_down=(1, 1, 1), heads=2, patch_vox=(16, 16, 12), epochs=2, workers=0, patches_per_case=2
+)
+STILL = AugmentConfig(affine=0, elastic=0, flip=0, ct_scale_p=0, ct_shift_p=0, ct_noise_p=0, ct_blur_p=0)
+
+
+@pytest.fixture
+def cases(tmp_path):
+    rng = np.random.default_rng(0)
+    for name in ("A-001", "A-002"):
+        image = rng.random((2, 20, 24, 22)).astype(np.float16)
+        label = np.zeros((20, 24, 22), np.uint8)
+        label[5:9, 6:10, 7:12] = 1
+        if name == "A-001":
+            label[12:14, 15:18, 3:6] = 2
+        write_case(tmp_path / name, image, label, {"id": name}, lambda path: path.write_bytes(b""))
+    return [open_case(tmp_path / name) for name in ("A-001", "A-002")]
+
+
+def same(a, b):
+    return all(torch.equal(a[key], b[key]) for key in a)
+
+
+def test_a_patch_depends_on_seed_fold_epoch_and_position_alone(cases):
+    first, second = PatchDataset(cases, TINY, 5, 0), PatchDataset(cases, TINY, 5, 0)
+    for dataset in (first, second):
+        dataset.set_epoch(3)
+    backwards = [second[i] for i in reversed(range(4))][::-1]
+    assert all(same(first[i], backwards[i]) for i in range(4))
+    second.set_epoch(4)
+    assert not all(same(first[i], second[i]) for i in range(4))
+    other_fold = PatchDataset(cases, TINY, 5, 1)
+    other_fold.set_epoch(3)
+    assert not all(same(first[i], other_fold[i]) for i in range(4))
+
+
+def test_every_case_comes_as_often_as_asked(cases):
+    dataset = PatchDataset(cases, TINY, 0, 0)
+    assert len(dataset) == 4
+    assert sorted(int(dataset[i]["case"]) for i in range(4)) == [0, 0, 1, 1]
+    with pytest.raises(IndexError):
+        dataset[4]
+
+
+def test_a_patch_is_cut_from_its_case(cases):
+    still = TINY.model_copy(update={"augment": STILL})
+    sample = PatchDataset(cases, still, 0, 0)[0]
+    assert sample["image"].shape == (2, 12, 16, 16)
+    assert sample["label"].shape == (1, 12, 16, 16)
+    whole = cases[int(sample["case"])].image[:].astype(np.float32)
+    windows = np.lib.stride_tricks.sliding_window_view(whole, (2, 12, 16, 16))[0]
+    assert (windows == sample["image"].numpy()).all(axis=(-4, -3, -2, -1)).sum() == 1
+
+
+def test_a_patch_longer_than_the_volume_is_padded(cases):
+    long = TINY.model_copy(update={"augment": STILL, "patch_vox": (24, 24, 24)})
+    sample = PatchDataset(cases, long, 0, 0)[0]
+    assert sample["image"].shape == (2, 24, 24, 24)
+    assert (sample["image"][:, :2] == 0.5).all()
+    assert (sample["image"][:, 22:] == 0.5).all()
+
+
+def test_geometry_moves_both_images_and_the_label_together():
+    shape = (24, 24, 24)
+    label = np.zeros((1, *shape), np.float32)
+    label[0, 8:15, 6:14, 9:18] = 1
+    image = np.repeat(label, 2, axis=0)
+    moving = STILL.model_copy(update={"affine": 1.0, "elastic": 1.0, "flip": 0.5})
+    augment = make_augmentation(moving, shape)
+    augment.set_random_state(seed=4)
+    out = augment({"image": torch.from_numpy(image), "label": torch.from_numpy(label)})
+    assert not torch.equal(out["label"], torch.from_numpy(label))
+    assert set(np.unique(out["label"])) == {0.0, 1.0}
+    np.testing.assert_array_equal(out["image"][0], out["image"][1])
+    # CT is interpolated linearly, the label by nearest neighbour: they agree wherever CT is clear-cut.
+    clear = (out["image"][0] < 0.05) | (out["image"][0] > 0.95)
+    assert clear.float().mean() > 0.8
+    assert ((out["image"][0] > 0.5) == (out["label"][0] > 0.5))[clear].float().mean() > 0.995
+
+
+def test_intensity_changes_touch_ct_alone():
+    loud = STILL.model_copy(update={"ct_scale_p": 1.0, "ct_shift_p": 1.0, "ct_noise_p": 1.0, "ct_blur_p": 1.0})
+    augment = make_augmentation(loud, (8, 8, 8))
+    augment.set_random_state(seed=0)
+    image, label = torch.rand(2, 8, 8, 8), torch.ones(1, 8, 8, 8)
+    out = augment({"image": image.clone(), "label": label.clone()})
+    assert set(out) == {"image", "label"}
+    assert not torch.allclose(out["image"][0], image[0])
+    assert torch.equal(out["image"][1], image[1])
+    assert torch.equal(out["label"], label)
+
+
+def test_network_has_the_heads_asked_for():
+    network = make_network(TINY)
+    x = torch.rand(1, 2, 12, 16, 16)
+    heads = network.train()(x)
+    assert [tuple(head.shape) for head in heads] == [(1, 3, 12, 16, 16), (1, 3, 6, 8, 8)]
+    assert network.eval()(x).shape == (1, 3, 12, 16, 16)
+
+
+def test_loss_by_hand():
+    """Two voxels, one GTVp and one background, logits chosen so that the softmax is (.5, .5, 0) and (1, 0, 0)."""
+    logits = torch.tensor([[0.0, 50.0], [0.0, 0.0], [-50.0, 0.0]]).reshape(1, 3, 1, 1, 2)
+    label = torch.tensor([1.0, 0.0]).reshape(1, 1, 1, 1, 2)
+    gtvp = 1 - 2 * 0.5 / (0.25 + 1)  # squared denominators
+    gtvn = 1.0  # absent: nothing overlaps
+    cross_entropy = (-np.log(0.5) + 0.0) / 2
+    expected = (gtvp + gtvn) / 2 + cross_entropy
+    criterion = SummedDiceCELoss()
+    assert float(criterion([logits], label)) == pytest.approx(expected, abs=1e-4)
+    assert float(criterion([logits, logits], label)) == pytest.approx(2 * expected, abs=1e-4)
+
+
+def test_loss_of_a_coarse_head_uses_the_coarse_label():
+    label = torch.zeros(1, 1, 4, 4, 4)
+    label[..., :2] = 2.0
+    perfect = torch.nn.functional.one_hot(label[0, 0].long(), 3).permute(3, 0, 1, 2)[None].float() * 60
+    coarse = perfect[..., ::2, ::2, ::2]
+    # GTVp is absent: its Dice term is one at each of the two heads, averaged over two classes.
+    assert float(SummedDiceCELoss()([perfect, coarse], label)) == pytest.approx(1.0, abs=1e-3)
+
+
+def test_an_absent_class_gives_no_dice_gradient():
+    logits = torch.randn(1, 3, 4, 4, 4, requires_grad=True)
+    label = torch.zeros(1, 1, 4, 4, 4)
+    total = SummedDiceCELoss()([logits], label)
+    (gradient,) = torch.autograd.grad(total, logits)
+    alone = torch.nn.functional.cross_entropy(logits, label[:, 0].long())
+    (reference,) = torch.autograd.grad(alone, logits)
+    torch.testing.assert_close(gradient, reference)
+
+
+def test_schedule_rises_then_falls():
+    rates = [warmup_cosine(step, steps=100, warmup_steps=10) for step in range(100)]
+    assert rates[9] == rates[10] == 1.0
+    assert rates[:10] == sorted(rates[:10])
+    assert rates[10:] == sorted(rates[10:], reverse=True)
+    assert 0 < rates[0] <= 0.1
+    assert 0 <= rates[-1] < 0.001
+    assert warmup_cosine(0, steps=5, warmup_steps=0) == 1.0
+
+
+def test_checkpoint_round_trip_and_damage(tmp_path):
+    path = tmp_path / "last.pt"
+    save_checkpoint(path, {"network": {"w": torch.arange(1000.0)}, "history": [{"loss": 1.5, "val": None}]})
+    assert torch.equal(load_checkpoint(path)["network"]["w"], torch.arange(1000.0))
+    assert [p.name for p in tmp_path.iterdir()] == ["last.pt"]
+    path.write_bytes(path.read_bytes()[:2000])
+    with pytest.raises(WorkDirError, match=r"last\.pt is not a readable checkpoint"):
+        load_checkpoint(path)
+    torch.save({"network": {}}, path)
+    with pytest.raises(WorkDirError, match="not a checkpoint of format 1"):
+        load_checkpoint(path)
+    with pytest.raises(WorkDirError, match="is missing"):
+        load_checkpoint(tmp_path / "other.pt")
+
+
+def test_a_checkpoint_that_runs_code_is_refused(tmp_path):
+    class Trap:
+        def __reduce__(self):
+            return print, ("code ran",)
+
+    path = tmp_path / "trap.pt"
+    torch.save({"format": 1, "trap": Trap()}, path)
+    with pytest.raises(WorkDirError, match="not a readable checkpoint"):
+        load_checkpoint(path)

@@ -1,0 +1,51 @@
+"""Work directories: whole files or none, and no two runs mixed up."""
+
+from __future__ import annotations
+
+import pytest
+
+from hnseg.config import Config
+from hnseg.errors import CohortError, WorkDirError
+from hnseg.workdir import load_config, open_run, read_json, write_json, write_text
+
+
+def test_a_failed_write_leaves_the_old_file(tmp_path):
+    path = tmp_path / "a.json"
+    write_json(path, {"a": 1})
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        write_json(path, {"a": float("nan")})
+    with pytest.raises(UnicodeEncodeError):
+        write_text(path, "\ud800")
+    assert read_json(path, "check") == {"a": 1}
+    assert [p.name for p in tmp_path.iterdir()] == ["a.json"]
+
+
+def test_a_run_is_continued_only_when_asked_and_only_as_it_was(make_case, tmp_path):
+    root, work, config = make_case(), tmp_path / "work", Config.from_preset("demo")
+    open_run(work, config, root, resume=False)
+    assert load_config(work) == config
+    with pytest.raises(WorkDirError, match="continue it with --resume"):
+        open_run(work, config, root, resume=False)
+    open_run(work, config, root, resume=True)
+    with pytest.raises(WorkDirError, match=r"other settings \(config\.seed\)"):
+        open_run(work, Config.from_preset("demo", seed=1), root, resume=True)
+    with pytest.raises(WorkDirError, match=r"other settings \(data_root\)"):
+        open_run(work, config, make_case(root=tmp_path / "elsewhere"), resume=True)
+
+
+def test_a_foreign_folder_is_left_alone(make_case, tmp_path):
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "cat.jpg").write_text("")
+    with pytest.raises(WorkDirError, match="not empty and holds no run"):
+        open_run(tmp_path / "photos", Config.from_preset("demo"), make_case(), resume=True)
+
+
+def test_no_run_begins_on_data_that_are_not_there(tmp_path):
+    with pytest.raises(CohortError, match="does not exist"):
+        open_run(tmp_path / "work", Config.from_preset("demo"), tmp_path / "nowhere", resume=False)
+    assert not (tmp_path / "work").exists()
+
+
+def test_a_missing_file_names_the_stage_that_writes_it(tmp_path):
+    with pytest.raises(WorkDirError, match=r"splits\.json is missing: run `hnseg split` first"):
+        read_json(tmp_path / "splits.json", "split")

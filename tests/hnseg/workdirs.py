@@ -1,0 +1,168 @@
+"""A small synthetic work directory, in the layout of ``docs/workdir.md``, for the tests that read one.
+
+Test files load it by path: with pytest's importlib mode they have no package to import it from.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hnseg.baselines import empty_baseline
+from hnseg.config import Config
+from hnseg.geometry import Grid
+from hnseg.images import write_image
+
+# The CT is anisotropic and turned in plane (patient's left to the left of the array), the PET coarser and elsewhere.
+CT_GRID = Grid((36, 40, 24), (3.0, 3.0, 5.0), (52.0, 60.0, -60.0), (-1, 0, 0, 0, -1, 0, 0, 0, 1))
+PET_GRID = Grid((30, 30, 26), (5.0, 5.0, 5.0), (-70.0, -72.0, -65.0))
+CROP_GRID = Grid((24, 26, 36), (4.0, 4.0, 3.0), (-46.0, -50.0, -54.0))
+TESTS = ("AAA-001", "AAA-002", "BBB-001", "BBB-002")
+TRAINS = ("AAA-003", "AAA-004", "BBB-003", "BBB-004", "CCC-001")
+
+
+def ball(grid: Grid, centre_mm: tuple[float, float, float], radius_mm: float) -> np.ndarray:
+    """Mask (z, y, x) of a ball in physical space."""
+    k, j, i = np.meshgrid(*(np.arange(n) for n in grid.shape), indexing="ij")
+    points = grid.to_physical(np.stack([i, j, k], axis=-1))
+    return np.linalg.norm(points - np.asarray(centre_mm), axis=-1) <= radius_mm
+
+
+def draw(grid: Grid, gtvp: list, gtvn: list) -> np.ndarray:
+    label = np.zeros(grid.shape, np.uint8)
+    for value, balls in ((2, gtvn), (1, gtvp)):
+        for centre, radius in balls:
+            label[ball(grid, centre, radius)] = value
+    return label
+
+
+# Truth and prediction of the test cases: a good one, a missed node and a false one, no GTVp, nothing at all.
+P, N, M = (8.0, 0.0, 10.0), (-24.0, 5.0, -10.0), (26.0, 8.0, -20.0)
+MASKS = {
+    "AAA-001": (([(P, 14)], [(N, 10)]), ([(P, 13)], [(N, 10)])),
+    "AAA-002": (([(P, 10)], [(N, 9), (M, 8)]), ([((14.0, 0.0, 10.0), 10)], [(N, 9), ((0.0, 30.0, -30.0), 7)])),
+    "BBB-001": (([], [(N, 12)]), ([(M, 6)], [(N, 9)])),
+    "BBB-002": (([], []), ([], [])),
+}
+
+
+def write_case(root: Path, case_id: str) -> dict:
+    """CT, PET and label files of a case; its row of check.json."""
+    rng = np.random.default_rng(sum(map(ord, case_id)))
+    truth = draw(CT_GRID, *MASKS.get(case_id, MASKS["AAA-001"])[0])
+    body = ball(CT_GRID, (0, 0, 0), 48)
+    ct = np.where(body, 40, -1000) + rng.normal(0, 15, CT_GRID.shape)
+    pet = np.where(ball(PET_GRID, (0, 0, 0), 48), 1.0, 0.05) + rng.gamma(1, 0.1, PET_GRID.shape)
+    for centre, radius in [b for group in MASKS.get(case_id, MASKS["AAA-001"])[0] for b in group]:
+        pet[ball(PET_GRID, centre, radius)] += 9
+    paths = {kind: root / case_id / f"{case_id}{end}.nii.gz" for kind, end in (("ct", "__CT"), ("pet", "__PT"))}
+    paths["label"] = root / case_id / f"{case_id}.nii.gz"
+    write_image(paths["ct"], ct.astype(np.float32), CT_GRID)
+    write_image(paths["pet"], pet.astype(np.float32), PET_GRID)
+    write_image(paths["label"], truth, CT_GRID)
+    return {"id": case_id, "centre": case_id.split("-")[0], **{kind: str(path) for kind, path in paths.items()}}
+
+
+def write_prepared(work: Path, case_id: str, *, fallback: bool) -> None:
+    from matplotlib.figure import Figure
+
+    folder = work / "prepared" / case_id
+    folder.mkdir(parents=True)
+    figure = Figure(figsize=(3, 2))
+    figure.subplots().imshow(np.arange(12).reshape(3, 4))
+    figure.savefig(folder / "qc.png")
+    reason = "no brain in view: top of the scan" if fallback else "brain: 1300 ml, 97 % enclosed by bone"
+    record = {
+        "id": case_id,
+        "centre": case_id.split("-")[0],
+        "ct_grid": CT_GRID.as_dict(),
+        "pet_grid": PET_GRID.as_dict(),
+        "crop_grid": CROP_GRID.as_dict(),
+        "crop": {"method": "head", "confidence": 0.0 if fallback else 0.97, "reason": reason, "fallback": fallback},
+        "harmonization": {
+            "method": "spectrum-swap",
+            "reference": "AAA-003",
+            "soft_tissue_mean_abs_hu": 61.5 if fallback else 12.25,
+            "soft_tissue_p95_abs_hu": 150.0 if fallback else 30.0,
+        },
+        "label_outside_box_ml": 1.5 if fallback else 0.0,
+    }
+    (folder / "case.json").write_text(json.dumps(record))
+
+
+def write_models(work: Path) -> None:
+    for fold in (0, 1):
+        lines = ["epoch,loss,learning_rate,seconds,val_gtvp_dice,val_gtvn_dice,val_score"]
+        for epoch in range(1, 9):
+            scores = f"{0.1 * epoch:.3f},{0.08 * epoch:.3f},{0.09 * epoch:.3f}" if epoch % 4 == 0 else ",,"
+            lines.append(f"{epoch},{3 / epoch + fold:.4f},{0.002 / epoch:.6f},11.5,{scores}")
+        (work / "models" / f"fold_{fold}").mkdir(parents=True)
+        (work / "models" / f"fold_{fold}" / "log.csv").write_text("\n".join(lines) + "\n")
+
+
+def make_workdir(work: Path) -> Path:
+    """Everything up to the predictions, two centres, four test cases."""
+    root = work / "cohort" / "Task 1"
+    cases = [write_case(root, case_id) for case_id in (*TESTS, *TRAINS)]
+    finding = {
+        "case_id": "BBB-001",
+        "severity": "warning",
+        "code": "no-head",
+        "message": "the head is not in view <b>&</b>",
+        "path": cases[2]["ct"],
+    }
+    config = Config.from_preset("demo", folds=2, seed=3)
+    provenance = {"versions": {"python": "3.11", "ssimh": "0.1.0"}, "machine": "a test", "started_utc": "2026-01-01"}
+    run = {"config": config.model_dump(mode="json"), "data_root": str(root.parent), "provenance": provenance}
+    folds = [list(TRAINS[1:3]), list(TRAINS[3:])]
+    (work / "run.json").write_text(json.dumps(run))
+    (work / "check.json").write_text(json.dumps({"cases": cases, "findings": [finding]}))
+    (work / "splits.json").write_text(
+        json.dumps({"seed": 3, "test": list(TESTS), "folds": folds, "reference": TRAINS[0]})
+    )
+    write_models(work)
+    for case_id in (*TESTS, *TRAINS):
+        write_prepared(work, case_id, fallback=case_id == "BBB-001")
+    for case_id in TESTS:
+        pred = draw(CT_GRID, *MASKS[case_id][1])
+        removed = [{"step": "island", "label": 2, "voxels": 2, "volume_ml": 0.09, "reason": "smaller than 0.2 ml"}]
+        record = {"models": ["fold_0/best.pt", "fold_1/best.pt"], "removed": removed if case_id == "AAA-002" else []}
+        write_image(work / "predictions" / f"{case_id}.nii.gz", pred, CT_GRID)
+        (work / "predictions" / f"{case_id}.json").write_text(json.dumps(record))
+        threshold = draw(CT_GRID, [(N, 12)], [(P, 10)])
+        write_image(work / "baselines" / "threshold" / f"{case_id}.nii.gz", threshold, CT_GRID)
+        write_image(work / "baselines" / "empty" / f"{case_id}.nii.gz", empty_baseline(CT_GRID.shape), CT_GRID)
+    return work
+
+
+@pytest.fixture(scope="session")
+def _workdir_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_workdir(tmp_path_factory.mktemp("template") / "work")
+
+
+@pytest.fixture
+def small_workdir(_workdir_template: Path, tmp_path: Path) -> Path:
+    """A fresh copy of a finished run's files, up to the predictions; paths point into the copy."""
+    work = tmp_path / "work"
+    shutil.copytree(_workdir_template, work)
+    for name in ("check.json", "run.json"):
+        text = (work / name).read_text()
+        (work / name).write_text(text.replace(str(_workdir_template), str(work)))
+    return work
+
+
+@pytest.fixture
+def edit_json() -> Callable[[Path, Callable[[dict], None]], None]:
+    """Change a JSON file in place."""
+
+    def edit(path: Path, change: Callable[[dict], None]) -> None:
+        content = json.loads(path.read_text())
+        change(content)
+        path.write_text(json.dumps(content))
+
+    return edit
