@@ -212,7 +212,7 @@ def _draw(
     return picture(figure, alt, dpi)
 
 
-def thumbnail(path: Path, alt: str, width_px: int = 720) -> Picture:
+def thumbnail(path: Path, alt: str, width_px: int = 1000) -> Picture:
     """A PNG made smaller; the quality-control picture of a case is made for a larger screen."""
     import io
 

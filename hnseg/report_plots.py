@@ -25,7 +25,7 @@ BLUE, ORANGE, GREEN, PURPLE, SKY, RED, GREY = (
 )
 METHODS = {
     "ensemble": ("Ensemble", BLUE, "o"),
-    "threshold_baseline": ("SUV > 4", ORANGE, "s"),
+    "threshold_baseline": ("SUV\u00a0>\u00a04", ORANGE, "s"),
     "empty_baseline": ("Empty mask", GREY, "D"),
 }
 SCORE_NAMES = {
@@ -33,7 +33,7 @@ SCORE_NAMES = {
     "gtvn_dice_agg": "GTVn aggregated Dice",
     "gtvn_f1_agg": "GTVn lesion F1",
     "gtvp_dice_agg": "GTVp aggregated Dice",
-    "dice_agg_mean": "mean aggregated Dice (2022)",
+    "dice_agg_mean": "Mean aggregated Dice (2022)",
 }
 SIZE_BINS_ML = ((0.0, 1.0), (1.0, 5.0), (5.0, 15.0), (15.0, float("inf")))
 DPI = 200
@@ -149,7 +149,10 @@ def draw_centres(part: dict[str, Any]) -> Picture:
     """Dice of every case by centre, with the centre's own score."""
     centres = sorted(part["by_centre"])
     figure, axes = _figure(4.6, rows=2)
-    panels = (("gtvp_dice", "gtvp_dice_mean", "GTVp Dice", "mean"), ("gtvn_dice", "gtvn_dice_agg", "GTVn Dice", "agg."))
+    panels = (
+        ("gtvp_dice", "gtvp_dice_mean", "GTVp Dice", "mean"),
+        ("gtvn_dice", "gtvn_dice_agg", "GTVn Dice", "aggregate"),
+    )
     for axis, (case_key, centre_key, title, word) in zip(axes, panels, strict=True):
         for k, centre in enumerate(centres):
             values = [c[case_key] for c in part["cases"] if c["centre"] == centre and c[case_key] is not None]

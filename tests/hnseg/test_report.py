@@ -1,0 +1,310 @@
+"""The report: one file, whatever is missing, nothing unescaped; and its pictures respect geometry."""
+
+from __future__ import annotations
+
+import json
+import re
+import runpy
+import shutil
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hnseg.errors import WorkDirError
+from hnseg.evaluate import evaluate_workdir
+from hnseg.geometry import Grid
+from hnseg.images import to_sitk
+from hnseg.report import verdict, write_report
+from hnseg.report_data import load_run, ranked_cases, warnings
+from hnseg.report_figures import PLANES, Scan, as_seen, choose_position, cut, lesion_box, sample, views
+from hnseg.report_plots import size_rows
+
+WORKDIRS = runpy.run_path(str(Path(__file__).with_name("workdirs.py")))
+_workdir_template, small_workdir, edit_json = (WORKDIRS[n] for n in ("_workdir_template", "small_workdir", "edit_json"))
+AXIAL, CORONAL, SAGITTAL = PLANES
+
+
+class Page(HTMLParser):
+    """Collects what a page refers to, its text by section, and whether its elements are closed."""
+
+    VOID = frozenset({"meta", "link", "img", "br", "hr", "input"})
+
+    def __init__(self, text):
+        super().__init__()
+        self.links, self.ids, self.open, self.words, self.images = [], set(), [], [], 0
+        self.feed(text)
+        self.text = " ".join(" ".join(self.words).split())
+
+    def handle_starttag(self, tag, attrs):
+        found = dict(attrs)
+        self.links += [found[name] for name in ("src", "href") if found.get(name)]
+        self.ids |= {found["id"]} if "id" in found else set()
+        self.images += tag == "img"
+        if tag not in self.VOID:
+            self.open.append(tag)
+        if tag == "img":
+            assert found["alt"]
+            assert int(found["width"]) > 0
+            assert int(found["height"]) > 0
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if self.open and self.open[-1] not in ("style", "script"):
+            self.words.append(data)
+
+
+def read(path):
+    return Page(path.read_text(encoding="utf-8"))
+
+
+@pytest.fixture
+def scored(small_workdir):
+    evaluate_workdir(small_workdir)
+    return small_workdir
+
+
+def test_the_page_is_whole_self_contained_and_small(scored):
+    path = write_report(scored)
+    assert path == scored / "report.html"
+    page = read(path)
+    assert page.open == []
+    assert all(link.startswith(("data:", "#")) for link in page.links)
+    assert {link[1:] for link in page.links if link.startswith("#")} <= page.ids
+    text = path.read_text(encoding="utf-8")
+    assert "default-src 'none'" in text
+    assert not re.findall(r"@import|url\((?!data:)|fetch\(|XMLHttp", text)
+    assert path.stat().st_size < 8e6
+    assert page.images == 3 * 6 + 4 + 4  # three cases in six views, four charts, four thumbnails
+    assert not [p for p in scored.iterdir() if p.name.startswith(".writing")]
+
+
+def test_the_page_says_what_a_reader_must_know(scored):
+    text = read(write_report(scored)).text
+    metrics = json.loads((scored / "metrics.json").read_text())
+    for method in ("ensemble", "threshold_baseline", "empty_baseline"):
+        for score in ("gtvp_dice_mean", "gtvn_dice_agg", "gtvn_f1_agg"):
+            assert f"{metrics[method][score]:.3f}" in text
+    assert "above both baselines on all three measures" in text
+    assert "the head was not found in 1 of 9 cases (BBB-001); no brain in view: top of the scan" in text
+    assert "more than 30 HU on average in 1 of 9 cases (BBB-001)" in text
+    assert "cuts off a part of the true tumour in 1 of 9 cases" in text
+    assert "Only 4 scored test cases" in text
+    assert "undefined" in text  # BBB-002 has no node on either side
+    assert "Generated cohort" not in text
+    assert "demo, 3" in text  # preset and seed
+    assert str(scored / "cohort") in text
+    assert "ssimh 0.1.0" in text
+
+
+def test_a_generated_cohort_makes_no_claim(scored):
+    (scored / "cohort" / "phantom.json").write_text("{}")
+    assert "Generated cohort: no claim about patients." in read(write_report(scored)).text
+
+
+def test_what_comes_from_files_is_escaped(scored, edit_json):
+    evil = "<script>alert(1)</script>"
+    edit_json(scored / "check.json", lambda c: c["findings"].append({**c["findings"][0], "message": evil}))
+    edit_json(scored / "prepared/BBB-001/case.json", lambda c: c["crop"].update(reason=evil))
+    edit_json(scored / "run.json", lambda r: r.update(data_root=evil))
+    edit_json(scored / "metrics.json", lambda m: m["ensemble"]["cases"][0].update(centre=evil))
+    html = write_report(scored).read_text(encoding="utf-8")
+    assert evil not in html
+    assert html.count("<script>") == 1
+    assert "the head is not in view &lt;b&gt;&amp;&lt;/b&gt;" in html
+
+
+@pytest.mark.parametrize(
+    ("gone", "said"),
+    [
+        ("models", "No training log"),
+        ("prepared", "No prepared case"),
+        ("run.json", "settings and versions are unknown"),
+        ("check.json", "No picture can be drawn"),
+        ("splits.json", "the split is unknown"),
+        ("cohort", "No overlay of"),
+        ("predictions", "No overlay of"),
+    ],
+)
+def test_a_missing_input_is_said_and_does_not_stop_the_report(scored, gone, said):
+    path = scored / gone
+    shutil.rmtree(path) if path.is_dir() else path.unlink()
+    assert said in read(write_report(scored)).text
+
+
+def test_only_the_metrics_are_needed(scored):
+    for path in list(scored.iterdir()):
+        if path.name != "metrics.json":
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    text = read(write_report(scored)).text
+    assert "What is missing" in text
+    assert "run.json is missing" in text
+
+
+@pytest.mark.parametrize("content", ["{", "[1]"])
+def test_a_broken_optional_file_is_said(scored, content):
+    (scored / "run.json").write_text(content)
+    (scored / "models/fold_0/log.csv").write_text("epoch,loss\nthree,4\n")
+    text = read(write_report(scored)).text
+    assert "run.json cannot be read" in text
+    assert "fold_0/log.csv cannot be read" in text
+
+
+def test_without_metrics_there_is_no_report(small_workdir):
+    with pytest.raises(WorkDirError, match="hnseg evaluate"):
+        write_report(small_workdir)
+    (small_workdir / "metrics.json").write_text("{}")
+    with pytest.raises(WorkDirError, match="ensemble"):
+        write_report(small_workdir)
+    assert not (small_workdir / "report.html").exists()
+
+
+def test_undefined_scores_are_written_with_their_reason(small_workdir, edit_json):
+    edit_json(small_workdir / "splits.json", lambda s: s.update(test=["BBB-002"]))
+    for folder in ("predictions", "baselines/threshold"):  # no node anywhere
+        shutil.copy(small_workdir / "baselines/empty/BBB-002.nii.gz", small_workdir / folder / "BBB-002.nii.gz")
+    evaluate_workdir(small_workdir)
+    text = read(write_report(small_workdir)).text
+    assert "no case has a GTVn lesion, neither in the truth nor in the prediction" in text
+    assert "Undefined here: GTVn aggregated Dice, GTVn lesion F1" in text
+    assert "No test case has a true node" in text
+
+
+def test_no_labelled_test_case_still_gives_a_page(small_workdir, edit_json):
+    edit_json(small_workdir / "check.json", lambda c: [case.update(label=None) for case in c["cases"]])
+    evaluate_workdir(small_workdir)
+    text = read(write_report(small_workdir)).text
+    assert "no case to score" in text
+    assert "4 cases (AAA-001, AAA-002, BBB-001, BBB-002) of the test set not scored" in text
+
+
+# --- the parts --------------------------------------------------------------------------------------------------------
+def test_worst_median_best():
+    cases = [{"case_id": c, "mean_score": s} for c, s in zip("abcde", (0.5, 0.1, None, 0.9, 0.3), strict=True)]
+    assert [(n, c["case_id"]) for n, c in ranked_cases(cases)] == [("Worst", "b"), ("Median", "e"), ("Best", "d")]
+    assert [(n, c["case_id"]) for n, c in ranked_cases(cases[:2])] == [("Worst", "b"), ("Best", "a")]
+    assert [n for n, _ in ranked_cases(cases[:1])] == ["Only"]
+    assert ranked_cases(cases[2:3]) == []
+
+
+def test_verdict_names_what_was_won_and_lost():
+    def scores(a, b, c):
+        return dict(zip(("gtvp_dice_mean", "gtvn_dice_agg", "gtvn_f1_agg"), (a, b, c), strict=True))
+
+    metrics = {"threshold_baseline": scores(0.4, 0.4, 0.4), "empty_baseline": scores(0.6, 0.0, None)}
+    assert verdict({**metrics, "ensemble": scores(0.5, 0.5, 0.5)}) == (
+        "The ensemble scores above both baselines on GTVn aggregated Dice and GTVn lesion F1. "
+        "It does not beat both baselines on GTVp mean Dice."
+    )
+    assert verdict({**metrics, "ensemble": scores(0.1, 0.4, None)}) == (
+        "The ensemble does not beat both baselines on GTVp mean Dice and GTVn aggregated Dice. "
+        "Undefined here: GTVn lesion F1."
+    )
+
+
+def test_a_lesion_at_a_bin_edge_is_counted_once():
+    def lesion(ml, iou=None, side="truth"):
+        return {"side": side, "volume_ml": ml, "iou": iou}
+
+    cases = [{"lesions": [lesion(0.99), lesion(1.0, 0.5), lesion(15.0, 0.9), lesion(2.0, None, "prediction")]}]
+    rows = size_rows(cases, [{"lesions": [lesion(0.99, 0.4), lesion(1.0), lesion(15.0)]}])
+    assert [row["lesions"] for row in rows] == [1, 1, 0, 1]
+    assert [row["ensemble_found"] for row in rows] == [0, 1, 0, 1]
+    assert [row["threshold_found"] for row in rows] == [1, 0, 0, 0]
+    assert [row["ensemble_false"] for row in rows] == [0, 1, 0, 0]
+
+
+def test_a_run_without_trouble_has_no_warning(scored, edit_json):
+    files = load_run(scored)
+    files.findings, files.prepared = [], {k: v for k, v in files.prepared.items() if k != "BBB-001"}
+    files.metrics["ensemble"]["cases"] *= 5
+    assert warnings(files) == []
+
+
+# A turned CT (array x runs to the patient's right, y to the front, z to the feet), 2 x 3 x 4 mm.
+TURNED = Grid((50, 40, 30), (2.0, 3.0, 4.0), (50.0, 60.0, 60.0), (-1, 0, 0, 0, -1, 0, 0, 0, -1))
+LEFT, FRONT, HEAD = (30.0, 0.0, 0.0), (0.0, -40.0, 0.0), (0.0, 0.0, 40.0)
+
+
+def marked(grid, point_mm, value=1.0):
+    """An image that is 0 but for the voxel nearest to a physical point."""
+    array = np.zeros(grid.shape, np.float32)
+    i, j, k = np.rint(grid.to_index(point_mm)).astype(int)
+    array[k, j, i] = value
+    return to_sitk(array, grid)
+
+
+def where_seen(point_mm, plane):
+    """Relative place (right, down) of a marked point in a plane's picture, 0 to 1."""
+    low, high = TURNED.bounds_mm()
+    box = Grid(tuple(int(n) for n in high - low), (1.0, 1.0, 1.0), tuple(low + 0.5))
+    grid = cut(box, plane, point_mm[plane.across])
+    picture = as_seen(sample(marked(TURNED, point_mm), grid, nearest=True), plane)
+    rows, columns = np.nonzero(picture)
+    return columns.mean() / picture.shape[1], rows.mean() / picture.shape[0]
+
+
+def test_orientation_follows_the_patient_and_not_the_array():
+    assert (AXIAL.edges, CORONAL.edges, SAGITTAL.edges) == (
+        ("R", "L", "A", "P"),
+        ("R", "L", "H", "F"),
+        ("A", "P", "H", "F"),
+    )
+    assert where_seen(LEFT, AXIAL)[0] > 0.7  # the patient's left, on the right of the picture
+    assert where_seen(LEFT, CORONAL)[0] > 0.7
+    assert where_seen(FRONT, AXIAL)[1] < 0.3  # front up
+    assert where_seen(FRONT, SAGITTAL)[0] < 0.3  # front left
+    assert where_seen(HEAD, CORONAL)[1] < 0.3  # head up
+    assert where_seen(HEAD, SAGITTAL)[1] < 0.3
+
+
+def test_pixels_are_square_whatever_the_spacing():
+    ball = np.zeros(TURNED.shape, np.uint8)
+    k, j, i = np.meshgrid(*(np.arange(n) for n in TURNED.shape), indexing="ij")
+    ball[np.linalg.norm(TURNED.to_physical(np.stack([i, j, k], -1)), axis=-1) <= 24] = 1
+    box = lesion_box(ball, TURNED)
+    for plane in PLANES:
+        seen = as_seen(sample(to_sitk(ball, TURNED), cut(box, plane, 0.0), nearest=True), plane)
+        rows, columns = np.nonzero(seen)
+        assert abs(np.ptp(rows) - np.ptp(columns)) <= 4  # one voxel of the coarsest axis
+        assert abs(np.ptp(columns) - 48) <= 4
+
+
+def test_ct_and_pet_on_different_grids_show_the_same_point():
+    pet_grid = Grid((30, 30, 30), (5.0, 5.0, 5.0), (-80.0, -70.0, -75.0))
+    point = pet_grid.to_physical([22, 14, 15])  # a PET voxel centre
+    low, high = TURNED.bounds_mm()
+    box = Grid(tuple(int(n) for n in high - low), (1.0, 1.0, 1.0), tuple(low + 0.5))
+    grid = cut(box, AXIAL, float(point[2]))
+    centres = []
+    for source in (TURNED, pet_grid):
+        rows, columns = np.nonzero(as_seen(sample(marked(source, point), grid, nearest=True), AXIAL))
+        centres.append((rows.mean(), columns.mean()))
+    assert np.abs(np.subtract(*centres)).max() <= 2.0  # within the coarser grid's half voxel
+
+
+def test_the_planes_go_through_the_lesion_or_the_middle():
+    empty = to_sitk(np.zeros(TURNED.shape, np.uint8), TURNED)
+    low, high = TURNED.bounds_mm()
+    box = Grid(tuple(int(n) for n in high - low), (1.0, 1.0, 1.0), tuple(low + 0.5))
+    truth, pred = marked(TURNED, LEFT), marked(TURNED, FRONT)
+    assert abs(choose_position(Scan(None, None, truth, pred, box), SAGITTAL) - 30.0) <= 2
+    assert abs(choose_position(Scan(None, None, empty, pred, box), CORONAL) + 40.0) <= 3
+    middle = (low[2] + high[2]) / 2
+    assert abs(choose_position(Scan(None, None, None, empty, box), AXIAL) - middle) <= 2
+
+
+def test_a_case_without_pet_or_truth_is_drawn_in_ct_alone():
+    low, high = TURNED.bounds_mm()
+    box = Grid(tuple(int(n) for n in high - low), (1.0, 1.0, 1.0), tuple(low + 0.5))
+    shown = views(Scan(marked(TURNED, LEFT, 100.0), None, None, marked(TURNED, LEFT), box))
+    assert [(view.modality, view.plane.name) for view in shown] == [
+        ("CT", "axial"),
+        ("CT", "coronal"),
+        ("CT", "sagittal"),
+    ]
+    axial = shown[0].picture
+    assert (axial.width, axial.height) == (2 * box.size[0], 2 * box.size[1])  # two pixels a millimetre, both ways
