@@ -60,7 +60,7 @@ class Builder:
         point = np.asarray(centre, dtype=np.float64)
         if jitter_mm:
             point = point + self.jitter(jitter_mm)
-        local = np.diag(1 / np.asarray(radii, dtype=np.float64)) @ rotation(np.asarray(turn_deg, float)).T
+        local = np.diag(1 / np.asarray(radii, dtype=np.float64)) @ rotation(turn_deg).T
         posture = self.subject.posture
         return Ellipsoid(posture.place(point), local @ np.linalg.inv(posture.jacobian(point)), boxy, taper)
 

@@ -106,11 +106,7 @@ def generate_case(
     if pixel_mm is not None and not 0.3 <= pixel_mm <= 8:
         raise ValueError(f"pixel_mm must lie between 0.3 and 8 mm, or be None for native grids; got {pixel_mm}")
     rng = _streams(seed, centre, index)
-    subject = sample_subject(
-        rng["subject"],
-        arms_up_probability=centre.arms_up_probability,
-        contrast_probability=centre.contrast_probability,
-    )
+    subject = _subject(centre, rng["subject"])
     builder = build_anatomy(subject, rng["anatomy"])
     lesions = sample_lesions(builder, rng["lesions"])
     grids = _lay_grids(centre, subject, rng["grids"], pixel_mm, trap)
@@ -118,7 +114,7 @@ def generate_case(
     label = np.zeros(grids.ct.shape, dtype=np.uint8)
     for lesion in lesions:
         label[_largest(inside(grids.ct, lesion.contour))] = lesion.label
-    factor = traps.suv_per_bqml(trap, rng["clinical"])
+    clinical, factor = describe_case(centre, index, seed=seed, trap=trap)
     return Case(
         case_id=case_id_of(centre, index),
         ct=ct,
@@ -128,8 +124,26 @@ def generate_case(
         label=traps.on_label(trap, label),
         lesions=tuple(lesions),
         parts=tuple(builder.parts),
-        clinical=_clinical(case_id_of(centre, index), subject, rng["clinical"]),
+        clinical=clinical,
         suv_per_bqml=factor,
+    )
+
+
+def describe_case(
+    centre: Centre, index: int, *, seed: int, trap: str | None
+) -> tuple[dict[str, str | int | float], float | None]:
+    """A case's clinical row and its factor from Bq/ml to SUV, without its images."""
+    rng = _streams(seed, centre, index)
+    subject = _subject(centre, rng["subject"])
+    factor = traps.suv_per_bqml(trap, rng["clinical"])
+    return _clinical(case_id_of(centre, index), subject, rng["clinical"]), factor
+
+
+def _subject(centre: Centre, rng: np.random.Generator) -> Subject:
+    return sample_subject(
+        rng,
+        arms_up_probability=centre.arms_up_probability,
+        contrast_probability=centre.contrast_probability,
     )
 
 
@@ -163,11 +177,12 @@ def _acquire(
 
 def _largest(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """The largest piece: bone may cut slivers off a lesion, and readers draw one outline."""
-    boxes = ndimage.find_objects(mask.view(np.uint8))
-    if boxes:
-        pieces, count = ndimage.label(mask[boxes[0]], np.ones((3, 3, 3)))
+    slices = np.flatnonzero(mask.any(axis=(1, 2)))
+    if slices.size:
+        slab = mask[slices[0] : slices[-1] + 1]
+        pieces, count = ndimage.label(slab, np.ones((3, 3, 3)))
         if count > 1:
-            mask[boxes[0]] = pieces == np.bincount(pieces.ravel())[1:].argmax() + 1
+            slab[...] = pieces == np.bincount(pieces.ravel())[1:].argmax() + 1
     return mask
 
 

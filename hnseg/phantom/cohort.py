@@ -13,7 +13,7 @@ from typing import Any
 
 from hnseg.errors import CohortError
 from hnseg.images import write_image
-from hnseg.phantom.case import DEMO_PIXEL_MM, Case, case_id_of, generate_case
+from hnseg.phantom.case import DEMO_PIXEL_MM, Case, case_id_of, describe_case, generate_case
 from hnseg.phantom.scanners import DEFAULT_CENTRES, Centre
 from hnseg.phantom.traps import assign_traps
 
@@ -22,7 +22,7 @@ RECORD_NAME = "phantom.json"
 TASK_FOLDER = "Task 1"
 CSV_NAME = "HECKTOR_2025_Training_Task_1.csv"
 SUV_TAGS_NAME = "suv_conversion_tags.csv"
-_ROW_NAME = ".phantom-row.json"  # the case's CSV row, kept beside its images so that a resumed run needs no images
+_PARTIAL = ".partial"  # cases under way; a folder below "Task 1" is complete
 
 
 def generate_cohort(
@@ -45,14 +45,10 @@ def generate_cohort(
     Parameters
     ----------
     root : Path
-    seed : int
+    seed, centres, pixel_mm
+        As for :func:`hnseg.phantom.generate_case`; ``full_resolution`` stands for native grids.
     cases_per_centre : int or sequence of int
         One number for all, or one per centre.
-    centres : sequence of Centre
-    pixel_mm : float
-        In-plane CT pixel that stands for a native one of 0.977 mm.
-    full_resolution : bool
-        Native grids (512 × 512) instead.
     traps : mapping of case ID to trap, or sequence of trap names
         A sequence serves the cases in their order. Names: :data:`hnseg.phantom.TRAPS`.
     jobs : int
@@ -63,25 +59,17 @@ def generate_cohort(
     Returns
     -------
     list of Path
-        Case folders, in order of centre and index.
-
-    Raises
-    ------
-    CohortError
-        ``root`` holds other data, or a cohort of other parameters.
+        Case folders, in order of centre and index. A :class:`~hnseg.errors.CohortError` tells that ``root`` holds
+        other data, or a cohort of other parameters.
     """
-    root = Path(root)
+    root, pixel = Path(root), None if full_resolution else pixel_mm
+    if jobs < 1:
+        raise ValueError(f"jobs must be ≥ 1; got {jobs}")
     plan = _plan(cases_per_centre, centres)
-    wanted = assign_traps(traps, [case_id_of(centre, index) for centre, index in plan])
-    pixel = None if full_resolution else pixel_mm
-    _claim(root, {
-        "version": PHANTOM_VERSION,
-        "seed": seed,
-        "pixel_mm": pixel,
-        "centres": [asdict(centre) for centre in centres],
-        "traps": wanted,
-    })  # fmt: skip
     folders = [root / TASK_FOLDER / case_id_of(centre, index) for centre, index in plan]
+    wanted = assign_traps(traps, [folder.name for folder in folders])
+    _claim(root, {"seed": seed, "pixel_mm": pixel, "centres": [asdict(c) for c in centres], "traps": wanted})
+    _refuse_extra_cases(root / TASK_FOLDER, folders)
     missing = [
         (root, centre, index, seed, pixel, wanted.get(folder.name))
         for folder, (centre, index) in zip(folders, plan, strict=True)
@@ -90,8 +78,9 @@ def generate_cohort(
     for done, case_id in enumerate(_run(missing, jobs), start=len(folders) - len(missing) + 1):
         if progress is not None:
             progress(done, len(folders), case_id)
-    shutil.rmtree(root / ".partial", ignore_errors=True)
-    _write_tables(root / TASK_FOLDER, folders)
+    shutil.rmtree(root / _PARTIAL, ignore_errors=True)
+    rows = [describe_case(c, k, seed=seed, trap=wanted.get(case_id_of(c, k))) for c, k in plan]
+    _write_tables(root / TASK_FOLDER, rows)
     return folders
 
 
@@ -108,7 +97,7 @@ def _plan(cases_per_centre: int | Sequence[int], centres: Sequence[Centre]) -> l
 def _claim(root: Path, parameters: dict[str, Any]) -> None:
     """Make ``root`` this cohort's, or find that it already is."""
     record = root / RECORD_NAME
-    parameters = json.loads(json.dumps(parameters))
+    parameters = json.loads(json.dumps({"version": PHANTOM_VERSION, **parameters}))
     if record.is_file():
         try:
             found = json.loads(record.read_text(encoding="utf-8"))
@@ -123,15 +112,22 @@ def _claim(root: Path, parameters: dict[str, Any]) -> None:
         return
     if root.exists() and not root.is_dir():
         raise CohortError(f"{root} is a file; a folder is needed for the generated cohort")
-    if root.is_dir() and any(entry.name != ".partial" for entry in root.iterdir()):
+    if root.is_dir() and any(entry.name != _PARTIAL for entry in root.iterdir()):
         raise CohortError(f"{root} is not empty and holds no generated cohort; choose another folder")
     root.mkdir(parents=True, exist_ok=True)
     _write_text(record, json.dumps(parameters, indent=1) + "\n")
 
 
+def _refuse_extra_cases(task: Path, folders: Sequence[Path]) -> None:
+    extra = sorted({entry.name for entry in task.glob("*") if entry.is_dir()} - {folder.name for folder in folders})
+    if extra:
+        raise CohortError(
+            f"{task} holds {len(extra)} case(s) more than asked for ({', '.join(extra[:3])}, …); "
+            "ask for at least as many cases per centre, or choose another folder"
+        )
+
+
 def _run(missing: Sequence[tuple[Path, Centre, int, int, float | None, str | None]], jobs: int) -> Any:
-    if jobs < 1:
-        raise ValueError(f"jobs must be ≥ 1; got {jobs}")
     if jobs == 1 or len(missing) < 2:
         return (_write_case(*item) for item in missing)
     from joblib import Parallel, delayed
@@ -142,12 +138,10 @@ def _run(missing: Sequence[tuple[Path, Centre, int, int, float | None, str | Non
 
 def _write_case(root: Path, centre: Centre, index: int, seed: int, pixel_mm: float | None, trap: str | None) -> str:
     case = generate_case(centre, index, seed=seed, pixel_mm=pixel_mm, trap=trap)
-    partial = root / ".partial" / case.case_id
+    partial = root / _PARTIAL / case.case_id
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
     _write_images(partial, case, trap)
-    row = {"clinical": case.clinical, "suv_per_bqml": case.suv_per_bqml}
-    (partial / _ROW_NAME).write_text(json.dumps(row), encoding="utf-8")
     final = root / TASK_FOLDER / case.case_id
     final.parent.mkdir(exist_ok=True)
     os.replace(partial, final)
@@ -164,11 +158,9 @@ def _write_images(folder: Path, case: Case, trap: str | None) -> None:
     write_image(folder / f"{case.case_id}.nii.gz", case.label, case.ct_grid)
 
 
-def _write_tables(task: Path, folders: Sequence[Path]) -> None:
-    rows = [json.loads((folder / _ROW_NAME).read_text(encoding="utf-8")) for folder in folders]
-    clinical = [row["clinical"] for row in rows]
-    _write_csv(task / CSV_NAME, list(clinical[0]), [list(row.values()) for row in clinical])
-    tags = [[r["clinical"]["PatientID"], repr(r["suv_per_bqml"])] for r in rows if r["suv_per_bqml"] is not None]
+def _write_tables(task: Path, rows: Sequence[tuple[dict[str, str | int | float], float | None]]) -> None:
+    _write_csv(task / CSV_NAME, list(rows[0][0]), [list(clinical.values()) for clinical, _ in rows])
+    tags = [[clinical["PatientID"], repr(factor)] for clinical, factor in rows if factor is not None]
     if tags:
         _write_csv(task / SUV_TAGS_NAME, ["PatientID", "SUVFactor"], tags)
 

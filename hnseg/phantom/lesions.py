@@ -18,7 +18,7 @@ GTVP, GTVN = 1, 2
 NO_GTVP_PROBABILITY, NO_GTVN_PROBABILITY = 0.11, 0.14
 GTVP_RANGE_ML, GTVN_RANGE_ML = (2.0, 40.0), (0.4, 15.0)
 CONTOUR_MARGIN_MM = 0.8  # clinical contours run a little outside the visible edge
-GAP_MM = 4.0  # between contours, so that separate lesions stay separate voxels
+GAP_MM = 5.0  # between contours, so that separate lesions stay separate voxels
 SKIN_MM = 4.0  # no lesion comes nearer to the surface of the body
 LEVELS_MM = {"II": (60.0, 98.0), "III": (22.0, 60.0), "IV": (-12.0, 22.0)}  # canonical heights
 
@@ -102,7 +102,7 @@ def _plan_primary(rng: np.random.Generator, side: float) -> _Plan:
     outward = 0.35 * ((volume * 1000 * 3 / 4 / np.pi) ** (1 / 3) - 10)
     point = np.array(centre) * (side, 1, 1) + np.array([side * max(outward, 0), 0, 0]) + rng.normal(0, 2.0, 3)
     ratio = np.asarray(aspect) * rng.uniform(0.88, 1.14, 3)
-    suv = float(np.clip(rng.lognormal(np.log(10.5), 0.33), 5.5, 17.5))
+    suv = float(np.clip(rng.lognormal(np.log(10.5), 0.33), 5.5, 16.5))
     necrosis = float(rng.uniform(0.4, 0.6)) if volume > 9 and rng.random() < 0.3 else 0.0
     site = f"{name}-{'left' if side > 0 else 'right'}"
     return _Plan(GTVP, site, point, volume, (ratio[0], ratio[1], ratio[2]), suv, necrosis, ripple=0.09)
@@ -111,7 +111,7 @@ def _plan_primary(rng: np.random.Generator, side: float) -> _Plan:
 def _plan_node(rng: np.random.Generator, tumour_side: float) -> _Plan:
     side = tumour_side if rng.random() < 0.75 else -tumour_side
     level = str(rng.choice(list(LEVELS_MM), p=[0.6, 0.27, 0.13]))
-    volume = float(np.clip(rng.lognormal(np.log(2.6), 0.9), GTVN_RANGE_ML[0] * 1.15, GTVN_RANGE_ML[1]))
+    volume = float(np.clip(rng.lognormal(np.log(2.6), 0.9), GTVN_RANGE_ML[0] * 1.3, 0.9 * GTVN_RANGE_ML[1]))
     radius = (volume * 1000 * 3 / 4 / np.pi) ** (1 / 3)
     z = float(rng.uniform(*LEVELS_MM[level]))
     # Beside the vein, under the sternomastoid: lateral and a little behind.
@@ -119,6 +119,8 @@ def _plan_node(rng: np.random.Generator, tumour_side: float) -> _Plan:
     point = along_mm(JUGULAR_MM, z) * (side, 1, 1) + offset * (side, 1, 1) + rng.normal(0, 1.5, 3)
     aspect = (float(rng.uniform(0.75, 0.95)), float(rng.uniform(0.9, 1.1)), float(rng.uniform(1.1, 1.5)))
     suv = float(np.clip(rng.lognormal(np.log(8.5), 0.33), 4.5, 13.5))
+    if volume < 1.2:
+        suv = max(suv, 9.0)  # a smaller node must be hotter to be seen at all
     necrosis = float(rng.uniform(0.45, 0.65)) if volume > 4 and rng.random() < 0.3 else 0.0
     site = f"level-{level}-{'left' if side > 0 else 'right'}"
     return _Plan(GTVN, site, point, volume, aspect, suv, necrosis, ripple=0.05)
@@ -169,7 +171,7 @@ def _grow(
             break
         # A mass that its surroundings cut away is not inflated without bound.
         target = float(np.clip(target * plan.volume_ml / max(volume, 0.05), 0.4 * plan.volume_ml, 2.2 * plan.volume_ml))
-    if not low <= volume <= high * 1.1:
+    if not low <= volume <= high:
         return None
     shape = _cut(mass, body, near, taken, 0.0)
     return Lesion(plan.label, plan.site, shape, contour, plan.suv, volume, _parts(b, plan, mass, shape, rng))

@@ -220,12 +220,14 @@ def acquire_ct(truth: F32, grids: Grids, centre: Centre, rng: np.random.Generato
     x, y = _offsets_mm(grid, grids.axis_mm)
     radius2 = np.minimum((x * x + y * y) / np.float32(150.0**2), 2)
     matter = np.clip(truth * np.float32(1e-3), 0, 1)  # beam hardening needs matter: air keeps its number
-    matter *= np.float32(centre.ct_cupping_hu) * (radius2 - 1)[None] + np.float32(centre.ct_offset_hu)
-    truth += matter
+    truth += matter * (np.float32(centre.ct_cupping_hu) * (radius2 - 1)[None] + np.float32(centre.ct_offset_hu))
     truth -= np.float32(1000.0)
     grain = max(centre.ct_noise_fwhm_mm, 0.8 * grid.spacing_mm[0])
     noise = _noise(rng, grid, grain, slice_fwhm_mm=0.0)
     noise *= (np.float32(centre.ct_noise_hu) * wide)[:, None, None]
+    matter *= np.float32(0.65)  # less noise outside the body, where fewer rays cross
+    matter += np.float32(0.35)
+    noise *= matter
     truth += noise
     if centre.ct_round_field:
         half = grid.size[0] * grid.spacing_mm[0] / 2

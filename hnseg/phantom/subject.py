@@ -7,10 +7,12 @@ upper cervical spine, z = 0 the top of the first thoracic vertebra (vertex about
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike
 
 from hnseg.phantom.render import Material
 from hnseg.phantom.shapes import F64
@@ -18,13 +20,21 @@ from hnseg.phantom.shapes import F64
 PIVOT_MM = np.array([0.0, 8.0, 18.0])  # canonical: the head turns and nods about the lower cervical spine
 
 
-def rotation(degrees: NDArray[np.float64]) -> F64:
+def rotation(degrees: ArrayLike) -> F64:
     """Rotation matrix for turns about x, then y, then z, in degrees."""
-    (cx, cy, cz), (sx, sy, sz) = np.cos(np.deg2rad(degrees)), np.sin(np.deg2rad(degrees))
-    about_x = np.array([[1, 0, 0], [0, cx, -sx], [0, sx, cx]])
-    about_y = np.array([[cy, 0, sy], [0, 1, 0], [-sy, 0, cy]])
-    about_z = np.array([[cz, -sz, 0], [sz, cz, 0], [0, 0, 1]])
-    return np.asarray(about_z @ about_y @ about_x)
+    x, y, z = (math.radians(d) for d in np.asarray(degrees, dtype=np.float64).tolist())
+    cx, sx, cy, sy, cz, sz = math.cos(x), math.sin(x), math.cos(y), math.sin(y), math.cos(z), math.sin(z)
+    return np.array(
+        [
+            [cz * cy, cz * sy * sx - sz * cx, cz * sy * cx + sz * sx],
+            [sz * cy, sz * sy * sx + cz * cx, sz * sy * cx - cz * sx],
+            [-sy, cy * sx, cy * cx],
+        ]
+    )
+
+
+def _ramp(value: float, low: float, high: float) -> float:
+    return min(max((value - low) / (high - low), 0.0), 1.0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,14 +63,20 @@ class Posture:
     def place(self, canonical_mm: F64) -> F64:
         """Scanner position of one canonical point (3,)."""
         z = float(canonical_mm[2])
-        wide = float(np.interp(z, [-40.0, 20.0, 80.0, 130.0], [self.trunk_scale, 1.0, 1.0, self.head_scale]))
-        high = self.trunk_scale * min(z, 0.0) + self.neck_scale * float(np.clip(z, 0.0, 100.0))
+        wide = self.trunk_scale + (1.0 - self.trunk_scale) * _ramp(z, -40.0, 20.0)
+        wide += (self.head_scale - 1.0) * _ramp(z, 80.0, 130.0)
+        high = self.trunk_scale * min(z, 0.0) + self.neck_scale * min(max(z, 0.0), 100.0)
         high += self.head_scale * max(z - 100.0, 0.0)
         point = np.array([wide * canonical_mm[0], wide * canonical_mm[1], high])
-        t = float(np.clip((z - 5.0) / 110.0, 0.0, 1.0))
-        share = t * t * (3 - 2 * t)
-        point = PIVOT_MM + rotation(share * self.head_turn_deg) @ (point - PIVOT_MM)
-        return rotation(self.trunk_turn_deg) @ point + self.shift_mm
+        t = _ramp(z, 5.0, 115.0)
+        if t > 0:
+            share = t * t * (3 - 2 * t)
+            point = PIVOT_MM + rotation(share * self.head_turn_deg) @ (point - PIVOT_MM)
+        return np.asarray(self._trunk_turn @ point + self.shift_mm)
+
+    @cached_property
+    def _trunk_turn(self) -> F64:
+        return rotation(self.trunk_turn_deg)
 
     def jacobian(self, canonical_mm: F64) -> F64:
         """Local linear map (3, 3) from canonical to scanner offsets."""

@@ -264,7 +264,7 @@ def add_table(b: Builder, back_mm: float) -> None:
         return Intersection(bar(half_x, 75.0, top - 10.0, low, high), [Difference(outer, [inner])])
 
     length = 3000.0
-    b.add("table", trough(430.0, 212.0, back_mm + 1.0, 22.0, z - length, z + length), shell(skin, foam, 2.0))
+    b.add("table", trough(430.0, 212.0, back_mm + 1.0, 22.0, z - length, z + length), shell(skin, foam, 2.6))
     nape_mm = float(b.subject.posture.place(np.array([0.0, 92.0, 180.0]))[1])
     rest = trough(130.0, 88.0, nape_mm + 8.0, 14.0, z + 105, z + 235)
     b.add("head-rest", rest, shell(Material(-80, 0.02, 20), foam, 2.0))
