@@ -13,30 +13,58 @@ from ssimh._version import __version__
 if TYPE_CHECKING:
     from ssimh.basis import cosine_basis
     from ssimh.coefficients import from_low_frequency, low_frequency
+    from ssimh.histogram import histogram_match
+    from ssimh.metrics import Comparison, compare
     from ssimh.reference import ReferenceFileError, ReferenceSpectrum
+    from ssimh.separability import Separability, site_separability
     from ssimh.swap import swap_spectrum
-    from ssimh.transforms import SpectrumSwap, SpectrumSwapd
+    from ssimh.transforms import (
+        HistogramMatch,
+        HistogramMatchd,
+        RandSpectrumSwap,
+        RandSpectrumSwapd,
+        SpectrumSwap,
+        SpectrumSwapd,
+    )
 
 _HOME = {
+    "Comparison": "ssimh.metrics",
+    "HistogramMatch": "ssimh.transforms",
+    "HistogramMatchd": "ssimh.transforms",
+    "RandSpectrumSwap": "ssimh.transforms",
+    "RandSpectrumSwapd": "ssimh.transforms",
     "ReferenceFileError": "ssimh.reference",
     "ReferenceSpectrum": "ssimh.reference",
+    "Separability": "ssimh.separability",
     "SpectrumSwap": "ssimh.transforms",
     "SpectrumSwapd": "ssimh.transforms",
+    "compare": "ssimh.metrics",
     "cosine_basis": "ssimh.basis",
     "from_low_frequency": "ssimh.coefficients",
+    "histogram_match": "ssimh.histogram",
     "low_frequency": "ssimh.coefficients",
+    "site_separability": "ssimh.separability",
     "swap_spectrum": "ssimh.swap",
 }
 
 __all__ = [
+    "Comparison",
+    "HistogramMatch",
+    "HistogramMatchd",
+    "RandSpectrumSwap",
+    "RandSpectrumSwapd",
     "ReferenceFileError",
     "ReferenceSpectrum",
+    "Separability",
     "SpectrumSwap",
     "SpectrumSwapd",
     "__version__",
+    "compare",
     "cosine_basis",
     "from_low_frequency",
+    "histogram_match",
     "low_frequency",
+    "site_separability",
     "swap_spectrum",
 ]
 

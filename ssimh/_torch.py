@@ -76,7 +76,7 @@ def add(image: torch.Tensor, delta: torch.Tensor, plan: Plan) -> torch.Tensor:
     """Image plus the synthesis of ``delta``; not differentiable through the kernel."""
     if image.device.type == "cpu":
         kernel = _cpu_kernel(image, plan)
-        return _from_numpy(kernel.add(delta.detach().numpy()), image)
+        return from_host(kernel.add(delta.detach().numpy()), image)
     with full_precision(image.device):
         values = image.to(work_dtype(image.dtype))
         return _add_field(values, delta.to(values), _device_bases(values, plan)).to(output_dtype(image.dtype))
@@ -139,7 +139,7 @@ class _Swap(torch.autograd.Function):
         if image.device.type == "cpu":
             kernel = _cpu_kernel(image, plan) if plan.method == "projection" else _cpu_transform(image, plan)
             out, delta = kernel.swap(target.detach().numpy(), weight, clip)
-            result = _from_numpy(out, image), torch.from_numpy(np.ascontiguousarray(delta))
+            result = from_host(out, image), torch.from_numpy(np.ascontiguousarray(delta))
         else:
             with full_precision(image.device):
                 result = _swap_on_device(image, target, weight, clip, plan)
@@ -177,10 +177,6 @@ def _cpu_kernel(image: torch.Tensor, plan: Plan) -> Kernel:
 
 def _cpu_transform(image: torch.Tensor, plan: Plan) -> FullTransform:
     return FullTransform(_host_array(image), plan.axes, plan.threshold, plan.workers)
-
-
-def _from_numpy(array: NDArray[Any], like: torch.Tensor) -> torch.Tensor:
-    return torch.from_numpy(array).to(output_dtype(like.dtype))
 
 
 def _device_bases(values: torch.Tensor, plan: Plan) -> dict[int, torch.Tensor]:
@@ -263,6 +259,11 @@ def _add_field(values: torch.Tensor, delta: torch.Tensor, bases: Mapping[int, to
         torch.addmm(flat[part], moves[part], bases[last], out=out[part])
     result: torch.Tensor = out.reshape(rows.shape).movedim(-1, last)
     return result
+
+
+def from_host(array: NDArray[Any], image: torch.Tensor) -> torch.Tensor:
+    """Host array on the image's device, in the dtype that a result for it has."""
+    return torch.from_numpy(array).to(image.device, output_dtype(image.dtype))
 
 
 def plain(tensor: torch.Tensor) -> torch.Tensor:

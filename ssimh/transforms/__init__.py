@@ -11,6 +11,26 @@ except ModuleNotFoundError as error:
         f'The MONAI transforms of ssimh need {error.name}, which is not installed: pip install "ssimh[monai]"'
     ) from error
 
+from ssimh.transforms.histogram_match import HistogramMatch, HistogramMatchD, HistogramMatchd, HistogramMatchDict
+from ssimh.transforms.rand_spectrum_swap import (
+    RandSpectrumSwap,
+    RandSpectrumSwapD,
+    RandSpectrumSwapd,
+    RandSpectrumSwapDict,
+)
 from ssimh.transforms.spectrum_swap import SpectrumSwap, SpectrumSwapD, SpectrumSwapd, SpectrumSwapDict
 
-__all__ = ["SpectrumSwap", "SpectrumSwapD", "SpectrumSwapDict", "SpectrumSwapd"]
+__all__ = [
+    "HistogramMatch",
+    "HistogramMatchD",
+    "HistogramMatchDict",
+    "HistogramMatchd",
+    "RandSpectrumSwap",
+    "RandSpectrumSwapD",
+    "RandSpectrumSwapDict",
+    "RandSpectrumSwapd",
+    "SpectrumSwap",
+    "SpectrumSwapD",
+    "SpectrumSwapDict",
+    "SpectrumSwapd",
+]

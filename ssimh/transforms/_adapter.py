@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Hashable
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from monai.data import MetaTensor, get_track_meta
 from monai.utils import convert_to_dst_type, convert_to_tensor
 
 from ssimh._arrays import is_array, to_numpy
+from ssimh._torch import output_dtype
 from ssimh.orientation import orientation_of
 from ssimh.reference import ReferenceSpectrum
 from ssimh.units import unit_from_metadata
@@ -44,6 +46,13 @@ def plain(image: torch.Tensor) -> torch.Tensor:
 def wrap(values: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
     """``values`` with the metadata and history of ``like``, in their own dtype."""
     return convert_to_dst_type(values, dst=like, dtype=values.dtype)[0]
+
+
+def unchanged(image: NdarrayOrTensor) -> torch.Tensor:
+    """The image as a result that nothing was done to: a tensor of its own floating dtype, float32 for integers."""
+    tensor = to_tensor(image)
+    values = plain(tensor)
+    return wrap(values.to(output_dtype(values.dtype), copy=True), tensor)
 
 
 def orientation(image: Any) -> str | None:
@@ -126,3 +135,27 @@ def for_image(reference: Any, letters: str | None) -> Any:
             "for instance with MONAI's Orientationd."
         )
     return plain(reference) if isinstance(reference, torch.Tensor) else reference
+
+
+def check_one_reference(reference: Any, reference_key: str | None) -> None:
+    """Refuse a dictionary transform with two references or none.
+
+    Raises:
+        ValueError: both or neither are given.
+    """
+    if (reference is None) == (reference_key is None):
+        given = "None" if reference is None else type(reference).__name__
+        raise ValueError(f"give exactly one of reference and reference_key; given reference={given}, {reference_key=}.")
+
+
+def travelling(sample: dict[Hashable, Any], key: str | None, name: str) -> Any:
+    """What travels with the sample under ``key``; None where no key was asked for.
+
+    Raises:
+        KeyError: the sample lacks it.
+    """
+    if key is None:
+        return None
+    if key not in sample:
+        raise KeyError(f"{name} {key!r} is not among the sample's keys {list(sample)}.")
+    return sample[key]

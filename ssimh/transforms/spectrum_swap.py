@@ -17,6 +17,18 @@ from ssimh.swap import SwapSettings, exchange
 from ssimh.transforms import _adapter
 
 
+def swapped(
+    img: NdarrayOrTensor, reference: Any, settings: SwapSettings, mode: str, slice_axis: int | str
+) -> tuple[torch.Tensor, dict[str, Any]]:
+    """Swapped image with its metadata, and what the inverse will need."""
+    axes = _adapter.transform_axes(img, mode, slice_axis)
+    image = _adapter.to_tensor(img)
+    settings = replace(settings, axes=axes, unit=_adapter.unit(image, settings.unit))
+    donor = _adapter.for_image(reference, _adapter.orientation(img))
+    out, delta = exchange(_adapter.plain(image), donor, settings)
+    return _adapter.wrap(out, image), {"delta": delta.detach().cpu(), "axes": list(axes)}
+
+
 def undo(data: torch.Tensor, record: Mapping[Hashable, Any]) -> torch.Tensor:
     """Subtract the field that a swap has added, as its record in the applied operations states it."""
     if not record[TraceKeys.DO_TRANSFORM]:
@@ -95,20 +107,11 @@ class SpectrumSwap(InvertibleTransform):
 
     def __call__(self, img: NdarrayOrTensor, reference: Any = None) -> torch.Tensor:
         """Swapped image; ``reference`` takes the place of the constructor's for this call."""
-        return self.swap(img, self.reference if reference is None else reference, self.settings)
-
-    def swap(self, img: NdarrayOrTensor, reference: Any, settings: SwapSettings) -> torch.Tensor:
-        """One swap with the given reference and settings, recorded for the inverse."""
+        reference = self.reference if reference is None else reference
         if reference is None:
-            raise ValueError(f"{type(self).__name__}: no reference, neither in the constructor nor with the call.")
-        axes = _adapter.transform_axes(img, self.mode, self.slice_axis)
-        letters = _adapter.orientation(img)
-        image = _adapter.to_tensor(img)
-        unit = _adapter.unit(image, settings.unit)
-        settings = replace(settings, axes=axes, unit=unit)
-        out, delta = exchange(_adapter.plain(image), _adapter.for_image(reference, letters), settings)
-        result = _adapter.wrap(out, image)
-        self.push_transform(result, extra_info={"delta": delta.detach().cpu(), "axes": list(axes)})
+            raise ValueError("SpectrumSwap: no reference, neither in the constructor nor with the call.")
+        result, extra = swapped(img, reference, self.settings, self.mode, self.slice_axis)
+        self.push_transform(result, extra_info=extra)
         return result
 
     def inverse(self, data: torch.Tensor) -> torch.Tensor:
@@ -150,11 +153,7 @@ class SpectrumSwapd(MapTransform, InvertibleTransform):
         allow_missing_keys: bool = False,
     ) -> None:
         super().__init__(keys, allow_missing_keys)
-        if (reference is None) == (reference_key is None):
-            raise ValueError(
-                "give exactly one of reference and reference_key; given "
-                f"reference={'None' if reference is None else type(reference).__name__}, {reference_key=}."
-            )
+        _adapter.check_one_reference(reference, reference_key)
         self.reference_key = reference_key
         self.transform = SpectrumSwap(
             reference, threshold, mode, slice_axis, region, strength, clip, method, unit, allow_pet
@@ -163,11 +162,7 @@ class SpectrumSwapd(MapTransform, InvertibleTransform):
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """A new dictionary; the images under ``keys`` are swapped, everything else is the same."""
         result = dict(data)
-        reference = None
-        if self.reference_key is not None:
-            if self.reference_key not in result:
-                raise KeyError(f"reference_key {self.reference_key!r} is not among the sample's keys {list(result)}.")
-            reference = result[self.reference_key]
+        reference = _adapter.travelling(result, self.reference_key, "reference_key")
         for key in self.key_iterator(result):
             result[key] = self.transform(result[key], reference)
         return result

@@ -50,12 +50,17 @@ class Case:
 
     def bundle_settings(self, folder: Path) -> dict[str, Any]:
         """The same settings as JSON: images are replaced by the path of their saved spectrum."""
-        path = folder / "reference.npz"
-        donor_spectrum().save(path)
-        return {name: str(path) if isinstance(value, MetaTensor) else value for name, value in self.settings.items()}
+        spectrum, values = folder / "reference.npz", folder / "reference.npy"
+        donor_spectrum().save(spectrum)
+        np.save(values, donor().numpy())
+        path = str(values if self.name == "HistogramMatch" else spectrum)
+        replacement = {"reference": path, "references": [path, path]}
+        return {name: replacement.get(name, value) for name, value in self.settings.items()}
 
 
 CASES = [
     Case("SpectrumSwap", {"reference": donor()}),
+    Case("HistogramMatch", {"reference": donor()}, invertible=False),
+    Case("RandSpectrumSwap", {"references": [donor_spectrum(), donor()], "prob": 1.0}, random=True),
 ]
 IDS = [case.name for case in CASES]

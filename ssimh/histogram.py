@@ -1,0 +1,104 @@
+"""Histogram matching, the alternative that Guan et al. 2022 name in their section 5; scikit-image does the work."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ssimh._arrays import ArrayT, check_array, check_finite, is_tensor, output_dtype, to_numpy, work_dtype
+from ssimh.units import refuse_pet
+
+
+def histogram_match(
+    image: ArrayT,
+    reference: Any,
+    *,
+    mask: Any = None,
+    reference_mask: Any = None,
+    strength: float = 1.0,
+    clip: tuple[float, float] | None = None,
+    unit: str | None = None,
+    allow_pet: bool = False,
+) -> ArrayT:
+    """Give ``image`` the distribution of values of ``reference``.
+
+    The monotonic map of values whose cumulative histogram is the reference's (``skimage.exposure.match_histograms``),
+    over the whole array or inside masks. Unlike :func:`ssimh.swap_spectrum` it keeps no spatial relation, has no
+    inverse and needs the reference's voxels.
+
+    Args:
+        image: NumPy array or torch tensor of any shape, integer or floating, any unit. Never modified.
+        reference: array or tensor of reference values; its shape is free.
+        mask: boolean array of the image's shape; voxels outside keep their value and do not count.
+        reference_mask: boolean array of the reference's shape; voxels outside do not count.
+        strength: 0 … 1, share of the way from the image's values to the matched ones.
+        clip: (lowest, highest) value of the result, or None.
+        unit: intensity unit of the image; PET units are refused.
+        allow_pet: match PET all the same.
+
+    Returns:
+        Array of the input's kind, shape and device; floating dtypes stay, integers become float32. Tensors are
+        matched on the host.
+
+    Raises:
+        TypeError: neither array nor tensor, boolean or complex values.
+        ValueError: NaN or infinite values, a mask of another shape or without a voxel, settings out of range, PET.
+        ImportError: scikit-image is not installed.
+
+    >>> import numpy as np
+    >>> histogram_match(np.array([[1, 2], [3, 4]]), np.array([10.0, 20.0, 30.0, 40.0]))
+    array([[10., 20.],
+           [30., 40.]], dtype=float32)
+    """
+    check_array(image, "image")
+    check_array(reference, "reference")
+    refuse_pet(unit, "the image", allow_pet)
+    if not 0 <= strength <= 1:
+        raise ValueError(f"strength must be a number within 0 … 1; given {strength!r}.")
+    if clip is not None and not clip[0] < clip[1]:
+        raise ValueError(f"clip must be (lowest, highest) with lowest < highest; given {clip!r}.")
+    values, donor = to_numpy(image), to_numpy(reference)
+    check_finite(values, "image")
+    check_finite(donor, "reference")
+    inside = _mask(mask, values.shape, "mask")
+    result = values.astype(work_dtype(values.dtype))
+    matched = _match(values[inside].ravel(), donor[_mask(reference_mask, donor.shape, "reference_mask")].ravel())
+    result[inside] += strength * (matched.reshape(result[inside].shape) - result[inside])
+    if clip is not None:
+        np.clip(result, *clip, out=result)
+    return cast(ArrayT, _as_kind(result, image))
+
+
+def _match(values: NDArray[Any], donor: NDArray[Any]) -> NDArray[Any]:
+    try:
+        from skimage.exposure import match_histograms
+    except ModuleNotFoundError as error:
+        if error.name != "skimage":
+            raise
+        raise ImportError(
+            'histogram_match needs scikit-image, which is not installed: pip install "ssimh[cli]"'
+        ) from error
+    # float64, because scikit-image casts its result to the image's dtype, which would round integers.
+    return np.asarray(match_histograms(values.astype(np.float64), donor.astype(np.float64)))
+
+
+def _mask(mask: Any, shape: tuple[int, ...], name: str) -> Any:
+    if mask is None:
+        return ...
+    inside = to_numpy(mask)
+    if inside.dtype != np.bool_ or inside.shape != shape:
+        raise ValueError(f"{name} must be boolean of shape {shape}; given {inside.dtype} of shape {inside.shape}.")
+    if not inside.any():
+        raise ValueError(f"{name} holds no voxel.")
+    return inside
+
+
+def _as_kind(result: NDArray[Any], image: Any) -> Any:
+    if not is_tensor(image):
+        return result.astype(output_dtype(image.dtype), copy=False)
+    from ssimh import _torch
+
+    tensor = _torch.from_host(result, image)
+    return _torch.like(tensor, image)

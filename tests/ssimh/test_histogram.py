@@ -1,0 +1,76 @@
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ssimh import histogram_match
+from tests.ssimh.tolerances import assert_close
+
+
+@given(st.integers(0, 2**16), st.floats(-50, 50), st.floats(0.1, 3))
+def test_the_result_has_the_references_values_in_the_images_order(seed, offset, gain):
+    rng = np.random.default_rng(seed)
+    image, reference = rng.normal(0, 100, (2, 4, 5)), rng.normal(offset, 100 * gain, (5, 8))
+    result = histogram_match(image, reference)
+    np.testing.assert_array_equal(np.argsort(result.ravel()), np.argsort(image.ravel()))
+    assert_close(np.sort(result.ravel()), np.sort(reference.ravel()), "float64")  # 40 values each, all different
+
+
+def test_matching_with_itself_changes_nothing(scan):
+    assert_close(histogram_match(scan, scan), scan, "float64")
+
+
+def test_voxels_outside_the_mask_keep_their_value_and_do_not_count(scan, donor):
+    mask, reference_mask = scan > -100, donor > 0
+    result = histogram_match(scan, donor, mask=mask, reference_mask=reference_mask)
+    np.testing.assert_array_equal(result[~mask], scan[~mask])
+    assert_close(result[mask], histogram_match(scan[mask], donor[reference_mask]), "float64")
+
+
+def test_strength_and_clip(scan, donor):
+    whole = histogram_match(scan, donor)
+    part = histogram_match(scan, donor, strength=0.25, clip=(-90, 90))
+    assert_close(part, np.clip(0.75 * scan + 0.25 * whole, -90, 90), "float64")
+
+
+@pytest.mark.parametrize("name", ["int16", "float16", "bfloat16", "float32", "float64"])
+def test_tensors_keep_kind_and_dtype(scan, donor, name):
+    image = torch.tensor(scan).to(getattr(torch, name))
+    result = histogram_match(image, torch.tensor(donor))
+    assert result.dtype == (torch.float32 if name == "int16" else image.dtype)
+    assert_close(result, histogram_match(image.double().numpy(), donor), result.dtype)
+
+
+def test_integers_become_float32_and_inputs_stay(scan, donor):
+    image = scan.astype(np.int16)
+    before = image.copy()
+    assert histogram_match(image, donor).dtype == np.float32
+    np.testing.assert_array_equal(image, before)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"mask": np.zeros((5, 12, 17), bool)}, "mask holds no voxel"),
+        ({"mask": np.ones((5, 12, 16), bool)}, "mask must be boolean of shape"),
+        ({"mask": np.ones((5, 12, 17))}, "given float64"),
+        ({"strength": 2}, "strength must be"),
+        ({"clip": (1, 0)}, "lowest < highest"),
+        ({"unit": "SUV"}, "allow_pet=True"),
+    ],
+)
+def test_bad_settings(scan, donor, change, message):
+    with pytest.raises(ValueError, match=message):
+        histogram_match(scan, donor, **change)
+
+
+def test_values_that_are_not_finite(scan):
+    bad = scan.copy()
+    bad[0, 0, 0] = np.nan
+    with pytest.raises(ValueError, match="image holds 1 NaN"):
+        histogram_match(bad, scan)
+    with pytest.raises(ValueError, match="reference holds 1 NaN"):
+        histogram_match(scan, bad)
+    with pytest.raises(TypeError, match="dtype bool"):
+        histogram_match(scan > 0, scan)
