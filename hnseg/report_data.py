@@ -136,10 +136,10 @@ def warnings(files: RunFiles) -> list[str]:
     said: list[str] = []
     fallbacks = [case_id for case_id, record in files.prepared.items() if record.get("crop", {}).get("fallback")]
     if fallbacks:
-        reasons = sorted(
-            {str(files.prepared[case_id]["crop"].get("reason", "no reason given")) for case_id in fallbacks}
-        )
-        said.append(f"Crop: the head was not found in {_count(fallbacks, files.prepared)}; {'; '.join(reasons)}.")
+        told = [str(files.prepared[case_id]["crop"].get("reason", "no reason given")) for case_id in fallbacks]
+        reasons = list(dict.fromkeys(told))
+        more = "" if len(reasons) == 1 else f" (so in {fallbacks[0]}; the others: see “Crop and harmonization” below)"
+        said.append(f"Crop fallback in {_count(fallbacks, files.prepared)}: {reasons[0]}{more}.")
     moved = [case_id for case_id, record in files.prepared.items() if (_change_hu(record) or 0) > LARGE_CHANGE_HU]
     if moved:
         said.append(

@@ -107,6 +107,10 @@ def load_scan(case_id: str, files: dict[str, Any], prediction: Path, crop_grid: 
     images["pred"] = to_sitk(mask, mask_grid)
     box = Grid(**crop_grid) if crop_grid else lesion_box(mask, mask_grid)
     low, high = box.bounds_mm()
+    # Above and below the scan there is nothing to see. Across, the box keeps its width: one scale for all pictures.
+    scan_low, scan_high = mask_grid.bounds_mm()
+    if max(low[2], scan_low[2]) + PIXEL_MM < min(high[2], scan_high[2]):
+        low[2], high[2] = max(low[2], scan_low[2]), min(high[2], scan_high[2])
     return Scan(images["ct"], images.get("pet"), images.get("truth"), images["pred"], _upright(low, high, PIXEL_MM))
 
 

@@ -16,5 +16,5 @@ for (const button of document.querySelectorAll("th button")) {
   });
 }
 window.addEventListener("beforeprint", () => {
-  for (const fold of document.querySelectorAll("details")) fold.open = true;
+  for (const fold of document.querySelectorAll("details.print")) fold.open = true;
 });

@@ -88,7 +88,7 @@ def brute_groups(truths, preds, iou, good):
 
 def random_pair():
     """Sparse masks whose components partly agree, so that pairs fall on both sides of the threshold."""
-    shape = tuple(RNG.integers(3, 8, 3))
+    shape = tuple(RNG.integers(3, 7, 3))
     truth = RNG.random(shape) < RNG.choice([0.0, 0.1, 0.2, 0.3], p=[0.05, 0.35, 0.35, 0.25])
     flips = RNG.random(shape) < RNG.choice([0.05, 0.1, 0.3])
     pred = (truth ^ flips) if RNG.random() < 0.95 else np.zeros(shape, bool)
