@@ -1,11 +1,11 @@
 """HECKTOR 2025 Task 1 from end to end: check, split, prepare, train, predict, post-process, evaluate, report.
 
-    python examples/hecktor_task1.py                                        # a generated cohort, minutes on two cores
-    python examples/hecktor_task1.py --data-root HECKTOR2025 --preset paper # the published recipe, wants a GPU
-    python examples/hecktor_task1.py --data-root HECKTOR2025 --preset paper --work-dir runs/paper --resume
+    python examples/hecktor_task1.py                                          # a generated cohort, minutes on two cores
+    python examples/hecktor_task1.py --data-root HECKTOR2025 --preset paper   # the published recipe, wants a GPU
+    python examples/hecktor_task1.py --work-dir demo --resume                 # continue an interrupted run
 
-Every stage is a public function of ``hnseg`` and keeps its results in the work directory (docs/workdir.md), so a run
-that was interrupted continues with ``--resume`` where it stopped. Exit status 0 means that every case was used.
+Every stage is a public function of ``hnseg`` and keeps its results in the work directory (docs/hnseg/workdir.md), so
+a run that was interrupted continues with ``--resume`` where it stopped. Exit status 0: every case was used.
 """
 
 from __future__ import annotations
@@ -17,8 +17,9 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from hnseg.check import CohortCheck, check_cohort, load_check
+from hnseg.check import check_cohort
 from hnseg.cli import complain, reported
+from hnseg.cohort import CohortCheck, load_check
 from hnseg.config import Config
 from hnseg.evaluate import evaluate_workdir
 from hnseg.phantom import generate_cohort

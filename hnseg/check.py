@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
 
 import joblib
 import numpy as np
-from numpy.typing import NDArray
 
 from hnseg.cases import Case, discover_cases
+from hnseg.cohort import CheckedCase, CohortCheck, Finding, save_check
 from hnseg.config import PrepareConfig
 from hnseg.crop import find_crop
 from hnseg.errors import CaseError, CohortError
@@ -18,60 +16,9 @@ from hnseg.geometry import Grid
 from hnseg.images import read_grid, read_image
 from hnseg.progress import Report, silent
 from hnseg.resample import overlap_mm
-from hnseg.workdir import read_json, write_json
+from hnseg.units import check_ct_units, check_pet_units
 
 LABELS = {0: "background", 1: "GTVp", 2: "GTVn"}
-BQML_MEAN = 50.0  # mean of the positive voxels: below 2 in SUV even for a hot head, above 500 in Bq/ml
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One thing worth knowing about a case.
-
-    ``severity`` is ``error`` (the case is left out) or ``warning`` (it is used); ``path`` names the file at fault.
-    """
-
-    case_id: str
-    severity: Literal["error", "warning"]
-    code: str
-    message: str
-    path: str | None = None
-
-    def __str__(self) -> str:
-        where = f" [{self.path}]" if self.path else ""
-        return f"{self.case_id}: {self.message}{where}"
-
-
-@dataclass(frozen=True)
-class CheckedCase:
-    """A usable case: its files, its lesions in ml (None without a label), and whether its head was found."""
-
-    id: str
-    centre: str
-    ct: str
-    pet: str
-    label: str | None
-    gtvp_ml: float | None
-    gtvn_ml: float | None
-    head_found: bool
-    in_view: float
-
-    def as_case(self) -> Case:
-        """The case's files."""
-        return Case(self.id, Path(self.ct), Path(self.pet), Path(self.label) if self.label else None)
-
-
-@dataclass(frozen=True)
-class CohortCheck:
-    """What check found: the cases that can be used, and everything worth knowing."""
-
-    cases: tuple[CheckedCase, ...]
-    findings: tuple[Finding, ...]
-
-    @property
-    def errors(self) -> tuple[Finding, ...]:
-        """The findings that cost a case."""
-        return tuple(finding for finding in self.findings if finding.severity == "error")
 
 
 def check_cohort(
@@ -114,16 +61,8 @@ def check_cohort(
     if not checked:
         raise CohortError(f"no case below {root} can be used:\n" + "\n".join(f"  {f}" for f in result.errors))
     if work is not None:
-        content = {"cases": [asdict(c) for c in checked], "findings": [asdict(f) for f in findings]}
-        write_json(work / "check.json", content)
+        save_check(result, work)
     return result
-
-
-def load_check(work: Path) -> CohortCheck:
-    """Read ``check.json`` back."""
-    content = read_json(work / "check.json", "check")
-    cases = tuple(CheckedCase(**c) for c in content["cases"])
-    return CohortCheck(cases, tuple(Finding(**f) for f in content["findings"]))
 
 
 def _check(case: Case, config: PrepareConfig) -> tuple[CheckedCase | None, list[Finding]]:
@@ -175,28 +114,6 @@ def _check_files(case: Case, config: PrepareConfig, findings: list[Finding]) -> 
         not crop.fallback,
         crop.in_view,
     )
-
-
-def check_ct_units(case: Case, ct: NDArray[Any]) -> None:
-    """Refuse a CT that is not in HU: air must be there, or at least fat and soft tissue around zero."""
-    low, high = float(ct.min()), float(ct.max())
-    if low >= 0 or high <= -500:
-        raise CaseError(case.id, f"CT values from {low:g} to {high:g} are not HU (expected air near -1000)", case.ct)
-
-
-def check_pet_units(case: Case, pet: NDArray[Any]) -> None:
-    """Refuse a PET that is constant or not in SUV."""
-    low, high = float(pet.min()), float(pet.max())
-    if low == high:
-        raise CaseError(case.id, f"the PET is {low:g} everywhere", case.pet)
-    mean = float(pet[pet > 0].mean(dtype=np.float64)) if high > 0 else 0.0
-    if mean > BQML_MEAN:
-        raise CaseError(
-            case.id,
-            f"the PET looks like Bq/ml, not SUV: its positive voxels have a mean of {mean:.0f} "
-            f"(SUV images stay below {BQML_MEAN:g}); convert it to SUV body weight first",
-            case.pet,
-        )
 
 
 def _along_axes(grid: Grid) -> bool:

@@ -16,7 +16,8 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from hnseg.check import check_cohort, load_check
+from hnseg.check import check_cohort
+from hnseg.cohort import load_check
 from hnseg.config import Config
 from hnseg.errors import HnsegError
 from hnseg.evaluate import evaluate_folder, evaluate_workdir

@@ -74,12 +74,15 @@ class PatchDataset(Dataset[dict[str, torch.Tensor]]):
         shape, patch = labels.shape, self.config.patch_zyx
         _, centre = choose_centre(self._index[number], self.config.class_weights, shape, rng)
         start = patch_start(centre, patch, shape)
-        inside = tuple(slice(max(s, 0), min(s + p, n)) for s, p, n in zip(start, patch, shape, strict=True))
-        within = tuple(slice(i.start - s, i.stop - s) for i, s in zip(inside, start, strict=True))
+        inside: list[slice] = []
+        within: list[slice] = []
+        for begin, length, size in zip(start, patch, shape, strict=True):
+            inside.append(slice(max(begin, 0), min(begin + length, size)))
+            within.append(slice(inside[-1].start - begin, inside[-1].stop - begin))
         image = np.full((2, *patch), OUTSIDE, np.float32)
         label = np.zeros((1, *patch), np.float32)
         image[(slice(None), *within)] = images[(slice(None), *inside)]
-        label[(0, *within)] = labels[inside]
+        label[0][tuple(within)] = labels[tuple(inside)]
         return image, label
 
     def _arrays(self, number: int) -> tuple[Any, Any]:

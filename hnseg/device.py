@@ -38,7 +38,7 @@ def open_device(device: str = "auto", precision: str = "auto") -> Fabric:
         precision = _best_precision(kind)
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
     devices = [int(number)] if number else 1
-    return Fabric(accelerator=kind, devices=devices, precision=precision)  # type: ignore[arg-type]
+    return Fabric(accelerator=kind, devices=devices, precision=precision)
 
 
 def _best_precision(kind: str) -> str:

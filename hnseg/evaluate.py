@@ -1,6 +1,6 @@
 """Score predicted masks against the truth, case by case and over the cohort.
 
-Reads label files, or a whole work directory (``docs/workdir.md``), and writes ``metrics.json``. A prediction is scored
+Reads label files, or a whole work directory (``docs/hnseg/workdir.md``), and writes ``metrics.json``. A prediction is scored
 as it lies on disk: it has to be on the grid of the truth, because the challenge does not resample either.
 """
 
@@ -170,7 +170,7 @@ def _test_cases(work: Path) -> list[_TestCase]:
         cases = {case["id"]: _TestCase(case["id"], case["centre"], case["label"]) for case in checked["cases"]}
         wanted = list(splits["test"])
     except (KeyError, TypeError) as error:
-        raise WorkDirError(f"{work}: splits.json or check.json lacks {error}; see docs/workdir.md") from error
+        raise WorkDirError(f"{work}: splits.json or check.json lacks {error}; see docs/hnseg/workdir.md") from error
     if not wanted:
         raise CohortError(f"{work / 'splits.json'} has no test case: nothing can be scored")
     unknown = [case_id for case_id in wanted if case_id not in cases]

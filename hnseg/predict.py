@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 import ssimh
 from hnseg.baselines import empty_baseline, threshold_baseline
 from hnseg.cases import Case
-from hnseg.check import load_check
+from hnseg.cohort import load_check
 from hnseg.config import Config
 from hnseg.crop import brain_in_box
 from hnseg.device import open_device
@@ -21,7 +21,7 @@ from hnseg.ensemble import ensemble_logits, find_models
 from hnseg.geometry import Grid
 from hnseg.images import read_image, write_image
 from hnseg.postprocess import apply_distance_prior, remove_islands
-from hnseg.prepare import prepare_case
+from hnseg.preprocess import prepare_case
 from hnseg.progress import Report, silent
 from hnseg.provenance import versions
 from hnseg.resample import resample

@@ -44,7 +44,7 @@ THUMBNAILS = 4
 def write_report(work: Path) -> Path:
     """Write ``report.html`` into a work directory, whole or not at all.
 
-    Reads ``metrics.json`` and whatever else of ``docs/workdir.md`` is there.
+    Reads ``metrics.json`` and whatever else of ``docs/hnseg/workdir.md`` is there.
 
     Returns
     -------

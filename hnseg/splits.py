@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from hnseg.check import CheckedCase
+from hnseg.cohort import CheckedCase
 from hnseg.config import SplitConfig
 from hnseg.errors import CohortError
 from hnseg.workdir import read_json, write_json

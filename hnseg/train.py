@@ -97,7 +97,7 @@ def train_fold(work: Path, fold: int, *, device: str = "auto", progress: Report 
         started = time.perf_counter()
         patches.set_epoch(epoch)
         loss, rate = _train_epoch(run, patches, epoch)
-        row = {"epoch": epoch + 1, "loss": loss, "learning_rate": rate}
+        row: dict[str, Any] = {"epoch": epoch + 1, "loss": loss, "learning_rate": rate}
         last = epoch + 1 == config.train.epochs
         scores = _validate(run, validation) if last or (epoch + 1) % config.train.validate_every == 0 else {}
         row |= {name: scores.get(name) for name in COLUMNS[4:]}

@@ -1,6 +1,6 @@
 """The work directory: where each stage's files lie, and how they are written whole or not at all.
 
-The layout is described for users in ``docs/workdir.md``.
+The layout is described for users in ``docs/hnseg/workdir.md``.
 """
 
 from __future__ import annotations
@@ -58,8 +58,8 @@ def open_run(work: Path, config: Config, data_root: Path, *, resume: bool) -> No
     discover_cases(data_root)
     path = work / "run.json"
     root = str(data_root.resolve())
-    if not path.is_file():
-        if work.is_dir() and any(entry.name != "cohort" for entry in work.iterdir()):
+    if not (work / "check.json").is_file():  # new, or a run whose data could not be used: nothing to continue
+        if work.is_dir() and {entry.name for entry in work.iterdir()} - {"cohort", "run.json"}:
             raise WorkDirError(f"{work} is not empty and holds no run; choose an empty or a new work directory")
         write_json(path, {"config": config.model_dump(mode="json"), "data_root": root, "provenance": provenance()})
         return

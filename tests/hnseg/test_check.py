@@ -7,7 +7,8 @@ import json
 import numpy as np
 import pytest
 
-from hnseg.check import check_cohort, load_check
+from hnseg.check import check_cohort
+from hnseg.cohort import load_check
 from hnseg.config import Config
 from hnseg.errors import CohortError
 from hnseg.geometry import Grid

@@ -7,7 +7,7 @@ import re
 import numpy as np
 import pytest
 
-from hnseg.check import load_check
+from hnseg.cohort import load_check
 from hnseg.config import Config
 from hnseg.crop import brain_in_box, find_crop
 from hnseg.geometry import Grid

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from hnseg.check import load_check
+from hnseg.cohort import load_check
 from hnseg.device import open_device
 from hnseg.ensemble import ensemble_logits, find_models, load_network
 from hnseg.errors import CaseError, WorkDirError

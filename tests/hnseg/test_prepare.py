@@ -9,11 +9,12 @@ import pytest
 
 import ssimh
 from hnseg.cases import discover_cases
-from hnseg.check import load_check
+from hnseg.cohort import load_check
 from hnseg.config import PrepareConfig
 from hnseg.errors import CaseError, WorkDirError
 from hnseg.normalize import normalize_ct
-from hnseg.prepare import AXIAL, crop_case, harmonize, is_current, prepare_case, prepare_cohort
+from hnseg.prepare import is_current, prepare_cohort
+from hnseg.preprocess import AXIAL, crop_case, harmonize, prepare_case
 from hnseg.splits import load_splits
 from hnseg.store import open_case
 
@@ -111,7 +112,7 @@ def test_a_crash_while_writing_leaves_nothing(make_case, tmp_path, monkeypatch):
     def full_disk(*args, **kwargs):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("hnseg.prepare.draw_qc", full_disk)
+    monkeypatch.setattr("hnseg.preprocess.draw_qc", full_disk)
     with pytest.raises(OSError, match="No space left"):
         prepare_case(case, COARSE, tmp_path / "prepared" / case.id)
     assert list((tmp_path / "prepared").iterdir()) == []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from hnseg.check import CheckedCase
+from hnseg.cohort import CheckedCase
 from hnseg.config import SplitConfig
 from hnseg.errors import CohortError
 from hnseg.splits import load_splits, make_splits, save_splits

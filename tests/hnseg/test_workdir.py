@@ -22,8 +22,10 @@ def test_a_failed_write_leaves_the_old_file(tmp_path):
 
 def test_a_run_is_continued_only_when_asked_and_only_as_it_was(make_case, tmp_path):
     root, work, config = make_case(), tmp_path / "work", Config.from_preset("demo")
-    open_run(work, config, root, resume=False)
+    open_run(work, Config.from_preset("demo", seed=5), root, resume=False)
+    open_run(work, config, root, resume=False)  # the first was never checked: nothing to continue
     assert load_config(work) == config
+    write_json(work / "check.json", {})
     with pytest.raises(WorkDirError, match="continue it with --resume"):
         open_run(work, config, root, resume=False)
     open_run(work, config, root, resume=True)

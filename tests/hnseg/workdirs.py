@@ -1,4 +1,4 @@
-"""A small synthetic work directory, in the layout of ``docs/workdir.md``, for the tests that read one.
+"""A small synthetic work directory, in the layout of ``docs/hnseg/workdir.md``, for the tests that read one.
 
 Test files load it by path: with pytest's importlib mode they have no package to import it from.
 """

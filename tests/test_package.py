@@ -1,0 +1,60 @@
+"""The built wheel holds what it should, and imports load no more than they need."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """Names of the files in a freshly built wheel."""
+    folder = tmp_path_factory.mktemp("wheel")
+    code = f"from hatchling.build import build_wheel; build_wheel({str(folder)!r})"
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True)
+    (path,) = folder.glob("ssimh-*.whl")
+    with zipfile.ZipFile(path) as archive:
+        return archive.namelist()
+
+
+def test_the_wheel_holds_both_packages_with_their_data(wheel):
+    for name in ("ssimh/py.typed", "hnseg/py.typed", "hnseg/templates/report.html.j2", "hnseg/phantom/__init__.py"):
+        assert name in wheel
+    sources = {str(path.relative_to(ROOT)) for package in ("ssimh", "hnseg") for path in (ROOT / package).rglob("*.py")}
+    assert sources <= set(wheel)
+    assert not [name for name in wheel if name.startswith(("tests", "docs", "examples", "benchmarks"))]
+
+
+def loaded_by(statement: str) -> set[str]:
+    """Top-level modules in memory after a statement, in a process of its own."""
+    code = f"import sys; {statement}; print(' '.join({{name.split('.')[0] for name in sys.modules}}))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return set(done.stdout.split())
+
+
+def test_this_test_can_fail():
+    assert "torch" in loaded_by("import torch")
+
+
+def test_training_and_inference_import_without_simpleitk():
+    block = "sys.modules['SimpleITK'] = None"  # any import of it raises ImportError
+    assert "torch" in loaded_by(f"{block}; import hnseg.train, hnseg.ensemble, hnseg.inference, hnseg.store")
+
+
+def test_no_file_and_no_function_is_too_long():
+    import ast
+
+    for path in [*(ROOT / "ssimh").rglob("*.py"), *(ROOT / "hnseg").rglob("*.py")]:
+        text = path.read_text()
+        assert text.count("\n") <= 400, f"{path} has {text.count(chr(10))} lines; 400 are allowed"
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.FunctionDef):
+                body = [part for part in node.body if not isinstance(getattr(part, "value", None), ast.Constant)]
+                length = (body[-1].end_lineno or 0) - body[0].lineno + 1 if body else 0
+                assert length <= 60, f"{path}:{node.lineno} {node.name} has {length} lines of code; 60 are allowed"
