@@ -1,0 +1,130 @@
+"""What was done to a scan, in one figure as Fig. 2 of Guan et al. 2022: reference, before, after, difference."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ssimh._files import replacing
+
+try:
+    from matplotlib.figure import Figure
+except ModuleNotFoundError as error:
+    if error.name != "matplotlib":
+        raise
+    raise ImportError('QC figures need Matplotlib, which is not installed: pip install "ssimh[cli]"') from error
+
+# Level 40, width 400: the usual soft-tissue window of the neck.
+WINDOW_HU = (-160.0, 240.0)
+
+
+def qc_figure(
+    before: NDArray[Any],
+    after: NDArray[Any],
+    reference: NDArray[Any],
+    *,
+    spacing_mm: Sequence[float] = (1.0, 1.0, 1.0),
+    orientation: str | None = None,
+    reference_name: str = "reference",
+    title: str = "",
+    unit: str = "HU",
+    window: tuple[float, float] = WINDOW_HU,
+) -> Figure:
+    """Reference, before, after and difference in two planes through the middle of the body.
+
+    Args:
+        before, after: (z, y, x) or (y, x) arrays of one grid.
+        reference: array that is shown beside them; its grid may differ.
+        spacing_mm: voxel size along each axis of ``before``.
+        orientation: letters of the axes, so that the figure is drawn head up, face forward; None draws as stored.
+        reference_name: what ``reference`` is.
+        title: first line of the figure.
+        unit: of the values.
+        window: grey-value range of the three images.
+
+    Returns:
+        A Matplotlib figure that belongs to no window system; save it with :func:`save_figure`.
+    """
+    volumes = [_upright(np.asarray(volume, np.float32), orientation) for volume in (reference, before, after)]
+    steps = _upright_spacing(spacing_mm, before.ndim, orientation)
+    difference = volumes[2] - volumes[1]
+    limit = max(float(np.percentile(np.abs(difference), 99.5)), 1.0)
+    planes = [("axial", 0), ("coronal", 1)] if before.ndim == 3 and before.shape[0] > 1 else [("axial", 0)]
+    figure = Figure(figsize=(13.5, 1.0 + 3.5 * len(planes)), layout="constrained")
+    grid = figure.subplots(len(planes), 4, squeeze=False)
+    names = (reference_name, "before", "after", "after − before")
+    cells = (slice(0, 3), slice(3, 4))
+    handles: list[Any] = [None, None]
+    for row, (plane, axis) in enumerate(planes):
+        share = _centre(volumes[1])[axis] / volumes[1].shape[axis]
+        pixel = steps[1] / steps[2] if axis == 0 else steps[0] / steps[2]
+        for column, volume in enumerate((*volumes, difference)):
+            axes = grid[row, column]
+            number = min(int(share * volume.shape[axis]), volume.shape[axis] - 1)
+            style = _style(column == 3, window, limit)
+            aspect = pixel * _same_extent(volume, volumes[1], axis)
+            handle = axes.imshow(volume.take(number, axis=axis), aspect=aspect, interpolation="nearest", **style)
+            handles[int(column == 3)] = handle
+            axes.set_xticks([]), axes.set_yticks([])
+            axes.set_title(names[column] if row == 0 else "", fontsize=11)
+            if column == 0:
+                axes.set_ylabel(plane, fontsize=11)
+    for handle, part, label in zip(handles, cells, (unit, f"change in {unit}"), strict=True):
+        figure.colorbar(handle, ax=grid[:, part].ravel().tolist(), label=label, shrink=0.8, pad=0.01)
+    if title:
+        figure.suptitle(title, fontsize=12)
+    return figure
+
+
+def save_figure(figure: Figure, path: str | os.PathLike[str], dpi: int = 100) -> None:
+    """Write the figure; the file appears whole or not at all."""
+    with replacing(path) as temporary:
+        figure.savefig(temporary, dpi=dpi)
+
+
+def _style(is_difference: bool, window: tuple[float, float], limit: float) -> dict[str, Any]:
+    if is_difference:
+        return {"cmap": "RdBu_r", "vmin": -limit, "vmax": limit}
+    return {"cmap": "gray", "vmin": window[0], "vmax": window[1]}
+
+
+def _upright(volume: NDArray[Any], orientation: str | None) -> NDArray[Any]:
+    """(z, y, x) with the head first, the face first and the patient's right first, as radiologists look at it."""
+    if volume.ndim == 2:
+        return volume[None]
+    if orientation is None:
+        return volume
+    order = _order(orientation)
+    turned = volume.transpose(order)
+    letters = [orientation[axis] for axis in order]
+    flips = tuple(axis for axis, wanted in enumerate("IPL") if letters[axis] != wanted)
+    return np.flip(turned, flips)
+
+
+def _upright_spacing(spacing_mm: Sequence[float], ndim: int, orientation: str | None) -> list[float]:
+    steps = [float(step) for step in spacing_mm]
+    if ndim == 2:
+        return [1.0, *steps]
+    return steps if orientation is None else [steps[axis] for axis in _order(orientation)]
+
+
+def _order(orientation: str) -> list[int]:
+    return [next(n for n, letter in enumerate(orientation) if letter in pair) for pair in ("SI", "AP", "RL")]
+
+
+def _centre(volume: NDArray[Any]) -> list[float]:
+    """Centre of everything denser than the window's lower end, else of the grid."""
+    body = np.argwhere(volume[:, ::4, ::4] > WINDOW_HU[0])
+    if len(body) == 0:
+        return [size / 2 for size in volume.shape]
+    return [float(np.median(body[:, axis])) * (1, 4, 4)[axis] for axis in range(3)]
+
+
+def _same_extent(volume: NDArray[Any], like: NDArray[Any], axis: int) -> float:
+    """Pixel aspect of another grid over the same field of view, relative to that of ``like``."""
+    rows, columns = [number for number in range(3) if number != axis]
+    return float(like.shape[rows] / volume.shape[rows]) / float(like.shape[columns] / volume.shape[columns])
