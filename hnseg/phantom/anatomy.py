@@ -6,7 +6,6 @@ import numpy as np
 
 from hnseg.phantom import head, neck, trunk
 from hnseg.phantom.builder import Builder
-from hnseg.phantom.render import Part
 from hnseg.phantom.subject import Subject
 
 
@@ -46,8 +45,3 @@ def build_anatomy(subject: Subject, rng: np.random.Generator) -> Builder:
     trunk.add_table(table, trunk.back_mm(b))
     b.parts[:0] = table.parts  # the person lies on it
     return b
-
-
-def solids(parts: list[Part]) -> list[Part]:
-    """Bones, teeth, cartilage and airway: what soft tissue cannot occupy."""
-    return [part for part in parts if part.solid]

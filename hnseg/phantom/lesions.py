@@ -19,6 +19,7 @@ NO_GTVP_PROBABILITY, NO_GTVN_PROBABILITY = 0.11, 0.14
 GTVP_RANGE_ML, GTVN_RANGE_ML = (2.0, 40.0), (0.4, 15.0)
 CONTOUR_MARGIN_MM = 0.8  # clinical contours run a little outside the visible edge
 GAP_MM = 5.0  # between contours, so that separate lesions stay separate voxels
+ATTEMPTS = 6  # at finding a place for a lesion that its surroundings do not cut to pieces
 SKIN_MM = 4.0  # no lesion comes nearer to the surface of the body
 LEVELS_MM = {"II": (60.0, 98.0), "III": (22.0, 60.0), "IV": (-12.0, 22.0)}  # canonical heights
 
@@ -77,19 +78,21 @@ def sample_lesions(b: Builder, rng: np.random.Generator) -> list[Lesion]:
     """Draw the lesions of a case, primary first; never none at all."""
     coin = rng.random()
     side = float(rng.choice([-1.0, 1.0]))
-    plans = [] if coin < NO_GTVP_PROBABILITY else [_plan_primary(rng, side)]
+    planners = [] if coin < NO_GTVP_PROBABILITY else [_plan_primary]
     if not NO_GTVP_PROBABILITY <= coin < NO_GTVP_PROBABILITY + NO_GTVN_PROBABILITY:
-        count = int(rng.choice([1, 2, 3, 4], p=[0.4, 0.3, 0.18, 0.12]))
-        plans += [_plan_node(rng, side) for _ in range(count)]
+        planners += [_plan_node] * int(rng.choice([1, 2, 3, 4], p=[0.4, 0.3, 0.18, 0.12]))
     obstacles = [part.shape for part in b.parts if part.solid]
     body = Difference(next(part.shape for part in b.parts if part.name == "body"), [], grow_mm=-SKIN_MM)
     lesions: list[Lesion] = []
-    for plan in plans:
-        streams = rng.spawn(1)[0]
-        taken = [lesion.contour for lesion in lesions]
-        lesion = _grow(b, plan, body, obstacles, taken, streams)
-        if lesion is not None:
-            lesions.append(lesion)
+    for planner in planners:
+        for stream in rng.spawn(ATTEMPTS):
+            taken = [lesion.contour for lesion in lesions]
+            lesion = _grow(b, planner(stream, side), body, obstacles, taken, stream)
+            if lesion is not None:
+                lesions.append(lesion)
+                break
+    if not lesions:
+        raise RuntimeError(f"no lesion found room in {ATTEMPTS} attempts: the anatomy leaves no soft tissue")
     return lesions
 
 
@@ -108,8 +111,8 @@ def _plan_primary(rng: np.random.Generator, side: float) -> _Plan:
     return _Plan(GTVP, site, point, volume, (ratio[0], ratio[1], ratio[2]), suv, necrosis, ripple=0.09)
 
 
-def _plan_node(rng: np.random.Generator, tumour_side: float) -> _Plan:
-    side = tumour_side if rng.random() < 0.75 else -tumour_side
+def _plan_node(rng: np.random.Generator, side: float) -> _Plan:
+    side = side if rng.random() < 0.75 else -side  # most lie on the tumour's side
     level = str(rng.choice(list(LEVELS_MM), p=[0.6, 0.27, 0.13]))
     volume = float(np.clip(rng.lognormal(np.log(2.6), 0.9), GTVN_RANGE_ML[0] * 1.3, 0.9 * GTVN_RANGE_ML[1]))
     radius = (volume * 1000 * 3 / 4 / np.pi) ** (1 / 3)
@@ -171,7 +174,7 @@ def _grow(
             break
         # A mass that its surroundings cut away is not inflated without bound.
         target = float(np.clip(target * plan.volume_ml / max(volume, 0.05), 0.4 * plan.volume_ml, 2.2 * plan.volume_ml))
-    if not low <= volume <= high:
+    if not max(low, 0.6 * plan.volume_ml) <= volume <= high:
         return None
     shape = _cut(mass, body, near, taken, 0.0)
     return Lesion(plan.label, plan.site, shape, contour, plan.suv, volume, _parts(b, plan, mass, shape, rng))

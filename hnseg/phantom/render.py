@@ -13,7 +13,7 @@ from hnseg.geometry import Grid
 from hnseg.phantom.shapes import F32, Box, Points, Shape
 
 Quantity = Literal["hu", "suv"]
-SLAB_VOXELS = 1_000_000  # a slab and its temporaries stay within a few MB: close to the cache, and little memory
+SLAB_VOXELS = 2_000_000  # a slab and its temporaries stay within a few MB: close to the cache, and little memory
 
 
 @dataclass(frozen=True)

@@ -104,7 +104,7 @@ DEFAULT_CENTRES = (
         pet_fwhm_mm=5.5, pet_noise=0.16, top_mm=284.0, bottom_mm=-100.0, contrast_probability=0.9,
     ),
     Centre(
-        "BETA", ct_pixel_mm=1.172, ct_slice_mm=3.27, ct_offset_hu=-6.0, ct_gain=0.992, ct_cupping_hu=10.0,
+        "BETA", ct_pixel_mm=1.172, ct_slice_mm=3.27, ct_offset_hu=-4.0, ct_gain=0.995, ct_cupping_hu=7.0,
         ct_fwhm_mm=2.4, ct_noise_hu=14.0, ct_noise_fwhm_mm=3.0, ct_round_field=True, pet_pixel_mm=2.73,
         pet_slice_mm=3.27, pet_field_mm=500.0, pet_fwhm_mm=6.8, pet_noise=0.28, pet_noise_fwhm_mm=5.0,
         pet_gain=0.94, top_mm=292.0, bottom_mm=-180.0, pet_top_mm=-4.0, pet_bottom_mm=12.0,

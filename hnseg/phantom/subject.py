@@ -178,12 +178,12 @@ def _sample_uptake(rng: np.random.Generator) -> Uptake:
     tonsil = float(np.clip(rng.lognormal(np.log(4.5), 0.26), 2.9, 7.5))
     # One in five has clearly asymmetric tonsils without disease.
     asymmetry = rng.choice([1.0, 1.3], p=[0.8, 0.2]) ** rng.choice([-1, 1])
-    grey = float(np.clip(rng.normal(9.5, 1.6), 6.5, 13.0))
+    grey = float(np.clip(rng.normal(9.8, 1.5), 7.0, 13.0))
     return Uptake(
         blood=float(np.clip(rng.normal(1.7, 0.2), 1.2, 2.2)),
         muscle=float(np.clip(rng.normal(0.75, 0.1), 0.5, 1.0)),
         grey_matter=grey,
-        white_matter=grey * float(rng.uniform(0.32, 0.42)),
+        white_matter=grey * float(rng.uniform(0.38, 0.47)),
         cerebellum=grey * float(rng.uniform(0.7, 0.85)),
         tonsil_left=tonsil * float(asymmetry),
         tonsil_right=tonsil / float(asymmetry),

@@ -244,7 +244,7 @@ def add_abdomen(b: Builder) -> None:
     for _ in range(8):
         loop = b.ellipsoid(b.rng.uniform((-90, -70, -530), (90, -10, -370)), (22, 18, 20))
         b.add("bowel", loop, Material(25, float(b.rng.uniform(1.0, 4.5)), 20, 0.3))
-    b.add("bladder", b.ellipsoid((0, -35, -605), (34, 32, 28)), Material(6, float(b.rng.uniform(15, 40))))
+    b.add("bladder", b.ellipsoid((0, -35, -580), (34, 32, 28)), Material(6, float(b.rng.uniform(15, 40))))
 
 
 def add_table(b: Builder, back_mm: float) -> None:

@@ -40,12 +40,12 @@ def lesions() -> list[list[Lesion]]:
     return drawn
 
 
-def mean_inside(image: np.ndarray, case: Case, name: str, *, pet: bool = False) -> float:
-    """Mean over the voxels of a part."""
+def typical(image: np.ndarray, case: Case, name: str, *, pet: bool = False) -> float:
+    """Median over the voxels of a part: neighbours painted over its rim do not count."""
     part = next(part for part in case.parts if part.name == name)
     grid = case.pet_grid if pet else case.ct_grid
     mask = inside(grid, part.shape)
-    return float(image[mask].mean())
+    return float(np.median(image[mask]))
 
 
 def files_of(root: Path) -> dict[str, bytes]:
@@ -110,15 +110,15 @@ def test_tissues_have_plausible_values(cases: list[Case]) -> None:
         assert case.pet.min() >= 0
         assert case.pet.max() < 60
         ct, pet = case.ct, case.pet
-        assert 20 < mean_inside(ct, case, "tongue") < 110
-        assert 15 < mean_inside(ct, case, "cerebrum-left") < 90
-        assert 150 < mean_inside(ct, case, "C4") < 1000
-        assert mean_inside(ct, case, "lung-left") < -600
-        assert mean_inside(ct, case, "trachea") < -500
-        assert 4.0 < mean_inside(pet, case, "cerebrum-left", pet=True) < 12
-        assert 0.8 < mean_inside(pet, case, "jugular-left", pet=True) < 4.0
-        assert 0.3 < mean_inside(pet, case, "tongue", pet=True) < 4.0
-        assert mean_inside(pet, case, "lung-left", pet=True) < 1.0
+        assert 20 < typical(ct, case, "tongue") < 110
+        assert 10 < typical(ct, case, "cerebrum-left") < 60
+        assert 150 < typical(ct, case, "C4") < 1000
+        assert typical(ct, case, "lung-left") < -600
+        assert typical(ct, case, "trachea") < -500
+        assert 3.5 < typical(pet, case, "cerebrum-left", pet=True) < 12
+        assert 0.8 < typical(pet, case, "jugular-left", pet=True) < 4.0
+        assert 0.3 < typical(pet, case, "tongue", pet=True) < 4.0
+        assert typical(pet, case, "lung-left", pet=True) < 1.0
         corner = ct[:, :8, :8]
         assert corner.mean() < -980
 
