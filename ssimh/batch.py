@@ -113,7 +113,7 @@ def _draw(task: Task, scan: Scan, after: NDArray[Any], reference: ReferenceSpect
 
     if task.settings.reference_image is None:
         shown = from_low_frequency(np.asarray(reference.coefficients), reference.shape, reference.axes)
-        name = "reference (all it holds)"
+        name = "reference: its low frequencies"
     else:
         shown, name = read_scan(task.settings.reference_image).values, "reference"
     delta, p95 = scores["soft_tissue_mean_abs_delta"], scores["soft_tissue_p95_abs_delta"]
@@ -124,7 +124,7 @@ def _draw(task: Task, scan: Scan, after: NDArray[Any], reference: ReferenceSpect
         spacing_mm=scan.spacing_mm,
         orientation=scan.orientation,
         reference_name=name,
-        title=f"{task.target.name}: soft tissue moved by {delta:.1f} HU on average, 95 % of it by less than {p95:.1f}",
+        title=f"{task.target.name}\nsoft tissue moved by {delta:.1f} HU on average, 95 % of it by < {p95:.1f} HU",
     )
     path = task.target.with_name(f"{task.target.name}.png")
     save_figure(figure, path)

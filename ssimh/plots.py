@@ -54,27 +54,30 @@ def qc_figure(
     difference = volumes[2] - volumes[1]
     limit = max(float(np.percentile(np.abs(difference), 99.5)), 1.0)
     planes = [("axial", 0), ("coronal", 1)] if before.ndim == 3 and before.shape[0] > 1 else [("axial", 0)]
-    figure = Figure(figsize=(13.5, 1.0 + 3.5 * len(planes)), layout="constrained")
-    grid = figure.subplots(len(planes), 4, squeeze=False)
-    names = (reference_name, "before", "after", "after − before")
-    cells = (slice(0, 3), slice(3, 4))
+    extent_mm = [step * size for step, size in zip(steps, volumes[1].shape, strict=True)]
+    heights = [extent_mm[1 - axis] / extent_mm[2] for _, axis in planes]
+    figure = Figure(figsize=(14.0, 1.9 + 3.3 * sum(heights)), layout="constrained")
+    grid = figure.subplots(len(planes), 4, squeeze=False, height_ratios=heights)
+    shown = _reference_window(volumes[0], window)
+    names = (_with_range(reference_name, shown, window, unit), "before", "after", "after − before")
     handles: list[Any] = [None, None]
     for row, (plane, axis) in enumerate(planes):
         share = _centre(volumes[1])[axis] / volumes[1].shape[axis]
-        pixel = steps[1] / steps[2] if axis == 0 else steps[0] / steps[2]
+        pixel = steps[1 - axis] / steps[2]
         for column, volume in enumerate((*volumes, difference)):
             axes = grid[row, column]
             number = min(int(share * volume.shape[axis]), volume.shape[axis] - 1)
-            style = _style(column == 3, window, limit)
+            style = _style(column == 3, shown if column == 0 else window, limit)
             aspect = pixel * _same_extent(volume, volumes[1], axis)
             handle = axes.imshow(volume.take(number, axis=axis), aspect=aspect, interpolation="nearest", **style)
-            handles[int(column == 3)] = handle
-            axes.set_xticks([]), axes.set_yticks([])
-            axes.set_title(names[column] if row == 0 else "", fontsize=11)
-            if column == 0:
-                axes.set_ylabel(plane, fontsize=11)
-    for handle, part, label in zip(handles, cells, (unit, f"change in {unit}"), strict=True):
-        figure.colorbar(handle, ax=grid[:, part].ravel().tolist(), label=label, shrink=0.8, pad=0.01)
+            if column > 0:
+                handles[int(column == 3)] = handle
+            axes.set(xticks=[], yticks=[], title=names[column] if row == 0 else "", ylabel=plane if column == 0 else "")
+            if orientation is not None and column < 3:
+                axes.text(0.02, 0.5, "R", transform=axes.transAxes, color="white", va="center")
+    for handle, columns, label in zip(handles, (slice(0, 3), slice(3, 4)), (unit, f"change in {unit}"), strict=True):
+        cells = grid[:, columns].ravel().tolist()
+        figure.colorbar(handle, ax=cells, label=label, location="bottom", aspect=30, pad=0.02, fraction=0.06)
     if title:
         figure.suptitle(title, fontsize=12)
     return figure
@@ -84,6 +87,17 @@ def save_figure(figure: Figure, path: str | os.PathLike[str], dpi: int = 100) ->
     """Write the figure; the file appears whole or not at all."""
     with replacing(path) as temporary:
         figure.savefig(temporary, dpi=dpi)
+
+
+def _reference_window(reference: NDArray[Any], window: tuple[float, float]) -> tuple[float, float]:
+    """The common window, unless it would leave the reference black or white, as a field of low frequencies may be."""
+    low, high = np.percentile(reference, [1, 99])
+    inside = (reference > window[0]) & (reference < window[1])
+    return window if inside.mean() > 0.01 or high <= low else (float(low), float(high))
+
+
+def _with_range(name: str, shown: tuple[float, float], window: tuple[float, float], unit: str) -> str:
+    return name if shown == window else f"{name}\n(grey: {shown[0]:.0f} … {shown[1]:.0f} {unit})"
 
 
 def _style(is_difference: bool, window: tuple[float, float], limit: float) -> dict[str, Any]:
