@@ -154,13 +154,14 @@ class Config(_Frozen):
         """
         sections: dict[str, Any] = {"split": SplitConfig(folds=folds)}
         if preset == "demo":
-            sections["prepare"] = PrepareConfig(spacing_mm=3.125)  # 64 x 64 x 100 voxels: one window in the axial plane
+            sections["prepare"] = PrepareConfig(spacing_mm=3.125)  # 64 x 64 x 100 voxels
             sections["train"] = TrainConfig(
                 filters=8,
                 blocks_down=(1, 2, 2, 4),
                 heads=3,
-                patch_vox=(64, 64, 64),
+                patch_vox=(48, 48, 48),
                 epochs=12,
+                patches_per_case=2,
                 learning_rate=2e-3,
                 warmup_epochs=1,
                 validate_every=4,

@@ -1,7 +1,7 @@
 """Score predicted masks against the truth, case by case and over the cohort.
 
-Reads label files, or a whole work directory (``docs/hnseg/workdir.md``), and writes ``metrics.json``. A prediction is scored
-as it lies on disk: it has to be on the grid of the truth, because the challenge does not resample either.
+Reads label files, or a whole work directory (``docs/hnseg/workdir.md``), and writes ``metrics.json``. A prediction is
+scored as it lies on disk: it has to be on the grid of the truth, because the challenge does not resample either.
 """
 
 from __future__ import annotations

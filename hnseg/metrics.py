@@ -99,7 +99,7 @@ HECKTOR_2025 = Rules()
 
 
 def dice(pred: NDArray[np.bool_], truth: NDArray[np.bool_], *, both_empty: float = 1.0) -> float:
-    """Dice coefficient 2|A∩B| / (|A|+|B|) of two masks of one shape.
+    """Dice coefficient ``2|A∩B| / (|A|+|B|)`` of two masks of one shape.
 
     Parameters
     ----------
@@ -128,12 +128,12 @@ def dice(pred: NDArray[np.bool_], truth: NDArray[np.bool_], *, both_empty: float
 
 
 def aggregated_dice(intersections: Sequence[float], volumes: Sequence[float]) -> Score:
-    """Aggregated Dice 2 Σ|A∩B| / Σ(|A|+|B|) over a cohort (Kumar et al. 2017, as HECKTOR 2022).
+    """Aggregated Dice ``2 Σ|A∩B| / Σ(|A|+|B|)`` over a cohort (Kumar et al. 2017, as HECKTOR 2022).
 
     Parameters
     ----------
     intersections, volumes : sequence of float ≥ 0, one per case
-        |A∩B| and |A|+|B|, both in voxels or both in ml.
+        ``|A∩B|`` and ``|A|+|B|``, both in voxels or both in ml.
 
     Returns
     -------
