@@ -12,6 +12,7 @@ from hnseg.geometry import Grid
 from hnseg.phantom.shapes import F32
 
 CT_FLOOR_HU, CT_CEILING_HU = -1024, 3071
+CT_SLAB = 8  # slices
 FWHM_PER_SIGMA = 2.354820045
 
 
@@ -188,10 +189,10 @@ def _blur(image: F32, sigma_vox: tuple[float, float, float]) -> None:
             ndimage.gaussian_filter1d(image, sigma, axis=axis, output=image, mode="nearest", truncate=3.0)
 
 
-def _noise(rng: np.random.Generator, grid: Grid, fwhm_mm: float, *, slice_fwhm_mm: float | None = None) -> F32:
-    """Correlated noise of unit variance on a grid."""
-    noise = rng.standard_normal(grid.shape, dtype=np.float32)
-    _blur(noise, _sigma_vox(grid, fwhm_mm, slice_fwhm_mm))
+def _noise(rng: np.random.Generator, shape: tuple[int, ...], sigma_vox: tuple[float, float, float]) -> F32:
+    """Correlated noise of unit variance."""
+    noise = rng.standard_normal(shape, dtype=np.float32)
+    _blur(noise, sigma_vox)
     sample = noise[:: max(1, noise.shape[0] // 16)]
     noise /= np.float32(max(float(sample.std()), 1e-6))
     return noise
@@ -207,33 +208,43 @@ def acquire_ct(truth: F32, grids: Grids, centre: Centre, rng: np.random.Generato
     wide : ndarray of float32, (z,)
         How much body lies in each slice, relative to the neck: noise grows with it.
     """
-    grid = grids.ct
-    _blur(truth, _sigma_vox(grid, centre.ct_fwhm_mm, 0.0))
+    x, y = _offsets_mm(grids.ct, grids.axis_mm)
+    radius2_mm2 = x * x + y * y
+    stored = np.empty(truth.shape, dtype=np.int16)
+    # Everything a CT does here happens within a slice: a few slices at a time stay in the cache.
+    for first in range(0, len(truth), CT_SLAB):
+        chosen = slice(first, first + CT_SLAB)
+        _acquire_slices(truth[chosen], grids.ct, centre, rng, wide[chosen], radius2_mm2)
+        stored[chosen] = truth[chosen]
+    if centre.ct_round_field:
+        half = grids.ct.size[0] * grids.ct.spacing_mm[0] / 2
+        stored[:, radius2_mm2 > half * half] = CT_FLOOR_HU
+    return stored
+
+
+def _acquire_slices(hu: F32, grid: Grid, centre: Centre, rng: np.random.Generator, wide: F32, radius2_mm2: F32) -> None:
+    _blur(hu, _sigma_vox(grid, centre.ct_fwhm_mm, 0.0))
     if centre.ct_sharpening:
-        soft = truth.copy()
+        soft = hu.copy()
         _blur(soft, _sigma_vox(grid, 2 * grid.spacing_mm[0], 0.0))
-        soft -= truth
+        soft -= hu
         soft *= np.float32(-centre.ct_sharpening)
-        truth += soft
-    truth += np.float32(1000.0)
-    truth *= np.float32(centre.ct_gain)
-    x, y = _offsets_mm(grid, grids.axis_mm)
-    radius2 = np.minimum((x * x + y * y) / np.float32(150.0**2), 2)
-    matter = np.clip(truth * np.float32(1e-3), 0, 1)  # beam hardening needs matter: air keeps its number
-    truth += matter * (np.float32(centre.ct_cupping_hu) * (radius2 - 1)[None] + np.float32(centre.ct_offset_hu))
-    truth -= np.float32(1000.0)
-    grain = max(centre.ct_noise_fwhm_mm, 0.8 * grid.spacing_mm[0])
-    noise = _noise(rng, grid, grain, slice_fwhm_mm=0.0)
+        hu += soft
+    hu += np.float32(1000.0)
+    hu *= np.float32(centre.ct_gain)
+    matter = np.clip(hu * np.float32(1e-3), 0, 1)  # beam hardening needs matter: air keeps its number
+    cup = np.minimum(radius2_mm2 / np.float32(150.0**2), 2) - 1
+    hu += matter * (np.float32(centre.ct_cupping_hu) * cup + np.float32(centre.ct_offset_hu))
+    hu -= np.float32(1000.0)
+    grain_mm = max(centre.ct_noise_fwhm_mm, 0.8 * grid.spacing_mm[0])
+    noise = _noise(rng, hu.shape, _sigma_vox(grid, grain_mm, 0.0))
     noise *= (np.float32(centre.ct_noise_hu) * wide)[:, None, None]
     matter *= np.float32(0.65)  # less noise outside the body, where fewer rays cross
     matter += np.float32(0.35)
     noise *= matter
-    truth += noise
-    if centre.ct_round_field:
-        half = grid.size[0] * grid.spacing_mm[0] / 2
-        truth[:, (x * x + y * y) > half * half] = CT_FLOOR_HU
-    np.clip(np.rint(truth, out=truth), CT_FLOOR_HU, CT_CEILING_HU, out=truth)
-    return truth.astype(np.int16)
+    hu += noise
+    np.rint(hu, out=hu)
+    np.clip(hu, CT_FLOOR_HU, CT_CEILING_HU, out=hu)
 
 
 def _offsets_mm(grid: Grid, axis_mm: tuple[float, float]) -> tuple[F32, F32]:
@@ -245,9 +256,9 @@ def _offsets_mm(grid: Grid, axis_mm: tuple[float, float]) -> tuple[F32, F32]:
 def acquire_pet(truth: F32, grid: Grid, centre: Centre, rng: np.random.Generator) -> F32:
     """PET image (SUV) of a true uptake map, which is overwritten."""
     _blur(truth, _sigma_vox(grid, centre.pet_fwhm_mm))
-    noise = _noise(rng, grid, centre.pet_noise_fwhm_mm)
+    noise = _noise(rng, grid.shape, _sigma_vox(grid, centre.pet_noise_fwhm_mm))
     # Counts scatter with the square root of the local activity; the floor is scatter and randoms in air.
-    noise *= np.sqrt(np.clip(truth, 0, None) + np.float32(0.01))
+    noise *= np.sqrt(np.clip(truth, 0, None) + np.float32(0.002))
     edge = np.minimum(np.arange(grid.size[2]), np.arange(grid.size[2])[::-1]) * np.float32(grid.spacing_mm[2])
     noise *= (np.float32(centre.pet_noise) * (1 + np.exp(-edge / np.float32(15.0))))[:, None, None]
     truth += noise
