@@ -1,0 +1,225 @@
+"""Speed of spectrum swapping beside its alternatives, as ratios of one run.
+
+    python benchmarks/swap.py                      # CPU table, about two minutes on two cores
+    python benchmarks/swap.py --quick              # without the peers that take seconds per volume
+    python benchmarks/swap.py --device cuda        # batch of 8 volumes beside a device-to-device copy
+    python benchmarks/swap.py --imports            # import time of ssimh beside that of numpy and scipy
+
+Every row is the median of its repetitions, taken in turns with the plain copy, so that a busy machine slows both.
+Rows whose package is not installed are left out and named below the table.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import subprocess
+import sys
+import time
+import tracemalloc
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import scipy.fft
+
+from ssimh import ReferenceSpectrum, swap_spectrum
+
+SHAPES = ((310, 200, 200), (200, 512, 512))
+Job = Callable[[], Any]
+
+
+def scan(shape: tuple[int, ...], seed: int) -> np.ndarray:
+    """A volume with CT-like values: an elliptic body in air, with noise."""
+    rng = np.random.default_rng(seed)
+    y, x = np.ogrid[-1 : 1 : shape[1] * 1j, -1 : 1 : shape[2] * 1j]
+    body = np.where((y / 0.7) ** 2 + (x / 0.8) ** 2 < 1, 1040.0, 0.0)
+    return (rng.normal(-1000.0, 20.0, shape) + body * (1 + 0.05 * seed * x)).astype(np.float32)
+
+
+def vectorised_scipy(image: np.ndarray, reference: np.ndarray) -> np.ndarray:
+    """The obvious implementation: two transforms, the corner, one inverse."""
+    options = {"axes": (-2, -1), "norm": "ortho", "workers": 2}
+    spectrum = scipy.fft.dctn(image, **options)
+    spectrum[:, :3, :3] = scipy.fft.dctn(reference, **options)[:, :3, :3]
+    return scipy.fft.idctn(spectrum, **options)
+
+
+def scipy_slice_loop(image: np.ndarray, reference: np.ndarray) -> np.ndarray:
+    """The original code's structure: one slice after the other."""
+    result = np.empty_like(image)
+    for number, (one, other) in enumerate(zip(image, reference, strict=True)):
+        spectrum = scipy.fft.dctn(one, norm="ortho")
+        spectrum[:3, :3] = scipy.fft.dctn(other, norm="ortho")[:3, :3]
+        result[number] = scipy.fft.idctn(spectrum, norm="ortho")
+    return result
+
+
+def peers(image: np.ndarray, reference: np.ndarray) -> tuple[dict[str, Job], list[str]]:
+    """Slow alternatives by name, and the names of those that are not installed."""
+    jobs: dict[str, Job] = {"scipy.fft, slice by slice": lambda: scipy_slice_loop(image, reference)}
+    missing = []
+    try:
+        import torch
+        import torch_dct
+
+        tensor, donor = torch.from_numpy(image), torch.from_numpy(reference)
+
+        def with_torch_dct() -> Any:
+            spectrum = torch_dct.dct_2d(tensor, norm="ortho")
+            spectrum[:, :3, :3] = torch_dct.dct_2d(donor, norm="ortho")[:, :3, :3]
+            return torch_dct.idct_2d(spectrum, norm="ortho")
+
+        jobs["torch-dct"] = with_torch_dct
+    except ModuleNotFoundError:
+        missing.append("torch-dct")
+    try:
+        from monai.transforms import HistogramNormalize
+
+        normalize = HistogramNormalize()
+        jobs["MONAI HistogramNormalize"] = lambda: normalize(image[None])
+    except ModuleNotFoundError:
+        missing.append("MONAI")
+    try:
+        import SimpleITK as sitk
+
+        first, second = sitk.GetImageFromArray(image), sitk.GetImageFromArray(reference)
+        jobs["SimpleITK HistogramMatching"] = lambda: sitk.HistogramMatching(first, second)
+    except ModuleNotFoundError:
+        missing.append("SimpleITK")
+    try:
+        from skimage.exposure import match_histograms
+
+        jobs["scikit-image match_histograms"] = lambda: match_histograms(image, reference)
+    except ModuleNotFoundError:
+        missing.append("scikit-image")
+    return jobs, missing
+
+
+def seconds(job: Job) -> float:
+    """One timed call."""
+    start = time.perf_counter()
+    job()
+    return time.perf_counter() - start
+
+
+def in_turns(jobs: dict[str, Job], repeats: int) -> dict[str, float]:
+    """Median time of every job; one call of each per round, after one call to warm up."""
+    times: dict[str, list[float]] = {name: [] for name in jobs}
+    for number in range(repeats + 1):
+        for name, job in jobs.items():
+            taken = seconds(job)
+            if number:
+                times[name].append(taken)
+    return {name: statistics.median(values) for name, values in times.items()}
+
+
+def extra_memory(job: Job, image: np.ndarray) -> float:
+    """Peak of NumPy's allocations during the call, as a multiple of the image's size."""
+    tracemalloc.start()
+    job()
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    return peak / image.nbytes
+
+
+def on_cpu(quick: bool) -> None:
+    """Print the table of one run."""
+    for shape in SHAPES:
+        image, reference = scan(shape, 0), scan(shape, 1)
+        stored = ReferenceSpectrum.from_image(reference)
+
+        def swap(image: np.ndarray = image, stored: ReferenceSpectrum = stored) -> np.ndarray:
+            return swap_spectrum(image, stored)
+
+        exact = vectorised_scipy(image.astype(np.float64), reference.astype(np.float64))
+        error = float(np.abs(swap() - exact).max())
+        fast: dict[str, Job] = {
+            "plain copy": image.copy,
+            "ssimh, stored reference": swap,
+            "ssimh, reference image": lambda a=image, b=reference: swap_spectrum(a, b),
+            "ssimh, volume mode, reference image": lambda a=image, b=reference: swap_spectrum(a, b, axes=(-3, -2, -1)),
+            "scipy.fft, vectorised, workers=2": lambda a=image, b=reference: vectorised_scipy(a, b),
+        }
+        times = in_turns(fast, 15)
+        missing: list[str] = []
+        if not quick:
+            slow, missing = peers(image, reference)
+            times |= in_turns(slow, 1)
+        ours = times["ssimh, stored reference"]
+        print(f"\n### {' × '.join(map(str, shape))} float32\n")
+        print("| method | ms | × plain copy | × ssimh |\n|---|---:|---:|---:|")
+        for name, taken in times.items():
+            print(f"| {name} | {1e3 * taken:.1f} | {taken / times['plain copy']:.1f} | {taken / ours:.1f} |")
+        print(f"\nLargest deviation from scipy's float64 route: {error:.1e} HU.")
+        print(f"Peak allocation during one call: {extra_memory(swap, image):.3f} × the image (the output is 1).")
+        if missing:
+            print(f"Not installed, so not measured: {', '.join(missing)}.")
+
+
+def on_device(device: str) -> None:
+    """Print the table of a batch of 8 volumes on an accelerator."""
+    import torch
+
+    image = torch.from_numpy(np.stack([scan(SHAPES[0], seed) for seed in range(8)])).to(device)
+    stored = ReferenceSpectrum.from_image(scan(SHAPES[0], 9))
+    torch.backends.cuda.matmul.fp32_precision = "tf32"
+    target = torch.empty_like(image)
+
+    def timed(job: Job) -> Job:
+        def run() -> None:
+            job()
+            torch.cuda.synchronize()
+
+        return run
+
+    times = in_turns(
+        {
+            "device-to-device copy": timed(lambda: target.copy_(image)),
+            "ssimh, projection": timed(lambda: swap_spectrum(image, stored)),
+            "ssimh, fft": timed(lambda: swap_spectrum(image, stored, method="fft")),
+        },
+        20,
+    )
+    copy = times["device-to-device copy"]
+    print("| method | ms | × copy |\n|---|---:|---:|")
+    for name, taken in times.items():
+        print(f"| {name} | {1e3 * taken:.3f} | {taken / copy:.2f} |")
+    expected = swap_spectrum(image.cpu(), stored)
+    error = float((swap_spectrum(image, stored).cpu() - expected).abs().max())
+    print(f"\nTF32 allowed by the application; largest deviation from the CPU: {error:.1e} HU.")
+
+
+def imports() -> None:
+    """Print the median time of fresh interpreters with and without ssimh."""
+
+    def fresh(code: str) -> float:
+        program = f"import time; start = time.perf_counter()\n{code}\nprint(time.perf_counter() - start)"
+        found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+        return float(found.stdout)
+
+    codes = ("import numpy, scipy", "import numpy, scipy, ssimh")
+    rounds = [[fresh(code) for code in codes] for _ in range(15)]
+    base, ours = (statistics.median(values) for values in zip(*rounds, strict=True))
+    print(
+        f"import numpy, scipy: {1e3 * base:.1f} ms; with ssimh {1e3 * ours:.1f} ms; more: {1e3 * (ours - base):.1f} ms"
+    )
+
+
+def main() -> None:
+    """Parse the command line and run what it asks for."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="leave out the peers that take seconds")
+    parser.add_argument("--device", default="cpu", help="cpu or cuda")
+    parser.add_argument("--imports", action="store_true", help="measure import time instead")
+    arguments = parser.parse_args()
+    if arguments.imports:
+        imports()
+    elif arguments.device == "cpu":
+        on_cpu(arguments.quick)
+    else:
+        on_device(arguments.device)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,92 @@
+"""Every example of an integration runs as a user would run it."""
+
+import importlib.util
+import runpy
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+
+
+def run(name, monkeypatch, *arguments):
+    monkeypatch.setattr(sys, "argv", [name, *map(str, arguments)])
+    return runpy.run_path(str(EXAMPLES / name), run_name="__main__")
+
+
+def needs(package):
+    if importlib.util.find_spec(package) is None:
+        pytest.skip(f"{package} is not installed")
+
+
+def test_plain_simpleitk(monkeypatch, capsys):
+    run("plain_simpleitk.py", monkeypatch)
+    # Of the 25 HU inside the body; three cosines cannot follow its outline, so about 4 HU stay.
+    assert 18 < float(capsys.readouterr().out.split("moved by ")[1].split()[0]) < 25
+
+
+def test_plain_simpleitk_with_files(monkeypatch, tmp_path):
+    module = runpy.run_path(str(EXAMPLES / "plain_simpleitk.py"))
+    for name, offset in (("a.nii.gz", 0), ("b.nii.gz", 25)):
+        module["generated_scan"](tmp_path / name, offset, seed=offset)
+    run("plain_simpleitk.py", monkeypatch, tmp_path / "a.nii.gz", tmp_path / "b.nii.gz", tmp_path / "c.nii.gz")
+    before, after = (sitk.ReadImage(str(tmp_path / name)) for name in ("b.nii.gz", "c.nii.gz"))
+    assert (before.GetOrigin(), before.GetSpacing()) == (after.GetOrigin(), after.GetSpacing())
+    values = sitk.GetArrayFromImage(after)
+    assert abs(np.median(values[values > -500]) - 40) < 6
+
+
+def test_monai_pipeline(monkeypatch, capsys):
+    run("monai_pipeline.py", monkeypatch)
+    output = capsys.readouterr().out
+    assert output.count("batch of shape (2, 1, 64, 64, 16)") == 2
+    assert float(output.split("way back: ")[1].split()[0]) < 1e-3
+
+
+@pytest.mark.filterwarnings("default")  # warnings of another library's import are not ours to fail on
+def test_torchio_subject(monkeypatch, capsys):
+    needs("torchio")
+    run("torchio_subject.py", monkeypatch)
+    output = capsys.readouterr().out
+    reference, before, after = (float(part.split(" HU")[0].split()[-1]) for part in output.split(", ")[:3])
+    assert abs(before - reference) > 20
+    assert abs(after - reference) < 6
+    assert "label unchanged: True" in output
+
+
+def test_nnunet_conversion(monkeypatch, capsys, tmp_path):
+    run("nnunet_convert.py", monkeypatch)
+    assert "4 images harmonized" in capsys.readouterr().out
+    module = runpy.run_path(str(EXAMPLES / "nnunet_convert.py"))
+    source, target = tmp_path / "raw" / "Dataset001_HN", tmp_path / "raw" / "Dataset101_HN"
+    module["generated_dataset"](source)
+    module["convert"](source, target, 0, None)
+    for path in sorted(source.rglob("*.*")):
+        copy = target / path.relative_to(source)
+        if path.name.endswith("_0000.nii.gz"):
+            before, after = sitk.ReadImage(str(path)), sitk.ReadImage(str(copy))
+            assert before.GetPixelID() == after.GetPixelID()
+            assert (before.GetSpacing(), before.GetOrigin()) == (after.GetSpacing(), after.GetOrigin())
+        else:
+            assert copy.read_bytes() == path.read_bytes()
+    extra = {path.name for path in target.rglob("*.*")} - {path.name for path in source.rglob("*.*")}
+    assert extra == {"harmonization_reference.npz"}
+    with pytest.raises(FileExistsError, match="name a new dataset"):
+        module["convert"](source, target, 0, None)
+    with pytest.raises(FileNotFoundError, match="no image of channel 7"):
+        module["convert"](source, tmp_path / "other", 7, None)
+
+
+@pytest.mark.filterwarnings("default")  # as above
+def test_nnunets_own_check_accepts_the_converted_dataset(monkeypatch, tmp_path):
+    needs("nnunetv2")
+    from nnunetv2.experiment_planning.verify_dataset_integrity import verify_dataset_integrity
+
+    module = runpy.run_path(str(EXAMPLES / "nnunet_convert.py"))
+    source, target = tmp_path / "Dataset001_HN", tmp_path / "Dataset101_HN"
+    module["generated_dataset"](source)
+    module["convert"](source, target, 0, None)
+    verify_dataset_integrity(str(target), num_processes=1)
