@@ -104,12 +104,12 @@ def seconds(job: Job) -> float:
 
 
 def in_turns(jobs: dict[str, Job], repeats: int) -> dict[str, float]:
-    """Median time of every job; one call of each per round, after one call to warm up."""
+    """Median time of every job; one call of each per round, after one round to warm up unless there is only one."""
     times: dict[str, list[float]] = {name: [] for name in jobs}
-    for number in range(repeats + 1):
+    for number in range(repeats + (repeats > 1)):
         for name, job in jobs.items():
             taken = seconds(job)
-            if number:
+            if number or repeats == 1:
                 times[name].append(taken)
     return {name: statistics.median(values) for name, values in times.items()}
 

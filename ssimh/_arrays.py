@@ -127,12 +127,15 @@ def check_threshold(threshold: int, shape: Sequence[int], axes: Sequence[int], n
     return int(threshold)
 
 
-def check_finite(value: NDArray[Any], name: str) -> None:
-    """Refuse NaN and infinite values, and say how many there are.
+def check_finite(value: Any, name: str) -> None:
+    """Refuse NaN and infinite values, and say how many there are; tensors are looked at where they are.
 
     Raises:
         ValueError: at least one value is not finite.
     """
-    bad = value.size - int(np.count_nonzero(np.isfinite(value)))
-    if bad:
-        raise ValueError(f"{name} holds {bad} NaN or infinite value(s) out of {value.size}; all must be finite.")
+    if is_tensor(value):
+        size, good = value.numel(), int(value.detach().isfinite().sum())
+    else:
+        size, good = value.size, int(np.count_nonzero(np.isfinite(value)))
+    if good < size:
+        raise ValueError(f"{name} holds {size - good} NaN or infinite value(s) out of {size}; all must be finite.")

@@ -28,7 +28,7 @@ from ssimh._arrays import output_dtype, work_dtype
 Index = tuple[int | slice, ...]
 Change = Callable[[NDArray[Any], Index], NDArray[Any]]
 
-_SLAB_BYTES = 640 * 1024
+_SLAB_BYTES = 1280 * 1024
 _ONE_PASS_BYTES = 4 * 2**20
 _SERIAL_BYTES = 2**20
 _SERIAL_PRODUCTS = 2**18

@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -180,7 +181,13 @@ def _cpu_transform(image: torch.Tensor, plan: Plan) -> FullTransform:
 
 
 def _device_bases(values: torch.Tensor, plan: Plan) -> dict[int, torch.Tensor]:
-    return {axis: torch.tensor(basis).to(values) for axis, basis in plan.bases(values).items()}
+    return {axis: _device_basis(values.shape[axis], plan.threshold, values.dtype, values.device) for axis in plan.axes}
+
+
+@lru_cache(maxsize=64)
+def _device_basis(n: int, k: int, dtype: torch.dtype, device: torch.device) -> torch.Tensor:
+    """Kept on the device, because sending it anew would make the host wait in every call."""
+    return torch.tensor(cosine_basis(n, k)).to(device, dtype)
 
 
 def _analyze_on_device(values: torch.Tensor, bases: Mapping[int, torch.Tensor]) -> torch.Tensor:

@@ -129,7 +129,7 @@ class ReferenceSpectrum:
         threshold = check_threshold(threshold, image.shape, normal_axes, "the reference image")
         coefficients = to_numpy(analyze(image, threshold, normal_axes))
         if threshold == 0 or not np.isfinite(coefficients).all():
-            check_finite(to_numpy(image), "the reference image")
+            check_finite(image, "the reference image")
         return cls(
             coefficients,
             threshold,
