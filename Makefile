@@ -10,8 +10,9 @@ DEMO_DIR ?= demo
 
 .PHONY: demo test lint types layers tests docs benchmarks clean-demo clean
 
+# Waiting threads yield their core: on a machine that does other work too, a training step else takes several times longer.
 demo: $(VENV)/.installed-demo
-	$(BIN)/python examples/hecktor_task1.py --work-dir $(DEMO_DIR) --resume
+	OMP_WAIT_POLICY=PASSIVE $(BIN)/python examples/hecktor_task1.py --work-dir $(DEMO_DIR) --resume
 
 test: lint types layers tests docs
 
@@ -27,7 +28,7 @@ layers: $(VENV)/.installed-test
 
 # Two threads for everything: BLAS, torch and ITK otherwise each start one a core and fight over them.
 tests: $(VENV)/.installed-test
-	OMP_NUM_THREADS=2 ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS=2 $(BIN)/python -m pytest -q --durations=10
+	OMP_NUM_THREADS=2 OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -q --durations=10
 
 docs: $(VENV)/.installed-test
 	$(BIN)/sphinx-build -q -W --keep-going -E docs docs/_build/html

@@ -167,7 +167,6 @@ class Config(_Frozen):
                 validate_every=4,
                 workers=0,
             )
-            sections["predict"] = PredictConfig(overlap=0.25)
         elif preset != "paper":
             raise ValueError(f"preset {preset!r}: choose 'demo' or 'paper'")
         return cls(preset=preset, seed=seed, **{**sections, **changes})

@@ -5,6 +5,7 @@ Training and inference run on prepared arrays and import without SimpleITK.
 
 from __future__ import annotations
 
+import functools
 import os
 import tempfile
 from pathlib import Path
@@ -20,9 +21,23 @@ from hnseg.nifti import verify_nifti
 MAX_VOXELS = 2**31  # 2 Gi voxels: eight times a 1.3 m whole-body CT; a larger header is a broken header
 
 
-def _reader(path: Path, case_id: str) -> Any:
+@functools.cache
+def load_sitk() -> Any:
+    """SimpleITK, loaded when first used and held to ``OMP_NUM_THREADS``.
+
+    joblib sets that variable in its worker processes so that they share the cores; ITK does not read it, and two
+    workers with a thread a core each took twice the time of two workers with one thread.
+    """
     import SimpleITK as sitk
 
+    limit = os.environ.get("OMP_NUM_THREADS", "")
+    if limit.isdigit() and "ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS" not in os.environ:
+        sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(max(1, int(limit)))
+    return sitk
+
+
+def _reader(path: Path, case_id: str) -> Any:
+    sitk = load_sitk()
     if not path.is_file():
         raise CaseError(case_id, "the file does not exist", path)
     reader = sitk.ImageFileReader()
@@ -86,9 +101,7 @@ def read_image(path: Path, case_id: str, dtype: Any = np.float32) -> tuple[NDArr
         raise CaseError(case_id, f"the file is damaged: {error}", path) from error
     except RuntimeError as error:
         raise CaseError(case_id, f"cannot be read to its end ({_itk_reason(error)})", path) from error
-    import SimpleITK as sitk
-
-    stored = sitk.GetArrayFromImage(image).reshape(grid.shape)
+    stored = load_sitk().GetArrayFromImage(image).reshape(grid.shape)
     if stored.dtype.kind == "f" and not np.isfinite(stored).all():
         bad = int((~np.isfinite(stored)).sum())
         raise CaseError(case_id, f"{bad} voxels are NaN or infinite; every value must be finite", path)
@@ -97,11 +110,9 @@ def read_image(path: Path, case_id: str, dtype: Any = np.float32) -> tuple[NDArr
 
 def to_sitk(array: NDArray[Any], grid: Grid) -> Any:
     """SimpleITK image of an array (z, y, x) on a grid."""
-    import SimpleITK as sitk
-
     if array.shape != grid.shape:
         raise ValueError(f"array of shape {array.shape} on a grid of shape {grid.shape}")
-    image = sitk.GetImageFromArray(array)
+    image = load_sitk().GetImageFromArray(array)
     image.SetSpacing(grid.spacing_mm)
     image.SetOrigin(grid.origin_mm)
     image.SetDirection(grid.direction)
@@ -110,15 +121,13 @@ def to_sitk(array: NDArray[Any], grid: Grid) -> Any:
 
 def write_image(path: Path, array: NDArray[Any], grid: Grid) -> None:
     """Write an array (z, y, x) with its grid; the file appears whole or not at all."""
-    import SimpleITK as sitk
-
     path.parent.mkdir(parents=True, exist_ok=True)
     suffix = "".join(path.suffixes[-2:]) if path.name.endswith(".gz") else path.suffix
     handle, name = tempfile.mkstemp(prefix=".writing-", suffix=suffix, dir=path.parent)
     os.close(handle)
     try:
         # Level 1: half the time of the default for a few per cent of size.
-        sitk.WriteImage(to_sitk(array, grid), name, useCompression=True, compressionLevel=1)
+        load_sitk().WriteImage(to_sitk(array, grid), name, useCompression=True, compressionLevel=1)
         os.chmod(name, 0o644)  # mkstemp makes it private to its owner
         os.replace(name, path)
     except BaseException:

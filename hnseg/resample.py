@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hnseg.geometry import Grid
-from hnseg.images import to_sitk
+from hnseg.images import load_sitk, to_sitk
 
 Interpolation = Literal["linear", "nearest"]
 
@@ -33,8 +33,7 @@ def resample(
     -------
     ndarray of ``target.shape``
     """
-    import SimpleITK as sitk
-
+    sitk = load_sitk()
     method = sitk.sitkLinear if interpolation == "linear" else sitk.sitkNearestNeighbor
     image = to_sitk(np.ascontiguousarray(array), grid)
     moved = sitk.Resample(
