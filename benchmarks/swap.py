@@ -5,7 +5,8 @@
     python benchmarks/swap.py --device cuda        # batch of 8 volumes beside a device-to-device copy
     python benchmarks/swap.py --imports            # import time of ssimh beside that of numpy and scipy
 
-Every row is the median of its repetitions, taken in turns with the plain copy, so that a busy machine slows both.
+Every row is the fastest of its repetitions (as timeit does it: what is slower is other work on the machine), taken in
+turns with the plain copy and the others. The slow peers run once.
 Rows whose package is not installed are left out and named below the table.
 """
 
@@ -104,14 +105,14 @@ def seconds(job: Job) -> float:
 
 
 def in_turns(jobs: dict[str, Job], repeats: int) -> dict[str, float]:
-    """Median time of every job; one call of each per round, after one round to warm up unless there is only one."""
+    """Fastest time of every job; one call of each per round, after one round to warm up unless there is only one."""
     times: dict[str, list[float]] = {name: [] for name in jobs}
     for number in range(repeats + (repeats > 1)):
         for name, job in jobs.items():
             taken = seconds(job)
             if number or repeats == 1:
                 times[name].append(taken)
-    return {name: statistics.median(values) for name, values in times.items()}
+    return {name: min(values) for name, values in times.items()}
 
 
 def extra_memory(job: Job, image: np.ndarray) -> float:
@@ -141,7 +142,7 @@ def on_cpu(quick: bool) -> None:
             "ssimh, volume mode, reference image": lambda a=image, b=reference: swap_spectrum(a, b, axes=(-3, -2, -1)),
             "scipy.fft, vectorised, workers=2": lambda a=image, b=reference: vectorised_scipy(a, b),
         }
-        times = in_turns(fast, 15)
+        times = in_turns(fast, 25)
         missing: list[str] = []
         if not quick:
             slow, missing = peers(image, reference)

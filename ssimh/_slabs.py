@@ -28,7 +28,7 @@ from ssimh._arrays import output_dtype, work_dtype
 Index = tuple[int | slice, ...]
 Change = Callable[[NDArray[Any], Index], NDArray[Any]]
 
-_SLAB_BYTES = 1280 * 1024
+_SLAB_BYTES = 2048 * 1024
 _ONE_PASS_BYTES = 4 * 2**20
 _SERIAL_BYTES = 2**20
 _SERIAL_PRODUCTS = 2**18
@@ -61,12 +61,18 @@ class _Axis:
     transposed: NDArray[Any]
 
 
+def _batch(rows: int, limit: int) -> int:
+    """Rows per product, at most ``limit``, without a remainder where that costs less than twice as many products."""
+    fewest = -(-rows // limit)
+    return next((rows // count for count in range(fewest, 2 * fewest) if rows % count == 0), limit)
+
+
 def _multiply(block: NDArray[Any], axis: int, left: NDArray[Any], right: NDArray[Any], out: NDArray[Any]) -> None:
     """Replace ``axis`` of ``block`` by ``left @``; ``right`` is its transpose, for the last axis."""
     new, old = left.shape
     if axis == block.ndim - 1:
         rows, result = block.reshape(-1, old), out.reshape(-1, new)
-        batch = min(len(rows), max(1, _SERIAL_PRODUCTS // max(1, new * old)))
+        batch = _batch(len(rows), max(1, _SERIAL_PRODUCTS // max(1, new * old)))
         whole = len(rows) // batch * batch
         np.matmul(rows[:whole].reshape(-1, batch, old), right, out=result[:whole].reshape(-1, batch, new))
         if whole < len(rows):
