@@ -281,7 +281,7 @@ def plain(tensor: torch.Tensor) -> torch.Tensor:
 def like(result: torch.Tensor, image: torch.Tensor) -> torch.Tensor:
     """``result`` as the kind of tensor that ``image`` is, with its metadata."""
     kind = type(image)
-    if kind is torch.Tensor:
+    if kind in (torch.Tensor, torch.nn.Parameter):
         return result
     if hasattr(image, "copy_meta_from"):  # MONAI's MetaTensor, recognised without importing MONAI
         wrapped: torch.Tensor = kind(result)

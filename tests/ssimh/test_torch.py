@@ -86,6 +86,22 @@ def test_inputs_are_never_modified(scan, donor):
     np.testing.assert_array_equal(reference, donor)
 
 
+def test_parameters_give_tensors_that_pass_gradients(scan, donor):
+    image = torch.nn.Parameter(torch.tensor(scan))
+    result = swap_spectrum(image, donor)
+    assert type(result) is torch.Tensor
+    result.sum().backward()
+    assert image.grad.shape == image.shape
+
+
+@pytest.mark.filterwarnings("default")  # the compiler's own warnings
+def test_kept_out_of_a_compiled_graph_it_works_in_one():
+    image = torch.randn(3, 8, 8)
+    swap = torch.compiler.disable(swap_spectrum)
+    compiled = torch.compile(lambda x: swap(x, x.roll(1, 0)) * 2, backend="eager")
+    assert_close(compiled(image), swap_spectrum(image, image.roll(1, 0)) * 2, "float32")
+
+
 def test_kinds_may_be_mixed(scan, donor):
     expected = swap_spectrum(scan, donor)
     assert_close(swap_spectrum(torch.tensor(scan), donor), expected, "float64")
