@@ -143,3 +143,10 @@ def test_references_of_other_types_are_refused():
 def test_shapes_without_two_spatial_axes_are_refused():
     with pytest.raises(ValueError, match="two spatial axes or more"):
         SpectrumSwap(donor_spectrum())(torch.zeros(1, 5))
+
+
+def test_a_reference_fitted_on_a_files_array_serves_the_pipeline():
+    # SimpleITK gives (z, y, x), MONAI (x, y, z): the same scan, the same slices, one reference.
+    from_file = ReferenceSpectrum.from_image(DONOR[0].transpose(2, 1, 0), orientation="SPL", unit="HU")
+    result = SpectrumSwap(from_file, slice_axis="axial")(image())
+    assert_close(result, swap_spectrum(GIVEN, DONOR, axes=(-3, -2)), "float32")
