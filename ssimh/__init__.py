@@ -11,18 +11,22 @@ from typing import TYPE_CHECKING, Any
 from ssimh._version import __version__
 
 if TYPE_CHECKING:
+    from ssimh.align import SiteDifference, align_spectrum, site_difference
     from ssimh.basis import cosine_basis
     from ssimh.coefficients import from_low_frequency, low_frequency
     from ssimh.histogram import histogram_match
     from ssimh.metrics import Comparison, compare
     from ssimh.reference import ReferenceFileError, ReferenceSpectrum
     from ssimh.separability import Separability, site_separability
+    from ssimh.site import SiteSpectrum
     from ssimh.swap import swap_spectrum
     from ssimh.transforms import (
         HistogramMatch,
         HistogramMatchd,
         RandSpectrumSwap,
         RandSpectrumSwapd,
+        SpectrumAlign,
+        SpectrumAlignd,
         SpectrumSwap,
         SpectrumSwapd,
     )
@@ -36,13 +40,19 @@ _HOME = {
     "ReferenceFileError": "ssimh.reference",
     "ReferenceSpectrum": "ssimh.reference",
     "Separability": "ssimh.separability",
+    "SiteDifference": "ssimh.align",
+    "SiteSpectrum": "ssimh.site",
+    "SpectrumAlign": "ssimh.transforms",
+    "SpectrumAlignd": "ssimh.transforms",
     "SpectrumSwap": "ssimh.transforms",
     "SpectrumSwapd": "ssimh.transforms",
+    "align_spectrum": "ssimh.align",
     "compare": "ssimh.metrics",
     "cosine_basis": "ssimh.basis",
     "from_low_frequency": "ssimh.coefficients",
     "histogram_match": "ssimh.histogram",
     "low_frequency": "ssimh.coefficients",
+    "site_difference": "ssimh.align",
     "site_separability": "ssimh.separability",
     "swap_spectrum": "ssimh.swap",
 }
@@ -56,14 +66,20 @@ __all__ = [
     "ReferenceFileError",
     "ReferenceSpectrum",
     "Separability",
+    "SiteDifference",
+    "SiteSpectrum",
+    "SpectrumAlign",
+    "SpectrumAlignd",
     "SpectrumSwap",
     "SpectrumSwapd",
     "__version__",
+    "align_spectrum",
     "compare",
     "cosine_basis",
     "from_low_frequency",
     "histogram_match",
     "low_frequency",
+    "site_difference",
     "site_separability",
     "swap_spectrum",
 ]

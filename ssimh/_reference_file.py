@@ -24,15 +24,15 @@ class ReferenceFileError(ValueError):
     """A file that is not a reference, is damaged, or is of an unknown version."""
 
 
-def write(path: str | os.PathLike[str], header: dict[str, Any], coefficients: NDArray[Any]) -> None:
+def write(path: str | os.PathLike[str], header: dict[str, Any], coefficients: NDArray[Any], kind: str = FORMAT) -> None:
     """Write header and coefficients; the file appears whole or not at all."""
-    text = json.dumps({"format": FORMAT, "version": VERSION, **header}, sort_keys=True)
+    text = json.dumps({"format": kind, "version": VERSION, **header}, sort_keys=True)
     with replacing(path) as temporary, temporary.open("wb") as stream:
         np.savez_compressed(stream, header=np.frombuffer(text.encode(), dtype=np.uint8), coefficients=coefficients)
 
 
-def read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], NDArray[Any]]:
-    """Header (without format and version) and coefficients.
+def read(path: str | os.PathLike[str], kind: str = FORMAT) -> tuple[dict[str, Any], NDArray[Any]]:
+    """Header (without format and version) and coefficients of a file of this kind.
 
     Raises:
         FileNotFoundError: no such file.
@@ -48,10 +48,10 @@ def read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], NDArray[Any]]:
     except _UNREADABLE as error:
         raise ReferenceFileError(
             f"{path} is not a readable reference ({type(error).__name__}: {error}); "
-            "it must have been written by ReferenceSpectrum.save or `ssimh fit`."
+            "it must have been written by ReferenceSpectrum.save, SiteSpectrum.save or `ssimh fit`."
         ) from error
-    if not isinstance(header, dict) or header.pop("format", None) != FORMAT:
-        raise ReferenceFileError(f"{path} is not a reference: its header does not state the format {FORMAT!r}.")
+    if not isinstance(header, dict) or header.pop("format", None) != kind:
+        raise ReferenceFileError(f"{path} is not a reference: its header does not state the format {kind!r}.")
     version = header.pop("version", None)
     if version != VERSION:
         raise ReferenceFileError(f"{path} is a reference of version {version}; this library reads version {VERSION}.")

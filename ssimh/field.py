@@ -67,7 +67,7 @@ def lattice() -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.floa
     steps = grid_positions(_LATTICE)
     points = np.stack(np.meshgrid(steps, steps, steps, indexing="ij"), axis=-1).reshape(-1, 3)
     terms = basis_at(points)
-    return points, terms, np.linalg.pinv(terms)
+    return points, terms, np.asarray(np.linalg.pinv(terms), dtype=np.float64)
 
 
 def grid_to_body(box: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -53,11 +53,13 @@ class TissueFit:
 def bin_edges(tissue: tuple[float, float]) -> NDArray[np.float64]:
     """Edges of the HU bins, 150 HU beyond the tissue window on either side.
 
+    Half an HU off whole numbers, so that the centre of a bin is the mean of the whole numbers within it.
+
     >>> edges = bin_edges((-150.0, 150.0))
-    >>> edges[0], edges[-1], len(edges)
-    (-300.0, 300.0, 151)
+    >>> float(edges[0]), float(edges[-1]), len(edges)
+    (-300.5, 299.5, 151)
     """
-    low, high = tissue[0] - MARGIN_HU, tissue[1] + MARGIN_HU
+    low, high = tissue[0] - MARGIN_HU - 0.5, tissue[1] + MARGIN_HU - 0.5
     return np.linspace(low, high, 1 + round((high - low) / BIN_HU))
 
 

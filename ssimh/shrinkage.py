@@ -99,9 +99,13 @@ def _information(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Information matrix and vector of the difference, the common anatomy integrated out under a flat prior."""
     size = fields.shape[1]
-    maps = [half * (grid_to_body(box) if frame == "grid" else np.eye(size)) for half, box in zip(halves, boxes)]
+    maps = [
+        half * (grid_to_body(box) if frame == "grid" else np.eye(size)) for half, box in zip(halves, boxes, strict=True)
+    ]
     total = np.sum(maps, axis=0)
     # For the flat prior's mean the precision cancels: it is the plain average.
     quadratic = sum(m.T @ precision @ m for m in maps) - total.T @ precision @ total / len(maps)
-    linear = sum(m.T @ precision @ y for m, y in zip(maps, fields)) - total.T @ precision @ fields.mean(axis=0)
+    linear = sum(m.T @ precision @ y for m, y in zip(maps, fields, strict=True)) - total.T @ precision @ fields.mean(
+        axis=0
+    )
     return np.asarray(quadratic), np.asarray(linear)

@@ -18,6 +18,7 @@ from ssimh.transforms.rand_spectrum_swap import (
     RandSpectrumSwapd,
     RandSpectrumSwapDict,
 )
+from ssimh.transforms.spectrum_align import SpectrumAlign, SpectrumAlignD, SpectrumAlignd, SpectrumAlignDict
 from ssimh.transforms.spectrum_swap import SpectrumSwap, SpectrumSwapD, SpectrumSwapd, SpectrumSwapDict
 
 __all__ = [
@@ -29,6 +30,10 @@ __all__ = [
     "RandSpectrumSwapD",
     "RandSpectrumSwapDict",
     "RandSpectrumSwapd",
+    "SpectrumAlign",
+    "SpectrumAlignD",
+    "SpectrumAlignDict",
+    "SpectrumAlignd",
     "SpectrumSwap",
     "SpectrumSwapD",
     "SpectrumSwapDict",

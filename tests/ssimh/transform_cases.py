@@ -11,6 +11,7 @@ import torch
 from monai.data import MetaTensor
 
 import ssimh
+from tests.ssimh.necks import neck
 
 SHAPE = (1, 14, 12, 6)
 AFFINE = np.array([[-1.5, 0, 0, 70.0], [0, -1.5, 0, 60.0], [0, 0, 3.0, -40.0], [0, 0, 0, 1]])
@@ -33,6 +34,11 @@ def donor_spectrum() -> ssimh.ReferenceSpectrum:
     return ssimh.ReferenceSpectrum.from_image(donor().as_tensor(), axes=(-3, -2), orientation="LPS")
 
 
+def site(factor: float) -> ssimh.SiteSpectrum:
+    """A site of three generated necks whose attenuation is scaled."""
+    return ssimh.SiteSpectrum.fit(neck(seed, factor=factor) for seed in range(3))
+
+
 @dataclass(frozen=True)
 class Case:
     """One transform: how its array and dictionary forms are built, and what it promises."""
@@ -52,14 +58,23 @@ class Case:
         """The same settings as JSON: images are replaced by the path of their saved spectrum."""
         spectrum, values = folder / "reference.npz", folder / "reference.npy"
         donor_spectrum().save(spectrum)
+        sites = {name: folder / f"{name}.npz" for name in ("source", "target")}
+        for name, where in sites.items():
+            if name in self.settings:
+                self.settings[name].save(where)
         np.save(values, donor().numpy())
         path = str(values if self.name == "HistogramMatch" else spectrum)
-        replacement = {"reference": path, "references": [path, path]}
+        replacement = {
+            "reference": path,
+            "references": [path, path],
+            **{name: str(where) for name, where in sites.items()},
+        }
         return {name: replacement.get(name, value) for name, value in self.settings.items()}
 
 
 CASES = [
     Case("SpectrumSwap", {"reference": donor()}),
+    Case("SpectrumAlign", {"source": site(1.05), "target": site(1.0), "axes": [-1, -2, -3]}),
     Case("HistogramMatch", {"reference": donor()}, invertible=False),
     Case("RandSpectrumSwap", {"references": [donor_spectrum(), donor()], "prob": 1.0}, random=True),
 ]
