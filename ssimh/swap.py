@@ -27,6 +27,7 @@ from ssimh.basis import cosine_basis
 from ssimh.coefficients import analyze
 from ssimh.reference import ReferenceSpectrum
 from ssimh.regions import region_mask
+from ssimh.tissue_warning import warn_if_moved
 from ssimh.units import refuse_pet
 
 Reference = Any  # array of the image's kind, ReferenceSpectrum, or path
@@ -78,6 +79,7 @@ def swap_spectrum(
     orientation: str | None = None,
     allow_pet: bool = False,
     workers: int | None = None,
+    warn_above: float | None = None,
 ) -> ArrayT:
     r"""Replace the low frequencies of ``image`` by those of ``reference``.
 
@@ -106,6 +108,8 @@ def swap_spectrum(
         orientation: letters of the image's spatial axes, such as ``"SPL"``; compared with the reference's own.
         allow_pet: swap PET all the same.
         workers: threads on the CPU; None for as many as the process may use.
+        warn_above: warn (:class:`ssimh.tissue_warning.TissueMovedWarning`) if soft tissue, -150 … 150 HU, moves by
+            more than this many HU on average; None, the default, does not look. :class:`ssimh.SpectrumSwap` looks.
 
     Returns:
         Array of the input's kind, shape and device; float16, bfloat16, float32 and float64 stay what they are (half
@@ -137,7 +141,9 @@ def swap_spectrum(
         allow_pet,
         workers,
     )
-    return cast(ArrayT, exchange(image, reference, settings)[0])
+    result = exchange(image, reference, settings)[0]
+    warn_if_moved(image, result, warn_above, unit, stacklevel=2)
+    return cast(ArrayT, result)
 
 
 def exchange(image: Any, reference: Reference, settings: SwapSettings) -> tuple[Any, Any]:

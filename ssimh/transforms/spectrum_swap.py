@@ -14,6 +14,7 @@ from monai.utils import TraceKeys, TransformBackends
 
 from ssimh.coefficients import add_field
 from ssimh.swap import SwapSettings, exchange
+from ssimh.tissue_warning import BOUND_HU, warn_if_moved
 from ssimh.transforms import _adapter
 
 
@@ -66,6 +67,8 @@ class SpectrumSwap(InvertibleTransform):
         method: ``"auto"``, ``"projection"`` or ``"fft"``.
         unit: intensity unit of the images; None for what their metadata states. PET is refused.
         allow_pet: swap PET all the same.
+        warn_above: warn for every image whose soft tissue (-150 … 150 HU) moves by more than this many HU on average;
+            None to be silent. Nothing is said of images that state another unit than HU.
 
     Raises:
         ValueError, TypeError: settings out of range, or an image or reference that does not fit.
@@ -91,6 +94,7 @@ class SpectrumSwap(InvertibleTransform):
         method: str = "auto",
         unit: str | None = None,
         allow_pet: bool = False,
+        warn_above: float | None = BOUND_HU,
     ) -> None:
         _adapter.check_mode(mode, slice_axis)
         self.settings = SwapSettings(
@@ -102,7 +106,7 @@ class SpectrumSwap(InvertibleTransform):
             unit=unit,
             allow_pet=allow_pet,
         )
-        self.mode, self.slice_axis = mode, slice_axis
+        self.mode, self.slice_axis, self.warn_above = mode, slice_axis, warn_above
         self.reference = _adapter.fit_reference(reference, threshold, mode, slice_axis, region)
 
     def __call__(self, img: NdarrayOrTensor, reference: Any = None) -> torch.Tensor:
@@ -111,6 +115,9 @@ class SpectrumSwap(InvertibleTransform):
         if reference is None:
             raise ValueError("SpectrumSwap: no reference, neither in the constructor nor with the call.")
         result, extra = swapped(img, reference, self.settings, self.mode, self.slice_axis)
+        before = _adapter.to_tensor(img)
+        unit = _adapter.unit(before, self.settings.unit)
+        warn_if_moved(_adapter.plain(before), _adapter.plain(result), self.warn_above, unit, stacklevel=2)
         self.push_transform(result, extra_info=extra)
         return result
 
@@ -128,7 +135,8 @@ class SpectrumSwapd(MapTransform, InvertibleTransform):
     Args:
         keys: keys of the images.
         reference: as in :class:`SpectrumSwap`; exactly one of ``reference`` and ``reference_key`` is given.
-        threshold, mode, slice_axis, region, strength, clip, method, unit, allow_pet: as in :class:`SpectrumSwap`.
+        threshold, mode, slice_axis, region, strength, clip, method, unit, allow_pet, warn_above: as
+            in :class:`SpectrumSwap`.
         reference_key: key of a reference that travels with the sample: an image on the same grid, a
             :class:`ssimh.ReferenceSpectrum` or a path.
         allow_missing_keys: skip keys that a sample lacks.
@@ -149,6 +157,7 @@ class SpectrumSwapd(MapTransform, InvertibleTransform):
         method: str = "auto",
         unit: str | None = None,
         allow_pet: bool = False,
+        warn_above: float | None = BOUND_HU,
         reference_key: str | None = None,
         allow_missing_keys: bool = False,
     ) -> None:
@@ -156,7 +165,7 @@ class SpectrumSwapd(MapTransform, InvertibleTransform):
         _adapter.check_one_reference(reference, reference_key)
         self.reference_key = reference_key
         self.transform = SpectrumSwap(
-            reference, threshold, mode, slice_axis, region, strength, clip, method, unit, allow_pet
+            reference, threshold, mode, slice_axis, region, strength, clip, method, unit, allow_pet, warn_above
         )
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:

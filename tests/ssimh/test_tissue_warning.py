@@ -1,0 +1,45 @@
+"""A swap that moves soft tissue says so, once per image, and names the alternative."""
+
+import warnings
+
+import numpy as np
+import pytest
+import torch
+from monai.data import MetaTensor
+
+from ssimh import SpectrumSwap, SpectrumSwapd, swap_spectrum
+from ssimh.tissue_warning import BOUND_HU, TissueMovedWarning
+
+SCAN = np.zeros((1, 8, 8, 4), np.float32)
+FAR, NEAR = SCAN + BOUND_HU + 30, SCAN + BOUND_HU - 10
+
+
+def test_the_transform_warns_once_for_every_image_with_the_figure():
+    swap = SpectrumSwap(FAR)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        swap(SCAN)
+        swap(SCAN + 1)
+    assert [item.category for item in caught] == [TissueMovedWarning] * 2
+    assert "80 HU" in str(caught[0].message)
+    assert "79 HU" in str(caught[1].message)
+    assert "SpectrumAlign" in str(caught[0].message)
+    with pytest.warns(TissueMovedWarning):
+        SpectrumSwapd("ct", FAR)({"ct": torch.from_numpy(SCAN)})
+
+
+def test_it_is_silent_below_the_bound_on_request_and_for_other_units():
+    SpectrumSwap(NEAR)(SCAN)
+    SpectrumSwap(FAR, warn_above=None)(SCAN)
+    SpectrumSwapd("ct", FAR, warn_above=None)({"ct": SCAN})
+    SpectrumSwap(FAR)(MetaTensor(torch.from_numpy(SCAN), meta={"unit": "a.u."}))
+    SpectrumSwap(FAR)(SCAN + 400)  # no soft tissue in it
+
+
+def test_the_function_warns_on_request_only():
+    swap_spectrum(SCAN, FAR)
+    with pytest.warns(TissueMovedWarning, match="80 HU"):
+        swap_spectrum(SCAN, FAR, warn_above=50.0)
+    with pytest.warns(TissueMovedWarning, match="80 HU"):
+        swap_spectrum(torch.from_numpy(SCAN), torch.from_numpy(FAR), warn_above=50.0)
+    swap_spectrum(SCAN, NEAR, warn_above=50.0)
