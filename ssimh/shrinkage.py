@@ -3,7 +3,7 @@
 Each subject's field is the anatomy that all have in common, plus or minus half the difference of the sites, plus its
 own deviation with a covariance that the subjects themselves show. The difference has a Gaussian prior whose widths,
 for the constant, the slopes and the curvatures, are unknown, and it may live with the body (beam hardening) or with
-the grid (detector, table). All combinations are weighted by their evidence; zero width is one of them. This is
+the grid (detector, table). All combinations are weighted by their evidence, zero widths among them. This is
 ComBat's empirical Bayes (Johnson et al. 2007, doi 10.1093/biostatistics/kxj037) for a correlated vector of unknown
 degree.
 """
@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ssimh.field import FRAMES, degree_of_terms, grid_to_body
+from ssimh.field import FRAMES, TERMS, degree_of_terms, grid_to_body
 
 # Deviation between subjects that is expected before any is seen, constant and shape, in units of 1000 HU: muscle
 # varies by about 10 HU between people. It counts as much as 20 subjects.
@@ -24,8 +24,9 @@ SPREAD_CONSTANT, SPREAD_SHAPE, SPREAD_SUBJECTS = 0.009, 0.005, 20
 # Scanners are off by some 40 HU or not at all; fields bend by 6 or by 20 HU or not at all. Finer steps were no better.
 _CONSTANT = (0.0, 0.04)
 _SHAPE = (0.0, 0.006, 0.02)
-# That two sites do not differ at all in a respect is twice as likely as any one of the widths.
-_NOTHING = float(np.log(2.0))
+# Mean of the second cosine over an ellipse that fills its box, -2·J1(π)/π. Widths hold for the mean over the body and
+# for the shapes about it; otherwise a constant that cupping needs would be shrunk as an effect of its own.
+_ELLIPSE_MEAN = -0.181
 
 
 def spread(groups: list[NDArray[np.float64]]) -> NDArray[np.float64]:
@@ -35,10 +36,11 @@ def spread(groups: list[NDArray[np.float64]]) -> NDArray[np.float64]:
         groups: (subjects, 10) coefficients of each site.
 
     >>> np.sqrt(np.diag(spread([np.zeros((1, 10))])))[:2].round(4).tolist()
-    [0.009, 0.005]
+    [0.0091, 0.005]
     """
     degrees = degree_of_terms()
-    expected = np.diag(np.where(degrees == 0, SPREAD_CONSTANT, SPREAD_SHAPE) ** 2)
+    back = _from_mean()
+    expected = back @ np.diag(np.where(degrees == 0, SPREAD_CONSTANT, SPREAD_SHAPE) ** 2) @ back.T
     scatter, freedom = expected * SPREAD_SUBJECTS, SPREAD_SUBJECTS
     for group in groups:
         centred = group - group.mean(axis=0)
@@ -72,6 +74,7 @@ def posterior_difference(
     (True, True)
     """
     degrees = degree_of_terms()
+    back = _from_mean()
     precision = np.linalg.inv(spread([first, second]))
     fields = np.concatenate([first, second])
     halves = np.repeat([0.5, -0.5], [len(first), len(second)])
@@ -79,13 +82,14 @@ def posterior_difference(
     means: list[tuple[int, NDArray[np.float64]]] = []
     for number, frame in enumerate(FRAMES):
         information, pull = _information(frame, fields, halves, np.concatenate([first_boxes, second_boxes]), precision)
+        information, pull = back.T @ information @ back, back.T @ pull
         for constant, slope, curve in product(_CONSTANT, _SHAPE, _SHAPE):
             width = np.array([constant, slope, curve])[degrees]
             system = np.eye(len(width)) + width[:, None] * information * width
             answer = np.linalg.solve(system, width * pull)
             score = 0.5 * (width * pull) @ answer - 0.5 * np.linalg.slogdet(system)[1]
-            scores.append(float(score + _NOTHING * (constant == 0) + _NOTHING * (slope == 0)))
-            means.append((number, width * answer))
+            scores.append(float(score))
+            means.append((number, back @ (width * answer)))
     weights = np.exp(np.array(scores) - max(scores))
     weights /= weights.sum()
     result, likely = np.zeros((len(FRAMES), fields.shape[1])), np.zeros(len(FRAMES))
@@ -93,6 +97,13 @@ def posterior_difference(
         result[number] += weight * mean
         likely[number] += weight
     return result, likely
+
+
+def _from_mean() -> NDArray[np.float64]:
+    """Matrix from (mean over the body, shapes) to the coefficients."""
+    back = np.eye(len(TERMS))
+    back[0, [TERMS.index((0, 0, 2)), TERMS.index((0, 2, 0))]] = -_ELLIPSE_MEAN
+    return back
 
 
 def _information(
