@@ -19,6 +19,7 @@ from ssimh.coefficients import from_low_frequency
 from ssimh.io import Scan, ScanError, read_scan, write_scan
 from ssimh.metrics import compare
 from ssimh.reference import ReferenceSpectrum
+from ssimh.site_alignment import SiteAlignment
 from ssimh.swap import swap_spectrum
 
 MANIFEST = "manifest.json"
@@ -44,7 +45,7 @@ class Task:
 
     source: Path
     target: Path
-    reference: ReferenceSpectrum
+    reference: ReferenceSpectrum | SiteAlignment
     settings: Settings
     workers: int | None = None
 
@@ -69,12 +70,9 @@ def adapt(reference: ReferenceSpectrum, scan: Scan, regrid: bool) -> ReferenceSp
     return reference.for_grid(scan.values.shape)
 
 
-def harmonize(task: Task) -> dict[str, Any]:
-    """Read, swap, write, measure and draw one scan; the entry for the manifest."""
-    scan = read_scan(task.source)
+def _swapped(task: Task, scan: Scan, reference: ReferenceSpectrum) -> NDArray[Any]:
     settings = task.settings
-    reference = adapt(task.reference, scan, settings.regrid)
-    after = swap_spectrum(
+    return swap_spectrum(
         scan.values,
         reference,
         reference.threshold,
@@ -86,9 +84,23 @@ def harmonize(task: Task) -> dict[str, Any]:
         allow_pet=settings.allow_pet,
         workers=task.workers,
     )
+
+
+def harmonize(task: Task) -> dict[str, Any]:
+    """Read, swap or align, write, measure and draw one scan; the entry for the manifest."""
+    scan = read_scan(task.source)
+    settings = task.settings
+    reference: ReferenceSpectrum | None = None
+    if isinstance(task.reference, SiteAlignment):
+        unit = settings.unit or scan.unit
+        after = task.reference.aligned(scan, strength=settings.strength, clip=settings.clip, unit=unit)
+    else:
+        reference = adapt(task.reference, scan, settings.regrid)
+        after = _swapped(task, scan, reference)
     task.target.parent.mkdir(parents=True, exist_ok=True)
     limited = write_scan(task.target, after, scan, settings.pixel_type)
-    scores = compare(scan.values, after, threshold=reference.threshold, axes=reference.axes).as_dict()
+    low: dict[str, Any] = {} if reference is None else {"threshold": reference.threshold, "axes": reference.axes}
+    scores = compare(scan.values, after, **low).as_dict()
     figure = None
     if settings.figures:
         figure = _draw(task, scan, after, reference, scores)
@@ -108,14 +120,19 @@ def harmonize(task: Task) -> dict[str, Any]:
     }
 
 
-def _draw(task: Task, scan: Scan, after: NDArray[Any], reference: ReferenceSpectrum, scores: dict[str, Any]) -> str:
+def _draw(
+    task: Task, scan: Scan, after: NDArray[Any], reference: ReferenceSpectrum | None, scores: dict[str, Any]
+) -> str:
     from ssimh.plots import qc_figure, save_figure
 
-    if task.settings.reference_image is None:
+    if task.settings.reference_image is not None:
+        shown, name = read_scan(task.settings.reference_image).values, "reference"
+    elif reference is None:
+        # A site has no image to show; what it did is the last column.
+        shown, name = scan.values, "the scan itself"
+    else:
         shown = from_low_frequency(np.asarray(reference.coefficients), reference.shape, reference.axes)
         name = "reference: its low frequencies"
-    else:
-        shown, name = read_scan(task.settings.reference_image).values, "reference"
     delta, p95 = scores["soft_tissue_mean_abs_delta"], scores["soft_tissue_p95_abs_delta"]
     figure = qc_figure(
         scan.values,
@@ -134,7 +151,7 @@ def _draw(task: Task, scan: Scan, after: NDArray[Any], reference: ReferenceSpect
 class Manifest:
     """What has been done in an output folder; written after every scan, so that a run can be taken up again."""
 
-    def __init__(self, folder: Path, reference: ReferenceSpectrum, settings: Settings) -> None:
+    def __init__(self, folder: Path, reference: ReferenceSpectrum | SiteAlignment, settings: Settings) -> None:
         self.path = folder / MANIFEST
         self.header = {
             "format": "ssimh-manifest",
@@ -190,7 +207,11 @@ def read_manifest(folder: Path) -> dict[str, Any]:
 
 
 def run(
-    scans: dict[Path, Path], folder: Path, reference: ReferenceSpectrum, settings: Settings, jobs: int = 1
+    scans: dict[Path, Path],
+    folder: Path,
+    reference: ReferenceSpectrum | SiteAlignment,
+    settings: Settings,
+    jobs: int = 1,
 ) -> Iterator[tuple[Path, str, str]]:
     """Harmonize all scans; yields (output, ``"done"`` | ``"kept"`` | ``"failed"``, message) as each one ends.
 
@@ -199,7 +220,7 @@ def run(
     Args:
         scans: output path relative to ``folder`` → input, as :func:`ssimh.io.find_scans` gives it.
         folder: output folder; made if needed.
-        reference: what the scans are harmonized to.
+        reference: what the scans are harmonized to; two sites for an alignment.
         settings: how.
         jobs: number of processes.
     """

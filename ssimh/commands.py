@@ -21,6 +21,8 @@ from ssimh.batch import Settings, read_manifest, run
 from ssimh.io import find_scans, read_scan
 from ssimh.reference import ReferenceSpectrum
 from ssimh.report import COLUMNS, rows, write_html
+from ssimh.site import SiteSpectrum
+from ssimh.site_alignment import SiteAlignment, fit_site
 
 app = typer.Typer(
     add_completion=False,
@@ -93,10 +95,14 @@ def fit(
     statistic: Annotated[Statistic, typer.Option(help="Of several scans.")] = Statistic.mean,
     unit: Annotated[str | None, typer.Option(help="Intensity unit; by default what the files state.")] = None,
     regrid: Annotated[bool, typer.Option(help="Bring scans of other sizes to the first one's grid.")] = False,
+    site: Annotated[bool, typer.Option("--site", help="Fit a site, for `ssimh apply --align`.")] = False,
 ) -> None:
-    """Fit a reference to one scan or the average of several, one scan in memory at a time."""
+    """Fit a reference to one scan or the average of several, or a site; one scan in memory at a time."""
     with _clear_errors():
         sources = list(find_scans(images).values())
+        if site:
+            _fit_site(out, sources)
+            return
 
         def spectra() -> Iterator[ReferenceSpectrum]:
             first: ReferenceSpectrum | None = None
@@ -118,6 +124,14 @@ def fit(
             highlight=False,
             soft_wrap=True,
         )
+
+
+def _fit_site(out: Path, sources: list[Path]) -> None:
+    with Progress(console=_err, transient=True) as progress:
+        found = fit_site(progress.track(sources, description="fitting"))
+    found.save(out)
+    shares = ", ".join(f"{name} {share:.0%}" for name, share in found.tissue_shares.items())
+    _out.print(f"{out}: site of {found.n_subjects} scan(s); {shares}", highlight=False, soft_wrap=True)
 
 
 def _spectrum(path: Path, threshold: int, mode: str, region: str, unit: str | None) -> ReferenceSpectrum:
@@ -150,10 +164,13 @@ def apply(
     figures: Annotated[bool, typer.Option(help="Draw a QC figure per scan.")] = True,
     reference_image: Annotated[Path | None, typer.Option(help="Scan to show as the reference in the figures.")] = None,
     jobs: Annotated[int, typer.Option(min=1, help="Scans at a time.")] = 1,
+    align: Annotated[
+        Path | None, typer.Option(help="Site of the scans (`ssimh fit --site`); --reference then is the target site.")
+    ] = None,
 ) -> None:
     """Harmonize scans; geometry is kept, a manifest says what was done, a second run does only what is missing."""
     with _clear_errors():
-        spectrum = ReferenceSpectrum.load(reference)
+        spectrum = _what_to_apply(reference, align, regrid or allow_pet)
         scans = find_scans(images)
         for source in scans.values():
             if source.resolve().is_relative_to(out.resolve()):
@@ -184,6 +201,16 @@ def apply(
         )
         if counts["failed"]:
             raise typer.Exit(1)
+
+
+def _what_to_apply(reference: Path, align: Path | None, swap_only: bool) -> ReferenceSpectrum | SiteAlignment:
+    if align is None:
+        return ReferenceSpectrum.load(reference)
+    if swap_only:
+        raise ValueError("--regrid and --allow-pet are for swaps; an alignment needs neither grid nor PET.")
+    alignment = SiteAlignment(SiteSpectrum.load(align), SiteSpectrum.load(reference))
+    _out.print(alignment.header()["difference"], highlight=False, soft_wrap=True)
+    return alignment
 
 
 @app.command()

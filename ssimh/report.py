@@ -52,10 +52,16 @@ def write_html(path: Path, manifest: dict[str, Any], table_rows: list[dict[str, 
         for name, entry in sorted(manifest["scans"].items())
         if entry["figure"] is not None
     )
+    what = (
+        f"Alignment to a site of {reference['n_subjects']} scan(s): {escape(reference['difference'])}."
+        if "difference" in reference
+        else f"Reference of {reference['n_subjects']} scan(s) on a grid of {escape(str(reference['shape']))}, "
+        f"threshold {reference['threshold']}, axes {escape(str(reference['axes']))}, region {escape(reference['region'])}."
+    )
+    title = "What alignment changed" if "difference" in reference else "What spectrum swapping changed"
     page = f"""<!doctype html><html lang="en"><meta charset="utf-8"><title>ssimh report</title><style>{_STYLE}</style>
-<h1>What spectrum swapping changed</h1>
-<p>Reference of {reference["n_subjects"]} scan(s) on a grid of {escape(str(reference["shape"]))}, threshold
-{reference["threshold"]}, axes {escape(str(reference["axes"]))}, region {escape(reference["region"])}.
+<h1>{title}</h1>
+<p>{what}
 Soft tissue is what lies within ±150 HU before; SSIM is taken at a data range of 4095 HU.</p>
 <table><thead><tr>{heading}</tr></thead><tbody>{body}</tbody></table>{failed}{figures}</html>
 """
