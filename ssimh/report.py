@@ -56,7 +56,8 @@ def write_html(path: Path, manifest: dict[str, Any], table_rows: list[dict[str, 
         f"Alignment to a site of {reference['n_subjects']} scan(s): {escape(reference['difference'])}."
         if "difference" in reference
         else f"Reference of {reference['n_subjects']} scan(s) on a grid of {escape(str(reference['shape']))}, "
-        f"threshold {reference['threshold']}, axes {escape(str(reference['axes']))}, region {escape(reference['region'])}."
+        f"threshold {reference['threshold']}, axes {escape(str(reference['axes']))}, "
+        f"region {escape(reference['region'])}."
     )
     title = "What alignment changed" if "difference" in reference else "What spectrum swapping changed"
     page = f"""<!doctype html><html lang="en"><meta charset="utf-8"><title>ssimh report</title><style>{_STYLE}</style>
