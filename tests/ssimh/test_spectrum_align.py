@@ -1,0 +1,95 @@
+"""SpectrumAlign(d) beyond the common contract: axes and directions, one-to-one, sites that travel, masks, errors."""
+
+import numpy as np
+import pytest
+import torch
+from monai.data import MetaTensor
+
+from ssimh import SiteSpectrum, SpectrumAlign, SpectrumAlignd, align_spectrum
+from tests.ssimh.necks import SHAPE, neck
+from tests.ssimh.tolerances import assert_close
+
+Z = np.linspace(-1, 1, SHAPE[0])[:, None, None]
+
+
+@pytest.fixture(scope="module")
+def sites():
+    """Source with gain and drift, target without; both in z towards the head, y to the back, x to the left."""
+    source = SiteSpectrum.fit((neck(seed, factor=0.96 + 0.03 * Z) for seed in range(6)), orientation="SPL")
+    return source, SiteSpectrum.fit((neck(seed) for seed in range(10, 16)), orientation="SPL")
+
+
+def scan_as(letters):
+    """The same scan as MONAI would hold it: (1, x, y, z), with axes along ``letters``, and its (z, y, x) array."""
+    values = neck(3, factor=0.96 + 0.03 * Z)
+    x, y, z = letters
+    array = values[:: 1 if z == "S" else -1, :: 1 if y == "P" else -1, :: 1 if x == "L" else -1]
+    # RAS space: L, P and S are -1, -1, +1.
+    diagonal = [1.0 if x == "R" else -1.0, 1.0 if y == "A" else -1.0, 1.0 if z == "S" else -1.0, 1.0]
+    return MetaTensor(array.transpose(2, 1, 0)[None].copy(), affine=np.diag(diagonal)), values
+
+
+@pytest.mark.parametrize("letters", ["LPS", "RAS", "RPI", "LAI"])
+def test_axes_and_directions_are_read_off_the_affine(sites, letters):
+    image, values = scan_as(letters)
+    transform = SpectrumAlign(*sites)
+    result = transform(image)
+    same, _ = scan_as(letters)
+    expected = align_spectrum(values, *sites)
+    x, y, z = letters
+    found = np.asarray(result[0]).transpose(2, 1, 0)
+    found = found[:: 1 if z == "S" else -1, :: 1 if y == "P" else -1, :: 1 if x == "L" else -1]
+    assert_close(found, expected, "float32")
+    assert_close(transform.inverse(result), same, "float32")
+    assert result.applied_operations[-1]["extra_info"]["held_back"] == transform.difference.held_back
+
+
+def test_stated_axes_take_no_notice_of_the_affine(sites):
+    image, values = scan_as("LPS")
+    plain = [SiteSpectrum(site.subjects) for site in sites]
+    expected = align_spectrum(values, *plain)
+    assert_close(SpectrumAlign(*plain, axes=(-1, -2, -3))(image)[0].permute(2, 1, 0), expected, "float32")
+    assert_close(SpectrumAlign(*plain)(torch.from_numpy(values)[None])[0], expected, "float32")
+    assert_close(SpectrumAlign(*plain)(image)[0].permute(2, 1, 0), expected, "float32")
+
+
+def test_without_a_source_the_scan_is_its_own_site(sites):
+    _, values = scan_as("LPS")
+    target = SiteSpectrum(sites[1].subjects)
+    transform = SpectrumAlign(target=target)
+    result = transform(values[None])
+    own = SiteSpectrum.fit([values])
+    assert_close(result[0], align_spectrum(values, own, target), "float32")
+    assert_close(transform.inverse(result)[0], values, "float32")
+
+
+def test_sites_and_masks_travel_with_the_sample(sites):
+    _, values = scan_as("LPS")
+    source, target = (SiteSpectrum(site.subjects) for site in sites)
+    mask = np.zeros((1, *SHAPE), np.uint8)
+    mask[:, :, 8:30, 8:30] = 1
+    transform = SpectrumAlignd("ct", target=target, source_key="site", mask_key="body")
+    sample = {"ct": values[None], "site": source, "body": mask}
+    result = transform(sample)
+    expected = align_spectrum(values, source, target, mask=mask[0].astype(bool))
+    assert_close(result["ct"][0], expected, "float32")
+    assert_close(transform.inverse(result)["ct"][0], values, "float32")
+    with pytest.raises(KeyError, match="source_key 'site'"):
+        transform({"ct": values[None], "body": mask})
+
+
+def test_settings_and_images_that_cannot_be_used(sites):
+    source, target = sites
+    with pytest.raises(ValueError, match="no target"):
+        SpectrumAlign(source)
+    with pytest.raises(ValueError, match="at most one"):
+        SpectrumAlignd("ct", source, target, source_key="site")
+    with pytest.raises(ValueError, match="strength"):
+        SpectrumAlign(source, target, strength=2.0)
+    with pytest.raises(ValueError, match="fitted alike"):
+        SpectrumAlign(source, SiteSpectrum(target.subjects, threshold=-400.0))
+    with pytest.raises(ValueError, match="three spatial axes"):
+        SpectrumAlign(source, target)(np.zeros((1, 9, 9)))
+    pet = MetaTensor(torch.zeros(1, 9, 9, 9), meta={"unit": "SUV"})
+    with pytest.raises(ValueError, match="PET"):
+        SpectrumAlign(source, target)(pet)
