@@ -28,7 +28,7 @@ from hnseg.prepare import prepare_cohort
 from hnseg.progress import shown
 from hnseg.report import write_report
 from hnseg.splits import load_splits, make_splits, save_splits
-from hnseg.train import train_fold
+from hnseg.train_folds import train_folds
 from hnseg.workdir import open_run
 
 SCORES = {
@@ -51,7 +51,7 @@ def main(
     folds: Annotated[int, typer.Option(min=2, help="Cross-validation folds, each a model of the ensemble.")] = 5,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:<n> or mps.")] = "auto",
     seed: Annotated[int, typer.Option(min=0, help="Of the cohort, the splits and the training.")] = 0,
-    jobs: Annotated[int, typer.Option(min=1, help="Processes for reading and preparing cases.")] = 2,
+    jobs: Annotated[int, typer.Option(min=1, help="Processes: cases, and on a CPU folds, at once.")] = 2,
     resume: Annotated[bool, typer.Option("--resume", help="Continue the run in the work directory.")] = False,
 ) -> None:
     """Run HECKTOR 2025 Task 1 from end to end."""
@@ -60,7 +60,7 @@ def main(
         root = data_root or work_dir / "cohort"
         if data_root is None:
             with shown("phantom", console) as progress:
-                generate_cohort(root, seed=seed, jobs=jobs, progress=progress)
+                generate_cohort(root, seed=seed, cases_per_centre=10, jobs=jobs, progress=progress)
         open_run(work_dir, config, root, resume=resume)
         found = check(root, work_dir, config, jobs)
         if not (work_dir / "splits.json").is_file():
@@ -71,9 +71,8 @@ def main(
             failures = prepare_cohort(work_dir, jobs=jobs, progress=progress)
         for failure in failures:
             complain(str(failure))
-        for fold in range(folds):
-            with shown("train", console) as progress:
-                train_fold(work_dir, fold, device=device, progress=progress)
+        with shown("train", console) as progress:
+            train_folds(work_dir, device=device, jobs=jobs, progress=progress)
         with shown("predict", console) as progress:
             predict_cohort(work_dir, device=device, progress=progress)
         with shown("baselines", console) as progress:

@@ -63,7 +63,7 @@ def reported() -> Iterator[None]:
 @app.command()
 def phantom(
     root: Root,
-    cases_per_centre: Annotated[int, typer.Option(min=1)] = 8,
+    cases_per_centre: Annotated[int, typer.Option(min=1)] = 10,
     seed: int = 0,
     full_resolution: Annotated[bool, typer.Option(help="512 x 512 CT at 0.98 mm.")] = False,
     jobs: Jobs = 1,
@@ -138,15 +138,13 @@ def train(
     work: Work,
     fold: Annotated[int | None, typer.Option(help="One fold; without it all of them.")] = None,
     device: Device = "auto",
+    jobs: Jobs = 1,
 ) -> None:
-    """Train a fold, or all; continues where it stopped."""
-    from hnseg.train import train_fold
+    """Train a fold, or all; continues where it stopped. On a CPU, --jobs folds at once."""
+    from hnseg.train_folds import train_folds
 
-    with reported():
-        folds = range(load_config(work).split.folds) if fold is None else [fold]
-        for number in folds:
-            with shown("train", out) as progress:
-                train_fold(work, number, device=device, progress=progress)
+    with reported(), shown("train", out) as progress:
+        train_folds(work, None if fold is None else [fold], device=device, jobs=jobs, progress=progress)
 
 
 @app.command()

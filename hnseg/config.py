@@ -154,17 +154,19 @@ class Config(_Frozen):
         """
         sections: dict[str, Any] = {"split": SplitConfig(folds=folds)}
         if preset == "demo":
-            sections["prepare"] = PrepareConfig(spacing_mm=3.125)  # 64 x 64 x 100 voxels
+            sections["prepare"] = PrepareConfig(
+                spacing_mm=200 / 48
+            )  # the paper's 200 x 200 x 310 voxels become 48 x 48 x 75
             sections["train"] = TrainConfig(
                 filters=8,
                 blocks_down=(1, 2, 2, 4),
                 heads=3,
-                patch_vox=(48, 48, 48),
+                patch_vox=(40, 40, 40),
                 epochs=12,
                 patches_per_case=2,
                 learning_rate=2e-3,
                 warmup_epochs=1,
-                validate_every=4,
+                validate_every=6,
                 workers=0,
             )
         elif preset != "paper":

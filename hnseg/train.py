@@ -214,9 +214,19 @@ def _as_csv(history: History) -> str:
     return text.getvalue()
 
 
+def read_log(work: Path, fold: int) -> list[str]:
+    """A fold's finished epochs, one line each."""
+    path = work / "models" / f"fold_{fold}" / "log.csv"
+    if not path.is_file():
+        return []
+    with path.open(encoding="utf-8", newline="") as file:
+        rows = [{name: float(value) if value else None for name, value in row.items()} for row in csv.DictReader(file)]
+    return [_told(fold, row) for row in rows]
+
+
 def _told(fold: int, row: dict[str, Any]) -> str:
     """An epoch in one line."""
-    told = f"fold {fold}  loss {row['loss']:.3f}  learning rate {row['learning_rate']:.1e}"
+    told = f"fold {fold} epoch {row['epoch']:.0f}  loss {row['loss']:.3f}  learning rate {row['learning_rate']:.1e}"
     scores = [f"{name[4:8].upper()} {row[name]:.3f}" for name in COLUMNS[4:6] if row[name] is not None]
     return f"{told}  validation Dice {', '.join(scores)}" if scores else told
 

@@ -12,6 +12,7 @@ from hnseg import train
 from hnseg.checkpoint import load_checkpoint
 from hnseg.device import open_device
 from hnseg.errors import HnsegError, WorkDirError
+from hnseg.train_folds import train_folds
 from hnseg.workdir import read_json, write_json
 
 
@@ -52,6 +53,25 @@ def test_a_finished_fold_is_left_alone(trained_run):
     before = (trained_run / "models" / "fold_1" / "last.pt").stat().st_mtime_ns
     train.train_fold(trained_run, 1, device="cpu")
     assert (trained_run / "models" / "fold_1" / "last.pt").stat().st_mtime_ns == before
+
+
+def test_folds_train_side_by_side_and_every_epoch_is_reported(run):
+    """One thread a fold whether alone or in company: the weights are the same."""
+    told = []
+    train_folds(run, device="cpu", jobs=2, progress=lambda done, total, what: told.append((done, total, what)))
+    assert [done for done, _, _ in told] == list(range(1, 7))
+    assert {total for _, total, _ in told} == {6}
+    assert sum("fold 1 epoch 3" in what for _, _, what in told) == 1
+    alone = weights(run / "models" / "fold_0" / "last.pt")
+    shutil.rmtree(run / "models" / "fold_0")
+    train_folds(run, [0, 1], device="cpu", jobs=2)
+    assert_same(weights(run / "models" / "fold_0" / "last.pt"), alone)
+
+
+def test_a_failing_fold_is_reported_by_its_process(run):
+    shutil.rmtree(run / "prepared")
+    with pytest.raises(WorkDirError, match="0 prepared training"):
+        train_folds(run, device="cpu", jobs=2)
 
 
 def test_folds_differ(trained_run):
