@@ -5,7 +5,8 @@
 Real scans come from ``SSIMH_REALDATA`` or ``../shared/data`` (folder ``openkbp_ct``); without them a generated cohort
 takes their place and says so. Half of the subjects are the source site and carry the effect, the other half are the
 target; truth is the scan without the effect; the error is the mean absolute difference inside the body, over all
-source subjects. Subjects are split anew for every repetition. Writes a table (Markdown, .txt), all figures (JSON) and a plot.
+source subjects. Subjects are split anew for every repetition. Writes a table (.txt, Markdown), all
+figures (JSON) and a plot.
 """
 
 from __future__ import annotations
