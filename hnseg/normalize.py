@@ -12,8 +12,8 @@ from scipy.special import expit
 def normalize_ct(ct_hu: NDArray[Any], window_hu: tuple[float, float]) -> NDArray[np.float32]:
     """CT window → [0, 1] → sigmoid.
 
-    >>> normalize_ct(np.array([-1000.0, 0.0, 3000.0]), (-250.0, 250.0))
-    array([0.5      , 0.6224593, 0.7310586], dtype=float32)
+    >>> [f"{value:.3f}" for value in normalize_ct(np.array([-1000.0, 0.0, 3000.0]), (-250.0, 250.0))]
+    ['0.500', '0.622', '0.731']
     """
     low, high = window_hu
     if not high > low:
