@@ -19,7 +19,7 @@ from matplotlib.patheffects import withStroke
 from numpy.typing import NDArray
 
 from hnseg.geometry import Grid
-from hnseg.images import read_image, to_sitk
+from hnseg.images import load_sitk, read_image, to_sitk
 from hnseg.metrics import GTVN, GTVP
 from hnseg.report_plots import ORANGE, SKY, Picture, picture
 
@@ -131,8 +131,7 @@ def _upright(low_mm: NDArray[np.float64], high_mm: NDArray[np.float64], pixel_mm
 
 def sample(image: Any, grid: Grid, *, nearest: bool = False, outside: float = 0.0) -> NDArray[Any]:
     """Values (z, y, x) of a SimpleITK image on a grid."""
-    import SimpleITK as sitk
-
+    sitk = load_sitk()
     how = sitk.sitkNearestNeighbor if nearest else sitk.sitkLinear
     reference = (grid.size, sitk.Transform(), how, grid.origin_mm, grid.spacing_mm, grid.direction)
     values: NDArray[Any] = sitk.GetArrayFromImage(sitk.Resample(image, *reference, outside))
