@@ -191,9 +191,11 @@ def _device_basis(n: int, k: int, dtype: torch.dtype, device: torch.device) -> t
 
 
 def _analyze_on_device(values: torch.Tensor, bases: Mapping[int, torch.Tensor]) -> torch.Tensor:
+    """Coefficients; as in the NumPy kernel, every axis after the first is summed in float64 (Apple's GPUs lack it)."""
+    found, wide = values, values.dtype if values.device.type == "mps" else torch.float64
     for axis in sorted(bases, reverse=True):
-        values = (values.movedim(axis, -1) @ bases[axis].T).movedim(-1, axis)
-    return values
+        found = (found.movedim(axis, -1) @ bases[axis].T.to(found.dtype)).movedim(-1, axis).to(wide)
+    return found.to(values.dtype)
 
 
 def _swap_on_device(
