@@ -18,8 +18,8 @@ from rich.console import Console
 from rich.table import Table
 
 from hnseg.check import check_cohort
-from hnseg.cli import complain, reported
 from hnseg.cohort import CohortCheck, load_check
+from hnseg.commands.shell import complain, reported
 from hnseg.config import Config
 from hnseg.evaluate import evaluate_workdir
 from hnseg.phantom import generate_cohort

@@ -1,0 +1,90 @@
+"""Commands before training: phantom, check, split, prepare."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import typer
+from rich.markup import escape
+
+from hnseg.check import check_cohort
+from hnseg.cohort import load_check
+from hnseg.commands.shell import Jobs, Root, Work, app, complain, err, out, reported
+from hnseg.config import Config
+from hnseg.errors import HnsegError
+from hnseg.progress import shown
+from hnseg.splits import make_splits, save_splits
+from hnseg.workdir import load_config, open_run
+
+
+@app.command()
+def phantom(
+    root: Root,
+    cases_per_centre: Annotated[int, typer.Option(min=1)] = 10,
+    seed: int = 0,
+    full_resolution: Annotated[bool, typer.Option(help="512 x 512 CT at 0.98 mm.")] = False,
+    jobs: Jobs = 1,
+) -> None:
+    """Generate a multi-centre PET/CT cohort in HECKTOR layout."""
+    from hnseg.phantom import generate_cohort
+
+    with reported(), shown("phantom", out) as progress:
+        generate_cohort(
+            root,
+            seed=seed,
+            cases_per_centre=cases_per_centre,
+            full_resolution=full_resolution,
+            jobs=jobs,
+            progress=progress,
+        )
+
+
+@app.command()
+def check(
+    root: Root,
+    work: Work,
+    preset: Annotated[Literal["demo", "paper"], typer.Option(help="Settings of the run.")] = "paper",
+    seed: int = 0,
+    folds: Annotated[int, typer.Option(min=2)] = 5,
+    jobs: Jobs = 1,
+) -> None:
+    """Begin a run: check every case, write check.json. Exit status 1 if a case cannot be used."""
+    with reported():
+        config = Config.from_preset(preset, seed=seed, folds=folds)
+        open_run(work, config, root, resume=True)
+        with shown("check", out) as progress:
+            result = check_cohort(root, config.prepare, work=work, jobs=jobs, progress=progress)
+    for finding in result.findings:
+        colour = "red" if finding.severity == "error" else "yellow"
+        err.print(f"[{colour}]{finding.severity}:[/] {escape(str(finding))}", highlight=False, soft_wrap=True)
+    out.print(f"{len(result.cases)} cases can be used, {len(result.errors)} cannot")
+    if result.errors:
+        raise typer.Exit(1)
+
+
+@app.command()
+def split(work: Work) -> None:
+    """Hold out the test cases and deal the folds, write splits.json."""
+    with reported():
+        config = load_config(work)
+        if (work / "splits.json").is_file():
+            raise HnsegError(
+                f"{work / 'splits.json'} exists; models trained on it would leak: remove it to split again"
+            )
+        splits = make_splits(load_check(work).cases, config.split, config.seed)
+        save_splits(splits, work)
+    sizes = ", ".join(str(len(fold)) for fold in splits.folds)
+    out.print(f"{len(splits.test)} test cases; folds of {sizes}; reference {splits.reference}", highlight=False)
+
+
+@app.command()
+def prepare(work: Work, jobs: Jobs = 1) -> None:
+    """Crop, resample, harmonize and normalize every case."""
+    from hnseg.prepare import prepare_cohort
+
+    with reported(), shown("prepare", out) as progress:
+        failures = prepare_cohort(work, jobs=jobs, progress=progress)
+    for failure in failures:
+        complain(str(failure))
+    if failures:
+        raise typer.Exit(1)

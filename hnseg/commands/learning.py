@@ -1,0 +1,24 @@
+"""Commands of training: train."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from hnseg.commands.shell import Device, Jobs, Work, app, out, reported
+from hnseg.progress import shown
+
+
+@app.command()
+def train(
+    work: Work,
+    fold: Annotated[int | None, typer.Option(help="One fold; without it all of them.")] = None,
+    device: Device = "auto",
+    jobs: Jobs = 1,
+) -> None:
+    """Train a fold, or all; continues where it stopped. On a CPU, --jobs folds at once."""
+    from hnseg.train_folds import train_folds
+
+    with reported(), shown("train", out) as progress:
+        train_folds(work, None if fold is None else [fold], device=device, jobs=jobs, progress=progress)

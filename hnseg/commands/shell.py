@@ -1,0 +1,48 @@
+"""What every command shares: the application, its consoles, common options, and how an error reaches the user."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from hnseg.errors import HnsegError
+
+app = typer.Typer(
+    name="hnseg",
+    help="Head-and-neck tumour and lymph-node segmentation in FDG-PET/CT. Run the verbs in their order: "
+    "check, split, prepare, train, predict, evaluate, report.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+out = Console()
+err = Console(stderr=True)
+
+Work = Annotated[Path, typer.Argument(help="Work directory of the run.")]
+Root = Annotated[Path, typer.Argument(help="Data root in HECKTOR 2025 layout.")]
+Jobs = Annotated[int, typer.Option(min=1, help="Processes.")]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:<n> or mps.")]
+
+
+def complain(message: str) -> None:
+    """Say on standard error what went wrong."""
+    err.print(f"[bold red]error:[/] {escape(message)}", highlight=False, soft_wrap=True)
+
+
+@contextmanager
+def reported() -> Iterator[None]:
+    """Turn what a user can mend into one message and exit status 1; a defect of ours keeps its traceback."""
+    try:
+        yield
+    except HnsegError as error:
+        complain(str(error))
+        raise typer.Exit(1) from error
+    except OSError as error:  # disk full, no permission: the machine's own words name the file
+        complain(f"{error.strerror or error}" + (f": {error.filename}" if error.filename else ""))
+        raise typer.Exit(1) from error
