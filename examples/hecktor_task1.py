@@ -19,8 +19,8 @@ from rich.table import Table
 
 from hnseg.check import check_cohort
 from hnseg.cohort import CohortCheck, load_check
-from hnseg.commands.shell import complain, reported
-from hnseg.config import Config
+from hnseg.commands.shell import HARMONIZATION_HELP, complain, reported
+from hnseg.config import Config, Harmonization
 from hnseg.evaluate import evaluate_workdir
 from hnseg.phantom import generate_cohort
 from hnseg.predict import predict_baselines, predict_cohort
@@ -49,6 +49,7 @@ def main(
     work_dir: Annotated[Path, typer.Option(help="Where all results go.")] = Path("demo"),
     preset: Annotated[Literal["demo", "paper"], typer.Option(help="Coarse and quick, or as published.")] = "demo",
     folds: Annotated[int, typer.Option(min=2, help="Cross-validation folds, each a model of the ensemble.")] = 5,
+    harmonization: Annotated[Harmonization, typer.Option(help=HARMONIZATION_HELP)] = "spectrum-swap",
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:<n> or mps.")] = "auto",
     seed: Annotated[int, typer.Option(min=0, help="Of the cohort, the splits and the training.")] = 0,
     jobs: Annotated[int, typer.Option(min=1, help="Processes: cases, and on a CPU folds, at once.")] = 2,
@@ -56,7 +57,7 @@ def main(
 ) -> None:
     """Run HECKTOR 2025 Task 1 from end to end."""
     with reported():
-        config = Config.from_preset(preset, seed=seed, folds=folds)
+        config = Config.from_preset(preset, seed=seed, folds=folds, harmonization=harmonization)
         root = data_root or work_dir / "cohort"
         if data_root is None:
             with shown("phantom", console) as progress:

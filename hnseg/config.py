@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Preset = Literal["demo", "paper"]
+Harmonization = Literal["none", "spectrum-swap", "spectrum-align", "histogram-match"]
 Triple = tuple[int, int, int]
 PositiveFloat = Annotated[float, Field(gt=0)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
@@ -41,7 +42,8 @@ class PrepareConfig(_Frozen):
     spacing_mm: PositiveFloat = 1.0
     box_mm: tuple[float, float, float] = (200.0, 200.0, 310.0)  # x, y, z
     crop: Literal["head", "centre"] = "head"
-    harmonization: Literal["none", "spectrum-swap"] = "spectrum-swap"
+    # spectrum-swap is the published method; spectrum-align is the recommended one (docs/ssimh/align.md).
+    harmonization: Harmonization = "spectrum-swap"
     threshold: int = Field(3, ge=1)  # τ: the 3 x 3 lowest coefficients of each axial slice
     valid_hu: tuple[float, float] = (
         -1024.0,
@@ -144,7 +146,15 @@ class Config(_Frozen):
     predict: PredictConfig = PredictConfig()
 
     @classmethod
-    def from_preset(cls, preset: Preset, *, seed: int = 0, folds: int = 5, **changes: Any) -> Config:
+    def from_preset(
+        cls,
+        preset: Preset,
+        *,
+        seed: int = 0,
+        folds: int = 5,
+        harmonization: Harmonization = "spectrum-swap",
+        **changes: Any,
+    ) -> Config:
         """The published recipe (``paper``) or its small sibling (``demo``).
 
         >>> Config.from_preset("paper").prepare.box_vox
@@ -152,10 +162,13 @@ class Config(_Frozen):
         >>> Config.from_preset("demo").train.filters < Config.from_preset("paper").train.filters
         True
         """
-        sections: dict[str, Any] = {"split": SplitConfig(folds=folds)}
+        sections: dict[str, Any] = {
+            "split": SplitConfig(folds=folds),
+            "prepare": PrepareConfig(harmonization=harmonization),
+        }
         if preset == "demo":
             sections["prepare"] = PrepareConfig(
-                spacing_mm=200 / 48
+                spacing_mm=200 / 48, harmonization=harmonization
             )  # the paper's 200 x 200 x 310 voxels become 48 x 48 x 75
             sections["train"] = TrainConfig(
                 filters=8,

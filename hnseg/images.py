@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import functools
 import os
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from numpy.typing import NDArray
 from hnseg.errors import CaseError
 from hnseg.geometry import Grid
 from hnseg.nifti import verify_nifti
+from ssimh.files import replacing
 
 MAX_VOXELS = 2**31  # 2 Gi voxels: eight times a 1.3 m whole-body CT; a larger header is a broken header
 
@@ -122,14 +122,6 @@ def to_sitk(array: NDArray[Any], grid: Grid) -> Any:
 def write_image(path: Path, array: NDArray[Any], grid: Grid) -> None:
     """Write an array (z, y, x) with its grid; the file appears whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    suffix = "".join(path.suffixes[-2:]) if path.name.endswith(".gz") else path.suffix
-    handle, name = tempfile.mkstemp(prefix=".writing-", suffix=suffix, dir=path.parent)
-    os.close(handle)
-    try:
+    with replacing(path) as temporary:
         # Level 1: half the time of the default for a few per cent of size.
-        load_sitk().WriteImage(to_sitk(array, grid), name, useCompression=True, compressionLevel=1)
-        os.chmod(name, 0o644)  # mkstemp makes it private to its owner
-        os.replace(name, path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+        load_sitk().WriteImage(to_sitk(array, grid), str(temporary), useCompression=True, compressionLevel=1)

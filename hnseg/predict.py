@@ -10,7 +10,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-import ssimh
 from hnseg.baselines import empty_baseline, threshold_baseline
 from hnseg.cases import Case
 from hnseg.cohort import load_check
@@ -19,6 +18,7 @@ from hnseg.crop import brain_in_box
 from hnseg.device import open_device
 from hnseg.ensemble import ensemble_logits, find_models
 from hnseg.geometry import Grid
+from hnseg.harmonizer_store import load_harmonizer
 from hnseg.images import read_image, write_image
 from hnseg.postprocess import apply_distance_prior, remove_islands
 from hnseg.preprocess import prepare_case
@@ -71,12 +71,10 @@ def predict_pair(work: Path, ct: Path, pet: Path, out: Path, *, device: str = "a
     """
     config = load_config(work)
     models = find_models(work, config)
-    reference_path = work / "reference.npz"
-    reference = ssimh.ReferenceSpectrum.load(reference_path) if reference_path.is_file() else None
     case = Case(ct.name.split(".")[0], ct, pet, None)
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch) / case.id
-        prepare_case(case, config.prepare, folder, reference=reference)
+        prepare_case(case, config.prepare, folder, load_harmonizer(work), is_new=True)
         _predict_case(open_case(folder), models, config, open_device(device, config.train.precision), out)
     return out
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -11,12 +12,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-import ssimh
 from hnseg.cases import Case
 from hnseg.config import PrepareConfig
 from hnseg.crop import Crop, find_crop
 from hnseg.errors import CaseError
 from hnseg.geometry import Grid
+from hnseg.harmonization import FINAL, Harmonizer
 from hnseg.images import read_image
 from hnseg.normalize import normalize_ct, normalize_pet
 from hnseg.prepare_qc import draw_qc
@@ -25,8 +26,6 @@ from hnseg.resample import resample
 from hnseg.store import write_case
 from hnseg.units import check_ct_units, check_pet_units
 
-AXIAL = (-2, -1)  # in-plane axes of a (z, y, x) array: the swap runs slice by slice
-SOFT_TISSUE_HU = (-150.0, 150.0)
 NOT_SCANNED = -32768.0  # stands for "outside the CT" while resampling; no CT stores it in HU
 
 
@@ -89,45 +88,17 @@ def _outside_ml(label: NDArray[np.uint8], grid: Grid, box: Grid) -> float:
     return float(outside.sum()) * grid.voxel_ml
 
 
-def harmonize(
-    cropped: Cropped, reference: ssimh.ReferenceSpectrum | None, config: PrepareConfig
-) -> tuple[NDArray[np.float32], dict[str, Any]]:
-    """Harmonize the CT of a crop, and say what that changed.
-
-    What the scanner did not see stays at the lower end of the valid range: a swap would fill it with the
-    reference's low frequencies.
-
-    Returns
-    -------
-    ct_hu : ndarray (z, y, x) float32
-    record : dict
-        Method, and mean and 95th percentile of the absolute change in soft tissue, in HU.
-    """
-    before = cropped.ct_hu
-    if reference is None:
-        return before, {"method": "none", "soft_tissue_mean_abs_hu": 0.0, "soft_tissue_p95_abs_hu": 0.0}
-    after = ssimh.swap_spectrum(before, reference, config.threshold, axes=AXIAL, clip=config.valid_hu)
-    after = np.where(cropped.scanned, after, np.float32(config.valid_hu[0]))
-    low, high = SOFT_TISSUE_HU
-    change = np.abs(after - before)[cropped.scanned & (before >= low) & (before <= high)]
-    mean, p95 = (float(change.mean()), float(np.percentile(change, 95))) if change.size else (0.0, 0.0)
-    return after, {
-        "method": config.harmonization,
-        "threshold": config.threshold,
-        "soft_tissue_mean_abs_hu": round(mean, 2),
-        "soft_tissue_p95_abs_hu": round(p95, 2),
-    }
-
-
 def prepare_case(
     case: Case,
     config: PrepareConfig,
     folder: Path,
+    harmonizer: Harmonizer,
     *,
-    reference: ssimh.ReferenceSpectrum | None = None,
-    reference_id: str | None = None,
+    is_new: bool = False,
 ) -> None:
     """Prepare one case into ``folder``; see :func:`hnseg.store.open_case` for reading it back.
+
+    ``is_new``: the case is none of the run's, whatever its ID.
 
     Raises
     ------
@@ -135,12 +106,16 @@ def prepare_case(
         The case cannot be prepared; nothing is left behind.
     """
     cropped = crop_case(case, config)
-    ct, harmonization = harmonize(cropped, reference, config)
+    made = harmonizer.versions(cropped.ct_hu, cropped.scanned, None if is_new else case.id, case.centre)
     try:
         pet = normalize_pet(cropped.pet_suv)
     except ValueError as error:
         raise CaseError(case.id, str(error), case.pet) from error
-    image = np.stack([normalize_ct(ct, config.ct_window_hu), pet]).astype(np.float16)
+    images = {
+        version: np.stack([normalize_ct(harmonized.ct_hu, config.ct_window_hu), pet]).astype(np.float16)
+        for version, harmonized in made.items()
+    }
+    final = made[FINAL]
     record = {
         "id": case.id,
         "centre": case.centre,
@@ -148,7 +123,10 @@ def prepare_case(
         "pet_grid": cropped.pet_grid.as_dict(),
         "crop_grid": cropped.crop.grid.as_dict(),
         "crop": cropped.crop.as_dict(),
-        "harmonization": {**harmonization, "reference": reference_id},
+        "harmonization": {
+            **final.record,
+            "folds": {str(version): made[version].record for version in made if version is not FINAL},
+        },
         "normalization": {
             "ct": f"window {config.ct_window_hu} HU, [0, 1], sigmoid",
             "pet": "z-score over the crop, sigmoid",
@@ -156,23 +134,43 @@ def prepare_case(
             "pet_sd_suv": float(cropped.pet_suv.std(dtype=np.float64)),
         },
         "label_outside_box_ml": round(cropped.label_outside_box_ml, 3),
-        "files": {path.name: _fingerprint(path) for path in case_files(case)},
-        "settings": settings_digest(config, reference),
+        "files": fingerprints(case),
+        "settings": settings_digest(config, harmonizer),
         "versions": versions(),
     }
-    picture = partial(draw_qc, before_hu=cropped.ct_hu, after_hu=ct, pet_suv=cropped.pet_suv, label=cropped.label)
-    write_case(folder, image, cropped.label, record, partial(picture, title=case.id, crop=cropped.crop))
+    picture = partial(
+        draw_qc, before_hu=cropped.ct_hu, after_hu=final.ct_hu, pet_suv=cropped.pet_suv, label=cropped.label
+    )
+    write_case(folder, images, cropped.label, record, partial(picture, title=case.id, crop=cropped.crop))
 
 
-def settings_digest(config: PrepareConfig, reference: ssimh.ReferenceSpectrum | None) -> str:
-    """What a prepared case depends on beside its own files: the settings and the reference."""
-    content = f"{config.digest()}:{reference.content_hash if reference is not None else None}"
-    return hashlib.sha256(content.encode()).hexdigest()[:16]
+def settings_digest(config: PrepareConfig, harmonizer: Harmonizer) -> str:
+    """What a prepared case depends on beside its own files: the settings and what it is harmonized to."""
+    return hashlib.sha256(f"{config.digest()}:{harmonizer.digest}".encode()).hexdigest()[:16]
 
 
 def case_files(case: Case) -> list[Path]:
     """The files that a case consists of."""
     return [path for path in (case.ct, case.pet, case.label) if path is not None]
+
+
+def fingerprints(case: Case) -> dict[str, dict[str, Any]]:
+    """Size, date and content hash of each of a case's files."""
+    return {path.name: _fingerprint(path) for path in case_files(case)}
+
+
+def is_same(record: Mapping[str, Any], case: Case, settings: str) -> bool:
+    """Whether a record with ``settings`` and ``files`` was made from this case's files with these settings."""
+    if record["settings"] != settings or set(record["files"]) != {path.name for path in case_files(case)}:
+        return False
+    for path in case_files(case):
+        if not path.is_file():
+            return False
+        known, status = record["files"][path.name], path.stat()
+        same = (known["bytes"], known["modified_ns"]) == (status.st_size, status.st_mtime_ns)
+        if not same and sha256(path) != known["sha256"]:
+            return False
+    return True
 
 
 def _fingerprint(path: Path) -> dict[str, Any]:

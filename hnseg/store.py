@@ -34,16 +34,20 @@ class PreparedCase:
     id : str
     record : dict
         Contents of ``case.json``.
+    fold : int or None
+        Whose version of the image is read.
     """
 
     id: str
     record: dict[str, Any]
     _group: Any
+    fold: int | None = None
 
     @property
     def image(self) -> Any:
-        """(2, z, y, x) float16 Zarr array: CT, PET, normalized to (0, 1)."""
-        return self._group["image"]
+        """(2, z, y, x) float16 Zarr array: CT, PET, normalized to (0, 1); the fold's own version where there is one."""
+        name = image_name(self.fold)
+        return self._group[name if name in self._group else image_name(None)]
 
     @property
     def label(self) -> Any | None:
@@ -61,23 +65,30 @@ class PreparedCase:
         return Grid(**self.record[name])
 
 
+def image_name(fold: int | None) -> str:
+    """Name of the array of a version."""
+    return "image" if fold is None else f"image_fold_{fold}"
+
+
 def write_case(
     folder: Path,
-    image: NDArray[np.float16],
+    images: Mapping[int | None, NDArray[np.float16]],
     label: NDArray[np.uint8] | None,
     record: Mapping[str, Any],
     draw_qc: Callable[[Path], None],
 ) -> None:
     """Write a prepared case to ``folder``, whole or not at all; replaces what is there.
 
-    ``draw_qc`` is called with the path of the picture to make.
+    ``images`` holds the final version under None, and versions of single folds under their number. ``draw_qc`` is
+    called with the path of the picture to make.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
     scratch = Path(tempfile.mkdtemp(prefix=".writing-", dir=folder.parent))
     try:
         scratch.chmod(0o755)
         group = zarr.create_group(scratch / "data.zarr")
-        group.create_array("image", data=image, chunks=(1, CHUNK, CHUNK, CHUNK))
+        for fold, image in images.items():
+            group.create_array(image_name(fold), data=image, chunks=(1, CHUNK, CHUNK, CHUNK))
         if label is not None:
             group.create_array("label", data=label, chunks=(CHUNK, CHUNK, CHUNK))
             for value, name in INDEX_NAMES.items():
@@ -94,8 +105,8 @@ def write_case(
         raise
 
 
-def open_case(folder: Path) -> PreparedCase:
-    """Open a prepared case.
+def open_case(folder: Path, fold: int | None = None) -> PreparedCase:
+    """Open a prepared case: for the training or validation of a fold, or (None) for everything else.
 
     Raises
     ------
@@ -106,4 +117,4 @@ def open_case(folder: Path) -> PreparedCase:
     if not record.is_file():
         raise WorkDirError(f"{folder} holds no prepared case: run `hnseg prepare` first")
     group = zarr.open_group(folder / "data.zarr", mode="r")
-    return PreparedCase(folder.name, json.loads(record.read_text(encoding="utf-8")), group)
+    return PreparedCase(folder.name, json.loads(record.read_text(encoding="utf-8")), group, fold)

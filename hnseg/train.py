@@ -196,7 +196,7 @@ def _open_cases(work: Path, fold: int) -> tuple[list[PreparedCase], list[Prepare
     parts = []
     for ids in (splits.train_ids(fold), splits.folds[fold]):
         folders = [work / "prepared" / case_id for case_id in ids]
-        parts.append([open_case(folder) for folder in folders if folder.is_dir()])
+        parts.append([open_case(folder, fold) for folder in folders if folder.is_dir()])
     training, validation = parts
     if not training or not validation:
         raise WorkDirError(

@@ -6,8 +6,6 @@ The layout is described for users in ``docs/hnseg/workdir.md``.
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,20 +14,14 @@ from hnseg.cases import discover_cases
 from hnseg.config import Config
 from hnseg.errors import WorkDirError
 from hnseg.provenance import provenance
+from ssimh.files import replacing
 
 
 def write_text(path: Path, text: str) -> None:
     """Write a text file through a temporary name, so that a crash leaves the old file or none."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=".writing-", dir=path.parent)
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-        os.chmod(name, 0o644)
-        os.replace(name, path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ssimh._files import replacing
+from ssimh.files import replacing
 
 FORMAT = "ssimh-reference"
 VERSION = 1

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ssimh._files import replacing
+from ssimh.files import replacing
 from ssimh._version import __version__
 from ssimh.coefficients import from_low_frequency
 from ssimh.io import Scan, ScanError, read_scan, write_scan

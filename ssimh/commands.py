@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from ssimh._files import replacing
+from ssimh.files import replacing
 from ssimh._version import __version__
 from ssimh.batch import Settings, read_manifest, run
 from ssimh.io import find_scans, read_scan

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ssimh._files import replacing
+from ssimh.files import replacing
 from ssimh.orientation import orientation_of
 from ssimh.units import unit_from_metadata
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ssimh._files import replacing
+from ssimh.files import replacing
 
 try:
     from matplotlib.figure import Figure

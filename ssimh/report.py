@@ -6,7 +6,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from ssimh._files import replacing
+from ssimh.files import replacing
 
 # name → heading, format
 COLUMNS = {

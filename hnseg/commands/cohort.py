@@ -9,8 +9,8 @@ from rich.markup import escape
 
 from hnseg.check import check_cohort
 from hnseg.cohort import load_check
-from hnseg.commands.shell import Jobs, Root, Work, app, complain, err, out, reported
-from hnseg.config import Config
+from hnseg.commands.shell import HARMONIZATION_HELP, Jobs, Root, Work, app, complain, err, out, reported
+from hnseg.config import Config, Harmonization
 from hnseg.errors import HnsegError
 from hnseg.progress import shown
 from hnseg.splits import make_splits, save_splits
@@ -46,11 +46,12 @@ def check(
     preset: Annotated[Literal["demo", "paper"], typer.Option(help="Settings of the run.")] = "paper",
     seed: int = 0,
     folds: Annotated[int, typer.Option(min=2)] = 5,
+    harmonization: Annotated[Harmonization, typer.Option(help=HARMONIZATION_HELP)] = "spectrum-swap",
     jobs: Jobs = 1,
 ) -> None:
     """Begin a run: check every case, write check.json. Exit status 1 if a case cannot be used."""
     with reported():
-        config = Config.from_preset(preset, seed=seed, folds=folds)
+        config = Config.from_preset(preset, seed=seed, folds=folds, harmonization=harmonization)
         open_run(work, config, root, resume=True)
         with shown("check", out) as progress:
             result = check_cohort(root, config.prepare, work=work, jobs=jobs, progress=progress)

@@ -16,6 +16,8 @@ from hnseg.images import write_image
 from hnseg.phantom.case import DEMO_PIXEL_MM, Case, case_id_of, describe_case, generate_case
 from hnseg.phantom.scanners import DEFAULT_CENTRES, Centre
 from hnseg.phantom.traps import assign_traps
+from hnseg.workdir import write_text
+from ssimh.files import replacing
 
 PHANTOM_VERSION = 1  # raise it whenever the same parameters give other voxels
 RECORD_NAME = "phantom.json"
@@ -115,7 +117,7 @@ def _claim(root: Path, parameters: dict[str, Any]) -> None:
     if root.is_dir() and any(entry.name != _PARTIAL for entry in root.iterdir()):
         raise CohortError(f"{root} is not empty and holds no generated cohort; choose another folder")
     root.mkdir(parents=True, exist_ok=True)
-    _write_text(record, json.dumps(parameters, indent=1) + "\n")
+    write_text(record, json.dumps(parameters, indent=1) + "\n")
 
 
 def _refuse_extra_cases(task: Path, folders: Sequence[Path]) -> None:
@@ -166,13 +168,5 @@ def _write_tables(task: Path, rows: Sequence[tuple[dict[str, str | int | float],
 
 
 def _write_csv(path: Path, header: list[str], rows: list[list[Any]]) -> None:
-    partial = path.with_name(f".writing-{path.name}")
-    with partial.open("w", newline="", encoding="utf-8") as handle:
+    with replacing(path) as partial, partial.open("w", newline="", encoding="utf-8") as handle:
         csv.writer(handle, lineterminator="\n").writerows([header, *rows])
-    os.replace(partial, path)
-
-
-def _write_text(path: Path, text: str) -> None:
-    partial = path.with_name(f".writing-{path.name}")
-    partial.write_text(text, encoding="utf-8")
-    os.replace(partial, path)

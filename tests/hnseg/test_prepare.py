@@ -14,7 +14,9 @@ from hnseg.config import PrepareConfig
 from hnseg.errors import CaseError, WorkDirError
 from hnseg.normalize import normalize_ct
 from hnseg.prepare import is_current, prepare_cohort
-from hnseg.preprocess import AXIAL, crop_case, harmonize, prepare_case
+from hnseg.harmonization import AXIAL, FINAL, NoHarmonization, SwapToReference
+from hnseg.harmonizer_store import load_harmonizer
+from hnseg.preprocess import crop_case, prepare_case
 from hnseg.splits import load_splits
 from hnseg.store import open_case
 
@@ -53,10 +55,11 @@ def test_the_reference_is_not_changed_and_every_other_case_gets_its_spectrum(pre
         AXIAL,
     )
     np.testing.assert_allclose(got, wanted, atol=0.05)
-    harmonized, record = harmonize(cropped, reference, config)
-    assert record == {k: v for k, v in records[other.id]["harmonization"].items() if k != "reference"}
+    versions = load_harmonizer(prepared_run).versions(cropped.ct_hu, cropped.scanned, other.id, other.centre)
+    assert set(versions) == {FINAL}
+    assert records[other.id]["harmonization"] == {**versions[FINAL].record, "folds": {}}
     stored = open_case(prepared_run / "prepared" / other.id).image[0]
-    np.testing.assert_allclose(stored, normalize_ct(harmonized, config.ct_window_hu), atol=5e-4)
+    np.testing.assert_allclose(stored, normalize_ct(versions[FINAL].ct_hu, config.ct_window_hu), atol=5e-4)
 
 
 def test_what_was_not_scanned_stays_empty(make_case):
@@ -64,7 +67,8 @@ def test_what_was_not_scanned_stays_empty(make_case):
     cropped = crop_case(case, COARSE)
     assert 0 < cropped.scanned.mean() < 1
     noise = np.random.default_rng(0).normal(0, 300, cropped.ct_hu.shape).astype(np.float32)
-    after, _ = harmonize(cropped, ssimh.ReferenceSpectrum.from_image(noise, 3, axes=AXIAL), COARSE)
+    swap = SwapToReference(COARSE, ssimh.ReferenceSpectrum.from_image(noise, 3, axes=AXIAL), "REF-001")
+    after = swap.versions(cropped.ct_hu, cropped.scanned, case.id, case.centre)[FINAL].ct_hu
     assert (after[~cropped.scanned] == COARSE.valid_hu[0]).all()
     assert (after[cropped.scanned] != COARSE.valid_hu[0]).any()
 
@@ -72,9 +76,9 @@ def test_what_was_not_scanned_stays_empty(make_case):
 def test_no_harmonization_changes_nothing(make_case):
     (case,) = discover_cases(make_case())
     cropped = crop_case(case, COARSE)
-    after, record = harmonize(cropped, None, COARSE)
-    np.testing.assert_array_equal(after, cropped.ct_hu)
-    assert record["method"] == "none"
+    made = NoHarmonization().versions(cropped.ct_hu, cropped.scanned, case.id, case.centre)[FINAL]
+    np.testing.assert_array_equal(made.ct_hu, cropped.ct_hu)
+    assert (made.record["method"], made.record["soft_tissue_mean_abs_hu"]) == ("none", 0.0)
 
 
 def test_a_second_run_touches_nothing_and_a_changed_file_is_prepared_again(run):
@@ -114,7 +118,7 @@ def test_a_crash_while_writing_leaves_nothing(make_case, tmp_path, monkeypatch):
 
     monkeypatch.setattr("hnseg.preprocess.draw_qc", full_disk)
     with pytest.raises(OSError, match="No space left"):
-        prepare_case(case, COARSE, tmp_path / "prepared" / case.id)
+        prepare_case(case, COARSE, tmp_path / "prepared" / case.id, NoHarmonization())
     assert list((tmp_path / "prepared").iterdir()) == []
 
 
