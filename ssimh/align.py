@@ -22,6 +22,7 @@ from ssimh.units import refuse_pet
 
 _LOG = logging.getLogger("ssimh")
 _FEWEST_TISSUE = 0.05
+_LEAST_RANGE_HU = 20.0  # fat and muscle are 150 HU apart, and the noise of a CT alone exceeds this
 
 
 @dataclass(frozen=True, eq=False)
@@ -239,12 +240,8 @@ def _align_volume(
 ) -> None:
     """Move the values of one (z, y, x) volume in place, slice by slice."""
     body = find_body(values, mask, difference.threshold, axes)
-    lowest = values.min()
-    if mask is None and lowest > difference.threshold and np.count_nonzero(values == lowest) > 0.1 * values.size:
-        raise ValueError(
-            f"no voxel lies below {difference.threshold} HU, and more than 10 % have the lowest value {lowest}: a "
-            "background which is not air. Are these stored values with an offset? Subtract it, or pass a mask."
-        )
+    if mask is None and values.min() > difference.threshold:
+        _check_without_air(values, difference)
     tissue = (values >= difference.tissue[0] - 150) & (values <= difference.tissue[1] + 150) & body
     dense = int(np.count_nonzero(body & (values > difference.threshold)))
     if np.count_nonzero(tissue) < max(1, _FEWEST_TISSUE * dense):
@@ -258,6 +255,26 @@ def _align_volume(
         before = values[z][inside].astype(np.float64)
         shift = -strength * field.slice(z)[inside]
         values[z][inside] = moved(before, shift, difference.space, difference.threshold)
+
+
+def _check_without_air(values: NDArray[Any], difference: SiteDifference) -> None:
+    """Refuse a volume without air that is no piece of a body in HU: stored values, or values scaled to [0, 1].
+
+    Raises:
+        ValueError: a tenth of the voxels has the lowest value, or all values lie closer together than those of tissue.
+    """
+    lowest = values.min()
+    if np.count_nonzero(values == lowest) > 0.1 * values.size:
+        raise ValueError(
+            f"no voxel lies below {difference.threshold} HU, and more than 10 % have the lowest value {lowest}: a "
+            "background which is not air. Are these stored values with an offset? Subtract it, or pass a mask."
+        )
+    low, high = np.percentile(values, (1, 99))
+    if high - low < _LEAST_RANGE_HU:
+        raise ValueError(
+            f"no voxel lies below {difference.threshold} HU, and 98 % of the values lie within {low:.4g} … {high:.4g}: "
+            f"tissue of a CT differs by more than {_LEAST_RANGE_HU:g} HU. Are the values in HU?"
+        )
 
 
 def as_site(site: Any, name: str) -> SiteSpectrum:

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ssimh.files import replacing
 from ssimh._version import __version__
 from ssimh.coefficients import from_low_frequency
+from ssimh.files import replacing
 from ssimh.io import Scan, ScanError, read_scan, write_scan
 from ssimh.metrics import compare
 from ssimh.reference import ReferenceSpectrum

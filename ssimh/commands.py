@@ -15,9 +15,9 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from ssimh.files import replacing
 from ssimh._version import __version__
 from ssimh.batch import Settings, read_manifest, run
+from ssimh.files import replacing
 from ssimh.io import find_scans, read_scan
 from ssimh.reference import ReferenceSpectrum
 from ssimh.report import COLUMNS, rows, write_html

@@ -198,6 +198,7 @@ def test_bad_settings(source, target, settings, error, message):
         (neck(0) * np.nan, ValueError, "NaN"),
         (neck(0)[0], ValueError, "three axes"),
         (neck(0) + 1000, ValueError, "not air"),
+        (np.random.default_rng(0).uniform(0, 1, SHAPE), ValueError, "0.01.* … 0.99.*values in HU"),
         (np.where(neck(0) > -500, 900.0, -1000.0), ValueError, "values in HU"),
         (neck(0) > 0, TypeError, "bool"),
     ],
