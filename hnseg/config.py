@@ -132,6 +132,8 @@ class PredictConfig(_Frozen):
     overlap: float = Field(0.625, ge=0, lt=1)  # NVAUTO 2022
     min_gtvp_ml: float = Field(0.2, ge=0)
     min_gtvn_ml: float = Field(0.2, ge=0)
+    min_gtvp_vox: int = Field(0, ge=0)  # of the CT grid; besides the volume, which means the same on every scanner
+    min_gtvn_vox: int = Field(0, ge=0)
     max_node_distance_mm: PositiveFloat = 100.0  # surface to surface, GTVn component to predicted GTVp
 
 

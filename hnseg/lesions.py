@@ -141,6 +141,7 @@ def match_lesions(
     matching: Matching = "greedy",
     iou_threshold: float = 0.3,
     strict: bool = True,
+    min_vox: int = 1,
 ) -> LesionMatch:
     """Pair the lesions of a prediction with those of the truth.
 
@@ -160,6 +161,8 @@ def match_lesions(
     strict : bool
         Whether a pair qualifies above the threshold (True) or already at it. A pair without a shared voxel
         never does.
+    min_vox : int ≥ 1
+        Components of fewer voxels are no lesions, on both sides; they are left out before anything is paired.
 
     Raises
     ------
@@ -181,18 +184,42 @@ def match_lesions(
     if not 0 <= iou_threshold < 1:
         raise ValueError(f"iou_threshold {iou_threshold} must be in [0, 1)")
     t, p = connected_components(truth, connectivity), connected_components(pred, connectivity)
-    shared = overlap_matrix(t, p)
+    large_t, large_p = t.sizes_vox >= min_vox, p.sizes_vox >= min_vox
+    return match_components(
+        overlap_matrix(t, p)[np.ix_(large_t, large_p)],
+        t.sizes_vox[large_t],
+        p.sizes_vox[large_p],
+        matching=matching,
+        iou_threshold=iou_threshold,
+        strict=strict,
+    )
+
+
+def match_components(
+    shared: IntArray,
+    truth_sizes_vox: IntArray,
+    pred_sizes_vox: IntArray,
+    *,
+    matching: Matching,
+    iou_threshold: float,
+    strict: bool,
+) -> LesionMatch:
+    """Pair components known by their sizes (n,), (m,) and the voxels that they share (n, m) alone.
+
+    Options as in :func:`match_lesions`. A subset of the components is judged by the same table.
+    """
     if matching == "grouped":
-        return _match_groups(shared, t.sizes_vox, p.sizes_vox, iou_threshold, strict)
-    union = t.sizes_vox[:, None] + p.sizes_vox[None, :] - shared
+        return _match_groups(shared, truth_sizes_vox, pred_sizes_vox, iou_threshold, strict)
+    union = truth_sizes_vox[:, None] + pred_sizes_vox[None, :] - shared
     iou = shared / union
     qualifies = (shared > 0) & (iou > iou_threshold if strict else iou >= iou_threshold)
     pairs = _greedy(iou, qualifies) if matching == "greedy" else _hungarian(iou, qualifies)
-    truth_iou, pred_iou = np.full(len(t), np.nan), np.full(len(p), np.nan)
+    n, m = shared.shape
+    truth_iou, pred_iou = np.full(n, np.nan), np.full(m, np.nan)
     for i, j in pairs:
         truth_iou[i] = pred_iou[j] = iou[i, j]
     tp = len(pairs)
-    return LesionMatch(tp, len(p) - tp, len(t) - tp, t.sizes_vox, p.sizes_vox, truth_iou, pred_iou)
+    return LesionMatch(tp, m - tp, n - tp, truth_sizes_vox, pred_sizes_vox, truth_iou, pred_iou)
 
 
 def _greedy(iou: FloatArray, qualifies: BoolArray) -> list[tuple[int, int]]:

@@ -10,29 +10,60 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 from scipy.spatial import KDTree
 
+from hnseg.config import PredictConfig
 from hnseg.lesions import Components, Connectivity, connected_components
 from hnseg.metrics import GTVN, GTVP
+from hnseg.surface import surface_voxels
 
 Label = NDArray[np.uint8]
+
+
+def postprocess_label(
+    label: Label, spacing_zyx_mm: Sequence[float], settings: PredictConfig
+) -> tuple[Label, list[dict[str, Any]]]:
+    """Island removal, then the distance prior, with a run's settings.
+
+    Parameters
+    ----------
+    label : ndarray of uint8, (z, y, x), values 0, 1, 2
+    spacing_zyx_mm : 3 floats > 0
+
+    Returns
+    -------
+    label : ndarray of uint8, a copy
+    record : list of dict
+        What was removed and why, see :func:`remove_islands` and :func:`apply_distance_prior`.
+    """
+    kept, islands = remove_islands(
+        label,
+        min_ml=(settings.min_gtvp_ml, settings.min_gtvn_ml),
+        min_vox=(settings.min_gtvp_vox, settings.min_gtvn_vox),
+        voxel_ml=float(np.prod(spacing_zyx_mm)) / 1000,
+    )
+    kept, far = apply_distance_prior(kept, max_distance_mm=settings.max_node_distance_mm, spacing_zyx_mm=spacing_zyx_mm)
+    return kept, [*islands, *far]
 
 
 def remove_islands(
     label: Label,
     *,
-    min_ml: Mapping[int, float] | Sequence[float],
+    min_ml: Mapping[int, float] | Sequence[float] = (0.0, 0.0),
+    min_vox: Mapping[int, int] | Sequence[int] = (0, 0),
     voxel_ml: float,
     connectivity: Connectivity = 26,
 ) -> tuple[Label, list[dict[str, Any]]]:
-    """Remove the components of each class that are smaller than that class's least volume.
+    """Remove the components of each class that are smaller than that class's least size, in ml, in voxels, or both.
 
     Parameters
     ----------
     label : ndarray of uint8, (z, y, x), values 0, 1, 2
     min_ml : mapping {class: ml} or (gtvp_ml, gtvn_ml)
-        Components of fewer millilitres go; one of exactly this volume stays. 0 keeps all.
+        Components of fewer millilitres go; one of exactly this volume stays. 0 keeps all. Millilitres mean the same
+        on every scanner's grid.
+    min_vox : mapping {class: voxels} or (gtvp_vox, gtvn_vox)
+        Components of fewer voxels go, too.
     voxel_ml : float > 0
         Volume of one voxel.
     connectivity : {6, 18, 26}
@@ -54,19 +85,30 @@ def remove_islands(
     _check(label)
     if not voxel_ml > 0:
         raise ValueError(f"voxel_ml {voxel_ml} must be > 0")
-    if not isinstance(min_ml, Mapping):
-        gtvp_ml, gtvn_ml = min_ml
-        min_ml = {GTVP: gtvp_ml, GTVN: gtvn_ml}
-    if not set(min_ml) <= {GTVP, GTVN} or any(not v >= 0 for v in min_ml.values()):
-        raise ValueError(f"min_ml {dict(min_ml)}: classes 1 and 2, volumes ≥ 0 ml")
+    least_ml, least_vox = _by_class(min_ml, "min_ml", "ml"), _by_class(min_vox, "min_vox", "voxels")
     out, removed = label.copy(), []
-    for value, least_ml in sorted(min_ml.items()):
+    for value in (GTVP, GTVN):
+        if not least_ml[value] and least_vox[value] <= 1:
+            continue
         parts = connected_components(label == value, connectivity)
-        # The margin keeps a component of exactly least_ml, whatever the rounding of voxels * voxel_ml.
-        small = parts.sizes_vox * voxel_ml < least_ml * (1 - 1e-9)
-        reason = f"smaller than {least_ml:g} ml"
-        removed += _remove(out, parts, small, voxel_ml, step="island", label=value, reason=reason)
+        # The margin keeps a component of exactly the least volume, whatever the rounding of voxels * voxel_ml.
+        few_ml = parts.sizes_vox * voxel_ml < least_ml[value] * (1 - 1e-9)
+        few_vox = parts.sizes_vox < least_vox[value]
+        for small, reason in (
+            (few_ml, f"smaller than {least_ml[value]:g} ml"),
+            (few_vox & ~few_ml, f"fewer than {least_vox[value]:g} voxels"),
+        ):
+            removed += _remove(out, parts, small, voxel_ml, step="island", label=value, reason=reason)
     return out, removed
+
+
+def _by_class(least: Mapping[int, float] | Sequence[float], name: str, unit: str) -> dict[int, float]:
+    if not isinstance(least, Mapping):
+        gtvp, gtvn = least
+        least = {GTVP: gtvp, GTVN: gtvn}
+    if not set(least) <= {GTVP, GTVN} or any(not v >= 0 for v in least.values()):
+        raise ValueError(f"{name} {dict(least)}: classes 1 and 2, sizes ≥ 0 {unit}")
+    return {GTVP: 0, GTVN: 0, **least}
 
 
 def apply_distance_prior(
@@ -78,10 +120,12 @@ def apply_distance_prior(
 ) -> tuple[Label, list[dict[str, Any]]]:
     """Remove nodes too far from the primary tumour.
 
-    A GTVn component goes when the smallest distance between one of its voxel centres and a GTVp voxel centre,
-    in mm with the true spacing, exceeds ``max_distance_mm``. That is the Euclidean distance transform of the
-    GTVp's complement, read at the component; it is computed between surface voxels, which gives the same
-    number in a fraction of the time.
+    A GTVn component goes when its surface-to-surface distance to the GTVp exceeds ``max_distance_mm``: the smallest
+    distance between the centre of one of its voxels and the centre of a GTVp voxel, in mm with the true spacing.
+    That is the Euclidean distance transform of the GTVp's complement, read at the component; it is computed between
+    surface voxels, which gives the same number in a fraction of the time. Between the voxels' outer faces the gap
+    is smaller, by at most one voxel's diagonal (3.3 mm at 0.98 × 0.98 × 3 mm): two lesions that touch are one
+    spacing apart here, not 0.
 
     Parameters
     ----------
@@ -125,20 +169,13 @@ def component_distances_mm(
     target: NDArray[np.bool_], parts: Components, spacing_zyx_mm: NDArray[np.float64]
 ) -> NDArray[np.float64] | None:
     """Smallest voxel-centre distance (n,) in mm from each component to a mask; None for an empty mask."""
-    whole = connected_components(target)
-    if not len(whole):
+    if not target.any():
         return None
-    start = np.asarray([side.start for side in whole.box])
-    tree = KDTree(_surface(whole.labels > 0, start) * spacing_zyx_mm)
+    tree = KDTree(surface_voxels(target) * spacing_zyx_mm)
     distances = np.empty(len(parts))
     for number, (mask, start) in enumerate(parts.each()):
-        distances[number] = np.min(tree.query(_surface(mask, start) * spacing_zyx_mm)[0])
+        distances[number] = np.min(tree.query((surface_voxels(mask) + start) * spacing_zyx_mm)[0])
     return distances
-
-
-def _surface(mask: NDArray[np.bool_], start_vox: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Voxels (n, 3) of a mask that lack a face neighbour; the one nearest to any outside point is among them."""
-    return (np.argwhere(mask & ~ndimage.binary_erosion(mask)) + start_vox).astype(np.float64)
 
 
 def _remove(

@@ -12,7 +12,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from hnseg.errors import CaseError
-from hnseg.metrics import Score
+from hnseg.metrics import Rules, Score
 from hnseg.provenance import versions
 from hnseg.report_data import (
     LARGE_CHANGE_HU,
@@ -35,7 +35,6 @@ from hnseg.report_plots import (
     draw_sizes,
     size_rows,
 )
-from hnseg.scores import HEADLINE
 from hnseg.workdir import write_text
 
 THUMBNAILS = 4
@@ -105,7 +104,7 @@ def _content(files: RunFiles) -> dict[str, Any]:
         "warnings": warnings(files),
         "verdict": verdict(metrics),
         "methods": {key: name for key, (name, _, _) in METHODS.items()},
-        "headline": HEADLINE,
+        "headline": headline(metrics),
         "score_names": SCORE_NAMES,
         "metrics": metrics,
         "ensemble": ensemble,
@@ -116,7 +115,7 @@ def _content(files: RunFiles) -> dict[str, Any]:
         "windows": {"ct": CT_WINDOW_HU, "pet": PET_WINDOW_SUV},
         "sizes": sizes,
         "figures": {
-            "scores": draw_scores(metrics, HEADLINE) if scored else None,
+            "scores": draw_scores(metrics, headline(metrics)) if scored else None,
             "sizes": draw_sizes(sizes) if any(row["lesions"] for row in sizes) else None,
             "centres": draw_centres(ensemble) if scored else None,
             "learning": draw_learning(files.logs) if files.logs else None,
@@ -135,10 +134,16 @@ def _content(files: RunFiles) -> dict[str, Any]:
     }
 
 
+def headline(metrics: dict[str, Any]) -> tuple[str, str, str]:
+    """The scores that count under the rules that evaluate used."""
+    return Rules(**metrics.get("rules", {})).headline
+
+
 def verdict(metrics: dict[str, Any]) -> str:
     """One sentence: on which of the three headline scores the ensemble beats both baselines."""
     won, lost, open_ = [], [], []
-    for score in HEADLINE:
+    wanted = headline(metrics)
+    for score in wanted:
         own = metrics["ensemble"][score]
         others = [metrics[name][score] for name in METHODS if name != "ensemble"]
         if own is None:
@@ -148,7 +153,7 @@ def verdict(metrics: dict[str, Any]) -> str:
         else:
             lost.append(SCORE_NAMES[score])
     parts = []
-    if len(won) == len(HEADLINE):
+    if len(won) == len(wanted):
         return "The ensemble scores above both baselines on all three measures."
     if won:
         parts.append(f"The ensemble scores above both baselines on {' and '.join(won)}.")

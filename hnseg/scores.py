@@ -1,30 +1,46 @@
-"""From one case's masks to counts, and from counts to the cohort's scores: no files here."""
+"""From one case's masks to its counts and scores: no files here, and no cohort (:mod:`hnseg.summary`)."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hnseg.lesions import match_lesions
-from hnseg.metrics import GTVN, GTVP, HECKTOR_2025, Rules, Score, aggregated_dice, f1_score
+from hnseg.lesions import LesionMatch, match_lesions
+from hnseg.metrics import GTVN, GTVP, HECKTOR_2025, Rules, Score, f1_score
+from hnseg.surface import hausdorff_mm, surface_dice, surface_distances_mm
 
-HEADLINE = ("gtvp_dice_mean", "gtvn_dice_agg", "gtvn_f1_agg")
-SCORES = (*HEADLINE, "gtvp_dice_agg", "dice_agg_mean")
-RESAMPLES = 2000
-BOOTSTRAP_SEED = 20250
+CLASSES = {"gtvp": GTVP, "gtvn": GTVN}
 
 
 @dataclass(frozen=True)
 class Overlap:
-    """Voxels of one class: in the prediction, in the truth, in both."""
+    """One class of one case.
+
+    Attributes
+    ----------
+    pred_vox, truth_vox, shared_vox : int
+        Voxels in the prediction, in the truth, in both.
+    hd95_mm : float or None
+        None where a mask is empty; see :attr:`one_empty`.
+    surface_dice : float or None
+        None where both masks are empty, 0 where one is.
+    """
 
     pred_vox: int
     truth_vox: int
     shared_vox: int
+    hd95_mm: Score = None
+    surface_dice: Score = None
+
+    @property
+    def one_empty(self) -> bool:
+        """Whether exactly one of the masks is empty: its surface is infinitely far from the other."""
+        return (self.pred_vox == 0) != (self.truth_vox == 0)
 
     @property
     def dice(self) -> Score:
@@ -57,6 +73,8 @@ class CaseScores:
         GTVn lesions found, false alarms, lesions missed.
     lesions : tuple of Lesion
         Every true and predicted GTVn lesion.
+    missing : bool
+        There was no prediction, and the rules of the caller scored it as an empty mask.
     """
 
     case_id: str
@@ -69,6 +87,7 @@ class CaseScores:
     fp: int
     fn: int
     lesions: tuple[Lesion, ...] = ()
+    missing: bool = False
 
     @property
     def gtvn_dice(self) -> Score:
@@ -86,24 +105,49 @@ class CaseScores:
         have = [score for score in (self.gtvp_dice, self.gtvn_dice, self.gtvn_f1) if score is not None]
         return sum(have) / len(have) if have else None
 
+    def volume_error_ml(self, name: str) -> float:
+        """Predicted minus true volume of ``"gtvp"`` or ``"gtvn"``."""
+        overlap: Overlap = getattr(self, name)
+        return (overlap.pred_vox - overlap.truth_vox) * self.voxel_ml
+
     def as_dict(self) -> dict[str, Any]:
-        """JSON-ready form, with the derived scores and the volumes in ml."""
+        """JSON-ready form, with the derived scores and the volumes in ml; :meth:`from_dict` reads it back."""
         derived: dict[str, Any] = {name: getattr(self, name) for name in ("gtvn_dice", "gtvn_f1", "mean_score")}
         for name in ("gtvp", "gtvn"):
             overlap: Overlap = getattr(self, name)
             derived[f"{name}_pred_ml"] = round(overlap.pred_vox * self.voxel_ml, 4)
             derived[f"{name}_truth_ml"] = round(overlap.truth_vox * self.voxel_ml, 4)
+            derived[f"{name}_volume_error_ml"] = round(self.volume_error_ml(name), 4)
+            relative = 100 * (overlap.pred_vox / overlap.truth_vox - 1) if overlap.truth_vox else None
+            derived[f"{name}_volume_error_percent"] = None if relative is None else round(relative, 2)
         return {**asdict(self), **derived, "lesions": [asdict(lesion) for lesion in self.lesions]}
+
+    @classmethod
+    def from_dict(cls, row: Mapping[str, Any]) -> CaseScores:
+        """A case of ``metrics.json``.
+
+        Raises
+        ------
+        KeyError, TypeError
+            The row is not one that :meth:`as_dict` wrote.
+        """
+        plain: dict[str, Any] = {
+            name: row[name] for name in ("case_id", "centre", "voxel_ml", "gtvp_dice", "tp", "fp", "fn")
+        }
+        lesions = tuple(Lesion(**lesion) for lesion in row["lesions"])
+        plain |= {name: Overlap(**row[name]) for name in CLASSES}
+        return cls(**plain, lesions=lesions, missing=bool(row.get("missing", False)))
 
 
 def evaluate_case(
     pred: NDArray[np.integer],
     truth: NDArray[np.integer],
     *,
-    voxel_ml: float,
+    spacing_zyx_mm: Sequence[float],
     case_id: str = "",
     centre: str = "",
     rules: Rules = HECKTOR_2025,
+    missing: bool = False,
 ) -> CaseScores:
     """Score one predicted label against the truth.
 
@@ -111,7 +155,10 @@ def evaluate_case(
     ----------
     pred, truth : ndarray of int, (z, y, x), values 0, 1 (GTVp), 2 (GTVn)
         Both on the CT grid.
-    voxel_ml : float > 0
+    spacing_zyx_mm : 3 floats > 0
+        Of the CT grid, in the order of the array's axes.
+    missing : bool
+        Recorded: ``pred`` stands for a mask that was not there.
 
     Raises
     ------
@@ -122,19 +169,23 @@ def evaluate_case(
     --------
     >>> truth = np.zeros((1, 1, 8), np.uint8); truth[..., :4] = 1; truth[..., 5:7] = 2
     >>> pred = np.zeros((1, 1, 8), np.uint8); pred[..., 2:4] = 1; pred[..., 5:8] = 2
-    >>> s = evaluate_case(pred, truth, voxel_ml=1.0)
+    >>> s = evaluate_case(pred, truth, spacing_zyx_mm=(3, 1, 1))
     >>> round(s.gtvp_dice, 3), s.gtvn_dice, (s.tp, s.fp, s.fn)
     (0.667, 0.8, (1, 0, 0))
+    >>> round(s.gtvp.hd95_mm, 6), s.gtvn.surface_dice
+    (1.85, 1.0)
     """
     if pred.shape != truth.shape or pred.ndim != 3:
         raise ValueError(f"prediction and truth are (z, y, x) on one grid; got {pred.shape} and {truth.shape}")
-    if not voxel_ml > 0:
-        raise ValueError(f"voxel_ml {voxel_ml} must be > 0")
+    spacing = tuple(float(v) for v in spacing_zyx_mm)
+    if len(spacing) != 3 or not min(spacing) > 0:
+        raise ValueError(f"spacing_zyx_mm {spacing_zyx_mm}: three numbers > 0")
+    voxel_ml = spacing[0] * spacing[1] * spacing[2] / 1000
     for name, label in (("prediction", pred), ("truth", truth)):
         odd = unknown_values(label)
         if odd:
             raise ValueError(f"{name}: label values must be 0, 1, 2; found {', '.join(f'{v:g}' for v in odd)}")
-    gtvp, gtvn = (_overlap(pred == value, truth == value) for value in (GTVP, GTVN))
+    gtvp, gtvn = (_overlap(pred == value, truth == value, spacing, rules) for value in CLASSES.values())
     found = match_lesions(
         pred == GTVN,
         truth == GTVN,
@@ -142,18 +193,31 @@ def evaluate_case(
         matching=rules.matching,
         iou_threshold=rules.iou_threshold,
         strict=rules.strict,
+        min_vox=least_voxels(rules.min_lesion_ml, voxel_ml),
     )
+    lesions, dice = _lesions(found, voxel_ml), gtvp_dice(gtvp, rules)
+    return CaseScores(case_id, centre, voxel_ml, gtvp, gtvn, dice, found.tp, found.fp, found.fn, lesions, missing)
+
+
+def least_voxels(least_ml: float, voxel_ml: float) -> int:
+    """Voxels of the smallest component with at least ``least_ml``, and at least 1; safe from rounding.
+
+    >>> least_voxels(0.3, 0.1), least_voxels(0.31, 0.1), least_voxels(0.0, 0.1)
+    (3, 4, 1)
+    """
+    return max(1, math.ceil(least_ml * (1 - 1e-9) / voxel_ml))
+
+
+def _lesions(found: LesionMatch, voxel_ml: float) -> tuple[Lesion, ...]:
     sides: tuple[tuple[Literal["truth", "prediction"], Any, Any], ...] = (
         ("truth", found.truth_sizes_vox, found.truth_iou),
         ("prediction", found.pred_sizes_vox, found.pred_iou),
     )
-    lesions = tuple(
+    return tuple(
         Lesion(side, round(float(size) * voxel_ml, 4), None if np.isnan(iou) else float(iou))
         for side, sizes, ious in sides
         for size, iou in zip(sizes, ious, strict=True)
     )
-    dice = _gtvp_dice(gtvp, rules)
-    return CaseScores(case_id, centre, voxel_ml, gtvp, gtvn, dice, found.tp, found.fp, found.fn, lesions)
 
 
 def unknown_values(label: NDArray[Any]) -> list[float]:
@@ -162,123 +226,21 @@ def unknown_values(label: NDArray[Any]) -> list[float]:
     return [float(value) for value in np.unique(odd)[:5]]
 
 
-def _overlap(pred: NDArray[np.bool_], truth: NDArray[np.bool_]) -> Overlap:
-    return Overlap(*(int(np.count_nonzero(mask)) for mask in (pred, truth, pred & truth)))
+def _overlap(
+    pred: NDArray[np.bool_], truth: NDArray[np.bool_], spacing_zyx_mm: Sequence[float], rules: Rules
+) -> Overlap:
+    n_pred, n_truth, n_shared = (int(np.count_nonzero(mask)) for mask in (pred, truth, pred & truth))
+    distances = surface_distances_mm(pred, truth, spacing_zyx_mm)
+    if distances is None:
+        return Overlap(n_pred, n_truth, n_shared, None, 0.0 if n_pred or n_truth else None)
+    near = surface_dice(distances, rules.tolerance_mm)
+    return Overlap(n_pred, n_truth, n_shared, hausdorff_mm(distances, 95.0), near)
 
 
-def _gtvp_dice(gtvp: Overlap, rules: Rules) -> Score:
+def gtvp_dice(gtvp: Overlap, rules: Rules) -> Score:
+    """GTVp Dice of a case under the rules for an empty truth; None only where these leave the case out."""
     if gtvp.truth_vox:
         return gtvp.dice
     if rules.empty_truth == "skip":
         return None
     return 1.0 if rules.empty_truth == "score" and not gtvp.pred_vox else 0.0
-
-
-def summarize(cases: Sequence[CaseScores], rules: Rules = HECKTOR_2025) -> dict[str, Any]:
-    """The cohort's scores.
-
-    Returns
-    -------
-    dict, JSON-ready
-        ``gtvp_dice_mean``, ``gtvn_dice_agg``, ``gtvn_f1_agg``, ``gtvp_dice_agg``, ``dice_agg_mean`` in [0, 1], or
-        None where undefined; ``undefined`` {score: reason}; ``tp``, ``fp``, ``fn`` summed over the cohort;
-        ``n_cases``, ``n_gtvp_dice`` (cases in the mean).
-    """
-    dices = [case.gtvp_dice for case in cases if case.gtvp_dice is not None]
-    tp, fp, fn = (sum(getattr(case, name) for case in cases) for name in ("tp", "fp", "fn"))
-    unit = [case.voxel_ml if rules.aggregate == "ml" else 1.0 for case in cases]
-    aggregated = [
-        aggregated_dice(
-            [u * o.shared_vox for u, o in zip(unit, overlaps, strict=True)],
-            [u * (o.pred_vox + o.truth_vox) for u, o in zip(unit, overlaps, strict=True)],
-        )
-        for overlaps in ([case.gtvp for case in cases], [case.gtvn for case in cases])
-    ]
-    gtvp_agg, gtvn_agg = aggregated
-    values: dict[str, Score] = {
-        "gtvp_dice_mean": float(np.mean(dices)) if dices else None,
-        "gtvn_dice_agg": gtvn_agg,
-        "gtvn_f1_agg": f1_score(tp, fp, fn),
-        "gtvp_dice_agg": gtvp_agg,
-        "dice_agg_mean": None if gtvp_agg is None or gtvn_agg is None else (gtvp_agg + gtvn_agg) / 2,
-    }
-    reasons = {
-        "gtvp_dice_mean": "no case has a GTVp Dice under these rules",
-        "gtvn_dice_agg": "no case has GTVn, neither in the truth nor in the prediction",
-        "gtvn_f1_agg": "no case has a GTVn lesion, neither in the truth nor in the prediction",
-        "gtvp_dice_agg": "no case has GTVp, neither in the truth nor in the prediction",
-        "dice_agg_mean": "one of the two aggregated Dice scores is undefined",
-    }
-    return {
-        **values,
-        "tp": tp,
-        "fp": fp,
-        "fn": fn,
-        "n_cases": len(cases),
-        "n_gtvp_dice": len(dices),
-        "undefined": {k: reasons[k] if cases else "no case to score" for k, v in values.items() if v is None},
-    }
-
-
-def bootstrap(
-    cases: Sequence[CaseScores],
-    rules: Rules = HECKTOR_2025,
-    *,
-    seed: int = BOOTSTRAP_SEED,
-    resamples: int = RESAMPLES,
-) -> dict[str, Any]:
-    """95 % percentile intervals of the cohort scores, from resampling cases with replacement.
-
-    Resamples in which a score is undefined are left out and counted. With fewer than two cases there is no interval.
-    Cases are the unit: the interval says how much the score would move with other patients of the same kind, not with
-    another training run.
-    """
-    table = _table(cases, rules)
-    out: dict[str, Any] = {"seed": seed, "resamples": resamples, "level": 0.95, "method": "percentile, over cases"}
-    if len(cases) < 2:
-        return {**out, "intervals": dict.fromkeys(SCORES), "undefined_resamples": {}}
-    draws = np.random.default_rng(seed).integers(0, len(cases), size=(resamples, len(cases)))
-    values = _scores(table[draws].sum(axis=1).T)
-    intervals: dict[str, list[float] | None] = {}
-    lost: dict[str, int] = {}
-    for name, sample in values.items():
-        good = sample[~np.isnan(sample)]
-        intervals[name] = [float(v) for v in np.percentile(good, [2.5, 97.5])] if good.size else None
-        lost[name] = int(resamples - good.size)
-    return {**out, "intervals": intervals, "undefined_resamples": lost}
-
-
-def _table(cases: Sequence[CaseScores], rules: Rules) -> NDArray[np.float64]:
-    """Per case (n, 9) what the cohort scores are sums of."""
-    rows = []
-    for case in cases:
-        unit = case.voxel_ml if rules.aggregate == "ml" else 1.0
-        p, n = case.gtvp, case.gtvn
-        rows.append(
-            [
-                case.gtvp_dice or 0.0,
-                case.gtvp_dice is not None,
-                p.shared_vox * unit,
-                (p.pred_vox + p.truth_vox) * unit,
-                n.shared_vox * unit,
-                (n.pred_vox + n.truth_vox) * unit,
-                case.tp,
-                case.fp,
-                case.fn,
-            ]
-        )
-    return np.asarray(rows, dtype=np.float64).reshape(-1, 9)
-
-
-def _scores(sums: NDArray[np.float64]) -> dict[str, Any]:
-    """The scores of :func:`summarize` for many cohorts at once, from column sums (9, resamples); NaN: undefined."""
-    dice, n, p_shared, p_volume, n_shared, n_volume, tp, fp, fn = sums
-    with np.errstate(invalid="ignore"):
-        gtvp_agg, gtvn_agg = np.divide(2 * p_shared, p_volume), np.divide(2 * n_shared, n_volume)
-        return {
-            "gtvp_dice_mean": np.divide(dice, n),
-            "gtvn_dice_agg": gtvn_agg,
-            "gtvn_f1_agg": np.divide(2 * tp, 2 * tp + fp + fn),
-            "gtvp_dice_agg": gtvp_agg,
-            "dice_agg_mean": (gtvp_agg + gtvn_agg) / 2,
-        }

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
-from hnseg.commands.shell import Device, Work, app, out, reported
+from hnseg.commands.shell import Device, Jobs, Work, app, err, out, reported
 from hnseg.errors import HnsegError
-from hnseg.evaluate import evaluate_folder, evaluate_workdir
+from hnseg.evaluate import evaluate_folder, evaluate_workdir, find_truths
+from hnseg.metrics import PRESETS
 from hnseg.progress import shown
 from hnseg.workdir import write_json
 
@@ -42,21 +43,63 @@ def predict(
 @app.command()
 def evaluate(
     predictions: Annotated[Path, typer.Argument(help="Work directory, or a folder of <ID>.nii.gz masks.")],
-    truth: Annotated[Path | None, typer.Argument(help="For a folder of masks: a HECKTOR root.")] = None,
+    truth: Annotated[Path | None, typer.Argument(help="For a folder of masks: a data root, or a label folder.")] = None,
     target: Annotated[Path, typer.Option("--out", help="For a folder of masks.")] = Path("metrics.json"),
+    rules: Annotated[Literal["2025", "2022"], typer.Option(help="Preset that the options below change.")] = "2025",
+    connectivity: Annotated[str | None, typer.Option(help="What a lesion is: 6, 18 or 26-connected.")] = None,
+    matching: Annotated[str | None, typer.Option(help="greedy, hungarian or grouped.")] = None,
+    iou_threshold: Annotated[float | None, typer.Option(help="A lesion is found above this IoU.")] = None,
+    strict: Annotated[bool | None, typer.Option("--strict/--at-least", help="Above the IoU, or already at it.")] = None,
+    empty_truth: Annotated[str | None, typer.Option(help="GTVp Dice without true GTVp: score, skip or zero.")] = None,
+    aggregate: Annotated[str | None, typer.Option(help="What aggregated Dice sums: ml or voxels.")] = None,
+    nothing: Annotated[str | None, typer.Option(help="Aggregated score of 0/0: undefined, one or zero.")] = None,
+    min_lesion_ml: Annotated[float | None, typer.Option(help="Smaller components are no lesions.")] = None,
+    tolerance_mm: Annotated[float | None, typer.Option(help="Of surface Dice.")] = None,
+    missing: Annotated[
+        Literal["error", "empty"], typer.Option(help="A case without a mask: an error, or an empty mask.")
+    ] = "error",
+    allow_extra: Annotated[bool, typer.Option("--allow-extra", help="Ignore masks of cases without a truth.")] = False,
+    jobs: Jobs = 1,
 ) -> None:
-    """Score masks with the challenge's metrics."""
-    from hnseg.cases import discover_cases
-
+    """Score masks with the challenge's metrics; every rule is recorded in metrics.json."""
+    changes = {
+        "connectivity": None if connectivity is None else int(connectivity) if connectivity.isdigit() else connectivity,
+        "matching": matching,
+        "iou_threshold": iou_threshold,
+        "strict": strict,
+        "empty_truth": empty_truth,
+        "aggregate": aggregate,
+        "nothing": nothing,
+        "min_lesion_ml": min_lesion_ml,
+        "tolerance_mm": tolerance_mm,
+    }
     with reported():
-        if truth is None:
-            scores = evaluate_workdir(predictions)["ensemble"]
-        else:
-            labels = {case.id: case.label for case in discover_cases(truth) if case.label is not None}
-            scores = evaluate_folder(predictions, labels)
-            write_json(target, scores)
-    shown_keys = ("gtvp_dice_mean", "gtvn_dice_agg", "gtvn_f1_agg")
-    out.print_json(json.dumps({key: scores[key] for key in shown_keys}))
+        try:
+            chosen = PRESETS[rules].changed({name: value for name, value in changes.items() if value is not None})
+        except ValueError as error:
+            raise HnsegError(str(error)) from error
+        with shown("evaluate", err) as progress:
+            if truth is None:
+                if missing != "error" or allow_extra:
+                    raise HnsegError("--missing and --allow-extra are for a folder of masks; a run knows its cases")
+                result = evaluate_workdir(predictions, rules=chosen, jobs=jobs, progress=progress)
+                scores = result["ensemble"]
+            else:
+                scores = result = evaluate_folder(
+                    predictions,
+                    find_truths(truth),
+                    rules=chosen,
+                    missing=missing,
+                    allow_extra=allow_extra,
+                    jobs=jobs,
+                    progress=progress,
+                )
+                write_json(target, result)
+    for entry in result["skipped"]:
+        err.print(f"not scored: {entry['case_id']}: {entry['reason']}", highlight=False, soft_wrap=True)
+    for case_id in scores["missing"]:
+        err.print(f"scored as an empty mask: {case_id}: there is no prediction", highlight=False, soft_wrap=True)
+    out.print_json(json.dumps({key: scores[key] for key in chosen.headline}))
 
 
 @app.command()

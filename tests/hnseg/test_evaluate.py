@@ -5,16 +5,17 @@ from __future__ import annotations
 import json
 import os
 import runpy
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from hnseg.errors import CaseError, CohortError, WorkDirError
-from hnseg.evaluate import evaluate_folder, evaluate_workdir, read_label
+from hnseg.evaluate import Truths, evaluate_folder, evaluate_workdir, find_truths, read_label
 from hnseg.geometry import Grid
 from hnseg.images import write_image
-from hnseg.metrics import Rules, dice
+from hnseg.metrics import HECKTOR_2022, Rules, dice
 
 WORKDIRS = runpy.run_path(str(Path(__file__).with_name("workdirs.py")))
 _workdir_template, small_workdir, edit_json = (WORKDIRS[n] for n in ("_workdir_template", "small_workdir", "edit_json"))
@@ -59,7 +60,7 @@ def test_a_folder_by_hand(tmp_path):
 def test_options_reach_the_scores(tmp_path):
     args = folders(tmp_path, {"A-1": (label(gtvn=(0, 3)), label())})
     assert evaluate_folder(*args)["gtvp_dice_mean"] == 1.0
-    skipped = evaluate_folder(*args, rules=Rules(empty_truth="skip"), centres={"A-1": "Oslo"})
+    skipped = evaluate_folder(args[0], Truths(args[1], {"A-1": "Oslo"}), rules=Rules(empty_truth="skip"))
     assert skipped["gtvp_dice_mean"] is None
     assert skipped["undefined"]["gtvp_dice_mean"]
     assert list(skipped["by_centre"]) == ["Oslo"]
@@ -89,7 +90,124 @@ def test_the_work_directory(small_workdir):
 def test_progress_is_told(small_workdir):
     told = []
     evaluate_workdir(small_workdir, progress=lambda done, total, what: told.append((done, total, what)))
-    assert told == [(1, 3, "ensemble"), (2, 3, "threshold baseline"), (3, 3, "empty baseline")]
+    assert [done for done, _, _ in told] == list(range(1, 13))
+    assert {total for _, total, _ in told} == {12}  # four cases of the ensemble and of both baselines
+    assert told[0][2] == "ensemble: AAA-001"
+    assert told[-1][2] == "empty baseline: BBB-002"
+
+
+def test_processes_give_the_same_scores(small_workdir):
+    one = evaluate_workdir(small_workdir)
+    assert evaluate_workdir(small_workdir, jobs=2) == one
+
+
+def test_out_of_fold_masks_are_scored_as_validation(small_workdir):
+    assert evaluate_workdir(small_workdir)["validation"] is None
+    folder = small_workdir / "out_of_fold"
+    folder.mkdir()
+    trained = sorted(path.name for path in (small_workdir / "cohort/Task 1").iterdir() if path.name[-1] in "34")
+    for case_id in trained:
+        shutil.copy(small_workdir / f"cohort/Task 1/{case_id}/{case_id}.nii.gz", folder)
+    assert evaluate_workdir(small_workdir)["validation"] is None  # not all of them yet, as far as anybody knows
+    (folder / "cases.json").write_text(json.dumps({"cases": trained}))
+    validation = evaluate_workdir(small_workdir)["validation"]
+    assert validation["n_cases"] == len(trained) == 4
+    assert validation["gtvp_dice_mean"] == validation["gtvn_f1_agg"] == 1.0
+    (folder / "cases.json").write_text(json.dumps({"cases": [*trained, "ZZZ-1"]}))
+    with pytest.raises(WorkDirError, match="ZZZ-1"):
+        evaluate_workdir(small_workdir)
+
+
+def test_a_data_root_and_a_folder_of_labels_are_the_same_truth(small_workdir, tmp_path):
+    root, flat = small_workdir / "cohort", tmp_path / "labels"
+    flat.mkdir()
+    for path in (root / "Task 1").iterdir():
+        shutil.copy(path / f"{path.name}.nii.gz", flat)
+    by_root, by_folder = find_truths(root), find_truths(flat)
+    assert list(by_root.labels) == list(by_folder.labels)
+    tests = {k: v for k, v in by_root.labels.items() if k.endswith(("1", "2")) and not k.startswith("CCC")}
+    a = evaluate_folder(small_workdir / "predictions", Truths(tests, by_root.centres))
+    b = evaluate_folder(small_workdir / "predictions", {k: by_folder.labels[k] for k in tests})
+    assert a == b
+    assert a["gtvp_dice_mean"] == evaluate_workdir(small_workdir)["ensemble"]["gtvp_dice_mean"]
+
+
+def test_cases_without_a_label_are_named(small_workdir):
+    root = small_workdir / "cohort"
+    (root / "Task 1/CCC-001/CCC-001.nii.gz").unlink()
+    truths = find_truths(root)
+    assert truths.unlabelled == ("CCC-001",)
+    tests = Truths({k: truths.labels[k] for k in ("AAA-001", "AAA-002", "BBB-001", "BBB-002")}, {}, truths.unlabelled)
+    result = evaluate_folder(small_workdir / "predictions", tests)
+    assert result["skipped"] == [{"case_id": "CCC-001", "reason": "no label file: not scored"}]
+    for path in (root / "Task 1").iterdir():
+        (path / f"{path.name}.nii.gz").unlink(missing_ok=True)
+    with pytest.raises(CohortError, match="none of the 9 cases"):
+        find_truths(root)
+
+
+# --- the 2022 rules ---------------------------------------------------------------------------------------------------
+def cropped_case(tmp_path, grid, pred):
+    args = folders(tmp_path, {"A-1": (label(), label(gtvp=(1, 4)))})
+    write_image(args[0] / "A-1.nii.gz", pred, grid)
+    return args
+
+
+def test_2022_accepts_a_cropped_mask_with_a_right_origin(tmp_path):
+    # Columns 1 to 3 of the truth's grid alone, all GTVp: spacing 1 mm, so the origin moves by 1 mm.
+    grid = Grid((3, 1, 1), GRID.spacing_mm, (6.0, -7.0, 2.0))
+    args = cropped_case(tmp_path, grid, np.ones(grid.shape, np.uint8))
+    assert evaluate_folder(*args, rules=HECKTOR_2022)["gtvp_dice_agg"] == 1.0
+    with pytest.raises(CaseError, match="size"):
+        evaluate_folder(*args)
+
+
+def test_2022_brings_a_turned_mask_back_by_geometry(tmp_path):
+    turned = Grid(GRID.size, GRID.spacing_mm, (10.0, -7.0, 2.0), (-1, 0, 0, 0, 1, 0, 0, 0, 1))
+    args = cropped_case(tmp_path, turned, label(gtvp=(1, 4))[:, :, ::-1])
+    assert evaluate_folder(*args, rules=HECKTOR_2022)["gtvp_dice_agg"] == 1.0
+
+
+def test_2022_refuses_another_spacing_and_other_labels(tmp_path):
+    grid = Grid(GRID.size, (1.0, 2.0, 3.1), GRID.origin_mm)
+    with pytest.raises(CaseError, match=r"A-1.*another spacing.*\(1.0, 2.0, 3.1\)"):
+        evaluate_folder(*cropped_case(tmp_path, grid, label()), rules=HECKTOR_2022)
+    with pytest.raises(CaseError, match="found 3"):
+        evaluate_folder(*cropped_case(tmp_path, GRID, label() + np.uint8(3)), rules=HECKTOR_2022)
+    close = Grid(GRID.size, (1.0, 2.0, 3.000001), GRID.origin_mm)
+    assert evaluate_folder(*cropped_case(tmp_path, close, label()), rules=HECKTOR_2022)["n_cases"] == 1
+
+
+# --- missing masks ----------------------------------------------------------------------------------------------------
+def test_missing_masks_are_an_error_or_scored_as_empty_and_named(tmp_path):
+    pred, truths = folders(tmp_path, {n: (label(gtvp=(0, 2)), label(gtvp=(0, 2))) for n in ("A-1", "A-2", "A-3")})
+    (pred / "A-2.nii.gz").unlink()
+    with pytest.raises(CaseError, match=r"A-2: there is no prediction"):
+        evaluate_folder(pred, truths)
+    result = evaluate_folder(pred, truths, missing="empty")
+    assert result["gtvp_dice_mean"] == pytest.approx(2 / 3)
+    assert result["missing"] == ["A-2"]
+    assert [case["missing"] for case in result["cases"]] == [False, True, False]
+    with pytest.raises(ValueError, match="missing"):
+        evaluate_folder(pred, truths, missing="skip")
+
+
+@pytest.mark.parametrize("missing", ["error", "empty"])
+def test_a_folder_with_no_mask_of_these_cases_is_never_a_score(tmp_path, missing):
+    pred, truths = folders(tmp_path, {"A-1": (label(), label()), "A-2": (label(), label())})
+    for path in pred.iterdir():
+        path.unlink()
+    with pytest.raises(CohortError, match="no mask"):
+        evaluate_folder(pred, truths, missing=missing)
+    with pytest.raises(CohortError, match="no folder"):
+        evaluate_folder(tmp_path / "nowhere", truths, missing=missing)
+
+
+def test_masks_under_other_names_are_both_extra_and_missing(tmp_path):
+    pred, truths = folders(tmp_path, {"A-1": (label(), label()), "A-2": (label(), label())})
+    (pred / "A-1.nii.gz").rename(pred / "a_1.nii.gz")
+    with pytest.raises(CohortError, match=r"without a truth: a_1; and no mask for A-1"):
+        evaluate_folder(pred, truths)
 
 
 def test_a_test_case_without_label_is_skipped_with_a_note(small_workdir, edit_json):
@@ -163,7 +281,9 @@ def test_extra_predictions_are_refused_unless_allowed(tmp_path):
     del truths["A-2"]
     with pytest.raises(CohortError, match="A-2"):
         evaluate_folder(pred, truths)
-    assert evaluate_folder(pred, truths, allow_extra=True)["n_cases"] == 1
+    result = evaluate_folder(pred, truths, allow_extra=True)
+    assert result["n_cases"] == 1
+    assert result["skipped"] == [{"case_id": "A-2", "reason": "no truth: not scored"}]
 
 
 def test_no_truth_at_all(tmp_path):

@@ -1,0 +1,128 @@
+"""The commands after training, as a user types them: options reach the scores, mistakes become one message."""
+
+from __future__ import annotations
+
+import json
+import runpy
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from hnseg.cli import app
+from hnseg.geometry import Grid
+from hnseg.images import write_image
+
+WORKDIRS = runpy.run_path(str(Path(__file__).with_name("workdirs.py")))
+_workdir_template, small_workdir = (WORKDIRS[n] for n in ("_workdir_template", "small_workdir"))
+GRID = Grid((20, 2, 2), (10.0, 10.0, 10.0), (0.0, 0.0, 0.0))
+
+
+def run(*arguments):
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def label(*, gtvp=(), gtvn=()):
+    mask = np.zeros(GRID.shape, np.uint8)
+    for value, runs in ((1, gtvp), (2, gtvn)):
+        for start, stop in runs:
+            mask[0, 0, start:stop] = value
+    return mask
+
+
+@pytest.fixture
+def masks(tmp_path):
+    """Two cases: a node found twice over, and a corner that joins two nodes; no true GTVp in either."""
+    corner = label(gtvn=[(0, 2)])
+    corner[1, 1, 2:4] = 2
+    pairs = {
+        "A-1": (label(gtvn=[(0, 4), (5, 10)]), label(gtvn=[(0, 10)])),
+        "B-1": (corner, corner),
+    }
+    for case_id, (pred, truth) in pairs.items():
+        write_image(tmp_path / "pred" / f"{case_id}.nii.gz", pred, GRID)
+        write_image(tmp_path / "truth" / f"{case_id}.nii.gz", truth, GRID)
+    return tmp_path
+
+
+def evaluated(masks, *options):
+    done = run("evaluate", masks / "pred", masks / "truth", "--out", masks / "m.json", *options)
+    assert done.exit_code == 0, done.output
+    return json.loads((masks / "m.json").read_text())
+
+
+@pytest.mark.parametrize(
+    ("options", "counts"),
+    [
+        ((), (2, 1, 0)),
+        (("--connectivity", "6"), (3, 1, 0)),
+        (("--matching", "grouped"), (2, 0, 0)),
+        (("--matching", "hungarian", "--connectivity", "18"), (3, 1, 0)),
+        (("--iou-threshold", "0.5"), (1, 2, 1)),
+        (("--iou-threshold", "0.5", "--at-least"), (2, 1, 0)),
+        (("--min-lesion-ml", "4.5"), (1, 0, 0)),
+    ],
+)
+def test_options_of_evaluate_reach_the_counts(masks, options, counts):
+    result = evaluated(masks, *options)
+    assert (result["tp"], result["fp"], result["fn"]) == counts
+
+
+def test_other_options_of_evaluate(masks):
+    assert evaluated(masks)["gtvp_dice_mean"] == 1.0
+    assert evaluated(masks, "--empty-truth", "zero")["gtvp_dice_mean"] == 0.0
+    assert evaluated(masks, "--empty-truth", "skip")["gtvp_dice_mean"] is None
+    assert evaluated(masks)["gtvp_dice_agg"] is None
+    assert evaluated(masks, "--nothing", "one")["gtvp_dice_agg"] == 1.0
+    rules = evaluated(masks, "--rules", "2022", "--aggregate", "voxels", "--tolerance-mm", "2")["rules"]
+    assert (rules["challenge"], rules["aggregate"], rules["tolerance_mm"]) == ("2022", "voxels", 2.0)
+    done = run("evaluate", masks / "pred", masks / "truth", "--out", masks / "m.json", "--rules", "2022")
+    assert list(json.loads(done.stdout)) == ["dice_agg_mean", "gtvp_dice_agg", "gtvn_dice_agg"]
+
+
+def test_evaluate_says_what_it_left_out_or_made_up(masks):
+    (masks / "pred/A-1.nii.gz").unlink()
+    write_image(masks / "pred/C-9.nii.gz", label(), GRID)
+    target = ("--out", masks / "m.json")
+    done = run("evaluate", masks / "pred", masks / "truth", *target, "--missing", "empty", "--allow-extra")
+    assert done.exit_code == 0, done.output
+    assert "scored as an empty mask: A-1" in done.stderr
+    assert "not scored: C-9: no truth" in done.stderr
+    assert json.loads(done.stdout)["gtvp_dice_mean"] == 1.0
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--connectivity", "8"), "connectivity 8: choose one of 6, 18, 26"),
+        (("--connectivity", "six"), "connectivity 'six'"),
+        (("--matching", "best"), "choose one of greedy, hungarian, grouped"),
+        (("--iou-threshold", "1"), r"iou_threshold 1.0 must be in [0, 1)"),
+        (("--tolerance-mm", "0"), "tolerance_mm 0.0 > 0"),
+    ],
+)
+def test_a_rule_that_does_not_exist_is_one_message(masks, options, said):
+    done = run("evaluate", masks / "pred", masks / "truth", "--out", masks / "m.json", *options)
+    assert done.exit_code == 1
+    assert said in done.stderr
+    assert "Traceback" not in done.output
+    assert not (masks / "m.json").exists()
+
+
+def test_bad_masks_name_the_case_and_write_nothing(masks):
+    for bad, said in ((label() + np.uint8(7), "found 7"), (label() + np.float32(0.5), "found 0.5")):
+        write_image(masks / "pred/B-1.nii.gz", bad, GRID)
+        done = run("evaluate", masks / "pred", masks / "truth", "--out", masks / "m.json")
+        assert done.exit_code == 1
+        assert said in done.stderr
+        assert "B-1" in done.stderr
+    assert not (masks / "m.json").exists()
+
+
+def test_evaluate_of_a_run(small_workdir):
+    done = run("evaluate", small_workdir)
+    assert done.exit_code == 0, done.output
+    assert json.loads(done.stdout)["gtvp_dice_mean"] > 0.5
+    assert "not scored" not in done.stderr
+    assert run("evaluate", small_workdir, "--missing", "empty").exit_code == 1
