@@ -35,7 +35,7 @@ tests: $(VENV)/.installed-test
 docs: $(VENV)/.installed-test
 	$(BIN)/sphinx-build -q -W --keep-going -E docs docs/_build/html
 
-benchmarks: $(VENV)/.installed-test
+benchmarks: $(VENV)/.installed-benchmarks
 	$(BIN)/python benchmarks/swap.py
 
 $(VENV)/.installed-demo: pyproject.toml constraints.txt .ci/install
@@ -43,6 +43,9 @@ $(VENV)/.installed-demo: pyproject.toml constraints.txt .ci/install
 
 $(VENV)/.installed-test: pyproject.toml constraints.txt .ci/install
 	PYTHON="$(PYTHON)" .ci/install $(VENV) test hnseg,dev,docs
+
+$(VENV)/.installed-benchmarks: pyproject.toml constraints.txt .ci/install
+	PYTHON="$(PYTHON)" .ci/install $(VENV) benchmarks hnseg,benchmarks
 
 clean-demo:
 	rm -rf $(DEMO_DIR)

@@ -24,9 +24,9 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 import scipy.ndimage
-from scanner_effect_cohort import Subject, cohort
+from scanner_effect_cohort import Subject, cohort, kernel_scans
 from scanner_effect_plot import draw
-from scanner_effect_real import anatomy, separability
+from scanner_effect_real import anatomy, kernels, separability
 
 import ssimh
 from ssimh.align import SiteDifference, site_difference
@@ -223,6 +223,7 @@ def main() -> None:
         "seed": given.seed,
         "controlled": controlled(subjects, given.splits, given.seed),
         "separability": separability(subjects),
+        "kernels": kernels(kernel_scans()),
         "anatomy": anatomy(subjects, given.seed),
         "version": ssimh.__version__,
     }

@@ -59,11 +59,22 @@ class Subject:
         return np.where(scan > -900, scan + noise, -1000).astype(np.float32)
 
 
+def kernel_scans() -> dict[str, np.ndarray]:
+    """The CTs of the shared PET/CT cases by name, SOFT-… and STAN-…; empty where they are not at hand."""
+    paths = sorted((_folder() / "sts_petct").glob("*/*/*__CT.nii.gz"))
+    if paths:
+        import SimpleITK as sitk
+    return {path.parent.name: sitk.GetArrayFromImage(sitk.ReadImage(str(path))).astype(np.float32) for path in paths}
+
+
+def _folder() -> Path:
+    stated = os.environ.get("SSIMH_REALDATA")
+    return Path(stated) if stated else Path(__file__).parents[2] / "shared" / "data"
+
+
 def cohort() -> tuple[list[Subject], str]:
     """The subjects, and what they are."""
-    stated = os.environ.get("SSIMH_REALDATA")
-    folder = Path(stated) if stated else Path(__file__).parents[2] / "shared" / "data"
-    paths = sorted((folder / "openkbp_ct").glob("*/*_ct.nii.gz"))
+    paths = sorted((_folder() / "openkbp_ct").glob("*/*_ct.nii.gz"))
     if paths:
         names = [path.name.removesuffix("_ct.nii.gz") for path in paths]
         return [Subject(name, name[0], path) for name, path in zip(names, paths, strict=True)], "real"
