@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Preset = Literal["demo", "paper"]
 Harmonization = Literal["none", "spectrum-swap", "spectrum-align", "histogram-match"]
+CropMethod = Literal["head", "paper", "nvauto", "hecktor2025", "centre"]
 Triple = tuple[int, int, int]
 PositiveFloat = Annotated[float, Field(gt=0)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
@@ -41,7 +42,7 @@ class PrepareConfig(_Frozen):
 
     spacing_mm: PositiveFloat = 1.0
     box_mm: tuple[float, float, float] = (200.0, 200.0, 310.0)  # x, y, z
-    crop: Literal["head", "centre"] = "head"
+    crop: CropMethod = "head"
     # spectrum-swap is the published method; spectrum-align is the recommended one (docs/ssimh/align.md).
     harmonization: Harmonization = "spectrum-swap"
     threshold: int = Field(3, ge=1)  # τ: the 3 x 3 lowest coefficients of each axial slice

@@ -62,7 +62,7 @@ def test_without_a_head_the_box_stands_at_the_top_and_says_so():
     crop = find_crop(ct, grid, pet, grid, **BOX)
     assert crop.fallback
     assert crop.confidence == 0
-    assert re.search(r"no brain in view: hot region of 5\d\d ml with bone in 0% of the directions", crop.reason)
+    assert re.search(r"no head in view: hot region of 5\d\d ml above SUV 3 with bone in 0% of the", crop.reason)
     low, high = crop.grid.bounds_mm()
     assert high[2] == pytest.approx(grid.bounds_mm()[1][2])
     assert (low[0] + high[0]) / 2 == pytest.approx(20, abs=4)
