@@ -16,7 +16,8 @@ from hnseg.geometry import Grid
 from hnseg.images import read_grid, read_image
 from hnseg.progress import Report, silent
 from hnseg.resample import overlap_mm
-from hnseg.units import check_ct_units, check_pet_units
+from hnseg.suv import read_suv
+from hnseg.units import check_ct_units
 
 LABELS = {0: "background", 1: "GTVp", 2: "GTVn"}
 
@@ -80,13 +81,15 @@ def _check_files(case: Case, config: PrepareConfig, findings: list[Finding]) -> 
     def warn(code: str, message: str, path: Path | None = None) -> None:
         findings.append(Finding(case.id, "warning", code, message, str(path) if path else None))
 
+    if case.pet is None:
+        raise CaseError(case.id, "the case has no PET: the cohort names none")
     ct_grid, pet_grid = read_grid(case.ct, case.id), read_grid(case.pet, case.id)
     if overlap_mm(ct_grid, pet_grid) is None:
         raise CaseError(case.id, "CT and PET do not overlap in physical space", case.pet)
     ct, _ = read_image(case.ct, case.id)
-    pet, _ = read_image(case.pet, case.id)
     check_ct_units(case, ct)
-    check_pet_units(case, pet)
+    measured = read_suv(case)
+    pet = measured.suv
     for name, grid, path in (("CT", ct_grid, case.ct), ("PET", pet_grid, case.pet)):
         if np.abs(grid.matrix - np.eye(3)).max() > 1e-3:
             kind = "flipped or permuted" if _along_axes(grid) else "oblique"
@@ -113,6 +116,8 @@ def _check_files(case: Case, config: PrepareConfig, findings: list[Finding]) -> 
         volumes[2] if volumes else None,
         not crop.fallback,
         crop.in_view,
+        measured.stored,
+        case.suv_factor,
     )
 
 

@@ -12,6 +12,8 @@ from typing import Literal
 from hnseg.cases import Case
 from hnseg.workdir import read_json, write_json
 
+Severity = Literal["error", "warning", "info"]
+
 
 @dataclass(frozen=True)
 class Finding:
@@ -21,7 +23,7 @@ class Finding:
     """
 
     case_id: str
-    severity: Literal["error", "warning"]
+    severity: Severity
     code: str
     message: str
     path: str | None = None
@@ -33,7 +35,23 @@ class Finding:
 
 @dataclass(frozen=True)
 class CheckedCase:
-    """A usable case: its files, its lesions in ml (None without a label), and whether its head was found."""
+    """A usable case, as later stages need it.
+
+    Attributes
+    ----------
+    id, centre : str
+    ct, pet, label : str
+        Paths; ``label`` is None where there is none.
+    gtvp_ml, gtvn_ml : float or None
+        Lesions; None without a label.
+    head_found : bool
+    in_view : float
+        Share of the crop box's height that the images cover.
+    pet_unit : {"SUV", "Bq/ml"}
+        Of the PET's file.
+    suv_factor : float or None
+        SUV per Bq/ml that the cohort's table names; used where the file is in Bq/ml.
+    """
 
     id: str
     centre: str
@@ -44,10 +62,13 @@ class CheckedCase:
     gtvn_ml: float | None
     head_found: bool
     in_view: float
+    pet_unit: Literal["SUV", "Bq/ml"] = "SUV"
+    suv_factor: float | None = None
 
     def as_case(self) -> Case:
         """The case's files."""
-        return Case(self.id, Path(self.ct), Path(self.pet), Path(self.label) if self.label else None)
+        label = Path(self.label) if self.label else None
+        return Case(self.id, Path(self.ct), Path(self.pet), label, self.centre, self.suv_factor)
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,8 @@ from hnseg.prepare_qc import draw_qc
 from hnseg.provenance import sha256, versions
 from hnseg.resample import resample
 from hnseg.store import write_case
-from hnseg.units import check_ct_units, check_pet_units
+from hnseg.suv import read_suv
+from hnseg.units import check_ct_units
 
 NOT_SCANNED = -32768.0  # stands for "outside the CT" while resampling; no CT stores it in HU
 
@@ -41,6 +42,7 @@ class Cropped:
     ct_grid: Grid
     pet_grid: Grid
     label_outside_box_ml: float
+    suv_factor: float = 1.0
 
 
 def crop_case(case: Case, config: PrepareConfig) -> Cropped:
@@ -52,9 +54,9 @@ def crop_case(case: Case, config: PrepareConfig) -> Cropped:
         A file is missing or unreadable, units are wrong, or CT and PET do not overlap.
     """
     ct, ct_grid = read_image(case.ct, case.id)
-    pet, pet_grid = read_image(case.pet, case.id)
     check_ct_units(case, ct)
-    check_pet_units(case, pet)
+    measured = read_suv(case)
+    pet, pet_grid = measured.suv, measured.grid
     try:
         crop = find_crop(
             ct,
@@ -77,7 +79,8 @@ def crop_case(case: Case, config: PrepareConfig) -> Cropped:
         native, label_grid = read_image(case.label, case.id, dtype=np.uint8)
         label = resample(native, label_grid, crop.grid, outside=0, interpolation="nearest")
         lost_ml = _outside_ml(native, label_grid, crop.grid)
-    return Cropped(crop, ct_box, np.maximum(pet_box, 0), label, scanned, ct_grid, pet_grid, lost_ml)
+    pet_box = np.maximum(pet_box, 0)
+    return Cropped(crop, ct_box, pet_box, label, scanned, ct_grid, pet_grid, lost_ml, measured.factor)
 
 
 def _outside_ml(label: NDArray[np.uint8], grid: Grid, box: Grid) -> float:
@@ -121,6 +124,7 @@ def prepare_case(
         "centre": case.centre,
         "ct_grid": cropped.ct_grid.as_dict(),
         "pet_grid": cropped.pet_grid.as_dict(),
+        "suv_factor": cropped.suv_factor,  # by which the file's values were multiplied; 1 where they were in SUV
         "crop_grid": cropped.crop.grid.as_dict(),
         "crop": cropped.crop.as_dict(),
         "harmonization": {
@@ -149,24 +153,30 @@ def settings_digest(config: PrepareConfig, harmonizer: Harmonizer) -> str:
     return hashlib.sha256(f"{config.digest()}:{harmonizer.digest}".encode()).hexdigest()[:16]
 
 
-def case_files(case: Case) -> list[Path]:
-    """The files that a case consists of."""
-    return [path for path in (case.ct, case.pet, case.label) if path is not None]
+def case_files(case: Case) -> dict[str, Path]:
+    """The files that a case consists of, by what they hold; their names alone may be the same."""
+    files = {"ct": case.ct, "pet": case.pet, "label": case.label}
+    return {name: path for name, path in files.items() if path is not None}
 
 
 def fingerprints(case: Case) -> dict[str, dict[str, Any]]:
-    """Size, date and content hash of each of a case's files."""
-    return {path.name: _fingerprint(path) for path in case_files(case)}
+    """Name, size, date and content hash of each of a case's files, and the PET's factor to SUV."""
+    prints = {name: _fingerprint(path) for name, path in case_files(case).items()}
+    prints["pet"]["suv_per_bqml"] = case.suv_factor
+    return prints
 
 
 def is_same(record: Mapping[str, Any], case: Case, settings: str) -> bool:
     """Whether a record with ``settings`` and ``files`` was made from this case's files with these settings."""
-    if record["settings"] != settings or set(record["files"]) != {path.name for path in case_files(case)}:
+    files = case_files(case)
+    if record["settings"] != settings or set(record["files"]) != set(files):
         return False
-    for path in case_files(case):
+    if record["files"]["pet"]["suv_per_bqml"] != case.suv_factor:
+        return False
+    for name, path in files.items():
         if not path.is_file():
             return False
-        known, status = record["files"][path.name], path.stat()
+        known, status = record["files"][name], path.stat()
         same = (known["bytes"], known["modified_ns"]) == (status.st_size, status.st_mtime_ns)
         if not same and sha256(path) != known["sha256"]:
             return False
@@ -175,4 +185,4 @@ def is_same(record: Mapping[str, Any], case: Case, settings: str) -> bool:
 
 def _fingerprint(path: Path) -> dict[str, Any]:
     status = path.stat()
-    return {"bytes": status.st_size, "modified_ns": status.st_mtime_ns, "sha256": sha256(path)}
+    return {"name": path.name, "bytes": status.st_size, "modified_ns": status.st_mtime_ns, "sha256": sha256(path)}

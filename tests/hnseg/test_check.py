@@ -29,7 +29,6 @@ def test_a_good_cohort_has_no_findings(small_cohort, tmp_path):
 @pytest.mark.parametrize(
     ("trap", "severity", "message", "file"),
     [
-        ("pet-bqml", "error", "looks like Bq/ml", "__PT"),
         ("disjoint-boxes", "error", "do not overlap", "__PT"),
         ("wrong-label-value", "error", "label value 7 found; allowed are 0 background, 1 GTVp, 2 GTVn", "-001.nii"),
         ("missing-pet", "error", "does not exist", "__PT"),
@@ -51,6 +50,18 @@ def test_a_trap_is_named_and_the_other_case_goes_on(tmp_path, trap, severity, me
     used = {case.id for case in result.cases}
     assert used == ({f"{DEFAULT_CENTRES[0].name}-002"} if severity == "error" else used | {bad})
     assert len(json.loads((tmp_path / "work" / "check.json").read_text())["findings"]) == len(result.findings)
+
+
+def test_bqml_is_converted_by_the_cohorts_table_and_refused_without_it(tmp_path):
+    root = tmp_path / "cohort"
+    generate_cohort(root, cases_per_centre=2, centres=DEFAULT_CENTRES[:1], pixel_mm=4.0, traps=["pet-bqml"])
+    converted, other = check_cohort(root, PREPARE, work=tmp_path / "work").cases
+    assert (converted.pet_unit, other.pet_unit, other.suv_factor) == ("Bq/ml", "SUV", None)
+    assert load_check(tmp_path / "work").cases[0].as_case().suv_factor == converted.suv_factor
+    assert converted.head_found
+    next(root.rglob("suv_conversion_tags.csv")).unlink()
+    (error,) = check_cohort(root, PREPARE).errors
+    assert (error.case_id, "looks like Bq/ml, not SUV" in error.message) == (converted.id, True)
 
 
 def test_flipped_and_oblique_heads_are_found_where_the_straight_one_is(tmp_path):
@@ -75,7 +86,7 @@ def test_a_label_on_another_grid_is_refused(make_case):
 def test_a_ct_that_is_not_in_hu_is_refused(make_case):
     ct = np.full((10, 10, 10), 1024, np.int16)
     grid = Grid((10, 10, 10), (10, 10, 10), (-50, -50, 20))
-    with pytest.raises(CohortError, match="CT values from 1024 to 1024 are not HU"):
+    with pytest.raises(CohortError, match="the CT is 1024 everywhere"):
         check_cohort(make_case(ct=(ct, grid)), PREPARE)
 
 

@@ -34,7 +34,8 @@ def test_a_prepared_case_holds_what_the_network_needs(prepared_run):
         np.testing.assert_array_equal(case.lesion_index(value), np.flatnonzero(label == value))
     assert case.record["label_outside_box_ml"] == 0.0
     assert not case.record["crop"]["fallback"]
-    assert set(case.record["files"]) == {f"{case.id}__CT.nii.gz", f"{case.id}__PT.nii.gz", f"{case.id}.nii.gz"}
+    names = {"ct": f"{case.id}__CT.nii.gz", "pet": f"{case.id}__PT.nii.gz", "label": f"{case.id}.nii.gz"}
+    assert {kind: file["name"] for kind, file in case.record["files"].items()} == names
     assert (prepared_run / "prepared" / case.id / "qc.png").stat().st_size > 10_000
 
 
