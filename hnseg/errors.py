@@ -8,7 +8,18 @@ HnsegError                  the base: everything a user can mend; the command li
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+
+
+def listed(names: Sequence[str], most: int = 5) -> str:
+    """The first names for a message, and how many more there are.
+
+    >>> listed(["a", "b", "c"], most=2)
+    'a, b and 1 more'
+    """
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
 
 
 class HnsegError(Exception):

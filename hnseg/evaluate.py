@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hnseg.cases import discover_cases
-from hnseg.errors import CaseError, CohortError, WorkDirError
+from hnseg.errors import CaseError, CohortError, WorkDirError, listed
 from hnseg.geometry import Grid
 from hnseg.images import read_grid, read_image
 from hnseg.metrics import HECKTOR_2025, Rules
@@ -126,10 +126,12 @@ def evaluate_folder(
     found = {path.name.removesuffix(".nii.gz") for path in predictions.glob("*.nii.gz")}
     extra, absent = sorted(found - set(truths.labels)), [name for name in truths.labels if name not in found]
     if extra and not allow_extra:
-        also = f"; and no mask for {_some(absent)}" if absent else ""
-        raise CohortError(f"{predictions} holds masks of cases without a truth: {_some(extra)}{also}")
+        also = f"; and no mask for {listed(absent)}" if absent else ""
+        raise CohortError(f"{predictions} holds masks of cases without a truth: {listed(extra)}{also}")
     if len(absent) == len(truths.labels):
-        raise CohortError(f"{predictions} holds no mask <ID>.nii.gz of any of the {len(absent)} cases: {_some(absent)}")
+        raise CohortError(
+            f"{predictions} holds no mask <ID>.nii.gz of any of the {len(absent)} cases: {listed(absent)}"
+        )
     scores = _score_folder(predictions, truths, rules, missing, jobs, progress)
     skipped = [_skipped(name, "no label file: not scored") for name in truths.unlabelled]
     skipped += [_skipped(name, "no truth: not scored") for name in extra if name not in truths.unlabelled]
@@ -217,7 +219,7 @@ def _score_folder(
 ) -> list[CaseScores]:
     absent = [case_id for case_id in truths.labels if not (folder / f"{case_id}.nii.gz").is_file()]
     if absent and missing == "error":
-        others = f"; {len(absent)} of {len(truths.labels)} are missing: {_some(absent)}" if len(absent) > 1 else ""
+        others = f"; {len(absent)} of {len(truths.labels)} are missing: {listed(absent)}" if len(absent) > 1 else ""
         raise CaseError(absent[0], f"there is no prediction for this case{others}", folder / f"{absent[0]}.nii.gz")
     tasks = (
         joblib.delayed(_score_file)(
@@ -308,7 +310,7 @@ def _validation_cases(work: Path, known: Mapping[str, _TestCase]) -> list[_TestC
 def _looked_up(wanted: Sequence[str], known: Mapping[str, _TestCase], what: str) -> list[_TestCase]:
     unknown = [case_id for case_id in wanted if case_id not in known]
     if unknown:
-        raise WorkDirError(f"{what} that check.json does not know: {_some(unknown)}")
+        raise WorkDirError(f"{what} that check.json does not know: {listed(unknown)}")
     return [known[case_id] for case_id in wanted]
 
 
@@ -322,8 +324,3 @@ def _differs(grid: Grid, like: Grid) -> str:
         if not np.allclose(a, b, rtol=0, atol=1e-4):
             return f"{name} {tuple(round(v, 4) for v in a)} instead of {tuple(round(v, 4) for v in b)}"
     return "its voxels lie elsewhere"
-
-
-def _some(names: Sequence[str], most: int = 5) -> str:
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + more

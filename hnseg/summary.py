@@ -184,7 +184,7 @@ def resampled_scores(
     """Every score of many cohorts at once, {score: (resamples,)}; NaN where undefined."""
     values = scores_of_sums(sums_table(cases, rules)[draws].sum(axis=1), rules)
     for name in SURFACE_SCORES:
-        middle = _nanmean if name.endswith("mean") else _nanmedian
+        middle = known_mean if name.endswith("mean") else known_median
         values[name] = middle(surface_values(cases, name)[draws])
     return values
 
@@ -242,7 +242,7 @@ def scores_of_sums(sums: NDArray[np.float64], rules: Rules = HECKTOR_2025) -> di
     }
 
 
-def _nanmean(samples: NDArray[np.float64]) -> NDArray[np.float64]:
+def known_mean(samples: NDArray[np.float64]) -> NDArray[np.float64]:
     """Mean of each row over what is defined; NaN where nothing is."""
     known = ~np.isnan(samples)
     count = known.sum(axis=1)
@@ -250,7 +250,7 @@ def _nanmean(samples: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.divide(total, count, out=np.full(len(samples), math.nan), where=count > 0)
 
 
-def _nanmedian(samples: NDArray[np.float64]) -> NDArray[np.float64]:
+def known_median(samples: NDArray[np.float64]) -> NDArray[np.float64]:
     """Median of each row over what is defined, infinite values included; NaN where nothing is."""
     ordered = np.sort(samples, axis=1)  # NaN last
     count = (~np.isnan(samples)).sum(axis=1)

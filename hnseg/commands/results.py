@@ -9,10 +9,12 @@ from typing import Annotated, Literal
 import typer
 
 from hnseg.commands.shell import Device, Jobs, Work, app, err, out, reported
+from hnseg.commands.tables import comparison_table
 from hnseg.errors import HnsegError
 from hnseg.evaluate import evaluate_folder, evaluate_workdir, find_truths
 from hnseg.metrics import PRESETS
 from hnseg.progress import shown
+from hnseg.summary import BOOTSTRAP_SEED
 from hnseg.workdir import write_json
 
 
@@ -100,6 +102,43 @@ def evaluate(
     for case_id in scores["missing"]:
         err.print(f"scored as an empty mask: {case_id}: there is no prediction", highlight=False, soft_wrap=True)
     out.print_json(json.dumps({key: scores[key] for key in chosen.headline}))
+
+
+@app.command()
+def compare(
+    a: Annotated[Path, typer.Argument(help="metrics.json, a work directory, or a folder of masks (with --truth).")],
+    b: Annotated[Path, typer.Argument(help="The other side; differences are B − A.")],
+    truth: Annotated[Path | None, typer.Option(help="For folders of masks: a data root, or a label folder.")] = None,
+    method_a: Annotated[str, typer.Option(help="Of a work directory: ensemble, validation, …")] = "ensemble",
+    method_b: Annotated[str, typer.Option(help="Of a work directory: ensemble, validation, …")] = "ensemble",
+    common: Annotated[bool, typer.Option("--common", help="Compare the cases that both have.")] = False,
+    target: Annotated[Path | None, typer.Option("--out", help="Write the comparison as JSON.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of the resampling.")] = BOOTSTRAP_SEED,
+    jobs: Jobs = 1,
+) -> None:
+    """Compare two sets of scores of the same cases: differences, intervals, paired tests."""
+    from hnseg.compare import Scored, read_scores, read_scores_file
+    from hnseg.compare import compare as compare_scores
+
+    def scored(path: Path, method: str) -> Scored:
+        if truth is None or not path.is_dir() or (path / "metrics.json").is_file():
+            return read_scores_file(path, method)
+        with shown("evaluate", err) as progress:
+            return read_scores(evaluate_folder(path, find_truths(truth), jobs=jobs, progress=progress), str(path))
+
+    with reported():
+        sides = scored(a, method_a), scored(b, method_b)
+        result = compare_scores(*sides, common=common, seed=seed)
+        if target is not None:
+            write_json(target, result)
+    out.print(comparison_table(result))
+    out.print(
+        f"{result['n_cases']} cases; difference is B − A with its 95 % interval; p: {result['method']['p']}"
+        f"{'' if result['method']['exact'] else ', at random'}; Holm: corrected for the scores of the challenge",
+        highlight=False,
+    )
+    for case_id in result["left_out"]:
+        err.print(f"only one side has {case_id}: left out", highlight=False, soft_wrap=True)
 
 
 @app.command()

@@ -14,7 +14,8 @@ from hnseg.ensemble import ensemble_logits, find_models, load_network
 from hnseg.errors import CaseError, WorkDirError
 from hnseg.images import read_grid, read_image
 from hnseg.inference import predict_logits
-from hnseg.predict import postprocess, predict_baselines, predict_cohort, predict_pair
+from hnseg.postprocess import postprocess_label
+from hnseg.predict import predict_baselines, predict_cohort, predict_pair
 from hnseg.splits import load_splits
 from hnseg.store import open_case
 from hnseg.workdir import load_config, read_json
@@ -110,7 +111,7 @@ def test_postprocessing_removes_specks_and_far_nodes(predicted):
     mask[60:64, 114:124, 100:110] = 2  # beside the tumour
     mask[2:6, 20:30, 20:30] = 2  # 170 mm below
     mask[70, 100, 100] = 1  # a speck
-    kept, removed = postprocess(mask, grid, config)
+    kept, removed = postprocess_label(mask, grid.spacing_zyx_mm, config.predict)
     expected = mask.copy()
     expected[2:6] = 0
     expected[70] = 0

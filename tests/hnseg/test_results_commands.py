@@ -126,3 +126,32 @@ def test_evaluate_of_a_run(small_workdir):
     assert json.loads(done.stdout)["gtvp_dice_mean"] > 0.5
     assert "not scored" not in done.stderr
     assert run("evaluate", small_workdir, "--missing", "empty").exit_code == 1
+
+
+# --- compare ----------------------------------------------------------------------------------------------------------
+def test_compare_of_two_runs_of_a_run_with_itself_and_of_folders(small_workdir, tmp_path):
+    assert run("evaluate", small_workdir).exit_code == 0
+    target = tmp_path / "c.json"
+    done = run("compare", small_workdir, small_workdir, "--method-b", "threshold_baseline", "--out", target)
+    assert done.exit_code == 0, done.output
+    runs = json.loads(target.read_text())
+    assert runs["n_cases"] == 4
+    assert runs["scores"]["gtvp_dice_mean"]["difference"] < 0
+    assert "gtvn_f1_agg" in done.stdout
+
+    for case_id in ("AAA-003", "AAA-004", "BBB-003", "BBB-004", "CCC-001"):  # the folders hold the test cases only
+        (small_workdir / f"cohort/Task 1/{case_id}/{case_id}.nii.gz").unlink()
+    folders = small_workdir / "predictions", small_workdir / "baselines/threshold"
+    done = run("compare", *folders, "--truth", small_workdir / "cohort", "--out", target)
+    assert done.exit_code == 0, done.output
+    assert json.loads(target.read_text())["scores"] == runs["scores"]
+
+
+def test_compare_refuses_what_cannot_be_compared(small_workdir, tmp_path):
+    done = run("compare", small_workdir, small_workdir)
+    assert done.exit_code == 1
+    assert "run `hnseg evaluate` first" in done.stderr
+    run("evaluate", small_workdir)
+    done = run("compare", small_workdir, small_workdir, "--method-b", "magic")
+    assert done.exit_code == 1
+    assert "no scores of 'magic'" in done.stderr
