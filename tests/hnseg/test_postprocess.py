@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
+from hnseg.config import PredictConfig
 from hnseg.lesions import connected_components
-from hnseg.postprocess import apply_distance_prior, component_distances_mm, remove_islands
+from hnseg.postprocess import apply_distance_prior, component_distances_mm, postprocess_label, remove_islands
 
 
 def blobs(seed, shape=(12, 14, 16)):
@@ -61,6 +62,62 @@ def test_a_class_that_is_not_named_stays():
     label = np.array([[[1, 0, 2]]], np.uint8)
     assert remove_islands(label, min_ml={1: 9.0}, voxel_ml=1.0)[0].tolist() == [[[0, 0, 2]]]
     assert remove_islands(label, min_ml=(0.0, 0.0), voxel_ml=1.0)[0].tolist() == label.tolist()
+
+
+def test_islands_by_voxels_by_class_beside_those_by_volume():
+    label = np.zeros((1, 1, 14), np.uint8)
+    for value, start, stop in ((1, 0, 1), (1, 2, 4), (2, 5, 6), (2, 7, 9), (2, 10, 13)):
+        label[..., start:stop] = value
+    out, removed = remove_islands(label, min_vox=(2, 3), voxel_ml=0.1)
+    assert out[0, 0].tolist() == [0, 0, 1, 1, 0, 0, 0, 0, 0, 0, 2, 2, 2, 0]
+    assert [(r["label"], r["voxels"], r["reason"]) for r in removed] == [
+        (1, 1, "fewer than 2 voxels"),
+        (2, 1, "fewer than 3 voxels"),
+        (2, 2, "fewer than 3 voxels"),
+    ]
+    both, removed = remove_islands(label, min_ml={2: 0.15}, min_vox={2: 3}, voxel_ml=0.1)
+    np.testing.assert_array_equal(both[label != 1], out[label != 1])
+    assert [r["reason"] for r in removed] == ["smaller than 0.15 ml", "fewer than 3 voxels"]
+
+
+def brute_distance_mm(a, b, spacing):
+    """Smallest distance between any voxel centre of one mask and any of the other, pair by pair."""
+    p, q = np.argwhere(a) * np.float64(spacing), np.argwhere(b) * np.float64(spacing)
+    return min(float(np.sqrt(((point - q) ** 2).sum(axis=1)).min()) for point in p)
+
+
+def brute_gap_mm(a, b, spacing):
+    """The same between the outer faces of the voxels."""
+    gaps = []
+    for point in np.argwhere(a):
+        steps = np.maximum(np.abs(np.argwhere(b) - point) - 1, 0) * np.float64(spacing)
+        gaps.append(float(np.sqrt((steps**2).sum(axis=1)).min()))
+    return min(gaps)
+
+
+@pytest.mark.parametrize("spacing", [(1.0, 1.0, 1.0), (3.27, 0.977, 0.977), (0.5, 2.0, 4.0)])
+def test_distances_equal_brute_force_between_voxel_centres(spacing):
+    for seed in range(8):
+        label = blobs(seed, (6, 8, 9))
+        if not (label == 1).any():
+            continue
+        ours = component_distances_mm(label == 1, connected_components(label == 2), np.asarray(spacing))
+        parts, n = ndimage.label(label == 2, np.ones((3, 3, 3)))
+        expected = [brute_distance_mm(parts == k, label == 1, spacing) for k in range(1, n + 1)]
+        np.testing.assert_allclose(ours, expected, atol=1e-6, rtol=0)
+        gaps = [brute_gap_mm(parts == k, label == 1, spacing) for k in range(1, n + 1)]
+        diagonal = float(np.linalg.norm(spacing))
+        assert all(0 <= d - gap <= diagonal + 1e-9 for d, gap in zip(ours, gaps, strict=True))
+
+
+def test_the_settings_of_a_run_reach_both_steps():
+    label = np.zeros((1, 1, 40), np.uint8)
+    label[..., :5], label[..., 7:8], label[..., 9:12], label[..., 36:40] = 1, 1, 2, 2
+    settings = PredictConfig(min_gtvp_ml=0.002, min_gtvn_ml=0.0, min_gtvn_vox=2, max_node_distance_mm=30.0)
+    out, removed = postprocess_label(label, (1.0, 1.0, 1.0), settings)
+    assert np.flatnonzero(out).tolist() == [0, 1, 2, 3, 4, 9, 10, 11]
+    assert [r["step"] for r in removed] == ["island", "distance"]
+    assert removed[1]["distance_mm"] == 32.0  # from voxel 36 to 4: the speck at 7 was removed before
 
 
 @pytest.mark.parametrize("spacing", [(1.0, 1.0, 1.0), (3.0, 0.9, 0.7), (0.5, 2.0, 4.0)])
@@ -128,6 +185,7 @@ def test_both_steps_only_remove_and_a_second_pass_removes_nothing(seed, least, f
     [
         (lambda x: remove_islands(x, min_ml=(0.1, -1), voxel_ml=1), "min_ml"),
         (lambda x: remove_islands(x, min_ml={3: 1.0}, voxel_ml=1), "classes 1 and 2"),
+        (lambda x: remove_islands(x, min_vox=(-1, 0), voxel_ml=1), "min_vox"),
         (lambda x: remove_islands(x, min_ml=(0, 0), voxel_ml=0), "voxel_ml"),
         (lambda x: remove_islands(x + np.uint8(7), min_ml=(0, 0), voxel_ml=1), "0, 1, 2"),
         (lambda x: remove_islands(x.astype(float), min_ml=(0, 0), voxel_ml=1), "integer"),
