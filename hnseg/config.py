@@ -93,18 +93,30 @@ class TrainConfig(_Frozen):
     filters: int = Field(32, ge=1)
     blocks_down: tuple[int, ...] = (1, 2, 2, 4, 4)
     heads: int = Field(4, ge=1)  # deep supervision: the main output and heads - 1 coarser ones
+    head_weights: Literal["equal", "exponential"] = "equal"  # exponential: 1, 1/2, 1/4, … from the main output on
     patch_vox: Triple = (192, 192, 192)  # x, y, z
     class_weights: tuple[float, float, float] = (0.10, 0.45, 0.45)  # patch centre: background, GTVp, GTVn
     batch: int = Field(1, ge=1)
     epochs: int = Field(300, ge=1)
+    lesion_balance: Literal["voxel", "lesion"] = "voxel"  # lesion: a small node is chosen as often as a large one
+    hard_negatives: Fraction = 0.0  # share of the background patches that are centred on hot tissue outside lesions
     patches_per_case: int = Field(1, ge=1)  # per epoch
+    optimizer: Literal["adamw", "sgd"] = "adamw"  # sgd: Nesterov momentum, as nnU-Net
+    momentum: float = Field(0.99, ge=0, lt=1)  # of sgd
     learning_rate: PositiveFloat = 2e-4
     weight_decay: float = Field(1e-5, ge=0)
+    schedule: Literal["cosine", "step", "poly"] = "cosine"
+    step_epochs: int = Field(100, ge=1)  # of the step schedule: every so many epochs the rate falls …
+    step_factor: float = Field(0.1, gt=0, lt=1)  # … to this part of itself
     warmup_epochs: int = Field(3, ge=0)
+    ema_decay: float = Field(0.0, ge=0, lt=1)  # 0: off; else validation and best.pt use the averaged weights
+    patience: int | None = Field(None, ge=1)  # epochs without a better validation score before a fold stops early
     clip_norm: PositiveFloat = 12.0  # nnU-Net's value; the publication names none
     validate_every: int = Field(5, ge=1)  # epochs
     precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed"] = "auto"
     workers: int = Field(4, ge=0)  # data-loading processes
+    augment_on: Literal["auto", "loader", "device"] = "auto"  # auto: on a GPU where there is one
+    tensorboard: bool = False  # needs hnseg[tensorboard]; log.csv is always written
     augment: AugmentConfig = AugmentConfig()
 
     @property
@@ -130,7 +142,10 @@ class TrainConfig(_Frozen):
 class PredictConfig(_Frozen):
     """Sliding window and post-processing."""
 
+    # patch: windows of the training patch's size, as published. auto: the cheapest windows, see hnseg.tiling.
+    roi: Literal["patch", "auto"] = "patch"
     overlap: float = Field(0.625, ge=0, lt=1)  # NVAUTO 2022
+    flips: str = Field("", pattern="^x?y?z?$")  # axes to flip along at test time; each doubles the network's work
     min_gtvp_ml: float = Field(0.2, ge=0)
     min_gtvn_ml: float = Field(0.2, ge=0)
     min_gtvp_vox: int = Field(0, ge=0)  # of the CT grid; besides the volume, which means the same on every scanner

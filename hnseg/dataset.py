@@ -16,7 +16,7 @@ from torch.utils.data import Dataset
 
 from hnseg.augment import make_augmentation
 from hnseg.config import TrainConfig
-from hnseg.sampling import choose_centre, patch_start
+from hnseg.sampling import Positions, patch_start
 from hnseg.store import PreparedCase
 
 CACHE_BYTES = 2 * 2**30  # cohorts below this stay decoded in memory
@@ -33,19 +33,24 @@ class PatchDataset(Dataset[dict[str, torch.Tensor]]):
     config : TrainConfig
     seed, fold, epoch : int
         Together with the position they determine every draw.
+    augment : bool
+        Change the patches here; without it :meth:`changed` does it, on whatever device they are.
 
-    Items are dictionaries of ``image`` (2, z, y, x) float32, ``label`` (1, z, y, x) float32 and ``case``, the
-    position of the case in ``cases``.
+    Items are dictionaries of ``image`` (2, z, y, x) float32, ``label`` (1, z, y, x) float32, ``case``, the position of
+    the case in ``cases``, and ``seed`` of the random change.
     """
 
-    def __init__(self, cases: Sequence[PreparedCase], config: TrainConfig, seed: int, fold: int) -> None:
+    def __init__(
+        self, cases: Sequence[PreparedCase], config: TrainConfig, seed: int, fold: int, *, augment: bool = True
+    ) -> None:
         self.cases = list(cases)
         self.config = config
         self.seed = seed
         self.fold = fold
         self.epoch = 0
         self._augment = make_augmentation(config.augment, config.patch_zyx)
-        self._index = [{value: case.lesion_index(value) for value in (1, 2)} for case in self.cases]
+        self._positions = [Positions.of(case) for case in self.cases]
+        self._here = augment
         size = sum(case.image.nbytes + case.label.nbytes for case in self.cases if case.label is not None)
         self._keep = size <= CACHE_BYTES
         self._kept: dict[int, tuple[NDArray[np.float16], NDArray[np.uint8]]] = {}
@@ -64,15 +69,24 @@ class PatchDataset(Dataset[dict[str, torch.Tensor]]):
         number = int(order[position]) % len(self.cases)
         rng = np.random.default_rng([self.seed, self.fold, self.epoch, position + 1])
         image, label = self._read_patch(number, rng)
+        seed = torch.tensor(int(rng.integers(2**31)))
         sample = {"image": torch.from_numpy(image), "label": torch.from_numpy(label)}
-        self._augment.set_random_state(seed=int(rng.integers(2**31)))
+        return {
+            **(self.changed(sample, int(seed)) if self._here else sample),
+            "case": torch.tensor(number),
+            "seed": seed,
+        }
+
+    def changed(self, sample: dict[str, torch.Tensor], seed: int) -> dict[str, torch.Tensor]:
+        """A patch after its random change; ``image`` and ``label`` stay on their device."""
+        self._augment.set_random_state(seed=seed)
         moved: dict[str, Any] = self._augment(sample)
-        return {**{key: moved[key].float() for key in ("image", "label")}, "case": torch.tensor(number)}
+        return {key: moved[key].as_tensor().float() for key in ("image", "label")}
 
     def _read_patch(self, number: int, rng: np.random.Generator) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         images, labels = self._arrays(number)
         shape, patch = labels.shape, self.config.patch_zyx
-        _, centre = choose_centre(self._index[number], self.config.class_weights, shape, rng)
+        _, centre = self._positions[number].choose_centre(self.config, rng)
         start = patch_start(centre, patch, shape)
         inside: list[slice] = []
         within: list[slice] = []

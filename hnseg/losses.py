@@ -1,8 +1,9 @@
-"""Dice plus cross-entropy at every head, summed."""
+"""Dice plus cross-entropy at every head, summed over the heads."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 import torch
 from monai.losses import DiceCELoss
@@ -10,15 +11,17 @@ from torch.nn import functional
 
 
 class SummedDiceCELoss(torch.nn.Module):
-    """Soft Dice over GTVp and GTVn plus cross-entropy over all classes, at each head, summed with equal weight.
+    """Soft Dice over GTVp and GTVn plus cross-entropy over all classes, at each head, summed.
 
+    All heads count the same, as published; with ``exponential`` weights they count 1, 1/2, 1/4, … from the main output on.
     The label is brought to each head's size by nearest neighbour. Squared denominators and the smoothing terms are
     those of the Auto3DSeg SegResNet (NVAUTO 2022). A class that is absent from a patch has a Dice term of one and no
     gradient from it: the cross-entropy alone teaches the network not to see it.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, head_weights: Literal["equal", "exponential"] = "equal") -> None:
         super().__init__()
+        self._ratio = 1.0 if head_weights == "equal" else 0.5
         self._head = DiceCELoss(
             include_background=False,
             to_onehot_y=True,
@@ -31,7 +34,7 @@ class SummedDiceCELoss(torch.nn.Module):
     def forward(self, heads: Sequence[torch.Tensor], label: torch.Tensor) -> torch.Tensor:
         """Loss of a list of logits (batch, 3, z, y, x), main output first, against a label (batch, 1, z, y, x)."""
         losses = []
-        for logits in heads:
+        for number, logits in enumerate(heads):
             target = label if logits.shape[2:] == label.shape[2:] else functional.interpolate(label, logits.shape[2:])
-            losses.append(self._head(logits.float(), target))
+            losses.append(self._ratio**number * self._head(logits.float(), target))
         return torch.stack(losses).sum()

@@ -2,51 +2,87 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hnseg.config import TrainConfig
+from hnseg.store import PreparedCase
+
 Triple = tuple[int, int, int]
+Index = NDArray[np.int64]
 
 
-def choose_centre(
-    index: Mapping[int, NDArray[np.int64]],
-    weights: Sequence[float],
-    shape: Triple,
-    rng: np.random.Generator,
-) -> tuple[int, Triple]:
-    """Choose the class to centre a patch on, then a voxel of it.
+@dataclass(frozen=True)
+class Positions:
+    """Where patches of one case may be centred.
 
-    The weights of absent classes go to the present ones in proportion; background is a voxel anywhere in the volume.
-
-    Parameters
+    Attributes
     ----------
-    index : mapping of int to ndarray
-        Flat voxel indices of GTVp (1) and GTVn (2); empty where a class is absent.
-    weights : sequence of 3 float
-        Probabilities of background, GTVp, GTVn.
     shape : tuple of int
-        Shape of the volume, (z, y, x).
-    rng : numpy.random.Generator
-
-    Returns
-    -------
-    value : int
-        0, 1 or 2.
-    centre : tuple of int
-        (z, y, x).
+        Of the volume, (z, y, x).
+    lesions : {1: ndarray, 2: ndarray}
+        Flat voxel indices of GTVp (1) and GTVn (2); empty where a class is absent.
+    numbers : {1: ndarray, 2: ndarray}
+        Which lesion each of these voxels belongs to, counted from 1.
+    hot : ndarray
+        Flat indices of hot voxels outside lesions.
     """
-    chance = np.asarray(weights, dtype=np.float64).copy()
-    for value in (1, 2):
-        if index[value].size == 0:
-            chance[value] = 0.0
-    if chance.sum() == 0:  # weights of (0, p, q) and no lesion at all
-        chance[0] = 1.0
-    value = int(rng.choice(3, p=chance / chance.sum()))
-    flat = int(rng.choice(index[value])) if value else int(rng.integers(int(np.prod(shape))))
-    z, y, x = np.unravel_index(flat, shape)
-    return value, (int(z), int(y), int(x))
+
+    shape: Triple
+    lesions: dict[int, Index]
+    numbers: dict[int, NDArray[np.int32]]
+    hot: Index
+
+    @classmethod
+    def of(cls, case: PreparedCase) -> Positions:
+        """Read them from a prepared case."""
+        z, y, x = case.image.shape[1:]
+        lesions = {value: case.lesion_index(value) for value in (1, 2)}
+        return cls((z, y, x), lesions, {value: case.lesion_numbers(value) for value in (1, 2)}, case.hot_index())
+
+    @cached_property
+    def _by_lesion(self) -> dict[int, list[Index]]:
+        """Voxels of each lesion."""
+        return {
+            value: [self.lesions[value][numbers == number] for number in np.unique(numbers)]
+            for value, numbers in self.numbers.items()
+        }
+
+    def choose_centre(self, config: TrainConfig, rng: np.random.Generator) -> tuple[int, Triple]:
+        """Choose the class to centre a patch on, then a voxel of it.
+
+        The weights of absent classes go to the present ones in proportion. A lesion class is centred on any of its
+        voxels or, with ``lesion_balance`` "lesion", on a voxel of a lesion that was chosen first, so that a small node
+        is seen as often as a large one. Background is a voxel anywhere in the volume; a share ``hard_negatives`` of it
+        is a hot voxel outside lesions.
+
+        Returns
+        -------
+        value : int
+            0, 1 or 2.
+        centre : tuple of int
+            (z, y, x).
+        """
+        chance = np.asarray(config.class_weights, dtype=np.float64).copy()
+        for value in (1, 2):
+            if self.lesions[value].size == 0:
+                chance[value] = 0.0
+        if chance.sum() == 0:  # weights of (0, p, q) and no lesion at all
+            chance[0] = 1.0
+        value = int(rng.choice(3, p=chance / chance.sum()))
+        if value == 0:
+            hot = config.hard_negatives > 0 and rng.random() < config.hard_negatives and self.hot.size > 0
+            flat = int(rng.choice(self.hot)) if hot else int(rng.integers(int(np.prod(self.shape))))
+        elif config.lesion_balance == "lesion":
+            groups = self._by_lesion[value]
+            flat = int(rng.choice(groups[int(rng.integers(len(groups)))]))
+        else:
+            flat = int(rng.choice(self.lesions[value]))
+        z, y, x = np.unravel_index(flat, self.shape)
+        return value, (int(z), int(y), int(x))
 
 
 def patch_start(centre: Triple, patch: Triple, shape: Triple) -> Triple:

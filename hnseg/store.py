@@ -17,12 +17,16 @@ from typing import Any
 import numpy as np
 import zarr
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from hnseg.errors import WorkDirError
 from hnseg.geometry import Grid
 
 CHUNK = 64
 INDEX_NAMES = {1: "gtvp_index", 2: "gtvn_index"}
+LESION_NAMES = {1: "gtvp_lesion", 2: "gtvn_lesion"}
+HOT_NAME = "hot_index"
+HOT_SHARE, HOT_KEPT = 0.005, 4096  # the hottest share of the background, and how many voxels of it are kept
 
 
 @dataclass(frozen=True)
@@ -60,6 +64,17 @@ class PreparedCase:
         found: NDArray[np.int64] = self._group[name][:] if name in self._group else np.empty(0, np.int64)
         return found
 
+    def lesion_numbers(self, value: int) -> NDArray[np.int32]:
+        """Which lesion, counted from 1, each voxel of ``lesion_index`` belongs to; lesions are 26-connected."""
+        name = LESION_NAMES[value]
+        found: NDArray[np.int32] = self._group[name][:] if name in self._group else np.empty(0, np.int32)
+        return found
+
+    def hot_index(self) -> NDArray[np.int64]:
+        """Flat indices of voxels that are hot in PET and no lesion: brain, salivary glands, tonsils, …"""
+        found: NDArray[np.int64] = self._group[HOT_NAME][:] if HOT_NAME in self._group else np.empty(0, np.int64)
+        return found
+
     def grid(self, name: str) -> Grid:
         """A grid of the record: ``crop_grid``, ``ct_grid`` or ``pet_grid``."""
         return Grid(**self.record[name])
@@ -91,8 +106,7 @@ def write_case(
             group.create_array(image_name(fold), data=image, chunks=(1, CHUNK, CHUNK, CHUNK))
         if label is not None:
             group.create_array("label", data=label, chunks=(CHUNK, CHUNK, CHUNK))
-            for value, name in INDEX_NAMES.items():
-                index = np.flatnonzero(label == value)
+            for name, index in sampling_index(label, images[None][1]).items():
                 if index.size:
                     group.create_array(name, data=index)
         draw_qc(scratch / "qc.png")
@@ -103,6 +117,27 @@ def write_case(
     except BaseException:
         shutil.rmtree(scratch, ignore_errors=True)
         raise
+
+
+def sampling_index(label: NDArray[np.uint8], pet: NDArray[Any]) -> dict[str, NDArray[Any]]:
+    """What the sampler needs, so that training never scans a volume: voxels of lesions, their lesions, hot background.
+
+    Parameters
+    ----------
+    label : ndarray (z, y, x)
+    pet : ndarray, same shape
+        In any unit.
+    """
+    found: dict[str, NDArray[Any]] = {}
+    for value, name in INDEX_NAMES.items():
+        lesions, _ = ndimage.label(label == value, structure=np.ones((3, 3, 3)))
+        found[name] = np.flatnonzero(lesions)
+        found[LESION_NAMES[value]] = lesions.ravel()[found[name]].astype(np.int32)
+    background = np.flatnonzero(label == 0)
+    uptake = pet.ravel()[background].astype(np.float32)
+    hot = background[uptake >= np.quantile(uptake, 1 - HOT_SHARE)] if background.size else background
+    found[HOT_NAME] = hot[:: max(1, -(-hot.size // HOT_KEPT))]
+    return found
 
 
 def open_case(folder: Path, fold: int | None = None) -> PreparedCase:

@@ -32,7 +32,7 @@ from hnseg.metrics import dice
 from hnseg.network import make_network
 from hnseg.progress import Report, silent
 from hnseg.provenance import versions
-from hnseg.schedule import warmup_cosine
+from hnseg.schedule import learning_rate
 from hnseg.splits import load_splits
 from hnseg.store import PreparedCase, open_case
 from hnseg.workdir import load_config, write_text
@@ -66,7 +66,7 @@ def train_fold(work: Path, fold: int, *, device: str = "auto", progress: Report 
     HnsegError
         The loss became NaN or infinite; the last good checkpoint is kept.
     """
-    config = load_config(work)
+    config = load_config(work, tuned=False)
     if not 0 <= fold < config.split.folds:
         raise HnsegError(f"fold {fold}: this run has folds 0 to {config.split.folds - 1}")
     home = work / "models" / f"fold_{fold}"
@@ -89,7 +89,7 @@ def train_fold(work: Path, fold: int, *, device: str = "auto", progress: Report 
         network.load_state_dict(state["network"])
         optimizer.load_state_dict(state["optimizer"])
     network, optimizer = fabric.setup(network, optimizer)
-    run = _Run(config, fold, fabric, network, optimizer, SummedDiceCELoss())
+    run = _Run(config, fold, fabric, network, optimizer, SummedDiceCELoss(config.train.head_weights))
     training, validation = _open_cases(work, fold)
     patches = PatchDataset(training, config.train, config.seed, fold)
 
@@ -137,9 +137,7 @@ def _train_epoch(run: _Run, patches: PatchDataset, epoch: int) -> tuple[float, f
     rate = 0.0
     run.network.train()
     for step, batch in enumerate(loader, start=epoch * steps):
-        rate = train.learning_rate * warmup_cosine(
-            step, steps=train.epochs * steps, warmup_steps=train.warmup_epochs * steps
-        )
+        rate = learning_rate(train, step, steps)
         for group in run.optimizer.param_groups:
             group["lr"] = rate
         image = batch["image"].to(run.fabric.device, memory_format=torch.channels_last_3d, non_blocking=True)

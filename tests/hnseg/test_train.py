@@ -81,6 +81,9 @@ def test_folds_differ(trained_run):
 
 def test_a_nan_loss_stops_with_the_case_names(run, monkeypatch):
     class Broken(torch.nn.Module):
+        def __init__(self, *settings):
+            super().__init__()
+
         def forward(self, heads, label):
             return heads[0].sum() * float("nan")
 

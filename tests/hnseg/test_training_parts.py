@@ -13,7 +13,7 @@ from hnseg.dataset import PatchDataset
 from hnseg.errors import WorkDirError
 from hnseg.losses import SummedDiceCELoss
 from hnseg.network import make_network
-from hnseg.schedule import warmup_cosine
+from hnseg.schedule import learning_rate
 from hnseg.store import open_case, write_case
 
 TINY = TrainConfig(
@@ -149,13 +149,17 @@ def test_an_absent_class_gives_no_dice_gradient():
 
 
 def test_schedule_rises_then_falls():
-    rates = [warmup_cosine(step, steps=100, warmup_steps=10) for step in range(100)]
+    config = TINY.model_copy(update={"epochs": 10, "warmup_epochs": 1, "learning_rate": 1.0})
+    rates = [learning_rate(config, step, 10) for step in range(100)]
     assert rates[9] == rates[10] == 1.0
     assert rates[:10] == sorted(rates[:10])
     assert rates[10:] == sorted(rates[10:], reverse=True)
     assert 0 < rates[0] <= 0.1
     assert 0 <= rates[-1] < 0.001
-    assert warmup_cosine(0, steps=5, warmup_steps=0) == 1.0
+    assert learning_rate(config.model_copy(update={"warmup_epochs": 0}), 0, 10) == 1.0
+    poly = [learning_rate(config.model_copy(update={"schedule": "poly"}), step, 10) for step in range(10, 100)]
+    assert poly == sorted(poly, reverse=True)
+    assert poly[45] == pytest.approx(0.5**0.9)
 
 
 def test_checkpoint_round_trip_and_damage(tmp_path):
