@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hnseg.geometry import Grid
-from hnseg.resample import resample
+from hnseg.resample import most_probable, resample_label
 
 
 def restore_label(label: NDArray[np.uint8], crop_grid: Grid, ct_grid: Grid) -> NDArray[np.uint8]:
@@ -23,7 +23,7 @@ def restore_label(label: NDArray[np.uint8], crop_grid: Grid, ct_grid: Grid) -> N
     -------
     ndarray of ``ct_grid.shape``, uint8
     """
-    return resample(label, crop_grid, ct_grid, outside=0, interpolation="nearest")
+    return resample_label(label, crop_grid, ct_grid)
 
 
 def restore_probabilities(probabilities: NDArray[Any], crop_grid: Grid, ct_grid: Grid) -> NDArray[np.uint8]:
@@ -42,26 +42,4 @@ def restore_probabilities(probabilities: NDArray[Any], crop_grid: Grid, ct_grid:
     -------
     ndarray of ``ct_grid.shape``, uint8
     """
-    mask = np.zeros(ct_grid.shape, np.uint8)
-    low, high = covered_index(crop_grid, ct_grid)
-    if (high <= low).any():
-        return mask
-    size = high - low
-    part = Grid((size[0], size[1], size[2]), ct_grid.spacing_mm, tuple(ct_grid.to_physical(low)), ct_grid.direction)
-    best = np.full(part.shape, -1.0, np.float32)
-    window = mask[low[2] : high[2], low[1] : high[1], low[0] : high[0]]
-    for value, plane in enumerate(np.asarray(probabilities, dtype=np.float32)):
-        here = resample(plane, crop_grid, part, outside=1.0 if value == 0 else 0.0)
-        better = here > best
-        window[better] = value
-        best[better] = here[better]
-    return mask
-
-
-def covered_index(box: Grid, grid: Grid) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Index range [low, high) of ``grid``, (x, y, z), that holds all of its voxels inside ``box``."""
-    corners = np.array([[i, j, k] for i in (0, 1) for j in (0, 1) for k in (0, 1)], dtype=np.float64)
-    index = grid.to_index(box.to_physical(corners * np.asarray(box.size) - 0.5))
-    low = np.clip(np.floor(index.min(axis=0)), 0, grid.size).astype(np.int64)
-    high = np.clip(np.ceil(index.max(axis=0)) + 1, 0, grid.size).astype(np.int64)
-    return low, high
+    return most_probable((np.asarray(plane, dtype=np.float32) for plane in probabilities), crop_grid, ct_grid)

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from hnseg.geometry import Grid
-from hnseg.resample import overlap_mm, resample, upright_grid
+from hnseg.images import load_sitk, to_sitk
+from hnseg.resample import Rigid, covered_index, overlap_mm, resample, resample_label, upright_grid
 
 DIRECTIONS = {
     "identity": (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0),
@@ -62,3 +63,86 @@ def test_upright_grid_has_its_corner_where_asked():
     low, high = upright_grid(np.array([-5.0, 1.0, 2.0]), (4, 5, 6), 2.0).bounds_mm()
     np.testing.assert_allclose(low, [-5, 1, 2])
     np.testing.assert_allclose(high, [3, 11, 14])
+
+
+def turn(degrees: float) -> tuple[float, ...]:
+    """Rotation about z, row-major."""
+    c, s = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
+    return (c, -s, 0.0, s, c, 0.0, 0.0, 0.0, 1.0)
+
+
+@pytest.mark.parametrize("direction", DIRECTIONS)
+@pytest.mark.parametrize("interpolation", ["linear", "cubic", "nearest"])
+def test_looking_at_the_covered_part_alone_changes_nothing(direction, interpolation):
+    """The whole image through ITK, and the part that the target covers, give the same values."""
+    grid = Grid((60, 50, 40), (0.98, 0.98, 3.0), (-20.0, 10.0, 5.0), DIRECTIONS[direction])
+    image = np.random.default_rng(0).normal(0, 400, grid.shape).astype(np.int16)
+    centre = grid.to_physical((np.asarray(grid.size) - 1) * 0.6)
+    target = upright_grid(centre - 11.3, (22, 21, 23), 1.03)
+    sitk = load_sitk()
+    method = {"linear": sitk.sitkLinear, "cubic": sitk.sitkBSpline, "nearest": sitk.sitkNearestNeighbor}[interpolation]
+    source = to_sitk(image.astype(np.float64), grid)
+    lattice = (target.size, sitk.Transform(), method, target.origin_mm, target.spacing_mm, target.direction)
+    whole = sitk.GetArrayFromImage(sitk.Resample(source, *lattice, -1024.0))
+    part = resample(image, grid, target, outside=-1024.0, interpolation=interpolation)
+    assert part.dtype == (np.int16 if interpolation == "nearest" else np.float32)
+    inside = np.abs(whole) < np.abs(image).max()  # where the cubic does not overshoot
+    assert inside.mean() > 0.9
+    np.testing.assert_allclose(part[inside], whole[inside], atol=0.01)
+
+
+def test_cubic_stays_within_what_was_measured_and_is_sharper():
+    grid = Grid((40, 40, 40), (2.0, 2.0, 2.0), (0.0, 0.0, 0.0))
+    pet = np.zeros(grid.shape, np.float32)
+    pet[15:25, 15:25, 15:25] = 9.0
+    target = upright_grid(np.array([11.3, 11.3, 11.3]), (60, 60, 60), 1.0)
+    cubic = resample(pet, grid, target, outside=0.0, interpolation="cubic")
+    assert (cubic.min(), cubic.max()) == (0.0, 9.0)  # the spline alone reaches beyond both
+    coordinates_mm = coordinates(target)
+    smooth, wave = np.sin(coordinates(grid) / 4).prod(axis=-1), np.sin(coordinates_mm / 4).prod(axis=-1)
+    errors = [
+        np.abs(resample(smooth, grid, target, outside=0.0, interpolation=kind) - wave).max()
+        for kind in ("linear", "cubic")
+    ]
+    assert errors[1] < errors[0] / 5
+
+
+def test_a_movement_is_undone_by_its_shift():
+    """The image displaced by +3 mm in its header, and asked 3 mm further on, is the image."""
+    grid = Grid((20, 20, 20), (2.0, 2.0, 2.0), (0.0, 0.0, 0.0))
+    image = np.random.default_rng(1).normal(size=grid.shape).astype(np.float32)
+    moved = Grid(grid.size, grid.spacing_mm, (3.0, -2.0, 1.0))
+    back = resample(image, moved, grid, outside=0.0, movement=Rigid(translation_mm=(3.0, -2.0, 1.0)))
+    np.testing.assert_allclose(back, image, atol=1e-5)
+
+
+def test_a_turn_moves_a_point_as_its_matrix_says():
+    grid = Grid((40, 40, 8), (1.0, 1.0, 1.0), (-20.0, -20.0, 0.0))
+    image = np.zeros(grid.shape, np.float32)
+    image[:, 20, 30] = 1.0  # at x = 10, y = 0
+    movement = Rigid(turn(90.0))
+    seen = resample(image, grid, grid, outside=0.0, movement=movement)
+    np.testing.assert_allclose(movement.move([0.0, -10.0, 0.0]), [10.0, 0.0, 0.0], atol=1e-12)
+    assert seen[4, 10, 20] == pytest.approx(1.0)  # at x = 0, y = -10
+    assert Rigid(**movement.as_dict()).move([1.0, 2.0, 3.0]) == pytest.approx(movement.move([1.0, 2.0, 3.0]))
+
+
+def test_linear_labels_split_the_distance_between_slices():
+    """Two classes in neighbouring slices 4 mm apart meet in the middle; a linear border is smooth in between."""
+    grid = Grid((9, 1, 2), (1.0, 1.0, 4.0), (0.0, 0.0, 0.0))
+    label = np.array([[[0, 0, 1, 1, 1, 1, 1, 0, 0]], [[2] * 9]], np.uint8)
+    target = Grid((9, 1, 5), (1.0, 1.0, 1.0), (0.0, 0.0, 0.0))
+    for method in ("nearest", "linear"):
+        moved = resample_label(label, grid, target, method=method)
+        assert moved.dtype == np.uint8
+        np.testing.assert_array_equal(moved[[0, 1]], np.repeat(label[:1], 2, axis=0))
+        np.testing.assert_array_equal(moved[[3, 4]], np.repeat(label[1:], 2, axis=0))
+
+
+def test_a_target_beside_the_image_is_outside():
+    grid = Grid((4, 4, 4), (1, 1, 1), (0, 0, 0))
+    far = Grid((2, 2, 2), (1, 1, 1), (50, 0, 0))
+    for kind in ("linear", "cubic", "nearest"):
+        assert (resample(np.ones(grid.shape, np.uint8), grid, far, outside=7, interpolation=kind) == 7).all()
+    low, high = covered_index(far, grid)
+    assert (high <= low).any()
