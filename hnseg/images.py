@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,11 @@ from numpy.typing import NDArray
 
 from hnseg.errors import CaseError
 from hnseg.geometry import Grid
-from hnseg.nifti import verify_nifti
+from hnseg.nifti import is_nifti, read_header, verify_nifti
 from ssimh.files import replacing
 
 MAX_VOXELS = 2**31  # 2 Gi voxels: eight times a 1.3 m whole-body CT; a larger header is a broken header
+SHEAR = 1e-3  # how far direction cosines may be from perpendicular unit vectors; a CT gantry tilted by 1° gives 0.017
 
 
 @functools.cache
@@ -40,19 +42,31 @@ def _reader(path: Path, case_id: str) -> Any:
     sitk = load_sitk()
     if not path.is_file():
         raise CaseError(case_id, "the file does not exist", path)
+    if not os.access(path, os.R_OK):
+        raise CaseError(case_id, "there is no permission to read the file", path)
+    if path.stat().st_size == 0:
+        raise CaseError(case_id, "the file is empty (0 bytes)", path)
+    try:
+        if is_nifti(path):
+            read_header(path)
+    except ValueError as error:
+        raise CaseError(case_id, f"not a readable image: {error}", path) from error
     reader = sitk.ImageFileReader()
     reader.SetFileName(str(path))
     try:
         reader.ReadImageInformation()
     except RuntimeError as error:
-        raise CaseError(case_id, f"not a readable image ({_itk_reason(error)})", path) from error
+        raise CaseError(case_id, f"not a readable image: {_itk_reason(error)}", path) from error
     return reader
 
 
 def _itk_reason(error: Exception) -> str:
     """The sentence of an ITK exception that a user can act on."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[-1] if lines else type(error).__name__
+    if any("orthonormal" in line for line in lines):
+        return "the header's axes are sheared or singular; they must be perpendicular"
+    said = [line for line in lines if not line.startswith("Reason:")]  # "Reason: No such file", of a file that is there
+    return re.sub(r"\(0x[0-9a-f]+\)|ITK ERROR: ", "", said[-1]) if said else type(error).__name__
 
 
 def read_grid(path: Path, case_id: str) -> Grid:
@@ -72,6 +86,13 @@ def read_grid(path: Path, case_id: str) -> Grid:
         raise CaseError(case_id, f"the header claims {tuple(size)} voxels, more than {MAX_VOXELS} are refused", path)
     dimension = reader.GetDimension()
     direction = np.asarray(reader.GetDirection()).reshape(dimension, dimension)[:3, :3]
+    if not np.abs(direction.T @ direction - np.eye(3)).max() <= SHEAR:
+        shown = ", ".join(f"{value:.4g}" for value in direction.ravel())
+        raise CaseError(
+            case_id,
+            f"the header's axes are sheared or singular; they must be perpendicular: direction cosines {shown}",
+            path,
+        )
     try:
         return Grid(tuple(size), reader.GetSpacing()[:3], reader.GetOrigin()[:3], tuple(direction.ravel()))
     except ValueError as error:

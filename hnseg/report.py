@@ -9,10 +9,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment
 
 from hnseg.errors import CaseError
 from hnseg.metrics import Rules, Score
+from hnseg.page import environment
+from hnseg.picture import Picture
+from hnseg.planes import CT_WINDOW_HU, PET_WINDOW_SUV
 from hnseg.provenance import versions
 from hnseg.report_data import (
     LARGE_CHANGE_HU,
@@ -24,11 +27,10 @@ from hnseg.report_data import (
     validation_rows,
     warnings,
 )
-from hnseg.report_figures import CT_WINDOW_HU, PET_WINDOW_SUV, PREDICTED, TRUTH, View, load_scan, thumbnail, views
+from hnseg.report_figures import PREDICTED, TRUTH, View, load_scan, thumbnail, views
 from hnseg.report_plots import (
     METHODS,
     SCORE_NAMES,
-    Picture,
     draw_centres,
     draw_learning,
     draw_scores,
@@ -63,17 +65,10 @@ def write_report(work: Path) -> Path:
 
 
 def _environment() -> Environment:
-    environment = Environment(
-        loader=PackageLoader("hnseg", "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["score"] = _as_score
-    environment.filters["interval"] = _as_interval
-    environment.filters["number"] = _as_number
-    return environment
+    made = environment()
+    made.filters["score"] = _as_score
+    made.filters["interval"] = _as_interval
+    return made
 
 
 def _as_score(value: Score) -> str:
@@ -82,10 +77,6 @@ def _as_score(value: Score) -> str:
 
 def _as_interval(bounds: list[float] | None) -> str:
     return "no interval" if bounds is None else f"{bounds[0]:.2f} to {bounds[1]:.2f}"
-
-
-def _as_number(value: Any, digits: int = 1) -> str:
-    return "–" if value is None else f"{float(value):.{digits}f}"
 
 
 def _content(files: RunFiles) -> dict[str, Any]:

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from hnseg.picture import Picture, picture
 from hnseg.report_data import LogRow
 
 # Okabe and Ito's colours, told apart by colour-blind readers.
@@ -36,33 +33,6 @@ SCORE_NAMES = {
     "dice_agg_mean": "Mean aggregated Dice (2022)",
 }
 SIZE_BINS_ML = ((0.0, 1.0), (1.0, 5.0), (5.0, 15.0), (15.0, float("inf")))
-DPI = 200
-
-
-@dataclass(frozen=True)
-class Picture:
-    """A PNG as a data URI, with its size in pixels and a text for those who cannot see it."""
-
-    uri: str
-    width: int
-    height: int
-    alt: str
-
-
-def picture(figure: Figure, alt: str, dpi: int = DPI) -> Picture:
-    """Draw a figure to a PNG."""
-    FigureCanvasAgg(figure)
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=dpi)
-    return png(buffer.getvalue(), alt)
-
-
-def png(content: bytes, alt: str) -> Picture:
-    """Wrap the bytes of a PNG."""
-    if content[:8] != b"\x89PNG\r\n\x1a\n":
-        raise ValueError("not a PNG file")
-    width, height = (int.from_bytes(content[at : at + 4], "big") for at in (16, 20))
-    return Picture("data:image/png;base64," + base64.b64encode(content).decode("ascii"), width, height, alt)
 
 
 def _figure(height_in: float, rows: int = 1) -> tuple[Figure, Any]:

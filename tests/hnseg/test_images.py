@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gzip
+import os
+import struct
 
 import numpy as np
 import pytest
@@ -11,6 +13,7 @@ import SimpleITK as sitk
 from hnseg.errors import CaseError
 from hnseg.geometry import Grid
 from hnseg.images import read_grid, read_image, write_image
+from hnseg.nifti import orientation_doubt, read_header
 
 FLIPPED = (-1.0, 0.0, 0.0, 0.0, -1.0, 0.0, 0.0, 0.0, 1.0)
 GRID = Grid((5, 4, 3), (0.977, 0.977, 3.27), (-120.5, 33.25, -700.0), FLIPPED)
@@ -82,7 +85,7 @@ def _nan(path):
     [
         (_missing, "does not exist"),
         (_garbage, "not a readable image"),
-        (_empty, "not a readable image"),
+        (_empty, r"the file is empty \(0 bytes\)"),
         (_truncated, "damaged or end too early"),
         (_cut_in_the_middle_of_a_whole_gzip, "the header asks for 472 bytes, the file holds 400"),
         (_not_gzip, "not a readable image|is damaged"),
@@ -125,3 +128,71 @@ def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
 def test_array_and_grid_must_agree(tmp_path):
     with pytest.raises(ValueError, match="shape"):
         write_image(tmp_path / "a.nii.gz", RAMP.T, GRID)
+
+
+def with_header(path, **fields):
+    """Write the ramp as ``path`` (.nii) with bytes of its NIfTI-1 header replaced: offset, format, values."""
+    write_image(path, RAMP, GRID)
+    raw = bytearray(path.read_bytes())
+    for offset, kind, values in fields.values():
+        struct.pack_into(kind, raw, offset, *values)
+    path.write_bytes(raw)
+    return path
+
+
+@pytest.mark.parametrize("bad", [0.0, -2.0, float("nan"), float("inf")])
+def test_a_spacing_that_itk_would_mend_in_silence_is_refused(tmp_path, bad):
+    path = with_header(tmp_path / "a.nii", pixdim=(84, "<f", (bad,)))
+    with pytest.raises(CaseError, match=rf"spacing 0\.977, {bad:g}, 3\.27 mm; each must be a positive number"):
+        read_grid(path, "ONE-001")
+
+
+def test_a_sheared_or_singular_header_is_refused(tmp_path):
+    sheared = with_header(
+        tmp_path / "a.nii", codes=(252, "<2h", (0, 1)), sform=(280, "<12f", (1, 0.5, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0))
+    )
+    for path, matrix in ((sheared, None), (tmp_path / "b.mha", "1 0 0 0.5 1 0 0 0 1"), (tmp_path / "c.mha", "0 " * 9)):
+        if matrix:
+            header = "ObjectType = Image\nNDims = 3\nBinaryData = True\nBinaryDataByteOrderMSB = False\n"
+            header += f"TransformMatrix = {matrix}\nOffset = 0 0 0\nElementSpacing = 1 1 1\nDimSize = 5 4 3\n"
+            header += "ElementType = MET_SHORT\nElementDataFile = LOCAL\n"
+            path.write_bytes(header.encode() + RAMP.tobytes())
+        with pytest.raises(CaseError, match="axes are sheared or singular; they must be perpendicular"):
+            read_grid(path, "ONE-001")
+
+
+def test_a_turned_and_flipped_header_is_not_taken_for_sheared(tmp_path):
+    turn = np.array([[np.cos(0.3), -np.sin(0.3), 0], [np.sin(0.3), np.cos(0.3), 0], [0, 0, -1]])
+    grid = Grid((5, 4, 3), (0.977, 0.977, 3.27), (-120.5, 33.25, -700.0), tuple(turn.ravel()))
+    for name in ("a.nii.gz", "a.mha"):
+        write_image(tmp_path / name, RAMP, grid)
+        assert read_grid(tmp_path / name, "ONE-001").matches(grid)
+        assert name == "a.mha" or orientation_doubt(read_header(tmp_path / name)) is None
+
+
+def test_a_header_that_says_two_places_is_doubted(tmp_path):
+    moved = with_header(tmp_path / "a.nii", sform=(292, "<f", (120.5 + 7.0,)))
+    assert orientation_doubt(read_header(moved)) == (
+        "qform and sform of the header put the image 7.0 mm apart; programs differ in which they follow"
+    )
+    neither = with_header(tmp_path / "b.nii", codes=(252, "<2h", (0, 0)))
+    assert "neither by qform nor by sform" in orientation_doubt(read_header(neither))
+
+
+def test_an_absurd_size_is_refused_before_anything_is_allocated(tmp_path):
+    path = with_header(tmp_path / "a.nii", dim=(42, "<3h", (32000, 32000, 32000)))
+    with pytest.raises(CaseError, match=r"header claims \(32000, 32000, 32000\) voxels, more than 2147483648"):
+        read_image(path, "ONE-001")
+
+
+@pytest.mark.parametrize("length", [0, -5])
+def test_a_size_below_one_is_refused(tmp_path, length):
+    with pytest.raises(CaseError, match="every length must be ≥ 1"):
+        read_grid(with_header(tmp_path / "a.nii", dim=(42, "<h", (length,))), "ONE-001")
+
+
+def test_a_file_without_permission_is_named(tmp_path, monkeypatch):
+    write_image(tmp_path / "a.nii.gz", RAMP, GRID)
+    monkeypatch.setattr(os, "access", lambda path, mode: False)  # root may read everything
+    with pytest.raises(CaseError, match="no permission to read"):
+        read_grid(tmp_path / "a.nii.gz", "ONE-001")

@@ -16,9 +16,10 @@ from hnseg.errors import WorkDirError
 from hnseg.evaluate import evaluate_workdir
 from hnseg.geometry import Grid
 from hnseg.images import to_sitk
+from hnseg.planes import PLANES, as_seen, cut, sample
 from hnseg.report import verdict, write_report
 from hnseg.report_data import load_run, ranked_cases, warnings
-from hnseg.report_figures import PLANES, Scan, as_seen, choose_position, cut, lesion_box, sample, views
+from hnseg.report_figures import Scan, choose_position, lesion_box, views
 from hnseg.report_plots import size_rows
 
 WORKDIRS = runpy.run_path(str(Path(__file__).with_name("workdirs.py")))
