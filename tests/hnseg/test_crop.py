@@ -11,6 +11,7 @@ from hnseg.cohort import load_check
 from hnseg.config import Config
 from hnseg.crop import brain_in_box, find_crop
 from hnseg.geometry import Grid
+from hnseg.images import load_sitk
 from hnseg.phantom import DEFAULT_CENTRES, generate_case
 from hnseg.resample import resample
 
@@ -98,3 +99,41 @@ def test_real_scans_without_a_head_fall_back(realdata_dir, tmp_path):
     assert len(result.cases) == 10
     assert {finding.code for finding in result.findings} == {"no-head"}
     assert {finding.case_id for finding in result.findings} == {case.id for case in result.cases}
+
+
+@pytest.fixture(scope="module")
+def whole_body_pet(realdata_dir):
+    """A real PET in SUV with its grid: arms up, from the skull base to the thighs; there is no CT."""
+    sitk = load_sitk()
+    folder = realdata_dir / "dicom" / "STS_001_wholebody_FDG_PET_BQML" / "image"
+    images = sorted(
+        (sitk.ReadImage(str(path)) for path in folder.glob("*.dcm")), key=lambda image: image.GetOrigin()[2]
+    )
+    pet = np.concatenate([sitk.GetArrayFromImage(image) for image in images]).astype(np.float32) * 2.42903e-4
+    return pet, Grid((128, 128, len(images)), (4.6875, 4.6875, 3.27), images[0].GetOrigin())
+
+
+def between(pet, grid, first, last):
+    """Slices [first, last)."""
+    origin = tuple(grid.to_physical([0, 0, first]))
+    return pet[first:last], Grid((*grid.size[:2], last - first), grid.spacing_mm, origin)
+
+
+@pytest.mark.parametrize("first", [0, 60], ids=["from the thighs", "from the pelvis"])
+def test_the_real_whole_body_pet_is_cropped_at_the_neck(whole_body_pet, first):
+    """Heart, kidneys, bladder and a sarcoma of 365 ml are hot; of the brain only the lowest slices are in view."""
+    pet, grid = between(*whole_body_pet, first, 267)
+    crop = find_crop(None, None, pet, grid, box_vox=(200, 200, 310), spacing_mm=1.0)
+    assert not crop.fallback
+    assert (crop.confidence, crop.brain_ml) == (0.5, pytest.approx(77, abs=5))
+    assert re.search(r"at the upper end of the scan in a body 1\d\d mm wide; PET alone", crop.reason)
+    low, high = crop.grid.bounds_mm()
+    assert high[2] == pytest.approx(grid.bounds_mm()[1][2])
+    assert (low + high)[0] / 2 == pytest.approx(19, abs=8)  # the midline, read off the image
+    assert -75 < (low + high)[1] / 2 < -10  # between the middle of the head and that of the neck
+
+
+@pytest.mark.parametrize("last", [195, 130, 75], ids=["heart", "kidneys", "bladder and sarcoma"])
+def test_what_is_hot_at_the_top_of_a_scan_is_not_always_a_brain(whole_body_pet, last):
+    pet, grid = between(*whole_body_pet, 0, last)
+    assert find_crop(None, None, pet, grid, box_vox=(200, 200, 310), spacing_mm=1.0).fallback
