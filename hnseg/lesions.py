@@ -49,7 +49,8 @@ class Components:
     def each(self) -> Iterator[tuple[BoolArray, IntArray]]:
         """Every component, 1 … n: its mask in its own box, and where that box begins (z, y, x) in the whole."""
         outer = np.asarray([side.start for side in self.box])
-        for number, inner in enumerate(ndimage.find_objects(self.labels), start=1):
+        found = ndimage.find_objects(self.labels) if len(self) else []
+        for number, inner in enumerate(found, start=1):
             yield self.labels[inner] == number, outer + [side.start for side in inner]
 
 

@@ -18,6 +18,7 @@ from hnseg.metrics import GTVN, GTVP
 from hnseg.surface import surface_voxels
 
 Label = NDArray[np.uint8]
+SETTINGS = ("min_gtvp_ml", "min_gtvn_ml", "min_gtvp_vox", "min_gtvn_vox", "max_node_distance_mm")  # of PredictConfig
 
 
 def postprocess_label(
@@ -171,11 +172,21 @@ def component_distances_mm(
     """Smallest voxel-centre distance (n,) in mm from each component to a mask; None for an empty mask."""
     if not target.any():
         return None
-    tree = KDTree(surface_voxels(target) * spacing_zyx_mm)
-    distances = np.empty(len(parts))
-    for number, (mask, start) in enumerate(parts.each()):
-        distances[number] = np.min(tree.query((surface_voxels(mask) + start) * spacing_zyx_mm)[0])
-    return distances
+    return nearest_mm(surface_voxels(target) * spacing_zyx_mm, component_surfaces_mm(parts, spacing_zyx_mm))
+
+
+def component_surfaces_mm(parts: Components, spacing_zyx_mm: NDArray[np.float64]) -> list[NDArray[np.float64]]:
+    """Surface voxels (k, 3) of every component, in mm from the centre of the whole array's first voxel."""
+    return [(surface_voxels(mask) + start) * spacing_zyx_mm for mask, start in parts.each()]
+
+
+def nearest_mm(target: NDArray[np.float64], surfaces: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
+    """Smallest distance (n,) from each of n sets of points to the points of a target, all (k, 3) in mm."""
+    if not surfaces:
+        return np.zeros(0)
+    distances = KDTree(target).query(np.concatenate(surfaces))[0]
+    firsts = np.cumsum([0, *(len(surface) for surface in surfaces[:-1])])
+    return np.asarray(np.minimum.reduceat(distances, firsts), dtype=np.float64)
 
 
 def _remove(

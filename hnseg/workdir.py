@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from hnseg.cases import discover_cases
-from hnseg.config import Config
+from hnseg.config import Config, PredictConfig
 from hnseg.errors import WorkDirError
 from hnseg.provenance import provenance
 from ssimh.files import replacing
@@ -81,6 +81,18 @@ def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def load_config(work: Path) -> Config:
-    """The settings of the run in ``work``."""
-    return Config.model_validate(read_json(work / "run.json", "check")["config"])
+def load_config(work: Path, *, tuned: bool = True) -> Config:
+    """The settings of the run in ``work``: as it was begun, with what ``hnseg tune`` has chosen since.
+
+    Parameters
+    ----------
+    work : Path
+    tuned : bool
+        False: as it was begun. Training compares its checkpoints with these.
+    """
+    content = read_json(work / "run.json", "check")
+    config = Config.model_validate(content["config"])
+    chosen = content.get("tuned", {}).get("predict", {}) if tuned else {}
+    if not chosen:
+        return config
+    return config.model_copy(update={"predict": PredictConfig(**{**config.predict.model_dump(), **chosen})})

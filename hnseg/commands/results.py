@@ -1,4 +1,4 @@
-"""Commands after training: predict, evaluate, report."""
+"""Commands after training: tune, predict, evaluate, compare, report."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from typing import Annotated, Literal
 import typer
 
 from hnseg.commands.shell import Device, Jobs, Work, app, err, out, reported
-from hnseg.commands.tables import comparison_table
+from hnseg.commands.tables import comparison_table, tuning_table
 from hnseg.errors import HnsegError
 from hnseg.evaluate import evaluate_folder, evaluate_workdir, find_truths
 from hnseg.metrics import PRESETS
 from hnseg.progress import shown
 from hnseg.summary import BOOTSTRAP_SEED
-from hnseg.workdir import write_json
+from hnseg.workdir import load_config, write_json
 
 
 @app.command()
@@ -40,6 +40,29 @@ def predict(
             predict_cohort(work, device=device, progress=progress)
         with shown("baselines", out) as progress:
             predict_baselines(work, progress=progress)
+
+
+@app.command()
+def tune(
+    work: Work,
+    device: Device = "auto",
+    seed: Annotated[int, typer.Option(min=0, help="Of the resampling.")] = BOOTSTRAP_SEED,
+) -> None:
+    """Choose the post-processing by out-of-fold masks; predict uses what was chosen."""
+    from hnseg.out_of_fold import postprocess_out_of_fold, predict_out_of_fold
+    from hnseg.tune import told, tune_workdir
+
+    with reported():
+        with shown("out of fold", out) as progress:
+            cases = predict_out_of_fold(work, device=device, progress=progress)
+        before = load_config(work).predict
+        with shown("tune", out) as progress:
+            result = tune_workdir(work, seed=seed, progress=progress)
+        postprocess_out_of_fold(work, cases)
+    out.print(tuning_table(result))
+    out.print(f"{result['why']}: {told(result['chosen'])}", highlight=False, soft_wrap=True)
+    if load_config(work).predict != before and (work / "predictions").is_dir():
+        err.print("the settings have changed: predict again to use them", highlight=False)
 
 
 @app.command()

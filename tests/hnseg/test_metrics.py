@@ -482,3 +482,7 @@ def test_detection_by_size_equals_a_count_by_hand():
 def test_a_case_survives_json():
     case = make_case({1: [(0, 3)], 2: [(5, 9)]}, {1: [(1, 3)], 2: [(6, 9), (12, 13)]}, voxel_ml=0.3)
     assert CaseScores.from_dict(json.loads(json.dumps(case.as_dict()))) == case
+
+
+def test_a_mask_without_a_component_has_none_to_visit():
+    assert list(connected_components(np.zeros((2, 3, 4), bool)).each()) == []

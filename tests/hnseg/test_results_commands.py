@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import runpy
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -155,3 +156,22 @@ def test_compare_refuses_what_cannot_be_compared(small_workdir, tmp_path):
     done = run("compare", small_workdir, small_workdir, "--method-b", "magic")
     assert done.exit_code == 1
     assert "no scores of 'magic'" in done.stderr
+
+
+# --- tune -------------------------------------------------------------------------------------------------------------
+def test_tune_makes_the_masks_says_what_it_chose_and_validation_can_be_scored(trained_run, tmp_path):
+    work = tmp_path / "work"
+    shutil.copytree(trained_run, work)
+    done = run("tune", work, "--device", "cpu")
+    assert done.exit_code == 0, done.output
+    assert "too few to choose by" in done.stdout
+    assert (work / "tuning.json").is_file()
+    cases = json.loads((work / "out_of_fold/cases.json").read_text())["cases"]
+    assert len(cases) == 5
+    assert all((work / f"out_of_fold/{case_id}.nii.gz").is_file() for case_id in cases)
+
+
+def test_tune_of_an_untrained_run_is_one_message(prepared_run):
+    done = run("tune", prepared_run)
+    assert done.exit_code == 1
+    assert "run `hnseg train`" in done.stderr

@@ -20,6 +20,17 @@ def test_a_failed_write_leaves_the_old_file(tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["a.json"]
 
 
+def test_what_was_tuned_is_laid_over_the_settings_of_the_run(tmp_path):
+    config = Config.from_preset("demo")
+    write_json(tmp_path / "run.json", {"config": config.model_dump(mode="json"), "data_root": "x"})
+    assert load_config(tmp_path) == config
+    tuned = {"predict": {"min_gtvn_ml": 0.75}, "evidence": {}}
+    write_json(tmp_path / "run.json", {**read_json(tmp_path / "run.json", "check"), "tuned": tuned})
+    assert load_config(tmp_path).predict.min_gtvn_ml == 0.75
+    assert load_config(tmp_path).predict.overlap == config.predict.overlap
+    assert load_config(tmp_path, tuned=False) == config
+
+
 def test_a_run_is_continued_only_when_asked_and_only_as_it_was(make_case, tmp_path):
     root, work, config = make_case(), tmp_path / "work", Config.from_preset("demo")
     open_run(work, Config.from_preset("demo", seed=5), root, resume=False)
