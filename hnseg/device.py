@@ -15,7 +15,7 @@ PRECISIONS = ("auto", "32-true", "bf16-mixed", "16-mixed")
 
 
 def open_device(device: str = "auto", precision: str = "auto") -> Fabric:
-    """A Fabric for one device.
+    """A Fabric for one device, or for one device per process under ``torchrun``.
 
     Parameters
     ----------
@@ -39,8 +39,14 @@ def open_device(device: str = "auto", precision: str = "auto") -> Fabric:
     if precision == "auto":
         precision = _best_precision(kind)
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
-    devices = [int(number)] if number else 1
-    return Fabric(accelerator=kind, devices=devices, precision=precision)
+    world, local = (int(os.environ.get(name, "1")) for name in ("WORLD_SIZE", "LOCAL_WORLD_SIZE"))
+    if world == 1:
+        return Fabric(accelerator=kind, devices=[int(number)] if number else 1, precision=precision)
+    if number:
+        raise HnsegError(f"device {device!r} with {world} processes: name the kind only, each process takes its own")
+    fabric = Fabric(accelerator=kind, devices=local, num_nodes=world // local, strategy="ddp", precision=precision)
+    fabric.launch()
+    return fabric
 
 
 def _best_precision(kind: str) -> str:

@@ -1,23 +1,26 @@
 """Train one fold: the whole sequence, top to bottom.
 
-    hnseg train WORK --fold 0              # one fold
-    hnseg train WORK                       # all folds, one after the other
+    hnseg train WORK --fold 0                                           # one fold
+    hnseg train WORK                                                    # all folds
+    torchrun --nproc-per-node 4 -m hnseg train WORK --fold 0            # one fold on four GPUs
+    torchrun --nnodes 2 --nproc-per-node 4 --rdzv-endpoint HOST:29500 -m hnseg train WORK --fold 0
 
-Every epoch ends with a checkpoint, and a run that was stopped continues after the last whole epoch. Nothing random
-outlives an epoch (see :mod:`hnseg.dataset`), so on the CPU it continues bit for bit.
+Every epoch ends with a checkpoint, and a run that was stopped at any moment continues after the last whole epoch.
+Nothing random outlives an epoch (see :mod:`hnseg.dataset`), so on the CPU it continues bit for bit.
 """
 
 from __future__ import annotations
 
-import csv
-import io
+import hashlib
+import json
+import logging
+import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch.utils.data import DataLoader
 
@@ -26,22 +29,27 @@ from hnseg.config import Config
 from hnseg.dataset import PatchDataset
 from hnseg.device import open_device
 from hnseg.errors import HnsegError, WorkDirError
-from hnseg.inference import predict_logits
 from hnseg.losses import SummedDiceCELoss
-from hnseg.metrics import dice
 from hnseg.network import make_network
+from hnseg.optimizer import make_average, make_optimizer
 from hnseg.progress import Report, silent
-from hnseg.provenance import versions
+from hnseg.provenance import sha256, versions
 from hnseg.schedule import learning_rate
 from hnseg.splits import load_splits
 from hnseg.store import PreparedCase, open_case
+from hnseg.training_figures import ValidationPicture, draw_curves
+from hnseg.training_log import Board, History, as_csv, best_epoch, told
+from hnseg.validation import SCORES, validate
 from hnseg.workdir import load_config, write_text
 
-COLUMNS = ("epoch", "loss", "learning_rate", "seconds", "val_gtvp_dice", "val_gtvn_dice", "val_score")
-History = list[dict[str, Any]]
+_LOG = logging.getLogger(__name__)
+LOOK_EVERY = 20  # steps between two looks at the losses: each look makes a GPU wait for the host
+SECTIONS = {"preset", "seed", "split", "prepare", "train"}  # of the configuration, that decide the weights
 
 
-def train_fold(work: Path, fold: int, *, device: str = "auto", progress: Report = silent) -> Path:
+def train_fold(
+    work: Path, fold: int, *, device: str = "auto", init: Path | None = None, progress: Report = silent
+) -> Path:
     """Train a fold, or finish it, or leave it alone if it is finished.
 
     Parameters
@@ -50,7 +58,9 @@ def train_fold(work: Path, fold: int, *, device: str = "auto", progress: Report 
         With prepared cases.
     fold : int
     device : str
-        See :func:`hnseg.device.open_device`.
+        See :func:`hnseg.device.open_device`; under ``torchrun`` each of its processes calls this function.
+    init : Path, optional
+        Checkpoint of a network with the same settings, whose weights a new fold begins with.
     progress : Report
         Called after every epoch.
 
@@ -62,130 +72,282 @@ def train_fold(work: Path, fold: int, *, device: str = "auto", progress: Report 
     Raises
     ------
     WorkDirError
-        Cases are not prepared, or the checkpoint there belongs to other settings.
+        Cases are not prepared, or the checkpoint there belongs to other settings or other cases.
     HnsegError
-        The loss became NaN or infinite; the last good checkpoint is kept.
+        The loss became NaN or infinite, or memory ran out; the last good checkpoint is kept.
     """
-    config = load_config(work, tuned=False)
+    config = load_config(work)
     if not 0 <= fold < config.split.folds:
         raise HnsegError(f"fold {fold}: this run has folds 0 to {config.split.folds - 1}")
     home = work / "models" / f"fold_{fold}"
-    state = load_checkpoint(home / "last.pt") if (home / "last.pt").is_file() else None
-    if state is not None and state["config"] != config.model_dump_json():
-        raise WorkDirError(
-            f"{home / 'last.pt'} was trained with other settings; remove it or use another work directory"
-        )
+    state = _read_state(home / "last.pt", config)
     history: History = state["history"] if state is not None else []
-    if len(history) == config.train.epochs:
+    if history and _is_finished(history, config):
         return home / "best.pt"
 
-    fabric = open_device(device, config.train.precision)
-    torch.manual_seed(config.seed * 1000 + fold)
-    network = make_network(config.train)
-    optimizer = torch.optim.AdamW(
-        network.parameters(), lr=config.train.learning_rate, weight_decay=config.train.weight_decay
-    )
-    if state is not None:
-        network.load_state_dict(state["network"])
-        optimizer.load_state_dict(state["optimizer"])
-    network, optimizer = fabric.setup(network, optimizer)
-    run = _Run(config, fold, fabric, network, optimizer, SummedDiceCELoss(config.train.head_weights))
     training, validation = _open_cases(work, fold)
-    patches = PatchDataset(training, config.train, config.seed, fold)
+    data = _data_digest(work, [*training, *validation])
+    if state is not None and state["data"] != data:
+        raise WorkDirError(f"{home / 'last.pt'} was trained on other prepared cases; remove it to train anew")
+    fabric = open_device(device, config.train.precision)
+    run = _begin(config, fold, fabric, training, state, init)
+    board = Board(home / "tensorboard", config.train.tensorboard and fabric.global_rank == 0, len(history))
 
     for epoch in range(len(history), config.train.epochs):
         started = time.perf_counter()
-        patches.set_epoch(epoch)
-        loss, rate = _train_epoch(run, patches, epoch)
-        row: dict[str, Any] = {"epoch": epoch + 1, "loss": loss, "learning_rate": rate}
+        row: dict[str, Any] = {"epoch": epoch + 1, **_train_epoch(run, epoch), **dict.fromkeys(SCORES)}
+        picture = ValidationPicture()
         last = epoch + 1 == config.train.epochs
-        scores = _validate(run, validation) if last or (epoch + 1) % config.train.validate_every == 0 else {}
-        row |= {name: scores.get(name) for name in COLUMNS[4:]}
-        row["seconds"] = round(time.perf_counter() - started, 3)
+        if last or (epoch + 1) % config.train.validate_every == 0:
+            row |= validate(run.judged, validation, config, fabric, run.criterion, picture.watch)
+        row |= {"seconds": round(time.perf_counter() - started, 3), "memory_gb": round(_memory_gb(fabric), 2)}
         history.append(row)
-        content = {
-            "network": network.state_dict(),
-            "optimizer": optimizer.state_dict(),
-            "history": history,
-            "config": config.model_dump_json(),
-            "fold": fold,
-            "versions": versions(),
-        }
-        if _is_best(history):
-            save_checkpoint(home / "best.pt", {key: content[key] for key in content if key != "optimizer"})
-        save_checkpoint(home / "last.pt", content)
-        write_text(home / "log.csv", _as_csv(history))
-        progress(epoch + 1, config.train.epochs, _told(fold, row))
+        if fabric.global_rank == 0:
+            _save(run, home, history, data, picture)
+            board.write(row)
+            progress(epoch + 1, config.train.epochs, told(fold, row))
+        fabric.barrier()
+        if _is_finished(history, config):
+            break
+    board.close()
     return home / "best.pt"
 
 
 @dataclass(frozen=True)
-class _Run:
+class Run:
+    """What a training holds in memory.
+
+    Attributes
+    ----------
+    raw, network : torch.nn.Module
+        The network, and the same as the fabric runs it (mixed precision, several processes).
+    average : AveragedModel or None
+        Running average of the weights.
+    """
+
     config: Config
     fold: int
     fabric: Any
+    raw: Any
     network: Any
     optimizer: Any
-    criterion: SummedDiceCELoss
+    average: Any
+    criterion: Any
+    patches: PatchDataset
+    on_device: bool
+
+    @property
+    def judged(self) -> Any:
+        """The network that is validated and kept: the average where there is one."""
+        return self.raw if self.average is None else self.average.module
 
 
-def _train_epoch(run: _Run, patches: PatchDataset, epoch: int) -> tuple[float, float]:
-    """One pass over the epoch's patches; returns mean loss and the last learning rate."""
-    train = run.config.train
-    loader = DataLoader(patches, batch_size=train.batch, num_workers=train.workers, pin_memory=_on_gpu(run.fabric))
-    steps, losses = len(loader), []
-    rate = 0.0
+def _begin(
+    config: Config,
+    fold: int,
+    fabric: Any,
+    training: list[PreparedCase],
+    state: dict[str, Any] | None,
+    init: Path | None,
+) -> Run:
+    """Network, optimiser and patches at the start of a fold, or as the last checkpoint left them."""
+    torch.manual_seed(config.seed * 1000 + fold)
+    raw = make_network(config.train)
+    if state is None and init is not None:
+        try:
+            raw.load_state_dict(load_checkpoint(init)["network"])
+        except (KeyError, RuntimeError) as error:
+            raise WorkDirError(f"{init} holds no network with the settings of this run: {error}") from error
+    optimizer = make_optimizer(raw.parameters(), config.train)
+    if state is not None:
+        raw.load_state_dict(state["weights"])
+        optimizer.load_state_dict(state["optimizer"])
+        fabric.strategy.precision.load_state_dict(state["precision"])
+    network, optimizer = fabric.setup(raw, optimizer)
+    average = make_average(raw, config.train)
+    if state is not None and average is not None:
+        average.load_state_dict(state["average"])
+    wanted = config.train.augment_on
+    on_device = wanted == "device" or (wanted == "auto" and fabric.device.type == "cuda")
+    patches = PatchDataset(training, config.train, config.seed, fold, augment=not on_device)
+    criterion = SummedDiceCELoss(config.train.head_weights)
+    return Run(config, fold, fabric, raw, network, optimizer, average, criterion, patches, on_device)
+
+
+def _train_epoch(run: Run, epoch: int) -> dict[str, float]:
+    """One pass over the epoch's patches: mean loss, last learning rate, throughput, share of the time spent waiting."""
+    train, fabric = run.config.train, run.fabric
+    run.patches.set_epoch(epoch)
+    positions = share_of(len(run.patches), train.batch, fabric.global_rank, fabric.world_size)
+    loader = DataLoader(
+        run.patches,
+        train.batch,
+        sampler=positions,
+        num_workers=train.workers,
+        pin_memory=fabric.device.type == "cuda",
+        persistent_workers=False,
+    )
+    steps = len(loader)
+    losses: list[torch.Tensor] = []
+    cases: list[list[str]] = []
+    rate, waited, started = 0.0, 0.0, time.perf_counter()
     run.network.train()
-    for step, batch in enumerate(loader, start=epoch * steps):
-        rate = learning_rate(train, step, steps)
-        for group in run.optimizer.param_groups:
-            group["lr"] = rate
-        image = batch["image"].to(run.fabric.device, memory_format=torch.channels_last_3d, non_blocking=True)
-        label = batch["label"].to(run.fabric.device, non_blocking=True)
-        loss = run.criterion(run.network(image), label)
-        if not torch.isfinite(loss):
-            names = ", ".join(patches.cases[int(number)].id for number in batch["case"])
-            raise HnsegError(
-                f"fold {run.fold}, epoch {epoch + 1}: the loss is {loss.item()} on patches of {names}; "
-                "the last good checkpoint is kept: lower the learning rate or look at these cases"
-            )
-        run.fabric.backward(loss)
-        run.fabric.clip_gradients(run.network, run.optimizer, max_norm=train.clip_norm, error_if_nonfinite=False)
-        run.optimizer.step()
-        run.optimizer.zero_grad(set_to_none=True)
-        losses.append(loss.detach())
-    return float(torch.stack(losses).mean()), rate
-
-
-def _validate(run: _Run, cases: Sequence[PreparedCase]) -> dict[str, float | None]:
-    """Mean GTVp Dice, aggregated GTVn Dice and their mean on the crop grid, each over what is defined."""
-    run.network.eval()
-    gtvp: list[float] = []
-    overlap, volume = 0, 0
-    for case in cases:
-        assert case.label is not None  # folds hold labelled cases only
-        image = torch.from_numpy(case.image[:])
-        logits = predict_logits(run.network, image, run.config.train, run.config.predict, run.fabric)
-        predicted, truth = logits.argmax(dim=0).numpy(), case.label[:]
-        value = dice(predicted == 1, truth == 1)
-        gtvp += [] if value is None else [value]
-        overlap += int(np.sum((predicted == 2) & (truth == 2)))
-        volume += int(np.sum(predicted == 2) + np.sum(truth == 2))
-    scores = {
-        "val_gtvp_dice": float(np.mean(gtvp)) if gtvp else None,
-        "val_gtvn_dice": 2 * overlap / volume if volume else None,
+    for step, (batch, seconds) in enumerate(_timed(loader)):
+        waited += seconds
+        rate = learning_rate(train, epoch * steps + step, steps)
+        losses.append(train_step(run, batch, rate))
+        cases.append([run.patches.cases[int(number)].id for number in batch["case"]])
+        if (step + 1) % LOOK_EVERY == 0 or step + 1 == steps:
+            _check_losses(run, losses, cases, epoch)
+    mean = fabric.all_reduce(torch.stack(losses).mean(), reduce_op="mean")
+    taken = time.perf_counter() - started
+    speed = len(positions) * fabric.world_size / taken
+    return {
+        "loss": float(mean),
+        "learning_rate": rate,
+        "patches_per_second": round(speed, 4),
+        "wait_share": round(waited / taken, 4),
     }
-    known = [score for score in scores.values() if score is not None]
-    return {**scores, "val_score": float(np.mean(known)) if known else None}
 
 
-def _is_best(history: History) -> bool:
-    """Whether the last epoch has the best validation score so far; without any score, the latest epoch is it."""
-    scores = [row["val_score"] for row in history if row["val_score"] is not None]
-    if not scores:
+def train_step(run: Run, batch: dict[str, torch.Tensor], rate: float) -> torch.Tensor:
+    """One step of the optimiser; returns the loss without waiting for it.
+
+    Parameters
+    ----------
+    run : Run
+    batch : dict
+        ``image`` (batch, 2, z, y, x), ``label`` (batch, 1, z, y, x) and ``seed``, as :class:`PatchDataset` makes them.
+    rate : float
+        Learning rate.
+    """
+    for group in run.optimizer.param_groups:
+        group["lr"] = rate
+    try:
+        image = batch["image"].to(run.fabric.device, non_blocking=True)
+        label = batch["label"].to(run.fabric.device, non_blocking=True)
+        if run.on_device:
+            image, label = _changed(run.patches, image, label, batch["seed"])
+        heads = run.network(image.contiguous(memory_format=torch.channels_last_3d))
+        loss = run.criterion(heads, label)
+        run.fabric.backward(loss)
+        run.fabric.clip_gradients(
+            run.network, run.optimizer, max_norm=run.config.train.clip_norm, error_if_nonfinite=False
+        )
+        run.optimizer.step()
+    except (MemoryError, RuntimeError) as error:
+        raise _out_of_memory(run, error) from error
+    run.optimizer.zero_grad(set_to_none=True)
+    if run.average is not None:
+        run.average.update_parameters(run.raw)
+    detached: torch.Tensor = loss.detach()
+    return detached
+
+
+def share_of(count: int, batch: int, rank: int, world: int) -> list[int]:
+    """Positions of an epoch that one of several processes trains on, in its order.
+
+    Step by step, the processes together see the batches that one process with a batch of ``batch * world`` would see.
+    The last step is filled up from the beginning, so that all processes take equally many.
+
+    >>> share_of(5, 1, 0, 2), share_of(5, 1, 1, 2)
+    ([0, 2, 4], [1, 3, 0])
+    """
+    whole = batch * world
+    return [(first + rank * batch + place) % count for first in range(0, count, whole) for place in range(batch)]
+
+
+def _changed(
+    patches: PatchDataset, image: torch.Tensor, label: torch.Tensor, seeds: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """The batch after its random changes, made where it is."""
+    made = [
+        patches.changed({"image": one, "label": truth}, int(seed))
+        for one, truth, seed in zip(image, label, seeds, strict=True)
+    ]
+    return torch.stack([m["image"] for m in made]), torch.stack([m["label"] for m in made])
+
+
+def _timed(loader: Any) -> Iterator[tuple[dict[str, torch.Tensor], float]]:
+    """Every batch with the seconds that were spent waiting for it."""
+    batches = iter(loader)
+    while True:
+        asked = time.perf_counter()
+        batch = next(batches, None)
+        if batch is None:
+            return
+        yield batch, time.perf_counter() - asked
+
+
+def _check_losses(run: Run, losses: list[torch.Tensor], cases: list[list[str]], epoch: int) -> None:
+    """Stop at the first loss that is no number."""
+    values = torch.stack(losses)
+    if not bool(values.isfinite().all()):
+        step = int((~values.isfinite()).nonzero()[0])
+        raise HnsegError(
+            f"fold {run.fold}, epoch {epoch + 1}: the loss is {float(values[step])} on patches of "
+            f"{', '.join(cases[step])}; the last good checkpoint is kept: lower the learning rate or look at these cases"
+        )
+
+
+def _out_of_memory(run: Run, error: Exception) -> Exception:
+    """What to lower, if this error says that memory ran out; else the error itself."""
+    text = str(error).lower()
+    if not (isinstance(error, MemoryError) or "out of memory" in text or "can't allocate memory" in text):
+        return error
+    train = run.config.train
+    return HnsegError(
+        f"fold {run.fold}: out of memory on {run.fabric.device} with patches of {train.patch_vox}, batch {train.batch}, "
+        f"{train.filters} filters, precision {train.precision}; the last checkpoint is kept: lower train.patch_vox, "
+        "train.batch or train.filters, or use bf16 (`hnseg plan` says what fits)"
+    )
+
+
+def _save(run: Run, home: Path, history: History, data: str, picture: ValidationPicture) -> None:
+    """Checkpoints, log and pictures of an epoch; ``last.pt`` comes last, so that a kill repeats the epoch."""
+    facts = {
+        "history": history,
+        "config": run.config.model_dump_json(),
+        "fold": run.fold,
+        "seed": run.config.seed,
+        "data": data,
+        "versions": versions(),
+    }
+    state = {
+        "weights": run.raw.state_dict(),
+        "optimizer": run.optimizer.state_dict(),
+        "average": None if run.average is None else run.average.state_dict(),
+        "precision": run.fabric.strategy.precision.state_dict(),
+    }
+    title = f"fold {run.fold}, epoch {len(history)}"
+    try:
+        if best_epoch(history) == history[-1]["epoch"]:
+            save_checkpoint(home / "best.pt", {"network": run.judged.state_dict(), **facts})
+        write_text(home / "log.csv", as_csv(history))
+        if history[-1]["val_score"] is not None:
+            draw_curves(home / "curves.png", history, f"fold {run.fold}")
+            picture.draw(home / "validation.png", title)
+        save_checkpoint(home / "last.pt", {**state, **facts})
+    except RuntimeError as error:  # torch's writer of zip files hides the system's own error
+        raise HnsegError(f"{title}: {home} cannot be written ({error}); the last whole epoch is kept") from error
+
+
+def _read_state(path: Path, config: Config) -> dict[str, Any] | None:
+    """The last checkpoint of a fold, if there is one and it belongs to these settings."""
+    if not path.is_file():
+        return None
+    state = load_checkpoint(path)
+    before = json.loads(state["config"])
+    if {name: before.get(name) for name in SECTIONS} != config.model_dump(mode="json", include=SECTIONS):
+        raise WorkDirError(f"{path} was trained with other settings; remove it or use another work directory")
+    return state
+
+
+def _is_finished(history: History, config: Config) -> bool:
+    """Whether all epochs are done, or none has been better for as long as the run's patience lasts."""
+    if len(history) == config.train.epochs:
         return True
-    latest = history[-1]["val_score"]
-    return latest is not None and latest == max(scores)
+    return config.train.patience is not None and len(history) - best_epoch(history) >= config.train.patience
 
 
 def _open_cases(work: Path, fold: int) -> tuple[list[PreparedCase], list[PreparedCase]]:
@@ -201,33 +363,28 @@ def _open_cases(work: Path, fold: int) -> tuple[list[PreparedCase], list[Prepare
             f"fold {fold} has {len(training)} prepared training and {len(validation)} validation cases in {work}; "
             "it needs at least one of each: run `hnseg prepare` first"
         )
+    for value, name in ((1, "GTVp"), (2, "GTVn")):
+        if not any(case.lesion_index(value).size for case in training):
+            _LOG.warning("fold %d: no training case has a %s; the network learns what is there", fold, name)
     return training, validation
 
 
-def _as_csv(history: History) -> str:
-    text = io.StringIO()
-    writer = csv.DictWriter(text, fieldnames=COLUMNS, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows({name: "" if row[name] is None else row[name] for name in COLUMNS} for row in history)
-    return text.getvalue()
+def _data_digest(work: Path, cases: list[PreparedCase]) -> str:
+    """Content hash of what a fold is trained on: the split, and the files and settings of every case."""
+    parts = [f"splits {sha256(work / 'splits.json')}"]
+    for case in sorted(cases, key=lambda case: case.id):
+        files = {name: file["sha256"] for name, file in case.record["files"].items()}
+        parts.append(json.dumps([case.id, case.record["settings"], files], sort_keys=True))
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
-def read_log(work: Path, fold: int) -> list[str]:
-    """A fold's finished epochs, one line each."""
-    path = work / "models" / f"fold_{fold}" / "log.csv"
-    if not path.is_file():
-        return []
-    with path.open(encoding="utf-8", newline="") as file:
-        rows = [{name: float(value) if value else None for name, value in row.items()} for row in csv.DictReader(file)]
-    return [_told(fold, row) for row in rows]
+def _memory_gb(fabric: Any) -> float:
+    """Peak memory so far: of the GPU, or of this process on a CPU."""
+    if fabric.device.type == "cuda":
+        return float(torch.cuda.max_memory_allocated(fabric.device)) / 2**30
+    if sys.platform == "win32":
+        return 0.0
+    import resource
 
-
-def _told(fold: int, row: dict[str, Any]) -> str:
-    """An epoch in one line."""
-    told = f"fold {fold} epoch {row['epoch']:.0f}  loss {row['loss']:.3f}  learning rate {row['learning_rate']:.1e}"
-    scores = [f"{name[4:8].upper()} {row[name]:.3f}" for name in COLUMNS[4:6] if row[name] is not None]
-    return f"{told}  validation Dice {', '.join(scores)}" if scores else told
-
-
-def _on_gpu(fabric: Any) -> bool:
-    return bool(fabric.device.type == "cuda")
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return float(peak) / (2**30 if sys.platform == "darwin" else 2**20)

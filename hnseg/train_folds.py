@@ -15,7 +15,8 @@ from pathlib import Path
 import torch
 
 from hnseg.progress import Report, silent
-from hnseg.train import read_log, train_fold
+from hnseg.train import train_fold
+from hnseg.training_log import read_log
 from hnseg.workdir import load_config
 
 POLL_SECONDS = 1.0
