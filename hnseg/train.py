@@ -286,7 +286,7 @@ def _check_losses(run: Run, losses: list[torch.Tensor], cases: list[list[str]], 
         step = int((~values.isfinite()).nonzero()[0])
         raise HnsegError(
             f"fold {run.fold}, epoch {epoch + 1}: the loss is {float(values[step])} on patches of "
-            f"{', '.join(cases[step])}; the last good checkpoint is kept: lower the learning rate or look at these cases"
+            f"{', '.join(cases[step])}; the last good checkpoint is kept: lower the learning rate, look at these cases"
         )
 
 
@@ -297,8 +297,8 @@ def _out_of_memory(run: Run, error: Exception) -> Exception:
         return error
     train = run.config.train
     return HnsegError(
-        f"fold {run.fold}: out of memory on {run.fabric.device} with patches of {train.patch_vox}, batch {train.batch}, "
-        f"{train.filters} filters, precision {train.precision}; the last checkpoint is kept: lower train.patch_vox, "
+        f"fold {run.fold}: out of memory on {run.fabric.device} with patches of {train.patch_vox}, batch {train.batch},"
+        f" {train.filters} filters, precision {train.precision}; the last checkpoint is kept: lower train.patch_vox, "
         "train.batch or train.filters, or use bf16 (`hnseg plan` says what fits)"
     )
 

@@ -23,7 +23,13 @@ POLL_SECONDS = 1.0
 
 
 def train_folds(
-    work: Path, folds: Sequence[int] | None = None, *, device: str = "auto", jobs: int = 1, progress: Report = silent
+    work: Path,
+    folds: Sequence[int] | None = None,
+    *,
+    device: str = "auto",
+    jobs: int = 1,
+    init: Path | None = None,
+    progress: Report = silent,
 ) -> list[Path]:
     """Train folds that are not finished.
 
@@ -38,6 +44,8 @@ def train_folds(
     jobs : int
         Processes on a CPU, which share its cores. The number of threads decides the order of additions, so runs with
         different ``jobs`` agree to rounding and not bit for bit.
+    init : Path, optional
+        Checkpoint whose weights new folds begin with.
     progress : Report
         Called after every epoch of any fold.
 
@@ -59,7 +67,7 @@ def train_folds(
     if jobs == 1:
         return [
             train_fold(
-                work, fold, device=device, progress=lambda d, _, t, k=k: progress(k * config.train.epochs + d, total, t)
+                work, fold, device=device, init=init, progress=_counted(progress, k * config.train.epochs, total)
             )
             for k, fold in enumerate(wanted)
         ]
@@ -67,7 +75,7 @@ def train_folds(
     reported = {fold: len(read_log(work, fold)) for fold in wanted}
     spawn = multiprocessing.get_context("spawn")  # a forked child of a process with threads can hang
     with ProcessPoolExecutor(jobs, mp_context=spawn, initializer=torch.set_num_threads, initargs=(threads,)) as pool:
-        futures = [pool.submit(train_fold, work, fold, device=device) for fold in wanted]
+        futures = [pool.submit(train_fold, work, fold, device=device, init=init) for fold in wanted]
         pending = set(futures)
         while pending:
             done, pending = wait(pending, timeout=POLL_SECONDS, return_when=FIRST_EXCEPTION)
@@ -78,3 +86,12 @@ def train_folds(
             if any(future.exception() for future in done):
                 pool.shutdown(cancel_futures=True)
         return [future.result() for future in futures if not future.cancelled()]
+
+
+def _counted(progress: Report, before: int, whole: int) -> Report:
+    """Report of one fold as a part of all."""
+
+    def report(done: int, total: int, what: str) -> None:
+        progress(before + done, whole, what)
+
+    return report

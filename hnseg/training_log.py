@@ -1,4 +1,4 @@
-"""What training says of itself: one row an epoch, as CSV, as a line of text, and for TensorBoard where that is asked for."""
+"""What training says of itself: one row an epoch, as CSV, as a line, and for TensorBoard where asked for."""
 
 from __future__ import annotations
 
