@@ -8,7 +8,7 @@ in the challenge's ranking. Three guards stand against choosing noise:
 
 * **one standard error**: of all settings whose objective lies within one standard error of the best (of the difference,
   by a paired bootstrap over cases), the one nearest to the defaults is taken. The defaults stay when they are among
-  them;
+  them; when not, only settings that lead the defaults by more than one standard error are considered;
 * **nested**: the same choice is repeated with each fold left out and scored on that fold. Where the pooled result is
   not above that of the defaults, the defaults stay;
 * **enough cases**: with fewer than :data:`MIN_CASES` the defaults stay.
@@ -152,7 +152,7 @@ def choose(search: Search, folds: Sequence[int], *, seed: int, resamples: int = 
         picked = default
         why = "a setting that scores higher did not hold up on the folds it was not chosen on: the defaults stay"
     else:
-        why = "the setting nearest to the defaults within one standard error of the best"
+        why = "nearest to the defaults among what leads them, and lies within one standard error of the best"
     gains = _resampled_objectives(search, [default, picked], seed, resamples)
     return {
         "chosen": search.settings[picked],
@@ -196,10 +196,20 @@ def _one_standard_error(search: Search, seed: int, resamples: int) -> tuple[int,
     order = sorted(range(len(ranked)), key=lambda k: (-ranked[k], _moved(search, k)))
     best = order[0]
     samples = _resampled_objectives(search, range(len(ranked)), seed, resamples)
-    lead = samples[best] - samples
-    se = np.nanstd(np.where(np.isnan(lead).all(axis=1, keepdims=True), 0.0, lead), axis=1)
-    near = [k for k in range(len(ranked)) if ranked[best] - ranked[k] <= se[k] + 1e-12]
-    return min(near, key=lambda k: (_moved(search, k), -ranked[k])), best, se
+    behind_best, ahead_of_default = (_standard_errors(samples[k] - samples) for k in (best, search.default))
+    near = [k for k in range(len(ranked)) if ranked[best] - ranked[k] <= behind_best[k] + 1e-12]
+    if search.default in near:
+        return search.default, best, behind_best
+    sure = [k for k in near if ranked[k] - ranked[search.default] > ahead_of_default[k]]
+    return min(sure, key=lambda k: (_moved(search, k), -ranked[k])), best, behind_best
+
+
+def _standard_errors(differences: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Standard deviation of each row over what is defined in it; 0 where nothing is."""
+    known = ~np.isnan(differences).all(axis=1)
+    found = np.zeros(len(differences))
+    found[known] = np.nanstd(differences[known], axis=1)
+    return found
 
 
 def _moved(search: Search, k: int) -> tuple[int, int]:

@@ -43,9 +43,9 @@ def comparison_table(result: dict[str, Any]) -> Table:
 def tuning_table(result: dict[str, Any]) -> Table:
     """What :func:`hnseg.tune.choose` found: the defaults, what was chosen, and the best of the grid."""
     table = Table(title=f"Post-processing, {result['n_cases']} out-of-fold cases", title_justify="left")
-    table.add_column("")
-    for title in ("least GTVp ml", "least GTVn ml", "distance mm", "objective", "GTVp Dice", "GTVn Dice", "GTVn F1"):
-        table.add_column(title, justify="right")
+    table.add_column("", no_wrap=True)
+    for title in ("≥ GTVp ml", "≥ GTVn ml", "≤ mm", "objective", "GTVp Dice", "GTVn Dice", "GTVn F1"):
+        table.add_column(title, justify="right", no_wrap=" " not in title)
     for name in ("defaults", "chosen", "best"):
         setting = [f"{value:g}" for value in result[name].values()]
         table.add_row(name, *setting, *(number(value) for value in result["scores"][name].values()))

@@ -135,9 +135,10 @@ def test_too_few_cases_change_nothing():
 
 
 def made_search(values):
-    """A search over two settings (the defaults first) whose GTVp Dice per case is given."""
-    settings = [{"min_gtvp_ml": 0.2, "min_gtvn_ml": 0.2, "max_node_distance_mm": d} for d in (100.0, 60.0)]
-    sums = np.zeros((2, len(values[0]), 9))
+    """A search over settings (the defaults first, each a step further) whose GTVp Dice per case is given."""
+    steps = (100.0, 60.0, 40.0)[: len(values)]
+    settings = [{"min_gtvp_ml": 0.2, "min_gtvn_ml": 0.2, "max_node_distance_mm": d} for d in steps]
+    sums = np.zeros((len(values), len(values[0]), 9))
     sums[:, :, 0], sums[:, :, 1] = values, 1.0
     return Search(settings, 0, sums, RULES)
 
@@ -153,6 +154,16 @@ def test_a_lead_within_one_standard_error_is_not_taken():
     sure = choose(made_search([base, base + 0.02 + 0.1 * noise]), [k % 5 for k in range(40)], seed=0)
     assert sure["changed"]
     assert sure["nested"]["gain"] > 0
+
+
+def test_a_nearer_setting_must_itself_lead_the_defaults():
+    rng = np.random.default_rng(4)
+    small, large = rng.normal(0, 0.02, 40), rng.normal(0, 0.3, 40)
+    base = np.full(40, 0.5)
+    steady = base + 0.03 + small - small.mean()
+    shaky = base + 0.029 + large - large.mean()  # as good as the best one, and no surer than the defaults
+    result = choose(made_search([base, shaky, steady]), [k % 5 for k in range(40)], seed=0)
+    assert result["chosen"]["max_node_distance_mm"] == 40.0
 
 
 def test_a_choice_that_does_not_hold_up_on_other_folds_is_not_taken():
