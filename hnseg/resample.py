@@ -7,46 +7,18 @@ image's size.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hnseg.geometry import IDENTITY, Grid, Vector
+from hnseg.geometry import Grid
 from hnseg.images import load_sitk, to_sitk
 
 Interpolation = Literal["linear", "cubic", "nearest"]
 # Voxels of the image beyond the target's edge that its values depend on. The cubic B-spline's coefficients depend on
 # all voxels, with weights that fall by 3.7 a voxel: 1e-8 after 14.
 MARGIN_VOX = {"linear": 2, "nearest": 2, "cubic": 14}
-
-
-@dataclass(frozen=True)
-class Rigid:
-    """A rigid movement of points: ``rotation @ point + translation_mm``, (x, y, z) LPS.
-
-    Attributes
-    ----------
-    rotation : tuple of 9 float
-        Row-major.
-    translation_mm : tuple of 3 float
-    """
-
-    rotation: tuple[float, ...] = IDENTITY
-    translation_mm: Vector = (0.0, 0.0, 0.0)
-
-    def move(self, point_mm: Any) -> NDArray[np.float64]:
-        """Moved points (..., 3)."""
-        matrix = np.asarray(self.rotation).reshape(3, 3)
-        return np.asarray(point_mm, dtype=np.float64) @ matrix.T + np.asarray(self.translation_mm)
-
-    def as_dict(self) -> dict[str, Any]:
-        """JSON-ready form; ``Rigid(**d)`` gives the movement back."""
-        return {name: list(value) for name, value in asdict(self).items()}
-
-
-STILL = Rigid()
 
 
 def resample(
@@ -56,7 +28,6 @@ def resample(
     *,
     outside: float,
     interpolation: Interpolation = "linear",
-    movement: Rigid = STILL,
 ) -> NDArray[Any]:
     """Sample an image on another grid.
 
@@ -71,8 +42,6 @@ def resample(
     interpolation : {"linear", "cubic", "nearest"}
         ``cubic`` is the B-spline of order 3, clamped to the range of the image's values around the target, so that a
         PET stays positive and bone makes no overshoot beyond what was measured. ``nearest`` is for labels.
-    movement : Rigid
-        From a point of the target to the point of the image that belongs there.
 
     Returns
     -------
@@ -80,18 +49,15 @@ def resample(
         float32; the array's own dtype for ``nearest``.
     """
     dtype = array.dtype if interpolation == "nearest" else np.dtype(np.float32)
-    low, high = covered_index(target, grid, movement=movement, margin_vox=MARGIN_VOX[interpolation])
+    low, high = covered_index(target, grid, margin_vox=MARGIN_VOX[interpolation])
     if (high <= low).any():
         return np.full(target.shape, outside, dtype)
     sitk = load_sitk()
     part = np.ascontiguousarray(array[low[2] : high[2], low[1] : high[1], low[0] : high[0]])
     image = to_sitk(part if part.dtype != np.bool_ else part.astype(np.uint8), part_of(grid, low, high))
-    transform = sitk.AffineTransform(3)
-    transform.SetMatrix(movement.rotation)
-    transform.SetTranslation(movement.translation_mm)
     method = {"linear": sitk.sitkLinear, "cubic": sitk.sitkBSpline, "nearest": sitk.sitkNearestNeighbor}[interpolation]
     kind = image.GetPixelID() if interpolation == "nearest" else sitk.sitkFloat32
-    lattice = (target.size, transform, method, target.origin_mm, target.spacing_mm, target.direction)
+    lattice = (target.size, sitk.Transform(), method, target.origin_mm, target.spacing_mm, target.direction)
     result: NDArray[Any] = sitk.GetArrayFromImage(sitk.Resample(image, *lattice, float(outside), kind))
     if interpolation == "cubic":
         np.clip(result, min(part.min(), outside), max(part.max(), outside), out=result)
@@ -132,12 +98,10 @@ def most_probable(planes: Iterable[NDArray[Any]], grid: Grid, target: Grid) -> N
     return mask
 
 
-def covered_index(
-    box: Grid, grid: Grid, *, movement: Rigid = STILL, margin_vox: int = 1
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def covered_index(box: Grid, grid: Grid, *, margin_vox: int = 1) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Index range [low, high) of ``grid``, (x, y, z), that holds all of its voxels inside ``box``, and a margin."""
     corners = np.array([[i, j, k] for i in (0, 1) for j in (0, 1) for k in (0, 1)], dtype=np.float64)
-    index = grid.to_index(movement.move(box.to_physical(corners * np.asarray(box.size) - 0.5)))
+    index = grid.to_index(box.to_physical(corners * np.asarray(box.size) - 0.5))
     low = np.clip(np.floor(index.min(axis=0)) - (margin_vox - 1), 0, grid.size).astype(np.int64)
     high = np.clip(np.ceil(index.max(axis=0)) + margin_vox, 0, grid.size).astype(np.int64)
     return low, high
@@ -161,3 +125,10 @@ def upright_grid(lower_mm: NDArray[np.float64], size: tuple[int, int, int], spac
     """A grid along the patient's axes whose first voxel has its outer corner at ``lower_mm``, (x, y, z) LPS."""
     origin = np.asarray(lower_mm, dtype=np.float64) + spacing_mm / 2
     return Grid(size, (spacing_mm,) * 3, (float(origin[0]), float(origin[1]), float(origin[2])))
+
+
+def filling(low_mm: NDArray[np.float64], high_mm: NDArray[np.float64], spacing_mm: float) -> Grid:
+    """The upright grid that fills a box, flush with its upper end."""
+    size = [int(n) for n in np.maximum(np.floor((high_mm - low_mm) / spacing_mm + 1e-6), 1)]
+    low = np.array([low_mm[0], low_mm[1], high_mm[2] - size[2] * spacing_mm])
+    return upright_grid(low, (size[0], size[1], size[2]), spacing_mm)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hnseg.geometry import Grid
-from hnseg.resample import overlap_mm, resample, upright_grid
+from hnseg.resample import overlap_mm, resample
 
 Vector = NDArray[np.float64]
 
@@ -107,10 +107,3 @@ class Scan:
 
 def _told(bounds: tuple[Vector, Vector]) -> str:
     return " × ".join(f"{low:.0f} to {high:.0f}" for low, high in zip(*bounds, strict=True)) + " mm"
-
-
-def filling(low_mm: Vector, high_mm: Vector, spacing_mm: float) -> Grid:
-    """The upright grid that fills a box, flush with its upper end."""
-    size = [int(n) for n in np.maximum(np.floor((high_mm - low_mm) / spacing_mm + 1e-6), 1)]
-    low = np.array([low_mm[0], low_mm[1], high_mm[2] - size[2] * spacing_mm])
-    return upright_grid(low, (size[0], size[1], size[2]), spacing_mm)

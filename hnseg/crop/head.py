@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from hnseg.crop.box import Placement, Scan, Vector, filling, under
+from hnseg.crop.box import Placement, Scan, Vector, under
 from hnseg.crop.evidence import COARSE_MM, ENCLOSED, HEAD_MM, Evidence, main_piece, outline, to_index, weigh
 from hnseg.geometry import Grid
+from hnseg.resample import filling
 
 SEARCH_MM = 250.0  # the brain lies in the upper part of any scan that shows it (head 200–230 mm, plus some air)
 BRAIN_SUV = 3.0  # grey matter is at SUV 6–12, most other tissue in the head below 3

@@ -12,9 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from hnseg.crop.box import Placement, Scan, Vector, filling, under
+from hnseg.crop.box import Placement, Scan, Vector, under
 from hnseg.crop.evidence import COARSE_MM, outline, to_index, weigh
 from hnseg.geometry import Grid
+from hnseg.resample import filling
 
 FINE_MM = 2.0
 HOT_SUV = 3.0  # the publication says "coarse threshold"; grey matter is at SUV 6–12, most other tissue below 3

@@ -7,7 +7,7 @@ import pytest
 
 from hnseg.geometry import Grid
 from hnseg.images import load_sitk, to_sitk
-from hnseg.resample import Rigid, covered_index, overlap_mm, resample, resample_label, upright_grid
+from hnseg.resample import covered_index, overlap_mm, resample, resample_label, upright_grid
 
 DIRECTIONS = {
     "identity": (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0),
@@ -65,12 +65,6 @@ def test_upright_grid_has_its_corner_where_asked():
     np.testing.assert_allclose(high, [3, 11, 14])
 
 
-def turn(degrees: float) -> tuple[float, ...]:
-    """Rotation about z, row-major."""
-    c, s = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
-    return (c, -s, 0.0, s, c, 0.0, 0.0, 0.0, 1.0)
-
-
 @pytest.mark.parametrize("direction", DIRECTIONS)
 @pytest.mark.parametrize("interpolation", ["linear", "cubic", "nearest"])
 def test_looking_at_the_covered_part_alone_changes_nothing(direction, interpolation):
@@ -105,26 +99,6 @@ def test_cubic_stays_within_what_was_measured_and_is_sharper():
         for kind in ("linear", "cubic")
     ]
     assert errors[1] < errors[0] / 5
-
-
-def test_a_movement_is_undone_by_its_shift():
-    """The image displaced by +3 mm in its header, and asked 3 mm further on, is the image."""
-    grid = Grid((20, 20, 20), (2.0, 2.0, 2.0), (0.0, 0.0, 0.0))
-    image = np.random.default_rng(1).normal(size=grid.shape).astype(np.float32)
-    moved = Grid(grid.size, grid.spacing_mm, (3.0, -2.0, 1.0))
-    back = resample(image, moved, grid, outside=0.0, movement=Rigid(translation_mm=(3.0, -2.0, 1.0)))
-    np.testing.assert_allclose(back, image, atol=1e-5)
-
-
-def test_a_turn_moves_a_point_as_its_matrix_says():
-    grid = Grid((40, 40, 8), (1.0, 1.0, 1.0), (-20.0, -20.0, 0.0))
-    image = np.zeros(grid.shape, np.float32)
-    image[:, 20, 30] = 1.0  # at x = 10, y = 0
-    movement = Rigid(turn(90.0))
-    seen = resample(image, grid, grid, outside=0.0, movement=movement)
-    np.testing.assert_allclose(movement.move([0.0, -10.0, 0.0]), [10.0, 0.0, 0.0], atol=1e-12)
-    assert seen[4, 10, 20] == pytest.approx(1.0)  # at x = 0, y = -10
-    assert Rigid(**movement.as_dict()).move([1.0, 2.0, 3.0]) == pytest.approx(movement.move([1.0, 2.0, 3.0]))
 
 
 def test_linear_labels_split_the_distance_between_slices():
