@@ -27,6 +27,7 @@ from hnseg.predict import predict_baselines, predict_cohort
 from hnseg.prepare import prepare_cohort
 from hnseg.progress import shown
 from hnseg.report import write_report
+from hnseg.segment import Options
 from hnseg.splits import load_splits, make_splits, save_splits
 from hnseg.train_folds import train_folds
 from hnseg.workdir import open_run
@@ -75,15 +76,18 @@ def main(
         with shown("train", console) as progress:
             train_folds(work_dir, device=device, jobs=jobs, progress=progress)
         with shown("predict", console) as progress:
-            predict_cohort(work_dir, device=device, progress=progress)
+            unpredicted = predict_cohort(work_dir, options=Options(device=device), progress=progress)
+        for failure in unpredicted:
+            complain(str(failure))
         with shown("baselines", console) as progress:
             predict_baselines(work_dir, progress=progress)
         scores = evaluate_workdir(work_dir)
         report = write_report(work_dir)
     show(scores, len(splits.test))
     console.print(f"report: {report.resolve()}", soft_wrap=True, highlight=False)
-    if found.errors or failures:
-        complain(f"{len(found.errors) + len(failures)} case(s) were left out, see above and the report")
+    left_out = {failure.case_id for failure in [*found.errors, *failures, *unpredicted]}
+    if left_out:
+        complain(f"{len(left_out)} case(s) were left out, see above and the report")
         raise typer.Exit(1)
 
 

@@ -6,10 +6,10 @@ left out and the others were done); 2 unusable arguments.
 
 from __future__ import annotations
 
-from hnseg.commands import cohort, learning, results
+from hnseg.commands import cohort, learning, prediction, results
 from hnseg.commands.shell import app
 
-__all__ = ["app", "cohort", "learning", "main", "results"]
+__all__ = ["app", "cohort", "learning", "main", "prediction", "results"]
 
 
 def main() -> None:

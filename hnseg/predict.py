@@ -1,110 +1,252 @@
-"""Predict: from a prepared case to a mask on its CT grid, and the two baselines beside it."""
+"""Predict: from raw CT and PET, or from a run's prepared test cases, to masks on the CT grid; and two baselines.
+
+Beside each mask ``<ID>.nii.gz`` lies the record ``<ID>.json``, written last. It names what the mask was made from, and
+a second call makes only what is missing or was made from something else.
+"""
 
 from __future__ import annotations
 
-import tempfile
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
-from numpy.typing import NDArray
+import joblib
 
 from hnseg.baselines import empty_baseline, threshold_baseline
-from hnseg.cases import Case
+from hnseg.cases import Case, discover_cases
 from hnseg.cohort import load_check
-from hnseg.config import Config
 from hnseg.crop import brain_in_box
-from hnseg.device import open_device
-from hnseg.ensemble import ensemble_logits, find_models
+from hnseg.errors import CaseError
 from hnseg.geometry import Grid
+from hnseg.harmonization import Harmonizer
 from hnseg.harmonizer_store import load_harmonizer
-from hnseg.images import read_image, write_image
-from hnseg.postprocess import apply_distance_prior, remove_islands
-from hnseg.preprocess import prepare_case
+from hnseg.images import write_image
+from hnseg.preprocess import fingerprints, is_same, make_input, settings_digest
 from hnseg.progress import Report, silent
-from hnseg.provenance import versions
+from hnseg.provenance import sha256, versions
 from hnseg.resample import resample
-from hnseg.restore import restore_label, restore_probabilities
+from hnseg.restore import restore_label
+from hnseg.segment import Options, Segmentation, Segmenter, open_segmenter
 from hnseg.splits import load_splits
-from hnseg.store import PreparedCase, open_case
-from hnseg.workdir import load_config, write_json
+from hnseg.store import open_case
+from hnseg.suv import read_suv
+from hnseg.workdir import read_json, write_json
 
 BASELINE_SUV = 4.0
+DEFAULTS = Options()
 
 
-def predict_cohort(work: Path, *, device: str = "auto", progress: Report = silent) -> list[Path]:
-    """Predict the test cases of a work directory with the ensemble; cases already predicted are left alone.
+def predict_cohort(
+    work: Path, *, options: Options = DEFAULTS, jobs: int = 1, progress: Report = silent
+) -> list[CaseError]:
+    """Predict the test cases of a work directory into ``predictions/``, from their prepared form.
+
+    Parameters
+    ----------
+    work : Path
+        With prepared cases and trained models.
+    options : Options
+    jobs : int
+        Processes.
+    progress : Report
+        Called after each case.
 
     Returns
     -------
-    list of Path
-        ``predictions/<ID>.nii.gz``: uint8 on the CT grid, 1 GTVp, 2 GTVn.
+    list of CaseError
+        The cases that could not be predicted; the others are.
 
     Raises
     ------
     WorkDirError
-        A fold is untrained or a test case unprepared.
+        A fold is untrained, or a model cannot be used.
     """
-    config = load_config(work)
-    models = find_models(work, config)
-    fabric = open_device(device, config.train.precision)
-    paths: list[Path] = []
-    tests = load_splits(work).test
-    for case_id in tests:
-        path = work / "predictions" / f"{case_id}.nii.gz"
-        # The record is written last: a mask without it was interrupted between the two.
-        if not (path.is_file() and path.with_name(f"{case_id}.json").is_file()):
-            _predict_case(open_case(work / "prepared" / case_id), models, config, fabric, path)
-        paths.append(path)
-        progress(len(paths), len(tests), case_id)
-    return paths
+    worker = _FromPrepared(work, open_segmenter(work, options, jobs=jobs))
+    return _run(worker.predict, load_splits(work).test, jobs, progress)
 
 
-def predict_pair(work: Path, ct: Path, pet: Path, out: Path, *, device: str = "auto") -> Path:
+def predict_raw(
+    work: Path, root: Path, out: Path, *, options: Options = DEFAULTS, jobs: int = 1, progress: Report = silent
+) -> list[CaseError]:
+    """Predict every case of a cohort from its CT and PET files, with the models of a work directory.
+
+    Parameters
+    ----------
+    work : Path
+        With trained models and the run's harmonization.
+    root : Path
+        See :func:`hnseg.cases.discover_cases`. Labels are not read.
+    out : Path
+        Folder of the masks.
+    options, jobs, progress
+        As :func:`predict_cohort`.
+
+    Returns
+    -------
+    list of CaseError
+        The cases that could not be predicted; the others are.
+
+    Raises
+    ------
+    CohortError, WorkDirError
+        The cohort as a whole, or a model, cannot be used.
+    """
+    cases = {case.id: replace(case, label=None) for case in discover_cases(root)}
+    worker = _FromFiles(open_segmenter(work, options, jobs=jobs), load_harmonizer(work), cases, out)
+    return _run(worker.predict, cases, jobs, progress)
+
+
+def predict_pair(work: Path, ct: Path, pet: Path, out: Path, *, options: Options = DEFAULTS, centre: str = "") -> Path:
     """Predict one CT (HU) and PET (SUV) pair from files with the models of a work directory.
+
+    Parameters
+    ----------
+    work, ct, pet : Path
+    out : Path
+        The mask, ``*.nii.gz``; always made anew.
+    options : Options
+    centre : str
+        Where the scan comes from, if that is a centre of the training cases; ``spectrum-align`` asks.
 
     Raises
     ------
     CaseError
         The images cannot be used; nothing is written.
     """
-    config = load_config(work)
-    models = find_models(work, config)
-    case = Case(ct.name.split(".")[0], ct, pet, None)
-    with tempfile.TemporaryDirectory() as scratch:
-        folder = Path(scratch) / case.id
-        prepare_case(case, config.prepare, folder, load_harmonizer(work), is_new=True)
-        _predict_case(open_case(folder), models, config, open_device(device, config.train.precision), out)
+    case = Case(ct.name.split(".")[0], ct, pet, None, centre)
+    worker = _FromFiles(open_segmenter(work, options), load_harmonizer(work), {}, out.parent)
+    worker.predict_to(case, out)
     return out
 
 
-def _predict_case(case: PreparedCase, models: list[Path], config: Config, fabric: Any, path: Path) -> None:
-    logits = ensemble_logits(models, torch.from_numpy(case.image[:]), config, fabric)
-    probabilities = logits.softmax(dim=0).numpy()
-    ct_grid = case.grid("ct_grid")
-    raw = restore_probabilities(probabilities, case.grid("crop_grid"), ct_grid)
-    mask, removed = postprocess(raw, ct_grid, config)
-    write_image(path, mask, ct_grid)
-    record = {
-        "models": [str(model.relative_to(model.parents[2])) for model in models],
-        "removed": removed,
-        "gtvp_ml": round(float((mask == 1).sum()) * ct_grid.voxel_ml, 3),
-        "gtvn_ml": round(float((mask == 2).sum()) * ct_grid.voxel_ml, 3),
+def _run(predict: Any, case_ids: Any, jobs: int, progress: Report) -> list[CaseError]:
+    """Each case, whatever becomes of the others."""
+
+    def attempt(case_id: str) -> CaseError | None:
+        try:
+            predict(case_id)
+        except CaseError as error:
+            return error
+        return None
+
+    failures: list[CaseError] = []
+    ids = list(case_ids)
+    results = joblib.Parallel(n_jobs=jobs, return_as="generator")(joblib.delayed(attempt)(i) for i in ids)
+    for done, (case_id, failure) in enumerate(zip(ids, results, strict=True), start=1):
+        failures += [] if failure is None else [failure]
+        progress(done, len(ids), case_id)
+    return failures
+
+
+@dataclass(frozen=True)
+class _FromPrepared:
+    """Prepared cases of a work directory to its ``predictions``."""
+
+    work: Path
+    segmenter: Segmenter
+
+    def predict(self, case_id: str) -> None:
+        folder = self.work / "prepared" / case_id
+        if not (folder / "case.json").is_file():
+            raise CaseError(
+                case_id, "the case is not prepared: run `hnseg prepare`, which says why if it cannot", folder
+            )
+        case = open_case(folder)
+        mask = self.work / "predictions" / f"{case_id}.nii.gz"
+        settings = _settings(self.segmenter, case.record["settings"])
+        files = {name: file for name, file in case.record["files"].items() if name != "label"}
+        known = _read_record(mask)
+        if known is not None and known["settings"] == settings and _contents(known["files"]) == _contents(files):
+            return
+        result = _segment(self.segmenter, case_id, case.image[:], case.grid("crop_grid"), case.grid("ct_grid"))
+        _write(mask, result, case.grid("ct_grid"), self.segmenter, {"settings": settings, "files": files})
+
+
+@dataclass(frozen=True)
+class _FromFiles:
+    """CT and PET files to a folder."""
+
+    segmenter: Segmenter
+    harmonizer: Harmonizer
+    cases: Mapping[str, Case]
+    out: Path
+
+    @property
+    def settings(self) -> str:
+        return _settings(self.segmenter, settings_digest(self.segmenter.config.prepare, self.harmonizer))
+
+    def predict(self, case_id: str) -> None:
+        case, mask = self.cases[case_id], self.out / f"{case_id}.nii.gz"
+        known = _read_record(mask)
+        if known is None or not is_same(known, case, self.settings):
+            self.predict_to(case, mask)
+
+    def predict_to(self, case: Case, mask: Path) -> None:
+        made = make_input(case, self.segmenter.config.prepare, self.harmonizer, is_new=True)
+        ct_grid = made.cropped.ct_grid
+        result = _segment(self.segmenter, case.id, made.images[None], made.cropped.crop.grid, ct_grid)
+        said = {name: made.record[name] for name in ("centre", "suv_factor", "crop", "harmonization")}
+        _write(mask, result, ct_grid, self.segmenter, {"settings": self.settings, "files": fingerprints(case), **said})
+
+
+def _segment(segmenter: Segmenter, case_id: str, image: Any, crop_grid: Grid, ct_grid: Grid) -> Segmentation:
+    try:
+        return segmenter.segment(image, crop_grid, ct_grid)
+    except (MemoryError, RuntimeError) as error:
+        # torch.OutOfMemoryError on a GPU; on a CPU torch raises a plain RuntimeError with these words.
+        if isinstance(error, MemoryError) or "out of memory" in str(error) or "allocate memory" in str(error):
+            advice = "use fewer jobs, `--roi auto --memory-gb`, or a machine with more memory"
+            raise CaseError(case_id, f"not enough memory for a window of the network: {advice}") from error
+        raise
+
+
+def _settings(segmenter: Segmenter, prepared: str) -> str:
+    """What a mask depends on beside the case's files."""
+    return hashlib.sha256(f"{segmenter.digest}:{prepared}".encode()).hexdigest()[:16]
+
+
+def _contents(files: Mapping[str, Mapping[str, Any]]) -> dict[str, tuple[Any, ...]]:
+    return {name: (file["sha256"], file.get("suv_per_bqml")) for name, file in files.items()}
+
+
+def _beside(mask: Path) -> tuple[Path, Path]:
+    """Paths of a mask's record and of its map of disagreement."""
+    name = mask.name.removesuffix(".nii.gz")
+    return mask.with_name(f"{name}.json"), mask.parent / "disagreement" / mask.name
+
+
+def _read_record(mask: Path) -> dict[str, Any] | None:
+    """A mask's record, if all that it speaks of is there and the mask is the one that was written."""
+    record, disagreement = _beside(mask)
+    if not (mask.is_file() and record.is_file()):
+        return None
+    known = read_json(record, "predict")
+    if "mask_sha256" not in known or (known["disagreement"] and not disagreement.is_file()):
+        return None
+    return known if known["mask_sha256"] == sha256(mask) else None
+
+
+def _write(mask: Path, result: Segmentation, grid: Grid, segmenter: Segmenter, made_from: Mapping[str, Any]) -> None:
+    record, disagreement = _beside(mask)
+    write_image(mask, result.mask, grid)
+    if result.disagreement_bits is not None:
+        write_image(disagreement, result.disagreement_bits, grid)
+    tiling = result.tiling
+    content = {
+        "models": [str(model.relative_to(model.parents[2])) for model in segmenter.models[: result.models]],
+        "removed": result.removed,
+        "gtvp_ml": round(float((result.mask == 1).sum()) * grid.voxel_ml, 3),
+        "gtvn_ml": round(float((result.mask == 2).sum()) * grid.voxel_ml, 3),
+        "disagreement": result.disagreement_bits is not None,
+        "windows": {"window_zyx_vox": tiling.window, "count": tiling.count, "cost": round(tiling.cost, 3)},
+        "predict": segmenter.config.predict.model_dump(mode="json"),
+        **made_from,
+        "mask_sha256": sha256(mask),
         "versions": versions(),
     }
-    write_json(path.with_name(path.name.removesuffix(".nii.gz") + ".json"), record)
-
-
-def postprocess(mask: NDArray[np.uint8], grid: Grid, config: Config) -> tuple[NDArray[np.uint8], list[dict[str, Any]]]:
-    """Island removal, then the distance prior, with the run's settings; returns the mask and what was removed."""
-    predict = config.predict
-    least = {1: predict.min_gtvp_ml, 2: predict.min_gtvn_ml}
-    kept, islands = remove_islands(mask, min_ml=least, voxel_ml=grid.voxel_ml)
-    kept, far = apply_distance_prior(
-        kept, max_distance_mm=predict.max_node_distance_mm, spacing_zyx_mm=grid.spacing_zyx_mm
-    )
-    return kept, [*islands, *far]
+    write_json(record, content)
 
 
 def predict_baselines(work: Path, *, progress: Report = silent) -> None:
@@ -112,16 +254,18 @@ def predict_baselines(work: Path, *, progress: Report = silent) -> None:
 
     The threshold baseline sees the same crop box as the network, and is not asked to tell the brain from a tumour:
     it marks everything above SUV 4 in the box but the brain, the largest component as GTVp, the next ones as GTVn.
+    A case that is not prepared is left out, as :func:`predict_cohort` reports.
     """
     cases = {checked.id: checked.as_case() for checked in load_check(work).cases}
     tests = load_splits(work).test
     for done, case_id in enumerate(tests, start=1):
         paths = {name: work / "baselines" / name / f"{case_id}.nii.gz" for name in ("threshold", "empty")}
-        if not all(path.is_file() for path in paths.values()):
+        is_prepared = (work / "prepared" / case_id / "case.json").is_file()
+        if is_prepared and not all(path.is_file() for path in paths.values()):
             prepared = open_case(work / "prepared" / case_id)
             crop_grid, ct_grid = prepared.grid("crop_grid"), prepared.grid("ct_grid")
-            pet, pet_grid = read_image(cases[case_id].pet, case_id)
-            suv = resample(pet, pet_grid, crop_grid, outside=0.0)
+            pet = read_suv(cases[case_id])
+            suv = resample(pet.suv, pet.grid, crop_grid, outside=0.0)
             brain = None if prepared.record["crop"]["fallback"] else brain_in_box(suv)
             marked = threshold_baseline(suv, brain=brain, voxel_ml=crop_grid.voxel_ml, threshold_suv=BASELINE_SUV)
             write_image(paths["threshold"], restore_label(marked, crop_grid, ct_grid), ct_grid)

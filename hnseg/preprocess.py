@@ -91,22 +91,52 @@ def _outside_ml(label: NDArray[np.uint8], grid: Grid, box: Grid) -> float:
     return float(outside.sum()) * grid.voxel_ml
 
 
-def prepare_case(
-    case: Case,
-    config: PrepareConfig,
-    folder: Path,
-    harmonizer: Harmonizer,
-    *,
-    is_new: bool = False,
-) -> None:
-    """Prepare one case into ``folder``; see :func:`hnseg.store.open_case` for reading it back.
+@dataclass(frozen=True)
+class Prepared:
+    """A case as the network gets it, before it is stored.
+
+    Attributes
+    ----------
+    images : dict
+        (2, z, y, x) float16: CT and PET, normalized; the final version under None, versions of single folds by number.
+    record : dict
+        What :func:`hnseg.store.write_case` keeps as ``case.json``.
+    cropped : Cropped
+    harmonized_hu : ndarray (z, y, x)
+        CT of the final version, before normalization.
+    """
+
+    images: dict[int | None, NDArray[np.float16]]
+    record: dict[str, Any]
+    cropped: Cropped
+    harmonized_hu: NDArray[np.float32]
+
+
+def prepare_case(case: Case, config: PrepareConfig, folder: Path, harmonizer: Harmonizer) -> None:
+    """Prepare one case of a run into ``folder``; see :func:`hnseg.store.open_case` for reading it back.
+
+    Raises
+    ------
+    CaseError
+        The case cannot be prepared; nothing is left behind.
+    """
+    made = make_input(case, config, harmonizer)
+    cropped = made.cropped
+    picture = partial(
+        draw_qc, before_hu=cropped.ct_hu, after_hu=made.harmonized_hu, pet_suv=cropped.pet_suv, label=cropped.label
+    )
+    write_case(folder, made.images, cropped.label, made.record, partial(picture, title=case.id, crop=cropped.crop))
+
+
+def make_input(case: Case, config: PrepareConfig, harmonizer: Harmonizer, *, is_new: bool = False) -> Prepared:
+    """Crop, resample, harmonize and normalize one case, in memory.
 
     ``is_new``: the case is none of the run's, whatever its ID.
 
     Raises
     ------
     CaseError
-        The case cannot be prepared; nothing is left behind.
+        The case cannot be prepared.
     """
     cropped = crop_case(case, config)
     made = harmonizer.versions(cropped.ct_hu, cropped.scanned, None if is_new else case.id, case.centre)
@@ -142,10 +172,7 @@ def prepare_case(
         "settings": settings_digest(config, harmonizer),
         "versions": versions(),
     }
-    picture = partial(
-        draw_qc, before_hu=cropped.ct_hu, after_hu=final.ct_hu, pet_suv=cropped.pet_suv, label=cropped.label
-    )
-    write_case(folder, images, cropped.label, record, partial(picture, title=case.id, crop=cropped.crop))
+    return Prepared(images, record, cropped, final.ct_hu)
 
 
 def settings_digest(config: PrepareConfig, harmonizer: Harmonizer) -> str:

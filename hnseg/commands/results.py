@@ -1,4 +1,4 @@
-"""Commands after training: tune, predict, evaluate, compare, report."""
+"""Commands after prediction: tune, evaluate, compare, report."""
 
 from __future__ import annotations
 
@@ -16,30 +16,6 @@ from hnseg.metrics import PRESETS
 from hnseg.progress import shown
 from hnseg.summary import BOOTSTRAP_SEED
 from hnseg.workdir import load_config, write_json
-
-
-@app.command()
-def predict(
-    work: Work,
-    ct: Annotated[Path | None, typer.Option(help="A CT in HU, for one pair of files.")] = None,
-    pet: Annotated[Path | None, typer.Option(help="Its PET in SUV.")] = None,
-    mask: Annotated[Path | None, typer.Option(help="Where to write the pair's mask.")] = None,
-    device: Device = "auto",
-) -> None:
-    """Predict the test cases, or one pair of files, with the ensemble."""
-    from hnseg.predict import predict_baselines, predict_cohort, predict_pair
-
-    with reported():
-        if ct is not None and pet is not None and mask is not None:
-            predict_pair(work, ct, pet, mask, device=device)
-            out.print(f"mask: {mask}", highlight=False)
-            return
-        if ct is not None or pet is not None or mask is not None:
-            raise HnsegError("one pair needs --ct, --pet and --mask; the run's test cases need none of them")
-        with shown("predict", out) as progress:
-            predict_cohort(work, device=device, progress=progress)
-        with shown("baselines", out) as progress:
-            predict_baselines(work, progress=progress)
 
 
 @app.command()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 
 import numpy as np
@@ -11,21 +12,24 @@ import torch
 from hnseg.cohort import load_check
 from hnseg.device import open_device
 from hnseg.ensemble import ensemble_logits, find_models, load_network
-from hnseg.errors import CaseError, WorkDirError
-from hnseg.images import read_grid, read_image
+from hnseg.errors import CaseError, HnsegError, WorkDirError
+from hnseg.images import read_grid, read_image, write_image
 from hnseg.inference import predict_logits
 from hnseg.postprocess import postprocess_label
-from hnseg.predict import predict_baselines, predict_cohort, predict_pair
+from hnseg.predict import predict_baselines, predict_cohort, predict_pair, predict_raw
+from hnseg.segment import Options
 from hnseg.splits import load_splits
 from hnseg.store import open_case
 from hnseg.workdir import load_config, read_json
+
+CPU = Options(device="cpu")
 
 
 @pytest.fixture(scope="module")
 def predicted(trained_run, tmp_path_factory):
     work = tmp_path_factory.mktemp("predicted") / "work"
     shutil.copytree(trained_run, work)
-    predict_cohort(work, device="cpu")
+    assert predict_cohort(work, options=CPU) == []
     predict_baselines(work)
     return work
 
@@ -69,20 +73,98 @@ def test_sliding_windows_agree_with_one_window_where_it_fits(trained_run):
     torch.testing.assert_close(windows, whole, atol=1e-4, rtol=1e-4)
 
 
-def test_finished_predictions_are_left_alone_and_half_finished_ones_are_made_again(predicted):
-    paths = predict_cohort(predicted, device="cpu")
-    before = [path.stat().st_mtime_ns for path in paths]
-    (predicted / "predictions" / f"{paths[0].name.removesuffix('.nii.gz')}.json").unlink()
-    predict_cohort(predicted, device="cpu")
-    after = [path.stat().st_mtime_ns for path in paths]
-    assert after[0] > before[0]
-    assert after[1:] == before[1:]
+def masks(folder):
+    return sorted(folder.glob("*.nii.gz"))
+
+
+def test_finished_predictions_are_left_alone_and_others_are_made_again(predicted, tmp_path):
+    work = tmp_path / "work"
+    shutil.copytree(predicted, work)
+    first, second = masks(work / "predictions")[:2]
+
+    def remade(options=CPU):
+        before = {path: path.stat().st_mtime_ns for path in masks(work / "predictions")}
+        assert predict_cohort(work, options=options) == []
+        return {path for path in before if path.stat().st_mtime_ns > before[path]}
+
+    assert remade() == set()
+    (work / "predictions" / f"{first.name.removesuffix('.nii.gz')}.json").unlink()
+    assert remade() == {first}
+    second.write_bytes(first.read_bytes())  # another case's mask
+    assert remade() == {second}
+    record = work / "prepared" / first.name.removesuffix(".nii.gz") / "case.json"
+    content = json.loads(record.read_text())
+    content["files"]["pet"]["sha256"] = "0" * 64
+    record.write_text(json.dumps(content))
+    assert remade() == {first}
+    assert remade(Options(device="cpu", flips="x")) == {first, second}
+    assert remade(Options(device="cpu", flips="x", disagreement=True)) == {first, second}
+    (work / "predictions" / "disagreement" / second.name).unlink()
+    assert remade(Options(device="cpu", flips="x", disagreement=True)) == {second}
+    assert not list(work.rglob(".writing-*"))
+
+
+def test_disagreement_lies_on_the_ct_grid_in_bits(predicted, tmp_path):
+    work = tmp_path / "work"
+    shutil.copytree(predicted, work)
+    assert predict_cohort(work, options=Options(device="cpu", disagreement=True)) == []
+    for path in masks(work / "predictions"):
+        _, grid = read_image(path, path.name)
+        bits, where = read_image(work / "predictions" / "disagreement" / path.name, path.name)
+        assert where == grid
+        assert bits.dtype == np.float32
+        assert 0 <= bits.min() < bits.max() <= 1  # two models
+        record = read_json(work / "predictions" / f"{path.name.removesuffix('.nii.gz')}.json", "predict")
+        assert record["disagreement"]
+
+
+def test_one_bad_case_does_not_stop_the_rest(predicted, tmp_path):
+    work = tmp_path / "work"
+    shutil.copytree(predicted, work)
+    shutil.rmtree(work / "predictions")
+    bad, good = load_splits(work).test[:2]
+    shutil.rmtree(work / "prepared" / bad)
+    (failure,) = predict_cohort(work, options=CPU)
+    assert failure.case_id == bad
+    assert "not prepared" in str(failure)
+    assert [path.name for path in masks(work / "predictions")] == [f"{good}.nii.gz"]
+    shutil.rmtree(work / "baselines")
+    predict_baselines(work)
+    assert [path.name for path in masks(work / "baselines" / "empty")] == [f"{good}.nii.gz"]
+
+
+def test_a_cohort_of_files_is_predicted_case_by_case(predicted, small_cohort, tmp_path):
+    root, out = tmp_path / "cohort", tmp_path / "masks"
+    tests = load_splits(predicted).test
+    for case_id in (*tests, "ALFA-001"):
+        shutil.copytree(small_cohort / "Task 1" / case_id, root / case_id, dirs_exist_ok=True)
+    bad = next(case_id for case_id in ("ALFA-001", "BETA-001") if case_id not in tests)
+    shutil.copytree(small_cohort / "Task 1" / bad, root / bad, dirs_exist_ok=True)
+    (root / bad / f"{bad}__PT.nii.gz").unlink()
+    seen = []
+    (failure,) = predict_raw(predicted, root, out, options=CPU, progress=lambda d, t, what: seen.append((d, t, what)))
+    assert failure.case_id == bad
+    assert "does not exist" in str(failure)
+    assert f"{bad}__PT.nii.gz" in str(failure)
+    assert [done for done, _, _ in seen] == list(range(1, len(seen) + 1))
+    for case_id in tests:
+        raw, _ = read_image(out / f"{case_id}.nii.gz", case_id)
+        prepared, _ = read_image(predicted / "predictions" / f"{case_id}.nii.gz", case_id)
+        np.testing.assert_array_equal(raw, prepared)
+    assert not (out / f"{bad}.nii.gz").exists()
+
+    before = {path: path.stat().st_mtime_ns for path in masks(out)}
+    ct = root / tests[0] / f"{tests[0]}__CT.nii.gz"
+    values, grid = read_image(ct, "x")
+    write_image(ct, values + 1, grid)
+    predict_raw(predicted, root, out, options=CPU)
+    assert {path.name for path in before if path.stat().st_mtime_ns > before[path]} == {f"{tests[0]}.nii.gz"}
 
 
 def test_a_pair_of_files_gets_the_mask_of_the_cohort_run(predicted, tmp_path):
     case_id = load_splits(predicted).test[0]
     case = next(c for c in load_check(predicted).cases if c.id == case_id).as_case()
-    out = predict_pair(predicted, case.ct, case.pet, tmp_path / "mask.nii.gz", device="cpu")
+    out = predict_pair(predicted, case.ct, case.pet, tmp_path / "mask.nii.gz", options=CPU)
     alone, _ = read_image(out, case_id)
     together, _ = read_image(predicted / "predictions" / f"{case_id}.nii.gz", case_id)
     np.testing.assert_array_equal(alone, together)
@@ -91,7 +173,7 @@ def test_a_pair_of_files_gets_the_mask_of_the_cohort_run(predicted, tmp_path):
 def test_a_pair_that_cannot_be_used_leaves_nothing(predicted, tmp_path):
     case = load_check(predicted).cases[0].as_case()
     with pytest.raises(CaseError, match="does not exist"):
-        predict_pair(predicted, case.ct, tmp_path / "no.nii.gz", tmp_path / "mask.nii.gz", device="cpu")
+        predict_pair(predicted, case.ct, tmp_path / "no.nii.gz", tmp_path / "mask.nii.gz", options=CPU)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -121,7 +203,7 @@ def test_postprocessing_removes_specks_and_far_nodes(predicted):
 
 def test_an_untrained_fold_is_named(run):
     with pytest.raises(WorkDirError, match=r"fold_0/best\.pt is missing: run `hnseg train` for every fold"):
-        predict_cohort(run, device="cpu")
+        predict_cohort(run, options=CPU)
 
 
 def test_a_model_of_another_network_is_refused(trained_run):
@@ -129,3 +211,18 @@ def test_a_model_of_another_network_is_refused(trained_run):
     wide = config.train.model_copy(update={"filters": 8})
     with pytest.raises(WorkDirError, match="belongs to a network with other settings"):
         load_network(find_models(trained_run, config)[0], wide, open_device("cpu", "32-true"))
+
+
+def test_options_that_do_not_exist_are_refused(predicted):
+    with pytest.raises(HnsegError, match="flips names axes"):
+        predict_cohort(predicted, options=Options(device="cpu", flips="zx"))
+
+
+def test_too_little_memory_is_one_cases_error(predicted, tmp_path, monkeypatch):
+    def exhausted(*args, **kwargs):
+        raise RuntimeError("[enforce fail at alloc_cpu.cpp:117] DefaultCPUAllocator: can't allocate memory")
+
+    monkeypatch.setattr("hnseg.segment.run_ensemble", exhausted)
+    case = load_check(predicted).cases[0].as_case()
+    with pytest.raises(CaseError, match=f"{case.ct.name.split('.')[0]}: not enough memory"):
+        predict_pair(predicted, case.ct, case.pet, tmp_path / "mask.nii.gz", options=CPU)

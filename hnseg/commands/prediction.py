@@ -1,0 +1,64 @@
+"""The command that predicts: the run's test cases, a cohort of files, or one pair of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from hnseg.commands.shell import Device, Jobs, Work, app, complain, out, reported
+from hnseg.errors import CaseError, HnsegError
+from hnseg.progress import shown
+from hnseg.segment import Options
+
+FLIPS = "Average over flips along these axes: x, y, z, xy, … xyz. Each axis doubles the network's work."
+ROI = "Windows: patch (the training patch, as published) or auto (the cheapest). Default: as the run says."
+
+
+@app.command()
+def predict(
+    work: Work,
+    data: Annotated[Path | None, typer.Argument(help="A cohort of CT and PET files. Default: the test cases.")] = None,
+    target: Annotated[Path | None, typer.Option("--out", help="Folder for the cohort's masks.")] = None,
+    ct: Annotated[Path | None, typer.Option(help="A CT in HU, for one pair of files.")] = None,
+    pet: Annotated[Path | None, typer.Option(help="Its PET in SUV.")] = None,
+    mask: Annotated[Path | None, typer.Option(help="Where to write the pair's mask.")] = None,
+    centre: Annotated[str, typer.Option(help="The pair's centre, if it is one of the training cases.")] = "",
+    roi: Annotated[Literal["patch", "auto"] | None, typer.Option(help=ROI)] = None,
+    flips: Annotated[str | None, typer.Option(help=FLIPS)] = None,
+    disagreement: Annotated[bool, typer.Option("--disagreement", help="Also map where the models disagree.")] = False,
+    memory_gb: Annotated[float | None, typer.Option(min=0.1, help="Memory for the windows of --roi auto.")] = None,
+    jobs: Jobs = 1,
+    device: Device = "auto",
+) -> None:
+    """Predict with the ensemble. Exit status 1 if a case could not be predicted; the others are.
+
+    Masks that were made from the same files with the same models and settings are left alone.
+    """
+    from hnseg.predict import predict_baselines, predict_cohort, predict_pair, predict_raw
+
+    options = Options(device, roi, flips, disagreement, memory_gb)
+    failures: list[CaseError] = []
+    with reported():
+        if ct is not None or pet is not None or mask is not None:
+            if ct is None or pet is None or mask is None or data is not None or target is not None:
+                raise HnsegError("one pair needs --ct, --pet and --mask, and neither a cohort nor --out")
+            predict_pair(work, ct, pet, mask, options=options, centre=centre)
+            out.print(f"mask: {mask}", highlight=False, soft_wrap=True)
+        elif data is not None:
+            if target is None:
+                raise HnsegError(f"where shall the masks of {data} go? Name a folder with --out")
+            with shown("predict", out) as progress:
+                failures = predict_raw(work, data, target, options=options, jobs=jobs, progress=progress)
+        else:
+            if target is not None:
+                raise HnsegError("the masks of the run's test cases go to its `predictions`; --out is for a cohort")
+            with shown("predict", out) as progress:
+                failures = predict_cohort(work, options=options, jobs=jobs, progress=progress)
+            with shown("baselines", out) as progress:
+                predict_baselines(work, progress=progress)
+    for failure in failures:
+        complain(str(failure))
+    if failures:
+        raise typer.Exit(1)
