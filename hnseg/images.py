@@ -99,8 +99,10 @@ def read_grid(path: Path, case_id: str) -> Grid:
         raise CaseError(case_id, str(error), path) from error
 
 
-def read_image(path: Path, case_id: str, dtype: Any = np.float32) -> tuple[NDArray[Any], Grid]:
+def read_image(path: Path, case_id: str, dtype: Any | None = np.float32) -> tuple[NDArray[Any], Grid]:
     """Read a scalar 3-D image.
+
+    ``dtype`` None keeps the file's own: a CT of 16 bits a voxel is then held once, in the memory that ITK read it into.
 
     Returns
     -------
@@ -122,11 +124,20 @@ def read_image(path: Path, case_id: str, dtype: Any = np.float32) -> tuple[NDArr
         raise CaseError(case_id, f"the file is damaged: {error}", path) from error
     except RuntimeError as error:
         raise CaseError(case_id, f"cannot be read to its end ({_itk_reason(error)})", path) from error
-    stored = load_sitk().GetArrayFromImage(image).reshape(grid.shape)
+    stored = np.asarray(_Held(image)).reshape(grid.shape)
     if stored.dtype.kind == "f" and not np.isfinite(stored).all():
         bad = int((~np.isfinite(stored)).sum())
         raise CaseError(case_id, f"{bad} voxels are NaN or infinite; every value must be finite", path)
-    return stored.astype(dtype, copy=False), grid
+    return stored.astype(dtype or stored.dtype, copy=False), grid
+
+
+class _Held:
+    """The memory of an ITK image as an array that keeps the image alive: ``numpy.asarray`` copies nothing."""
+
+    def __init__(self, image: Any) -> None:
+        self._image = image
+        view = load_sitk().GetArrayViewFromImage(image).__array_interface__
+        self.__array_interface__ = {**view, "data": (view["data"][0], False)}  # nobody else has it: it may be written
 
 
 def to_sitk(array: NDArray[Any], grid: Grid) -> Any:

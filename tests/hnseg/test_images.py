@@ -31,6 +31,17 @@ def test_round_trip_keeps_values_and_grid(tmp_path, name):
     assert [path.name for path in tmp_path.iterdir()] == [name]
 
 
+def test_the_files_own_dtype_is_held_once_and_outlives_the_reader(tmp_path):
+    values = np.random.default_rng(0).integers(-1000, 2000, (60, 64, 64)).astype(np.int16)
+    write_image(tmp_path / "a.nii", values, Grid((64, 64, 60), (1, 1, 1), (0, 0, 0)))
+    array, _ = read_image(tmp_path / "a.nii", "ONE-001", dtype=None)
+    assert array.dtype == np.int16
+    others = [read_image(tmp_path / "a.nii", "ONE-001", dtype=None)[0] + 1 for _ in range(5)]  # reuse what is freed
+    np.testing.assert_array_equal(array, values)
+    array[0, 0, 0] = 7
+    assert others[0][0, 0, 0] == values[0, 0, 0] + 1
+
+
 def test_a_trailing_axis_of_one_is_dropped(tmp_path):
     image = sitk.JoinSeries([sitk.GetImageFromArray(RAMP)])
     sitk.WriteImage(image, str(tmp_path / "a.nii.gz"))
