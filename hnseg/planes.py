@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from hnseg.geometry import Grid
 from hnseg.images import load_sitk
+from hnseg.picture import Picture
 from hnseg.resample import upright_grid
 
 CT_WINDOW_HU = (-160.0, 240.0)
@@ -53,6 +54,16 @@ PLANES = (
     Plane("coronal", 1, ("R", "L", "H", "F"), head_up=True),
     Plane("sagittal", 0, ("A", "P", "H", "F"), head_up=True),
 )
+
+
+@dataclass(frozen=True)
+class View:
+    """A picture of one plane and how to read it."""
+
+    plane: Plane
+    modality: str
+    position_mm: float
+    picture: Picture
 
 
 @dataclass(frozen=True)

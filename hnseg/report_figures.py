@@ -23,6 +23,7 @@ from hnseg.planes import (
     PLANES,
     Outline,
     Plane,
+    View,
     as_seen,
     cut,
     draw_plane,
@@ -40,16 +41,6 @@ LARGEST_PX = 720  # of a picture's longer side; a crop box of 310 mm gives 620
 MARGIN_MM = 40.0
 TRUTH, PREDICTED = SKY, ORANGE
 STYLES = {GTVP: "solid", GTVN: (0, (2.2, 1.3))}
-
-
-@dataclass(frozen=True)
-class View:
-    """A picture of one plane and how to read it."""
-
-    plane: Plane
-    modality: str
-    position_mm: float
-    picture: Picture
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ NEGATIVE_SUV = -0.1  # interpolation undershoots beside hot voxels: rarely, and 
 NEGATIVE_SHARE = 0.05
 DENSE = 300.0  # above: bone and metal in HU, everything but air and lung where an offset was added
 OFFSET_TISSUE = (800.0, 1250.0)  # where soft tissue lies in an image of HU + 1000 or HU + 1024
+MUSCLE_HU = 40.0
 OFFSET_SHARE = 0.65  # of the dense voxels in that range: at most 0.47 in images in HU, at least 0.78 with an offset
 
 
@@ -28,25 +29,32 @@ class PetUnit:
     evidence: str
 
 
-def check_ct_units(case: Case, ct: NDArray[Any]) -> None:
-    """Refuse a CT that is not in HU: air must be there, or at least fat and soft tissue around zero.
+def stored_offset(ct: NDArray[Any]) -> float:
+    """What was added to the HU of a CT, to within some 30: 0 for a CT in HU, about 1000 where its intercept was lost.
 
-    An offset of 1000 or 1024 left in the values is found by where most of the dense voxels lie, since such an image
-    may have a padding of −1024 and look right at its lower end.
+    Told by where most of the dense voxels lie, not by the lowest value: such an image may have a padding of −1024 and
+    look right at its lower end.
     """
-    low, high = float(ct.min()), float(ct.max())
-    if low == high:
-        raise CaseError(case.id, f"the CT is {low:g} everywhere", case.ct)
     dense = int(np.count_nonzero(ct > DENSE))
     tissue = ct[(ct >= OFFSET_TISSUE[0]) & (ct <= OFFSET_TISSUE[1])]
     soft = int(np.count_nonzero((ct >= -200) & (ct <= 200) & (ct != 0)))
-    if tissue.size > max(OFFSET_SHARE * dense, soft):
-        counts, edges = np.histogram(tissue, bins=45, range=OFFSET_TISSUE)
-        peak = float(edges[int(counts.argmax())]) + 5.0
+    if tissue.size <= max(OFFSET_SHARE * dense, soft):
+        return 0.0
+    counts, edges = np.histogram(tissue, bins=45, range=OFFSET_TISSUE)
+    return float(edges[int(counts.argmax())]) + 5.0 - MUSCLE_HU
+
+
+def check_ct_units(case: Case, ct: NDArray[Any]) -> None:
+    """Refuse a CT that is not in HU: air must be there, or at least fat and soft tissue around zero."""
+    low, high = float(ct.min()), float(ct.max())
+    if low == high:
+        raise CaseError(case.id, f"the CT is {low:g} everywhere", case.ct)
+    offset = stored_offset(ct)
+    if offset:
         raise CaseError(
             case.id,
-            f"CT values from {low:g} to {high:g} are not HU: soft tissue lies near {peak:.0f} where HU has 0 to 60; "
-            "it looks like HU + 1000 or HU + 1024, subtract what was added",
+            f"CT values from {low:g} to {high:g} are not HU: soft tissue lies near {offset + MUSCLE_HU:.0f} "
+            "where HU has 0 to 60; it looks like HU + 1000 or HU + 1024, subtract what was added",
             case.ct,
         )
     if low >= 0 or high <= -500:

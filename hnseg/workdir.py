@@ -30,10 +30,23 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
 
 
 def read_json(path: Path, made_by: str) -> dict[str, Any]:
-    """Read a stage's JSON file; a missing one names the stage that writes it."""
+    """Read a stage's JSON file.
+
+    Raises
+    ------
+    WorkDirError
+        It is missing or damaged; the message names the stage that writes it.
+    """
     if not path.is_file():
         raise WorkDirError(f"{path} is missing: run `hnseg {made_by}` first")
-    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise WorkDirError(
+            f"{path} is damaged, not JSON ({error}): remove it and run `hnseg {made_by}` again"
+        ) from error
+    if not isinstance(content, dict):
+        raise WorkDirError(f"{path} is not what `hnseg {made_by}` writes: remove it and run `hnseg {made_by}` again")
     return content
 
 
@@ -50,9 +63,12 @@ def open_run(work: Path, config: Config, data_root: Path, *, resume: bool) -> No
     discover_cases(data_root)
     path = work / "run.json"
     root = str(data_root.resolve())
-    if not (work / "check.json").is_file():  # new, or a run whose data could not be used: nothing to continue
-        if work.is_dir() and {entry.name for entry in work.iterdir()} - {"cohort", "run.json"}:
+    check = work / "check.json"
+    if not (check.is_file() and read_json(check, "check").get("cases")):
+        # New, or a run whose data could not be used: nothing to continue.
+        if work.is_dir() and {entry.name for entry in work.iterdir()} - _BEFORE_A_RUN:
             raise WorkDirError(f"{work} is not empty and holds no run; choose an empty or a new work directory")
+        check.unlink(missing_ok=True)
         write_json(path, {"config": config.model_dump(mode="json"), "data_root": root, "provenance": provenance()})
         return
     if not resume:
@@ -69,6 +85,9 @@ def open_run(work: Path, config: Config, data_root: Path, *, resume: bool) -> No
             f"{work} holds a run with other settings ({', '.join(changed)}); "
             "resume with the same ones or choose another work directory"
         )
+
+
+_BEFORE_A_RUN = {"cohort", "run.json", "check.json", "check.html"}
 
 
 def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

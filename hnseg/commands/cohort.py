@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
@@ -9,6 +10,7 @@ from rich.markup import escape
 
 from hnseg.check import check_cohort
 from hnseg.cohort import load_check
+from hnseg.cohort_table import COLOURS, cohort_table
 from hnseg.commands.shell import HARMONIZATION_HELP, Jobs, Root, Work, app, complain, err, out, reported
 from hnseg.config import Config, Harmonization
 from hnseg.errors import HnsegError
@@ -42,24 +44,28 @@ def phantom(
 @app.command()
 def check(
     root: Root,
-    work: Work,
+    work: Annotated[Path | None, typer.Argument(help="Work directory to begin; without it nothing is written.")] = None,
     preset: Annotated[Literal["demo", "paper"], typer.Option(help="Settings of the run.")] = "paper",
     seed: int = 0,
     folds: Annotated[int, typer.Option(min=2)] = 5,
     harmonization: Annotated[Harmonization, typer.Option(help=HARMONIZATION_HELP)] = "spectrum-swap",
     jobs: Jobs = 1,
 ) -> None:
-    """Begin a run: check every case, write check.json. Exit status 1 if a case cannot be used."""
+    """Begin a run: check every case, write check.json and check.html. Exit status 1 if a case cannot be used."""
     with reported():
         config = Config.from_preset(preset, seed=seed, folds=folds, harmonization=harmonization)
-        open_run(work, config, root, resume=True)
+        if work is not None:
+            open_run(work, config, root, resume=True)
         with shown("check", out) as progress:
             result = check_cohort(root, config.prepare, work=work, jobs=jobs, progress=progress)
+    out.print(cohort_table(result))
     for finding in result.findings:
-        colour = "red" if finding.severity == "error" else "yellow"
-        err.print(f"[{colour}]{finding.severity}:[/] {escape(str(finding))}", highlight=False, soft_wrap=True)
-    out.print(f"{len(result.cases)} cases can be used, {len(result.errors)} cannot")
-    if result.errors:
+        if finding.severity != "info":
+            colour = COLOURS[finding.severity]
+            err.print(f"[{colour}]{finding.severity}:[/] {escape(str(finding))}", highlight=False, soft_wrap=True)
+    if work is not None:
+        out.print(f"page: {work / 'check.html'}", highlight=False, soft_wrap=True)
+    if result.unusable:
         raise typer.Exit(1)
 
 

@@ -25,7 +25,7 @@ out = Console()
 err = Console(stderr=True)
 
 Work = Annotated[Path, typer.Argument(help="Work directory of the run.")]
-Root = Annotated[Path, typer.Argument(help="Data root in HECKTOR 2025 layout.")]
+Root = Annotated[Path, typer.Argument(help="Folder in HECKTOR 2025 or nnU-Net layout, or a CSV file of paths.")]
 Jobs = Annotated[int, typer.Option(min=1, help="Processes.")]
 HARMONIZATION_HELP = "CT harmonization: spectrum-swap is the published one, spectrum-align the recommended one."
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:<n> or mps.")]

@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+import gzip
 import json
+import runpy
+import struct
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from hnseg.cases import discover_cases
 from hnseg.check import check_cohort
+from hnseg.check_case import check_case
 from hnseg.cohort import load_check
 from hnseg.config import Config
 from hnseg.errors import CohortError
 from hnseg.geometry import Grid
+from hnseg.images import read_image, write_image
 from hnseg.phantom import DEFAULT_CENTRES, generate_cohort
 
 PREPARE = Config.from_preset("demo").prepare
+ball = runpy.run_path(str(Path(__file__).with_name("conftest.py")))["ball"]
 
 
 def test_a_good_cohort_has_no_findings(small_cohort, tmp_path):
@@ -34,8 +43,8 @@ def test_a_good_cohort_has_no_findings(small_cohort, tmp_path):
         ("missing-pet", "error", "does not exist", "__PT"),
         ("unreadable-ct", "error", "not a readable image", "__CT"),
         ("empty-label", "warning", "neither GTVp nor GTVn", "-001.nii"),
-        ("flipped-direction", "warning", "flipped", "__CT"),
-        ("oblique-direction", "warning", "oblique", "__CT"),
+        ("flipped-direction", "info", "flipped or permuted (handled)", "__CT"),
+        ("oblique-direction", "info", "oblique (handled)", "__CT"),
     ],
 )
 def test_a_trap_is_named_and_the_other_case_goes_on(tmp_path, trap, severity, message, file):
@@ -99,24 +108,147 @@ def test_a_constant_pet_is_refused(make_case):
 
 def test_a_scan_without_a_head_is_used_with_a_warning(make_case):
     result = check_cohort(make_case(), PREPARE)
-    assert [finding.code for finding in result.findings] == ["no-head"]
+    assert [finding.code for finding in result.findings] == ["no-head", "field-of-view"]
+    assert "show 160 × 144 × 150 mm of the crop box's 200 × 200 × 312 mm" in result.findings[1].message
     assert not result.cases[0].head_found
 
 
-def test_a_case_without_a_label_is_used_with_a_warning(make_case):
+def test_a_case_without_a_label_is_used_and_said_so(make_case):
     root = make_case()
     (root / "Task 1" / "ONE-001" / "ONE-001.nii.gz").unlink()
     result = check_cohort(root, PREPARE)
-    assert "no-label" in [finding.code for finding in result.findings]
+    (finding,) = (finding for finding in result.findings if finding.code == "no-label")
+    assert finding.severity == "info"
     assert result.cases[0].label is None
 
 
-def test_nothing_is_written_when_no_case_can_be_used(make_case, tmp_path):
+def codes(result) -> dict[str, str]:
+    return {finding.code: finding.severity for finding in result.findings if finding.code not in ("no-head",)}
+
+
+def test_everything_wrong_with_a_case_is_said_at_once(make_case):
     root = make_case()
+    folder = root / "Task 1" / "ONE-001"
+    label, grid = read_image(folder / "ONE-001.nii.gz", "ONE-001", np.uint8)
+    write_image(folder / "ONE-001.nii.gz", label * 3, grid)
+    (folder / "ONE-001__PT.nii.gz").unlink()
+    (folder / "ONE-001__CT.nii.gz").write_bytes(b"")
+    with pytest.raises(CohortError) as error:
+        check_cohort(root, PREPARE)
+    for told in ("the file is empty", "the file does not exist", "label value 3, 6 found"):
+        assert told in str(error.value)
+
+
+def test_lesions_outside_pet_and_box_and_in_air_are_told(make_case):
+    grid = Grid((40, 36, 200), (4.0, 4.0, 5.0), (-80.0, -70.0, 10.0))  # one metre high: the box covers its top
+    ct = np.where(ball(grid, (0.0, 0.0, 900.0), 60.0), 40, -1000).astype(np.int16)
+    label = ball(grid, (0.0, 0.0, 910.0), 10.0).astype(np.uint8)
+    label[ball(grid, (0.0, 0.0, 300.0), 20.0)] = 2
+    pet_grid = Grid((34, 32, 100), (5.0, 5.0, 5.0), (-83.0, -77.0, 510.0))
+    pet = np.where(ball(pet_grid, (0.0, 0.0, 900.0), 60.0), 1.0, 0.05).astype(np.float32)
+    pet[50, 16, 16] = 8.0
+    result = check_cohort(make_case(ct=(ct, grid), label=(label, grid), pet=(pet, pet_grid)), PREPARE)
+    found = {finding.code: finding for finding in result.findings}
+    assert found.keys() >= {"label-in-air", "label-outside-pet", "label-outside-box"}
+    total_ml = float(label.astype(bool).sum()) * grid.voxel_ml
+    lost_ml = float((label == 2).sum()) * grid.voxel_ml
+    for code in ("label-outside-pet", "label-outside-box"):
+        assert f"{lost_ml:.1f} ml of {total_ml:.1f} ml of lesions" in found[code].message
+    assert f"{lost_ml / total_ml:.0%} of the labelled volume is air" in found["label-in-air"].message
+
+
+def test_a_pet_that_stops_short_of_the_ct_is_told(make_case):
+    pet_grid = Grid((34, 32, 14), (5.0, 5.0, 6.0), (-83.0, -77.0, 71.0))  # from 68 of the CT's 7.5 … 157.5 mm
+    pet = np.where(ball(pet_grid, (0.0, 0.0, 80.0), 60.0), 1.0, 0.05).astype(np.float32)
+    pet[5, 16, 16] = 8.0
+    result = check_cohort(make_case(pet=(pet, pet_grid)), PREPARE)
+    (finding,) = (finding for finding in result.findings if finding.code == "pet-coverage")
+    assert finding.severity == "warning"
+    share = int(finding.message.split("%")[0].split()[-1])
+    assert share == pytest.approx(100 * (152 - 68) / (152 - 7.5), abs=3)  # the box ends with the PET, at 152 mm
+
+
+@pytest.mark.parametrize(
+    ("spacing", "code", "severity"),
+    [((0.004, 0.004, 0.005), "extent", "error"), ((4.0, 4.0, 22.0), "coarse", "warning")],
+)
+def test_voxel_sizes_that_cannot_be_or_are_of_little_use(make_case, spacing, code, severity):
+    (case,) = discover_cases(make_case())
+    ct, grid = read_image(case.ct, case.id)
+    result = check_case(
+        replace(case, label=None, ct=rewritten(case.ct, ct, replace(grid, spacing_mm=spacing))), PREPARE, pictures=False
+    )
+    assert codes(result)[code] == severity
+
+
+def rewritten(path, array, grid):
+    write_image(path, array, grid)
+    return path
+
+
+def test_a_negative_pet_is_told(make_case):
+    (case,) = discover_cases(make_case())
+    pet, grid = read_image(case.pet, case.id)
+    pet[0, 0, :5] = -0.8
+    rewritten(case.pet, pet, grid)
+    result = check_case(case, PREPARE, pictures=False)
+    assert codes(result)["negative-pet"] == "warning"
+
+
+def test_a_masked_ct_and_an_empty_one_are_told(make_case):
+    (case,) = discover_cases(make_case())
+    ct, grid = read_image(case.ct, case.id)
+    few = np.where(ball(grid, (0.0, 0.0, 80.0), 25.0), ct, -1000)  # sections of at most 20 cm²
+    assert codes(check_case(replace(case, ct=rewritten(case.ct, few, grid)), PREPARE))["masked-ct"] == "warning"
+    none = np.linspace(-1000, -400, ct.size).reshape(ct.shape).astype(np.float32)
+    assert codes(check_case(replace(case, ct=rewritten(case.ct, none, grid)), PREPARE))["no-body"] == "warning"
+
+
+def test_a_header_that_programs_read_differently_is_told(make_case):
+    (case,) = discover_cases(make_case())
+    raw = bytearray(gzip.decompress(case.ct.read_bytes()))
+    struct.pack_into("<2h", raw, 252, 0, 0)  # neither qform nor sform
+    case.ct.write_bytes(gzip.compress(bytes(raw)))
+    assert codes(check_case(case, PREPARE, pictures=False))["orientation"] == "warning"
+
+
+def test_a_cohort_of_ct_alone_is_told_as_such(make_case, tmp_path):
+    rows = ["id,ct"]
+    for name in ("ONE-001", "ONE-002"):
+        root = make_case(name)
+        rows.append(f"{name},cohort/Task 1/{name}/{name}__CT.nii.gz")
+    table = tmp_path / "cases.csv"
+    table.write_text("\n".join(rows) + "\n")
+    with pytest.raises(CohortError, match="no PET in any of the 2 cases"):
+        check_cohort(table, PREPARE, work=tmp_path / "work")
+    found = load_check(tmp_path / "work")
+    assert (found.cases, found.unusable) == ((), ("ONE-001", "ONE-002"))
+    assert [f.code for f in found.findings if f.severity == "error"] == ["no-pet", "pet", "pet"]
+    assert "same-ct" in codes(found)  # the hand-made cases are alike
+    assert (tmp_path / "work" / "check.html").read_text().count("<figure>") == 4
+    assert check_cohort(root, PREPARE).cases  # the folder itself is fine
+
+
+def test_what_was_found_is_written_but_no_run_is_lost(make_case, tmp_path):
+    root, work = make_case(), tmp_path / "work"
+    check_cohort(root, PREPARE, work=work)
+    before = (work / "check.json").read_bytes()
     (root / "Task 1" / "ONE-001" / "ONE-001__PT.nii.gz").unlink()
-    with pytest.raises(CohortError, match=r"no case below .* can be used:\n  ONE-001: the file does not exist"):
-        check_cohort(root, PREPARE, work=tmp_path / "work")
-    assert not (tmp_path / "work").exists()
+    with pytest.raises(
+        CohortError, match=r"no case below .* can be used:\n  ONE-001: the file does not exist .*\n  see"
+    ):
+        check_cohort(root, PREPARE, work=work)
+    assert (work / "check.json").read_bytes() == before
+    with pytest.raises(CohortError):
+        check_cohort(root, PREPARE, work=tmp_path / "new")
+    assert load_check(tmp_path / "new").unusable == ("ONE-001",)
+
+
+def test_many_errors_are_cut_short(tmp_path):
+    table = tmp_path / "cases.csv"
+    table.write_text("id,ct,pet\n" + "".join(f"A-{i:03},ct{i},pet{i}\n" for i in range(30)))
+    with pytest.raises(CohortError, match="and 41 more errors"):  # 30 × CT and PET, and the cohort's own, less 20
+        check_cohort(table, PREPARE)
 
 
 @pytest.mark.parametrize(

@@ -36,7 +36,10 @@ def test_a_run_is_continued_only_when_asked_and_only_as_it_was(make_case, tmp_pa
     open_run(work, Config.from_preset("demo", seed=5), root, resume=False)
     open_run(work, config, root, resume=False)  # the first was never checked: nothing to continue
     assert load_config(work) == config
-    write_json(work / "check.json", {})
+    write_json(work / "check.json", {"cases": []})
+    open_run(work, config, root, resume=False)  # no case of it could be used: nothing to continue either
+    assert not (work / "check.json").exists()
+    write_json(work / "check.json", {"cases": [{"id": "ONE-001"}]})
     with pytest.raises(WorkDirError, match="continue it with --resume"):
         open_run(work, config, root, resume=False)
     open_run(work, config, root, resume=True)

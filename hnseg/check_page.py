@@ -1,0 +1,85 @@
+"""``check.html``: what check found, with pictures of every case, as one self-contained page for people."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from hnseg.check_picture import COLOURS
+from hnseg.cohort import SEVERITIES, CohortCheck, Finding, Overview, worst
+from hnseg.page import environment
+from hnseg.planes import CT_WINDOW_HU, PET_WINDOW_SUV, View
+from hnseg.provenance import versions
+from hnseg.workdir import write_text
+
+
+def write_check_page(check: CohortCheck, views: Mapping[str, Sequence[View]], root: Path, path: Path) -> None:
+    """Write the page, whole or not at all.
+
+    Parameters
+    ----------
+    check : CohortCheck
+    views : mapping
+        Pictures by case ID.
+    root : Path
+        The data root, to be named.
+    path : Path
+        Where to write.
+    """
+    of_case: dict[str, list[Finding]] = {overview.id: [] for overview in check.overviews}
+    general = [finding for finding in check.findings if finding.case_id not in of_case]
+    for finding in check.findings:
+        if finding.case_id in of_case:
+            of_case[finding.case_id].append(finding)
+    cases = [_case(overview, of_case[overview.id], views.get(overview.id, ())) for overview in check.overviews]
+    order: list[str] = [*SEVERITIES, "none"]
+    cases.sort(key=lambda case: (order.index(case["worst"]), case["id"]))
+    html = (
+        environment()
+        .get_template("check.html.j2")
+        .render(
+            root=str(root),
+            cases=cases,
+            general=general,
+            counts={name: sum(case["worst"] == name for case in cases) for name in order},
+            usable=sum(case["usable"] for case in cases),
+            windows={"ct": CT_WINDOW_HU, "pet": PET_WINDOW_SUV},
+            colours=COLOURS,
+            versions=versions(),
+        )
+    )
+    write_text(path, html)
+
+
+def _case(overview: Overview, findings: Sequence[Finding], views: Sequence[View]) -> dict[str, Any]:
+    """What the template names of a case."""
+    crop = overview.crop or {}
+    return {
+        "id": overview.id,
+        "centre": overview.centre,
+        "usable": overview.usable,
+        "worst": worst(findings) or "none",
+        "findings": sorted(findings, key=lambda finding: SEVERITIES.index(finding.severity)),
+        "ct": grid_text(overview.ct_grid),
+        "pet": grid_text(overview.pet_grid),
+        "pet_unit": overview.pet_unit,
+        "gtvp_ml": overview.gtvp_ml,
+        "gtvn_ml": overview.gtvn_ml,
+        "reason": crop.get("reason", ""),
+        "head": None if not crop else not crop["fallback"],
+        "in_view": crop.get("in_view"),
+        "views": views,
+    }
+
+
+def grid_text(grid: dict[str, Any] | None) -> str:
+    """Size and spacing of a grid as :meth:`hnseg.geometry.Grid.as_dict` gives it.
+
+    >>> grid_text({"size": [512, 512, 90], "spacing_mm": [0.977, 0.977, 3.27]})
+    '512 × 512 × 90 at 0.98 × 0.98 × 3.27 mm'
+    """
+    if grid is None:
+        return "–"
+    size = " × ".join(str(n) for n in grid["size"])
+    return f"{size} at {' × '.join(f'{length:.2f}' for length in grid['spacing_mm'])} mm"

@@ -1,0 +1,93 @@
+"""The pictures of a case for check: CT and PET, coronal and sagittal, with the crop box and the label's contours."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from hnseg.geometry import Grid
+from hnseg.picture import small
+from hnseg.planes import (
+    CT_WINDOW_HU,
+    DPI,
+    PET_WINDOW_SUV,
+    PLANES,
+    Outline,
+    View,
+    as_seen,
+    box_on_plane,
+    cut,
+    draw_plane,
+    frame,
+    fullest,
+    middle,
+    sample,
+)
+
+LONGEST_PX = 400  # of a picture's longer side
+MARGIN = 0.03
+COLOURS = {1: "#e69f00", 2: "#56b4e9"}  # GTVp, GTVn, as in the pictures of prepare
+
+
+def draw_case(case_id: str, ct: Any | None, pet: Any | None, label: Any | None, box: Grid | None) -> tuple[View, ...]:
+    """Draw what there is of a case.
+
+    Parameters
+    ----------
+    case_id : str
+    ct, pet, label : SimpleITK image or None
+        CT in HU, PET in SUV, each on its own grid.
+    box : Grid or None
+        The crop box.
+
+    Returns
+    -------
+    tuple of View
+        CT coronal and sagittal, then PET; in the plane with the most lesion, else through the middle of the box. The
+        frame holds the CT (the PET where there is no CT) and the box.
+    """
+    shown = [
+        (name, image, window, outside, colours)
+        for name, image, window, outside, colours in (
+            ("CT", ct, CT_WINDOW_HU, -1024.0, "gray"),
+            ("PET", pet, PET_WINDOW_SUV, 0.0, "gray_r"),
+        )
+        if image is not None
+    ]
+    if not shown:
+        return ()
+    low, high = _grid(shown[0][1]).bounds_mm()
+    if box is not None:
+        box_low, box_high = box.bounds_mm()
+        low, high = np.minimum(low, box_low), np.maximum(high, box_high)
+    margin = MARGIN * float((high - low).max())  # so that the box's edges are seen
+    low, high = low - margin, high + margin
+    seen = frame(low, high, max(1.0, float((high - low).max()) / LONGEST_PX))
+    scale = min(2.0, LONGEST_PX / max(seen.size))
+    views = []
+    for name, image, window, outside, colours in shown:
+        for plane in PLANES[1:]:
+            position_mm = None if label is None else fullest(label, seen, plane)
+            if position_mm is None:
+                position_mm = middle(box or seen, plane)
+            grid = cut(seen, plane, position_mm)
+            outlines = []
+            if label is not None:
+                flat = as_seen(sample(label, grid, nearest=True), plane)
+                outlines = [Outline(flat == value, colour) for value, colour in COLOURS.items()]
+            figure = draw_plane(
+                as_seen(sample(image, grid, outside=outside), plane),
+                window,
+                colours,
+                outlines,
+                scale=scale,
+                box=box_on_plane(box, seen, plane) if box is not None else None,
+            )
+            alt = f"{case_id}: {name}, {plane.name} plane at {position_mm:.0f} mm"
+            views.append(View(plane, name, position_mm, small(figure, alt, DPI)))
+    return tuple(views)
+
+
+def _grid(image: Any) -> Grid:
+    return Grid(image.GetSize(), image.GetSpacing(), image.GetOrigin(), image.GetDirection())
