@@ -6,6 +6,8 @@ from typing import Any
 
 from rich.table import Table
 
+from hnseg.plan import Plan
+
 
 def number(value: float | None, digits: int = 3, *, sign: bool = False) -> str:
     """A score, or a dash where it is undefined."""
@@ -49,4 +51,24 @@ def tuning_table(result: dict[str, Any]) -> Table:
     for name in ("defaults", "chosen", "best"):
         setting = [f"{value:g}" for value in result[name].values()]
         table.add_row(name, *setting, *(number(value) for value in result["scores"][name].values()))
+    return table
+
+
+def plan_table(plan: Plan) -> Table:
+    """What :func:`hnseg.plan.make_plan` found; the run's own settings in bold."""
+    table = Table(title="Training on this device; computed from one measured patch (≈)", title_justify="left")
+    for title in ("patch", "batch", "precision", "GB", "s per step", "h per fold", "fits"):
+        table.add_column(title, justify="right", no_wrap=True)
+    for option in plan.options:
+        sign = "" if option.measured else "≈ "
+        cells = [
+            " × ".join(map(str, option.patch_vox)),
+            str(option.batch),
+            option.precision,
+            f"{sign}{option.memory_gb:.1f}",
+            f"{sign}{option.seconds_per_step:.3g}",
+            f"{sign}{option.hours_per_fold:.2g}",
+            "yes" if option.fits else "no",
+        ]
+        table.add_row(*cells, style="bold" if option == plan.wanted else None)
     return table
