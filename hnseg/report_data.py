@@ -17,7 +17,7 @@ from hnseg.workdir import read_json
 
 LARGE_CHANGE_HU = 30.0  # soft tissues differ from each other by 20 to 60 HU: a larger mean change is not calibration
 PHANTOM_RECORD = "phantom.json"  # hnseg.phantom leaves it in the root of every generated cohort
-CURVES = ("epoch", "loss", "val_gtvp_dice", "val_gtvn_dice", "val_score")
+CURVES = ("epoch", "loss", "val_gtvp_dice", "val_gtvn_dice", "val_gtvn_f1", "val_score")
 LogRow = dict[str, float | None]
 
 
@@ -38,6 +38,8 @@ class RunFiles:
     prepared : dict {case ID: case.json}
     predictions : dict {case ID: record of the prediction}
     logs : dict {fold: list of epochs}
+    tuning : dict
+        ``tuning.json``; empty when the post-processing was not tuned.
     gaps : list of str
         What is missing, in sentences.
     """
@@ -51,6 +53,7 @@ class RunFiles:
     prepared: dict[str, dict[str, Any]] = field(default_factory=dict)
     predictions: dict[str, dict[str, Any]] = field(default_factory=dict)
     logs: dict[int, list[LogRow]] = field(default_factory=dict)
+    tuning: dict[str, Any] = field(default_factory=dict)
     gaps: list[str] = field(default_factory=list)
 
     @property
@@ -75,7 +78,8 @@ def load_run(work: Path) -> RunFiles:
         ``metrics.json`` is missing or is not what evaluate writes.
     """
     metrics = read_json(work / "metrics.json", "evaluate")
-    if not isinstance(metrics.get("ensemble"), dict) or "cases" not in metrics["ensemble"]:
+    ensemble = metrics.get("ensemble")
+    if not isinstance(ensemble, dict) or not {"cases", "by_size", "bootstrap"} <= set(ensemble):
         raise WorkDirError(f"{work / 'metrics.json'} has no `ensemble` with `cases`: run `hnseg evaluate` again")
     files = RunFiles(work, metrics)
     files.run = _optional(work / "run.json", files.gaps, "settings and versions are unknown")
@@ -86,6 +90,8 @@ def load_run(work: Path) -> RunFiles:
     files.prepared = _records(work / "prepared", "*/case.json", files.gaps, lambda path: path.parent.name)
     files.predictions = _records(work / "predictions", "*.json", files.gaps, lambda path: path.stem)
     files.logs = _logs(work / "models", files.gaps)
+    if (work / "tuning.json").is_file():
+        files.tuning = _optional(work / "tuning.json", files.gaps, "how post-processing was chosen is unknown")
     return files
 
 
@@ -142,11 +148,15 @@ def warnings(files: RunFiles) -> list[str]:
         said.append(f"Crop fallback in {_count(fallbacks, files.prepared)}: {reasons[0]}{more}.")
     moved = [case_id for case_id, record in files.prepared.items() if (_change_hu(record) or 0) > LARGE_CHANGE_HU]
     if moved:
+        why = (
+            "The published spectrum swap puts the lowest frequencies of a reference patient's slices in place of this "
+            "patient's; they hold shape as well as brightness, so a change of this size moves anatomy and is not a "
+            "mere calibration."
+        )
+        swapped = any(files.prepared[i]["harmonization"].get("method") == "spectrum-swap" for i in moved)
         said.append(
             f"Harmonization changed soft tissue by more than {LARGE_CHANGE_HU:g} HU on average in "
-            f"{_count(moved, files.prepared)}. The published spectrum swap puts the lowest frequencies of a reference "
-            "patient's slices in place of this patient's; they hold shape as well as brightness, so a change of this "
-            "size moves anatomy and is not a mere calibration."
+            f"{_count(moved, files.prepared)}." + (f" {why}" if swapped else "")
         )
     outside = [i for i, record in files.prepared.items() if (record.get("label_outside_box_ml") or 0) > 0]
     if outside:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullLocator
 
 from hnseg.picture import Picture, picture
 from hnseg.report_data import LogRow
@@ -32,7 +33,15 @@ SCORE_NAMES = {
     "gtvp_dice_agg": "GTVp aggregated Dice",
     "dice_agg_mean": "Mean aggregated Dice (2022)",
 }
-SIZE_BINS_ML = ((0.0, 1.0), (1.0, 5.0), (5.0, 15.0), (15.0, float("inf")))
+OTHER_NAMES = {  # what the challenge does not rank by: name, unit, digits
+    "gtvp_surface_dice_mean": ("GTVp surface Dice", "", 3),
+    "gtvn_surface_dice_mean": ("GTVn surface Dice", "", 3),
+    "gtvp_hd95_median_mm": ("GTVp HD95, median", "mm", 1),
+    "gtvn_hd95_median_mm": ("GTVn HD95, median", "mm", 1),
+    "gtvp_volume_bias_ml": ("GTVp volume, predicted − true", "ml", 1),
+    "gtvn_volume_bias_ml": ("GTVn volume, predicted − true", "ml", 1),
+}
+PARTS = {"validation": ("Validation", GREEN, "^"), "ensemble": ("Test", BLUE, "o")}
 
 
 def _figure(height_in: float, rows: int = 1) -> tuple[Figure, Any]:
@@ -48,8 +57,22 @@ def _figure(height_in: float, rows: int = 1) -> tuple[Figure, Any]:
 
 def draw_scores(metrics: dict[str, Any], scores: Sequence[str]) -> Picture:
     """The cohort scores of ensemble and baselines, with their 95 % intervals."""
+    alt = "Scores of the ensemble and of both baselines with 95 % intervals; values in the table above"
+    return _draw_intervals(metrics, scores, METHODS, alt)
+
+
+def draw_parts(metrics: dict[str, Any], scores: Sequence[str]) -> Picture:
+    """The cohort scores of validation and test, with their 95 % intervals."""
+    alt = "Scores of validation and test with 95 % intervals; values in the table beside it"
+    return _draw_intervals(metrics, scores, PARTS, alt)
+
+
+def _draw_intervals(
+    metrics: dict[str, Any], scores: Sequence[str], parts: dict[str, tuple[str, str, str]], alt: str
+) -> Picture:
     figure, (axis,) = _figure(0.9 + 0.75 * len(scores))
-    for offset, (method, (name, colour, marker)) in zip((-0.22, 0, 0.22), METHODS.items(), strict=True):
+    offsets = [0.22 * (2 * k / (len(parts) - 1) - 1) for k in range(len(parts))]
+    for offset, (method, (name, colour, marker)) in zip(offsets, parts.items(), strict=True):
         part = metrics[method]
         shown = False
         for row, score in enumerate(scores):
@@ -69,23 +92,76 @@ def draw_scores(metrics: dict[str, Any], scores: Sequence[str]) -> Picture:
     axis.grid(False, axis="y")
     if axis.get_legend_handles_labels()[0]:
         figure.legend(fontsize=9, ncols=3, loc="outside upper center", frameon=False, handletextpad=0.3)
-    return picture(
-        figure, "Scores of the ensemble and of both baselines with 95 % intervals; values in the table above"
-    )
+    return picture(figure, alt)
 
 
-def size_rows(cases: Sequence[dict[str, Any]], baseline: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """True lesions by volume: how many there are and how many each method found; false alarms by volume."""
+def draw_volumes(cases: Sequence[dict[str, Any]]) -> Picture:
+    """Predicted against true volume of each case, both classes, on axes that also hold 0."""
+    figure, axes = _figure(6.4, rows=2)
+    for axis, name, colour in zip(axes, ("gtvp", "gtvn"), (ORANGE, SKY), strict=True):
+        true, predicted = ([case[f"{name}_{side}_ml"] for case in cases] for side in ("truth", "pred"))
+        top = 1.6 * max([1.0, *true, *predicted])
+        axis.plot([0, top], [0, top], color=GREY, linewidth=1)
+        axis.plot(true, predicted, "o", color=colour, markersize=5.5, markeredgecolor="#333333", markeredgewidth=0.6)
+        for scale, limit in ((axis.set_xscale, axis.set_xlim), (axis.set_yscale, axis.set_ylim)):
+            scale("symlog", linthresh=0.5, linscale=0.4)
+            limit(-0.1, top)
+        ticks = [tick for tick in (0, 0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500) if tick < top]
+        for ticked in (axis.xaxis, axis.yaxis):
+            ticked.set_ticks(ticks, [f"{tick:g}" for tick in ticks])
+            ticked.set_minor_locator(NullLocator())
+        axis.set_title(f"{name.upper()[:3]}{name[3]}, ml: predicted against true", fontsize=10, loc="left")
+        axis.set_ylabel("predicted, ml", fontsize=9)
+    axes[1].set_xlabel("true, ml", fontsize=9)
+    return picture(figure, "Predicted against true volume of each case; on the line both are equal")
+
+
+def draw_changes(rows: Sequence[dict[str, Any]], limit_hu: float) -> Picture:
+    """Mean absolute change of soft tissue by harmonization, each case, by centre."""
+    known = [row for row in rows if row["change_hu"] is not None and not row["reference"]]
+    centres = sorted({row["centre"] for row in known})
+    figure, (axis,) = _figure(2.9)
+    for k, centre in enumerate(centres):
+        inside = [row for row in known if row["centre"] == centre]
+        for part, colour, marker in (("training", SKY, "o"), ("test", ORANGE, "D")):
+            values = [row["change_hu"] for row in inside if row["part"] == part]
+            spread = [k + 0.5 * ((i + 0.5) / len(values) - 0.5) for i in range(len(values))]
+            label = part if k == 0 else None
+            axis.plot(
+                spread, values, marker, color=colour, markersize=5, markeredgecolor="#333333", markeredgewidth=0.5
+            )
+            axis.plot([], [], marker, color=colour, label=label)
+    axis.axhline(limit_hu, color=RED, linewidth=1.4, linestyle="--")
+    axis.text(len(centres) - 0.45, limit_hu, f"{limit_hu:g} HU", color=RED, fontsize=9, va="bottom", ha="right")
+    axis.set_ylim(0, 1.12 * max([limit_hu * 1.2, *(row["change_hu"] for row in known)]))
+    axis.set_ylabel("mean |ΔHU| of soft tissue", fontsize=9)
+    _name_centres(axis, centres)
+    figure.legend(fontsize=9, ncols=2, loc="outside upper center", frameon=False, handletextpad=0.3)
+    return picture(figure, "Mean absolute change of soft tissue by harmonization, by centre; values in the table below")
+
+
+def _name_centres(axis: Any, centres: Sequence[str]) -> None:
+    crowded = len(centres) > 6
+    axis.set_xlim(-0.5, len(centres) - 0.35)
+    axis.set_xticks(range(len(centres)), centres, rotation=60 if crowded else 0, ha="right" if crowded else "center")
+    axis.grid(False, axis="x")
+
+
+def size_rows(ensemble: Sequence[dict[str, Any]], threshold: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """``by_size`` of the ensemble and of the threshold baseline, row by row; both have the same true lesions."""
     rows = []
-    for low, high in SIZE_BINS_ML:
-        row: dict[str, Any] = {"name": f"≥ {low:g} ml" if high == float("inf") else f"{low:g}–{high:g} ml"}
-        for key, source in (("ensemble", cases), ("threshold", baseline)):
-            inside = [x for case in source for x in case["lesions"] if low <= x["volume_ml"] < high]
-            truth = [lesion for lesion in inside if lesion["side"] == "truth"]
-            row["lesions"] = len(truth)
-            row[f"{key}_found"] = sum(lesion["iou"] is not None for lesion in truth)
-            row[f"{key}_false"] = sum(x["side"] == "prediction" and x["iou"] is None for x in inside)
-        rows.append(row)
+    for own, other in zip(ensemble, threshold, strict=True):
+        low, high = own["from_ml"], own["below_ml"]
+        rows.append(
+            {
+                "name": f"≥ {low:g} ml" if high is None else f"{low:g}–{high:g} ml",
+                "lesions": own["lesions"],
+                "ensemble_found": own["found"],
+                "ensemble_false": own["false"],
+                "threshold_found": other["found"],
+                "threshold_false": other["false"],
+            }
+        )
     return rows
 
 
@@ -136,12 +212,7 @@ def draw_centres(part: dict[str, Any]) -> Picture:
                 axis.text(k + 0.29, score, f"{score:.2f}", va="center", fontsize=9, color=RED)
         axis.set_title(f"{title}: cases (dots), {word} of the centre (line)", fontsize=10, loc="left")
         axis.set_ylim(-0.04, 1.04)
-        axis.set_xlim(-0.5, len(centres) - 0.35)
-        crowded = len(centres) > 6
-        axis.set_xticks(
-            range(len(centres)), centres, rotation=60 if crowded else 0, ha="right" if crowded else "center"
-        )
-        axis.grid(False, axis="x")
+        _name_centres(axis, centres)
     return picture(figure, "Dice of each case by centre, with the score of the centre; values in the table beside it")
 
 
@@ -157,7 +228,7 @@ def draw_learning(logs: dict[int, list[LogRow]]) -> Picture:
                 name = f"fold {fold}" if key == "loss" else None
                 axis.plot(*zip(*points, strict=True), dash, color=colour, marker=marker, markersize=4, label=name)
     axes[0].set_title("Training loss (Dice + cross-entropy, all heads)", fontsize=10, loc="left")
-    axes[1].set_title("Validation score (mean of both Dice)", fontsize=10, loc="left")
+    axes[1].set_title("Validation score (GTVp Dice ½, GTVn Dice ¼, F1 ¼)", fontsize=10, loc="left")
     axes[1].set_xlabel("epoch", fontsize=9)
     axes[1].set_ylim(0, 1)
     figure.legend(fontsize=9, ncols=3, loc="outside upper center", frameon=False)

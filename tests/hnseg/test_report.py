@@ -16,6 +16,7 @@ from hnseg.errors import WorkDirError
 from hnseg.evaluate import evaluate_workdir
 from hnseg.geometry import Grid
 from hnseg.images import to_sitk
+from hnseg.metrics import HECKTOR_2022
 from hnseg.planes import PLANES, as_seen, cut, sample
 from hnseg.report import verdict, write_report
 from hnseg.report_data import load_run, ranked_cases, warnings
@@ -85,7 +86,7 @@ def test_the_page_is_whole_self_contained_and_small(scored):
     assert "default-src 'none'" in text
     assert not re.findall(r"@import|url\((?!data:)|fetch\(|XMLHttp", text)
     assert path.stat().st_size < 8e6
-    assert page.images == 3 * 6 + 4 + 4  # three cases in six views, four charts, four thumbnails
+    assert page.images == 3 * 6 + 6 + 4  # three cases in six views, six charts, four thumbnails
     assert not [p for p in scored.iterdir() if p.name.startswith(".writing")]
 
 
@@ -105,6 +106,86 @@ def test_the_page_says_what_a_reader_must_know(scored, no_views):
     assert "demo, 3" in text  # preset and seed
     assert str(scored / "cohort") in text
     assert "ssimh 0.1.0" in text
+
+
+def write_validation(work):
+    """Out-of-fold masks of the training cases: the truth, but for one of which nothing was predicted."""
+    folder = work / "out_of_fold"
+    folder.mkdir()
+    cases = ["AAA-004", "BBB-003", "BBB-004", "CCC-001"]
+    for case_id in cases:
+        shutil.copy(work / f"cohort/Task 1/{case_id}/{case_id}.nii.gz", folder)
+    shutil.copy(work / "baselines/empty/AAA-001.nii.gz", folder / "CCC-001.nii.gz")
+    (folder / "cases.json").write_text(json.dumps({"cases": cases}))
+
+
+def test_validation_stands_beside_the_test(small_workdir, no_views):
+    write_validation(small_workdir)
+    metrics = evaluate_workdir(small_workdir)
+    text = read(write_report(small_workdir)).text
+    validation, test = (metrics[part]["gtvp_dice_mean"] for part in ("validation", "ensemble"))
+    assert validation == 0.75
+    assert "Validation, 4 cases" in text
+    assert f"Test minus validation: GTVp mean Dice {test - validation:+.3f}".replace("-", "−") in text
+    assert "the post-processing" not in text  # nothing was tuned
+
+
+def test_without_out_of_fold_masks_the_page_says_how_to_make_them(scored, no_views):
+    assert "no out-of-fold masks to compare the test with: hnseg tune makes them" in read(write_report(scored)).text
+
+
+def test_how_post_processing_was_chosen_is_shown(scored, edit_json, no_views):
+    setting = {"min_gtvp_ml": 0.2, "min_gtvn_ml": 0.5, "max_node_distance_mm": 60.0}
+    scores = {"objective": 0.6125, "gtvp_dice_mean": 0.7, "gtvn_dice_agg": 0.6, "gtvn_f1_agg": None}
+    tuning = dict.fromkeys(("defaults", "chosen", "best"), setting)
+    tuning |= {"why": "no <b>setting</b> is better", "n_cases": 31, "rows": [1] * 252, "nested": {"gain": -0.004}}
+    tuning["scores"] = dict.fromkeys(("defaults", "chosen", "best"), scores)
+    (scored / "tuning.json").write_text(json.dumps(tuning))
+    edit_json(scored / "run.json", lambda r: r.update(tuned={"predict": setting}))
+    page = read(write_report(scored))
+    assert "No <b>setting</b> is better. Chosen on 31 out-of-fold cases among 252 settings" in page.text
+    assert "the objective changed by -0.004" in page.text
+    assert "0.613" in page.text or "0.612" in page.text
+    assert "tuned.max_node_distance_mm" in page.text
+
+
+def test_surface_scores_and_volumes_are_shown(scored, no_views):
+    metrics = json.loads((scored / "metrics.json").read_text())
+    text = read(write_report(scored)).text
+    assert "surface Dice within 3 mm" in text
+    assert f"{metrics['ensemble']['gtvp_surface_dice_mean']:.3f}" in text
+    assert metrics["empty_baseline"]["gtvn_hd95_median_mm"] is None
+    assert "∞" in text  # the empty mask's distance, and that of the case without true GTVp
+    case = metrics["ensemble"]["cases"][0]
+    assert f"{case['gtvn']['hd95_mm']:.1f}" in text
+    assert f"{case['gtvn']['surface_dice']:.2f}" in text
+    assert "Volume error" in text
+
+
+def test_under_the_2022_rules_other_scores_come_first(small_workdir, no_views):
+    evaluate_workdir(small_workdir, rules=HECKTOR_2022)
+    html = write_report(small_workdir).read_text(encoding="utf-8")
+    assert "HECKTOR 2022 Task 1 scores" in html
+    assert re.findall(r"<h3>(.*?)</h3>", html)[:3] == [
+        "Mean aggregated Dice (2022)",
+        "GTVp aggregated Dice",
+        "GTVn aggregated Dice",
+    ]
+
+
+def test_a_large_change_is_only_explained_where_a_spectrum_was_swapped(scored, edit_json):
+    assert any("published spectrum swap" in text for text in warnings(load_run(scored)))
+    edit_json(scored / "prepared/BBB-001/case.json", lambda c: c["harmonization"].update(method="histogram-match"))
+    said = [text for text in warnings(load_run(scored)) if "30 HU" in text]
+    assert len(said) == 1
+    assert "spectrum" not in said[0]
+
+
+def test_a_long_table_of_preparation_is_folded(scored, no_views):
+    assert "All 9 cases" not in read(write_report(scored)).text
+    for k in range(6):
+        shutil.copytree(scored / "prepared/AAA-001", scored / f"prepared/DDD-00{k}")
+    assert "All 15 cases, the conspicuous ones first" in read(write_report(scored)).text
 
 
 def test_a_generated_cohort_makes_no_claim(scored, no_views):
@@ -212,16 +293,29 @@ def test_verdict_names_what_was_won_and_lost():
     )
 
 
-def test_a_lesion_at_a_bin_edge_is_counted_once():
-    def lesion(ml, iou=None, side="truth"):
-        return {"side": side, "volume_ml": ml, "iou": iou}
+def test_sizes_of_both_methods_stand_side_by_side():
+    def row(low, high, lesions, found, false):
+        return {"from_ml": low, "below_ml": high, "lesions": lesions, "found": found, "false": false}
 
-    cases = [{"lesions": [lesion(0.99), lesion(1.0, 0.5), lesion(15.0, 0.9), lesion(2.0, None, "prediction")]}]
-    rows = size_rows(cases, [{"lesions": [lesion(0.99, 0.4), lesion(1.0), lesion(15.0)]}])
-    assert [row["lesions"] for row in rows] == [1, 1, 0, 1]
-    assert [row["ensemble_found"] for row in rows] == [0, 1, 0, 1]
-    assert [row["threshold_found"] for row in rows] == [1, 0, 0, 0]
-    assert [row["ensemble_false"] for row in rows] == [0, 1, 0, 0]
+    own, other = [row(0.0, 1.5, 3, 2, 1), row(1.5, None, 4, 4, 0)], [row(0.0, 1.5, 3, 0, 7), row(1.5, None, 4, 1, 2)]
+    assert size_rows(own, other) == [
+        {
+            "name": "0–1.5 ml",
+            "lesions": 3,
+            "ensemble_found": 2,
+            "ensemble_false": 1,
+            "threshold_found": 0,
+            "threshold_false": 7,
+        },
+        {
+            "name": "≥ 1.5 ml",
+            "lesions": 4,
+            "ensemble_found": 4,
+            "ensemble_false": 0,
+            "threshold_found": 1,
+            "threshold_false": 2,
+        },
+    ]
 
 
 def test_a_run_without_trouble_has_no_warning(scored, edit_json):
