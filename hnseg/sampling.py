@@ -21,8 +21,8 @@ class Positions:
 
     Attributes
     ----------
-    shape : tuple of int
-        Of the volume, (z, y, x).
+    shape_zyx : tuple of int
+        Of the volume.
     lesions : {1: ndarray, 2: ndarray}
         Flat voxel indices of GTVp (1) and GTVn (2); empty where a class is absent.
     numbers : {1: ndarray, 2: ndarray}
@@ -31,7 +31,7 @@ class Positions:
         Flat indices of hot voxels outside lesions.
     """
 
-    shape: Triple
+    shape_zyx: Triple
     lesions: dict[int, Index]
     numbers: dict[int, NDArray[np.int32]]
     hot: Index
@@ -75,13 +75,13 @@ class Positions:
         value = int(rng.choice(3, p=chance / chance.sum()))
         if value == 0:
             hot = config.hard_negatives > 0 and rng.random() < config.hard_negatives and self.hot.size > 0
-            flat = int(rng.choice(self.hot)) if hot else int(rng.integers(int(np.prod(self.shape))))
+            flat = int(rng.choice(self.hot)) if hot else int(rng.integers(int(np.prod(self.shape_zyx))))
         elif config.lesion_balance == "lesion":
             groups = self._by_lesion[value]
             flat = int(rng.choice(groups[int(rng.integers(len(groups)))]))
         else:
             flat = int(rng.choice(self.lesions[value]))
-        z, y, x = np.unravel_index(flat, self.shape)
+        z, y, x = np.unravel_index(flat, self.shape_zyx)
         return value, (int(z), int(y), int(x))
 
 
