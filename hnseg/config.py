@@ -43,6 +43,10 @@ class PrepareConfig(_Frozen):
     spacing_mm: PositiveFloat = 1.0
     box_mm: tuple[float, float, float] = (200.0, 200.0, 310.0)  # x, y, z
     crop: CropMethod = "head"
+    interpolation: Literal["linear", "cubic"] = "linear"  # of CT and PET; cubic is clamped to the measured range
+    label_interpolation: Literal["nearest", "linear"] = "nearest"
+    # measure: say how far PET lies off the CT; rigid: also move it where that is more than 4 mm.
+    registration: Literal["off", "measure", "rigid"] = "measure"
     # spectrum-swap is the published method; spectrum-align is the recommended one (docs/ssimh/align.md).
     harmonization: Harmonization = "spectrum-swap"
     threshold: int = Field(3, ge=1)  # τ: the 3 x 3 lowest coefficients of each axial slice
@@ -51,6 +55,8 @@ class PrepareConfig(_Frozen):
         3071.0,
     )  # the harmonized CT is clipped to what 12-bit CT can hold
     ct_window_hu: tuple[float, float] = (-250.0, 250.0)  # NVAUTO 2022 and the official 2025 template
+    pet_scale: Literal["z-score", "suv"] = "z-score"  # over the crop; or SUV as it is
+    sigmoid: bool = True  # of the window's [0, 1] and of the scaled PET
 
     @property
     def box_vox(self) -> Triple:

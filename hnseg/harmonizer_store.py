@@ -12,6 +12,7 @@ import ssimh
 from hnseg.cases import Case
 from hnseg.cohort import load_check
 from hnseg.config import PrepareConfig
+from hnseg.cropping import crop_case
 from hnseg.errors import CaseError, WorkDirError
 from hnseg.harmonization import (
     AXIAL,
@@ -23,7 +24,7 @@ from hnseg.harmonization import (
     SwapToReference,
     fit_subject,
 )
-from hnseg.preprocess import crop_case, fingerprints, is_same
+from hnseg.preprocess import fingerprints, is_same
 from hnseg.progress import Report, silent
 from hnseg.splits import Splits, load_splits
 from hnseg.workdir import load_config, read_json, write_json

@@ -1,4 +1,4 @@
-"""From one case's native CT and PET to the network's input: crop, resample, harmonize, normalize, store."""
+"""From one case's crop to the network's input: harmonize, normalize, store."""
 
 from __future__ import annotations
 
@@ -14,81 +14,15 @@ from numpy.typing import NDArray
 
 from hnseg.cases import Case
 from hnseg.config import PrepareConfig
-from hnseg.crop import Crop, find_crop
+from hnseg.cropping import Cropped, crop_case
 from hnseg.errors import CaseError
-from hnseg.geometry import Grid
 from hnseg.harmonization import FINAL, Harmonizer
-from hnseg.images import read_image
 from hnseg.normalize import normalize_ct, normalize_pet
 from hnseg.prepare_qc import draw_qc
 from hnseg.provenance import sha256, versions
-from hnseg.resample import resample
 from hnseg.store import write_case
-from hnseg.suv import read_suv
-from hnseg.units import check_ct_units
 
-NOT_SCANNED = -32768.0  # stands for "outside the CT" while resampling; no CT stores it in HU
-
-
-@dataclass(frozen=True)
-class Cropped:
-    """A case on its crop grid, before harmonization: CT in HU, PET in SUV, and where the CT was really scanned."""
-
-    crop: Crop
-    ct_hu: NDArray[np.float32]
-    pet_suv: NDArray[np.float32]
-    label: NDArray[np.uint8] | None
-    scanned: NDArray[np.bool_]
-    ct_grid: Grid
-    pet_grid: Grid
-    label_outside_box_ml: float
-    suv_factor: float = 1.0
-
-
-def crop_case(case: Case, config: PrepareConfig) -> Cropped:
-    """Read a case and bring CT, PET and label onto the crop grid, each by one interpolation.
-
-    Raises
-    ------
-    CaseError
-        A file is missing or unreadable, units are wrong, or CT and PET do not overlap.
-    """
-    ct, ct_grid = read_image(case.ct, case.id)
-    check_ct_units(case, ct)
-    measured = read_suv(case)
-    pet, pet_grid = measured.suv, measured.grid
-    try:
-        crop = find_crop(
-            ct,
-            ct_grid,
-            pet,
-            pet_grid,
-            box_vox=config.box_vox,
-            spacing_mm=config.spacing_mm,
-            method=config.crop,
-        )
-    except ValueError as error:
-        raise CaseError(case.id, str(error), case.pet) from error
-    low, high = config.valid_hu
-    ct_box = resample(ct, ct_grid, crop.grid, outside=NOT_SCANNED)
-    scanned = ct_box != NOT_SCANNED
-    ct_box = np.where(scanned, np.clip(ct_box, low, high), np.float32(low))
-    pet_box = resample(pet, pet_grid, crop.grid, outside=0.0)
-    label, lost_ml = None, 0.0
-    if case.label is not None:
-        native, label_grid = read_image(case.label, case.id, dtype=np.uint8)
-        label = resample(native, label_grid, crop.grid, outside=0, interpolation="nearest")
-        lost_ml = _outside_ml(native, label_grid, crop.grid)
-    pet_box = np.maximum(pet_box, 0)
-    return Cropped(crop, ct_box, pet_box, label, scanned, ct_grid, pet_grid, lost_ml, measured.factor)
-
-
-def _outside_ml(label: NDArray[np.uint8], grid: Grid, box: Grid) -> float:
-    """Volume of the labelled voxels whose centre lies outside the box, in ml."""
-    where = np.argwhere(label > 0)[:, ::-1]
-    index = box.to_index(grid.to_physical(where))
-    outside = ((index < -0.5) | (index > np.asarray(box.size) - 0.5)).any(axis=1)
-    return float(outside.sum()) * grid.voxel_ml
+VERSION = 2  # of what is computed from the same settings: one more makes every run prepare its cases again
 
 
 @dataclass(frozen=True)
@@ -141,11 +75,11 @@ def make_input(case: Case, config: PrepareConfig, harmonizer: Harmonizer, *, is_
     cropped = crop_case(case, config)
     made = harmonizer.versions(cropped.ct_hu, cropped.scanned, None if is_new else case.id, case.centre)
     try:
-        pet = normalize_pet(cropped.pet_suv)
+        pet = normalize_pet(cropped.pet_suv, scale=config.pet_scale, sigmoid=config.sigmoid)
     except ValueError as error:
         raise CaseError(case.id, str(error), case.pet) from error
     images = {
-        version: np.stack([normalize_ct(harmonized.ct_hu, config.ct_window_hu), pet]).astype(np.float16)
+        version: _channels(normalize_ct(harmonized.ct_hu, config.ct_window_hu, sigmoid=config.sigmoid), pet)
         for version, harmonized in made.items()
     }
     final = made[FINAL]
@@ -157,13 +91,13 @@ def make_input(case: Case, config: PrepareConfig, harmonizer: Harmonizer, *, is_
         "suv_factor": cropped.suv_factor,  # by which the file's values were multiplied; 1 where they were in SUV
         "crop_grid": cropped.crop.grid.as_dict(),
         "crop": cropped.crop.as_dict(),
+        "alignment": cropped.alignment.as_dict() if cropped.alignment else None,
+        "config": config.model_dump(mode="json"),
         "harmonization": {
             **final.record,
             "folds": {str(version): made[version].record for version in made if version is not FINAL},
         },
         "normalization": {
-            "ct": f"window {config.ct_window_hu} HU, [0, 1], sigmoid",
-            "pet": "z-score over the crop, sigmoid",
             "pet_mean_suv": float(cropped.pet_suv.mean(dtype=np.float64)),
             "pet_sd_suv": float(cropped.pet_suv.std(dtype=np.float64)),
         },
@@ -175,9 +109,16 @@ def make_input(case: Case, config: PrepareConfig, harmonizer: Harmonizer, *, is_
     return Prepared(images, record, cropped, final.ct_hu)
 
 
+def _channels(ct: NDArray[np.float32], pet: NDArray[np.float32]) -> NDArray[np.float16]:
+    """CT and PET as the network's two channels, rounded while they are put together."""
+    image = np.empty((2, *ct.shape), np.float16)
+    image[0], image[1] = ct, pet
+    return image
+
+
 def settings_digest(config: PrepareConfig, harmonizer: Harmonizer) -> str:
     """What a prepared case depends on beside its own files: the settings and what it is harmonized to."""
-    return hashlib.sha256(f"{config.digest()}:{harmonizer.digest}".encode()).hexdigest()[:16]
+    return hashlib.sha256(f"{VERSION}:{config.digest()}:{harmonizer.digest}".encode()).hexdigest()[:16]
 
 
 def case_files(case: Case) -> dict[str, Path]:

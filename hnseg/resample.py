@@ -60,7 +60,9 @@ def resample(
     lattice = (target.size, sitk.Transform(), method, target.origin_mm, target.spacing_mm, target.direction)
     result: NDArray[Any] = sitk.GetArrayFromImage(sitk.Resample(image, *lattice, float(outside), kind))
     if interpolation == "cubic":
-        np.clip(result, min(part.min(), outside), max(part.max(), outside), out=result)
+        away = result == np.float32(outside)
+        np.clip(result, part.min(), part.max(), out=result)
+        result[away] = outside
     return result.astype(dtype, copy=False)
 
 

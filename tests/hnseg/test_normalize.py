@@ -31,3 +31,13 @@ def test_refusals():
         normalize_pet(np.full((3, 3), 2.0))
     with pytest.raises(ValueError, match="upper end must exceed"):
         normalize_ct(np.zeros(3), (100.0, 100.0))
+
+
+def test_each_step_can_be_left_out():
+    ct = np.array([-2000.0, 0.0, 3000.0], np.float32)
+    np.testing.assert_allclose(normalize_ct(ct, (-250.0, 250.0), sigmoid=False), [0.0, 0.5, 1.0])
+    pet = np.array([0.0, 1.0, 2.0, 9.0], np.float32)
+    np.testing.assert_array_equal(normalize_pet(pet, scale="suv", sigmoid=False), pet)
+    z = normalize_pet(pet, sigmoid=False)
+    np.testing.assert_allclose([z.mean(), z.std()], [0, 1], atol=1e-6)
+    assert (ct[0], pet[-1]) == (-2000.0, 9.0)  # the input is left alone

@@ -11,12 +11,13 @@ import ssimh
 from hnseg.cases import discover_cases
 from hnseg.cohort import load_check
 from hnseg.config import PrepareConfig
+from hnseg.cropping import crop_case
 from hnseg.errors import CaseError, WorkDirError
 from hnseg.harmonization import AXIAL, FINAL, NoHarmonization, SwapToReference
 from hnseg.harmonizer_store import load_harmonizer
 from hnseg.normalize import normalize_ct
 from hnseg.prepare import is_current, prepare_cohort
-from hnseg.preprocess import crop_case, prepare_case
+from hnseg.preprocess import prepare_case
 from hnseg.splits import load_splits
 from hnseg.store import open_case
 

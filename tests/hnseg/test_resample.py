@@ -92,6 +92,9 @@ def test_cubic_stays_within_what_was_measured_and_is_sharper():
     target = upright_grid(np.array([11.3, 11.3, 11.3]), (60, 60, 60), 1.0)
     cubic = resample(pet, grid, target, outside=0.0, interpolation="cubic")
     assert (cubic.min(), cubic.max()) == (0.0, 9.0)  # the spline alone reaches beyond both
+    marked = resample(pet, grid, upright_grid(np.array([11.3, 11.3, -9.7]), (60, 60, 60), 1.0), outside=-32768.0,
+                      interpolation="cubic")  # fmt: skip
+    assert set(np.unique(marked[marked < 0])) == {-32768.0}
     coordinates_mm = coordinates(target)
     smooth, wave = np.sin(coordinates(grid) / 4).prod(axis=-1), np.sin(coordinates_mm / 4).prod(axis=-1)
     errors = [
