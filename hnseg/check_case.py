@@ -90,7 +90,7 @@ def check_case(case: Case, config: PrepareConfig, *, pictures: bool = True) -> C
     box = crop.grid if crop else None
     if label and volumes:
         on_label = ct[0] if ct and ct[0].shape == label[0].shape else None
-        findings += label_findings(case, *label, on_label, pet.grid if pet else None, box)
+        findings += label_findings(case, *label, on_label, pet.grid if pet and crop else None, box)
     elif case.label is None:
         told = "no label file: the case can be predicted, not trained on or scored"
         findings.append(Finding(case.id, "info", "no-label", told))

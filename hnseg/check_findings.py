@@ -49,7 +49,7 @@ def grid_findings(case: Case, name: str, grid: Grid, path: Path, spacing_mm: flo
         )
     if np.abs(grid.matrix - np.eye(3)).max() > UPRIGHT:
         along = np.abs(np.abs(grid.matrix).max(axis=0) - 1).max() < UPRIGHT
-        shown = ", ".join(f"{value:.3g}" for value in grid.direction)
+        shown = ", ".join(f"{value + 0.0:.3g}" for value in np.round(grid.direction, 4))
         kind = "flipped or permuted" if along else "oblique"
         yield Finding(
             case.id, "info", "direction", f"the {name} axes are {kind} (handled): direction cosines {shown}", str(path)

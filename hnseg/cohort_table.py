@@ -9,13 +9,14 @@ from rich.text import Text
 
 from hnseg.cohort import SEVERITIES, CohortCheck
 
+SHORT = {"error": "err", "warning": "warn", "info": "info"}
 COLOURS = {"error": "red", "warning": "yellow", "info": "cyan"}
 
 
 def cohort_table(check: CohortCheck) -> Table:
     """Voxel sizes, lesions, field of view and the number of findings of every case."""
     table = Table(title=f"{len(check.cases)} of {len(check.overviews)} cases can be used", title_justify="left")
-    for name in ("case", "CT mm", "PET mm", "GTVp ml", "GTVn ml", "head", "in view", *SEVERITIES):
+    for name in ("case", "CT mm", "PET mm", "GTVp ml", "GTVn ml", "head", "in view", *SHORT.values()):
         table.add_column(name, justify="left" if name in ("case", "head") else "right", no_wrap=name == "case")
     counts = Counter((finding.case_id, finding.severity) for finding in check.findings)
     for row in check.overviews:

@@ -59,6 +59,11 @@ class PrepareConfig(_Frozen):
     sigmoid: bool = True  # of the window's [0, 1] and of the scaled PET
 
     @property
+    def needs_reference(self) -> bool:
+        """Whether the harmonization moves every case to one reference subject."""
+        return self.harmonization in ("spectrum-swap", "histogram-match")
+
+    @property
     def box_vox(self) -> Triple:
         """Size of the crop in voxels, (x, y, z); the box is rounded up to whole voxels."""
         x, y, z = (int(-(-length // self.spacing_mm)) for length in self.box_mm)

@@ -50,13 +50,13 @@ def fit_harmonizer(work: Path, *, jobs: int = 1, progress: Report = silent) -> H
     config, splits = load_config(work).prepare, load_splits(work)
     cases = {checked.id: checked.as_case() for checked in load_check(work).cases}
     if config.harmonization == "spectrum-swap" and not (work / REFERENCE_SPECTRUM).is_file():
-        cropped = crop_case(cases[splits.reference], config)
+        cropped = crop_case(cases[_reference(splits)], config)
         spacing = cropped.crop.grid.spacing_zyx_mm
         ssimh.ReferenceSpectrum.from_image(
             cropped.ct_hu, config.threshold, axes=AXIAL, spacing_mm=spacing, unit="HU"
         ).save(work / REFERENCE_SPECTRUM)
     if config.harmonization == "histogram-match" and not (work / REFERENCE_CT).is_file():
-        values = np.rint(crop_case(cases[splits.reference], config).ct_hu).astype(np.int16)
+        values = np.rint(crop_case(cases[_reference(splits)], config).ct_hu).astype(np.int16)
         with replacing(work / REFERENCE_CT) as temporary:
             np.save(temporary, values, allow_pickle=False)
     if config.harmonization == "spectrum-align":
@@ -81,8 +81,14 @@ def load_harmonizer(work: Path) -> Harmonizer:
     if not path.is_file():
         raise WorkDirError(f"{path} is missing: run `hnseg prepare` first")
     if config.harmonization == "spectrum-swap":
-        return SwapToReference(config, ssimh.ReferenceSpectrum.load(path), splits.reference)
-    return MatchToReference(config, np.load(path, allow_pickle=False), splits.reference)
+        return SwapToReference(config, ssimh.ReferenceSpectrum.load(path), _reference(splits))
+    return MatchToReference(config, np.load(path, allow_pickle=False), _reference(splits))
+
+
+def _reference(splits: Splits) -> str:
+    if splits.reference is None:
+        raise WorkDirError("the split has no reference case, which this harmonization needs: split the cases again")
+    return splits.reference
 
 
 def training_ids(splits: Splits) -> list[str]:

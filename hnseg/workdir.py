@@ -101,7 +101,10 @@ def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def load_config(work: Path, *, tuned: bool = True) -> Config:
-    """The settings of the run in ``work``: as it was begun, with what ``hnseg tune`` has chosen since.
+    """The settings of the run in ``work``: as it was begun, with what ``split`` and ``tune`` have chosen since.
+
+    The number of folds is that of ``splits.json``, where there is one: a split by centre or by a published list has
+    its own.
 
     Parameters
     ----------
@@ -111,6 +114,10 @@ def load_config(work: Path, *, tuned: bool = True) -> Config:
     """
     content = read_json(work / "run.json", "check")
     config = Config.model_validate(content["config"])
+    splits = work / "splits.json"
+    folds = len(read_json(splits, "split").get("folds", ())) if splits.is_file() else 0
+    if folds:
+        config = config.model_copy(update={"split": config.split.model_copy(update={"folds": folds})})
     chosen = content.get("tuned", {}).get("predict", {}) if tuned else {}
     if not chosen:
         return config

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from hnseg.cohort import CheckedCase
 from hnseg.config import SplitConfig
-from hnseg.errors import CohortError
-from hnseg.splits import load_splits, make_splits, save_splits
+from hnseg.errors import CohortError, WorkDirError
+from hnseg.published_splits import PublishedFold, read_folds, read_ids
+from hnseg.splits import adopt_folds, load_splits, make_splits, save_splits, split_by_centre
+from hnseg.workdir import load_config
 
 
 def cohort(per_centre: int = 20, centres: str = "ABC") -> list[CheckedCase]:
@@ -65,3 +69,176 @@ def test_survives_its_file(tmp_path):
     splits = make_splits(cohort(), SplitConfig(), 0)
     save_splits(splits, tmp_path)
     assert load_splits(tmp_path) == splits
+
+
+def leaks(splits) -> set[str]:
+    """Cases that a fold trains on although it validates on them or they are test cases."""
+    return {
+        case_id
+        for fold, held_out in enumerate(splits.folds)
+        for case_id in set(splits.train_ids(fold)) & (set(held_out) | set(splits.test))
+    }
+
+
+def centres_of(ids) -> set[str]:
+    return {case_id.split("-")[0] for case_id in ids}
+
+
+def test_a_test_list_takes_the_place_of_the_fraction():
+    wanted = ["A-003", "B-004", "C-000"]
+    splits = make_splits(cohort(), SplitConfig(folds=5, test_fraction=0.5), 0, test=wanted)
+    assert splits.test == tuple(wanted)
+    assert leaks(splits) == set()
+    placed = [*splits.test, *(i for fold in splits.folds for i in fold), splits.reference]
+    assert sorted(placed) == sorted(case.id for case in cohort())
+
+
+def test_a_slip_in_the_test_list_is_refused():
+    with pytest.raises(CohortError, match="A-03 of the test list: no such case"):
+        make_splits(cohort(), SplitConfig(), 0, test=["A-03", "B-004"])
+
+
+def test_every_centre_is_held_out_once_where_no_reference_is_needed():
+    splits = split_by_centre(cohort(), SplitConfig(test_fraction=0.2), 0, needs_reference=False)
+    assert splits.held_out == ("A", "B", "C")
+    assert (splits.reference, splits.always, splits.notes) == (None, (), ())
+    for fold, centre in enumerate(splits.held_out):
+        assert centres_of(splits.folds[fold]) == {centre}
+        assert centres_of(splits.train_ids(fold)) == set("ABC") - {centre}
+    assert leaks(splits) == set()
+    assert len(splits.test) == 12
+
+
+def test_the_references_centre_is_never_held_out():
+    cases = [*cohort(10), *(CheckedCase(f"B-9{i}", "B", "ct", "pet", "label", 1.0, 1.0, True, 1.0) for i in range(3))]
+    splits = split_by_centre(cases, SplitConfig(test_fraction=0), 0, needs_reference=True)
+    assert splits.held_out == ("A", "C")
+    assert splits.reference.startswith("B-")
+    assert centres_of(splits.always) == {"B"}
+    for fold, centre in enumerate(splits.held_out):
+        training = splits.train_ids(fold)
+        assert centres_of(splits.folds[fold]) == {centre}
+        assert {case.id for case in cases if case.centre != centre} == set(training)
+    assert "B is the centre of the reference" in splits.notes[0]
+
+
+@pytest.mark.parametrize(("centres", "needs_reference"), [("A", False), ("AB", True)])
+def test_too_few_centres(centres, needs_reference):
+    with pytest.raises(CohortError, match=rf"from {len(centres)} centre\(s\), {', '.join(centres)}; a fold per centre"):
+        split_by_centre(cohort(5, centres), SplitConfig(), 0, needs_reference=needs_reference)
+
+
+def published(ids, count=3) -> list[PublishedFold]:
+    vals = [tuple(ids[k::count]) for k in range(count)]
+    return [PublishedFold(tuple(i for i in ids if i not in val), val) for val in vals]
+
+
+def test_published_folds_are_taken_as_they_are():
+    cases = cohort(6)
+    ids = [case.id for case in cases]
+    splits = adopt_folds(cases, published([*ids, "Z-001", "Z-002"]), 0, needs_reference=False)
+    assert splits.folds == tuple(tuple(sorted(ids[k::3])) for k in range(3))
+    assert (splits.test, splits.reference) == ((), None)
+    assert leaks(splits) == set()
+    assert splits.notes == ("2 IDs of the list are no usable case of the cohort and left out: Z-001, Z-002",)
+
+
+def test_the_reference_leaves_its_published_validation_part_and_says_so():
+    cases = cohort(6)
+    ids = [case.id for case in cases]
+    splits = adopt_folds(cases, published(ids), 0, needs_reference=True)
+    assert splits.reference not in {i for fold in splits.folds for i in fold}
+    assert all(splits.reference in splits.train_ids(fold) for fold in range(3))
+    assert f"{splits.reference} is the reference and trains in every fold" in splits.notes[0]
+    assert leaks(splits) == set()
+
+
+def test_cases_that_no_published_fold_names_are_test_cases_and_told():
+    cases = [*cohort(6), CheckedCase("X-001", "X", "ct", "pet", None, None, None, True, 1.0)]
+    ids = [case.id for case in cases if case.label][:-2]
+    splits = adopt_folds(cases, published(ids), 0, needs_reference=False)
+    assert splits.test == ("C-004", "C-005", "X-001")
+    assert "2 labelled cases are in no fold of the list; they are test cases: C-004, C-005" in splits.notes
+
+
+def test_a_published_case_that_is_only_trained_on_stays_so():
+    ids = [case.id for case in cohort(6)]
+    folds = [PublishedFold((*fold.train, "A-000"), fold.val) for fold in published(ids[1:])]
+    splits = adopt_folds(cohort(6), folds, 0, needs_reference=False, test=["B-001"])
+    assert splits.always == ("A-000",)
+    assert all("A-000" in splits.train_ids(fold) for fold in range(3))
+    assert splits.test == ("B-001",)
+    assert leaks(splits) == set()
+
+
+def test_published_folds_that_do_not_fit_are_refused():
+    ids = [case.id for case in cohort(6)]
+    first, *others = published(ids)
+    kept = tuple(i for i in first.train if i != "A-001")
+    with pytest.raises(CohortError, match="fold 0 of the list does not train on what it does not validate: A-001"):
+        adopt_folds(cohort(6), [PublishedFold(kept, first.val), *others], 0, needs_reference=False)
+    with pytest.raises(CohortError, match="0 of the list's 2 cases are in the cohort"):
+        adopt_folds(cohort(6), published(["Z-1", "Z-2"], 2), 0, needs_reference=True)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", "is not JSON"),
+        ("{}", "must hold a list of two or more"),
+        ('[{"train": ["A"], "val": ["B"]}]', "must hold a list of two or more"),
+        ('[{"train": ["A"]}, {"train": ["A"], "val": []}]', "must hold a list of two or more"),
+        ('[{"train": ["A"], "val": ["A"]}, {"train": [], "val": []}]', "A is in both parts of fold 0"),
+        ('[{"train": [], "val": ["A"]}, {"train": [], "val": ["A"]}]', "A is in the validation parts of folds 0 and 1"),
+    ],
+)
+def test_a_wrong_list_of_folds_is_refused(tmp_path, text, message):
+    (tmp_path / "splits_final.json").write_text(text)
+    with pytest.raises(CohortError, match=message):
+        read_folds(tmp_path / "splits_final.json")
+
+
+def test_lists_of_cases(tmp_path):
+    path = tmp_path / "test.txt"
+    path.write_text("# held out\nA-001\n\n  B-002  # the second\n")
+    assert read_ids(path) == ["A-001", "B-002"]
+    path.write_text("# nothing\n")
+    with pytest.raises(CohortError, match="names no case"):
+        read_ids(path)
+    with pytest.raises(CohortError, match="does not exist"):
+        read_ids(tmp_path / "none.txt")
+
+
+@pytest.mark.parametrize("splitter", ["stratified", "centres", "published"])
+def test_every_kind_survives_its_file(tmp_path, splitter):
+    cases = cohort(6)
+    made = {
+        "stratified": lambda: make_splits(cases, SplitConfig(), 0),
+        "centres": lambda: split_by_centre(cases, SplitConfig(), 0, needs_reference=True),
+        "published": lambda: adopt_folds(cases, published([c.id for c in cases]), 0, needs_reference=False),
+    }[splitter]()
+    save_splits(made, tmp_path)
+    assert load_splits(tmp_path) == made
+    assert made.kind == splitter
+
+
+def test_a_damaged_or_leaking_file_is_refused(tmp_path):
+    save_splits(make_splits(cohort(), SplitConfig(), 0), tmp_path)
+    path = tmp_path / "splits.json"
+    content = json.loads(path.read_text())
+    path.write_text(json.dumps({**content, "test": [*content["test"], content["folds"][0][0]]}))
+    with pytest.raises(WorkDirError, match=f"puts {content['folds'][0][0]} in two places: training would leak"):
+        load_splits(tmp_path)
+    path.write_text(json.dumps({"seed": 0}))
+    with pytest.raises(WorkDirError, match=r"splits\.json is not what `hnseg split` writes"):
+        load_splits(tmp_path)
+    path.write_text("{")
+    with pytest.raises(WorkDirError, match=r"splits\.json is damaged, not JSON"):
+        load_splits(tmp_path)
+
+
+def test_the_runs_number_of_folds_is_that_of_its_split(run):
+    assert len(load_splits(run).folds) == load_config(run).split.folds == 2
+    splits = split_by_centre(cohort(4, "ABCD"), SplitConfig(), 0, needs_reference=False)
+    save_splits(splits, run)
+    assert load_config(run).split.folds == 4
