@@ -1,4 +1,4 @@
-"""HECKTOR 2025 Task 1 from end to end: check, split, prepare, train, predict, post-process, evaluate, report.
+"""HECKTOR 2025 Task 1 from end to end: check, split, prepare, train, tune, predict, evaluate, report.
 
     python examples/hecktor_task1.py                                          # a generated cohort, minutes on two cores
     python examples/hecktor_task1.py --data-root HECKTOR2025 --preset paper   # the published recipe, wants a GPU
@@ -22,6 +22,7 @@ from hnseg.cohort import CohortCheck, load_check
 from hnseg.commands.shell import HARMONIZATION_HELP, complain, reported
 from hnseg.config import Config, Harmonization
 from hnseg.evaluate import evaluate_workdir
+from hnseg.out_of_fold import postprocess_out_of_fold, predict_out_of_fold
 from hnseg.phantom import generate_cohort
 from hnseg.predict import predict_baselines, predict_cohort
 from hnseg.prepare import prepare_cohort
@@ -30,6 +31,7 @@ from hnseg.report import write_report
 from hnseg.segment import Options
 from hnseg.splits import load_splits, make_splits, save_splits
 from hnseg.train_folds import train_folds
+from hnseg.tune import told, tune_workdir
 from hnseg.workdir import open_run
 
 SCORES = {
@@ -75,13 +77,19 @@ def main(
             complain(str(failure))
         with shown("train", console) as progress:
             train_folds(work_dir, device=device, jobs=jobs, progress=progress)
+        with shown("out of fold", console) as progress:
+            validated = predict_out_of_fold(work_dir, device=device, progress=progress)
+        with shown("tune", console) as progress:
+            tuned = tune_workdir(work_dir, progress=progress)
+        console.print(f"post-processing: {told(tuned['chosen'])} ({tuned['why']})", soft_wrap=True, highlight=False)
+        postprocess_out_of_fold(work_dir, validated)
         with shown("predict", console) as progress:
             unpredicted = predict_cohort(work_dir, options=Options(device=device), progress=progress)
         for failure in unpredicted:
             complain(str(failure))
         with shown("baselines", console) as progress:
             predict_baselines(work_dir, progress=progress)
-        scores = evaluate_workdir(work_dir)
+        scores = evaluate_workdir(work_dir, missing="empty")  # a case that could not be predicted costs its score
         report = write_report(work_dir)
     show(scores, len(splits.test))
     console.print(f"report: {report.resolve()}", soft_wrap=True, highlight=False)

@@ -139,9 +139,24 @@ def evaluate_folder(
 
 
 def evaluate_workdir(
-    work: Path, *, rules: Rules = HECKTOR_2025, jobs: int = 1, progress: Report = silent
+    work: Path,
+    *,
+    rules: Rules = HECKTOR_2025,
+    missing: Missing = "error",
+    jobs: int = 1,
+    progress: Report = silent,
 ) -> dict[str, Any]:
     """Score the test cases of a work directory and write ``metrics.json`` there.
+
+    Parameters
+    ----------
+    work : Path
+    rules : Rules
+    missing : {"error", "empty"}
+        A test case that could not be predicted is an error (default), or is scored as an empty mask and named under
+        ``missing``.
+    jobs : int
+        Processes.
 
     Returns
     -------
@@ -171,7 +186,7 @@ def evaluate_workdir(
         labels = {case.id: Path(case.label) for case in cases if case.label}
         truths = Truths(labels, {case.id: case.centre for case in cases})
         tell = _after(progress, done, total, method.replace("_", " "))
-        scored = _score_folder(folder, truths, rules, "error", jobs, tell) if labels else []
+        scored = _score_folder(folder, truths, rules, missing, jobs, tell) if labels else []
         done += len(scored)
         result[method] = score_cases(scored, rules)
     reason = "no label file: predicted, not scored"

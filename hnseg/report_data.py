@@ -168,6 +168,9 @@ def warnings(files: RunFiles) -> list[str]:
     skipped = [entry["case_id"] for entry in files.metrics.get("skipped", [])]
     if skipped:
         said.append(f"{_count(skipped, None)} of the test set not scored: {files.metrics['skipped'][0]['reason']}.")
+    missing = files.metrics["ensemble"].get("missing", [])
+    if missing:
+        said.append(f"{_count(missing, files.cases)} could not be predicted: scored as empty masks.")
     n = len(files.cases)
     if n < 20:
         said.append(

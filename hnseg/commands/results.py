@@ -81,9 +81,9 @@ def evaluate(
             raise HnsegError(str(error)) from error
         with shown("evaluate", err) as progress:
             if truth is None:
-                if missing != "error" or allow_extra:
-                    raise HnsegError("--missing and --allow-extra are for a folder of masks; a run knows its cases")
-                result = evaluate_workdir(predictions, rules=chosen, jobs=jobs, progress=progress)
+                if allow_extra:
+                    raise HnsegError("--allow-extra is for a folder of masks; a run knows its cases")
+                result = evaluate_workdir(predictions, rules=chosen, missing=missing, jobs=jobs, progress=progress)
                 scores = result["ensemble"]
             else:
                 scores = result = evaluate_folder(

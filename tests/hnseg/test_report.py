@@ -181,6 +181,14 @@ def test_a_large_change_is_only_explained_where_a_spectrum_was_swapped(scored, e
     assert "spectrum" not in said[0]
 
 
+def test_cases_scored_as_empty_masks_are_named(small_workdir, no_views):
+    (small_workdir / "predictions/AAA-002.nii.gz").unlink()
+    evaluate_workdir(small_workdir, missing="empty")
+    text = read(write_report(small_workdir)).text
+    assert "1 of 4 cases (AAA-002) could not be predicted: scored as empty masks." in text
+    assert "No overlay of AAA-002" in text
+
+
 def test_a_long_table_of_preparation_is_folded(scored, no_views):
     assert "All 9 cases" not in read(write_report(scored)).text
     for k in range(6):

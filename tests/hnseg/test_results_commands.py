@@ -126,7 +126,20 @@ def test_evaluate_of_a_run(small_workdir):
     assert done.exit_code == 0, done.output
     assert json.loads(done.stdout)["gtvp_dice_mean"] > 0.5
     assert "not scored" not in done.stderr
-    assert run("evaluate", small_workdir, "--missing", "empty").exit_code == 1
+    assert run("evaluate", small_workdir, "--allow-extra").exit_code == 1
+
+
+def test_a_run_with_an_unpredicted_case_is_scored_when_asked_and_says_so(small_workdir):
+    (small_workdir / "predictions/AAA-001.nii.gz").unlink()
+    done = run("evaluate", small_workdir)
+    assert done.exit_code == 1
+    assert "AAA-001: there is no prediction" in done.stderr
+    done = run("evaluate", small_workdir, "--missing", "empty")
+    assert done.exit_code == 0, done.output
+    assert "scored as an empty mask: AAA-001" in done.stderr
+    ensemble = json.loads((small_workdir / "metrics.json").read_text())["ensemble"]
+    assert (ensemble["n_cases"], ensemble["missing"]) == (4, ["AAA-001"])
+    assert ensemble["cases"][0]["gtvp_dice"] == 0.0
 
 
 # --- compare ----------------------------------------------------------------------------------------------------------
