@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from hnseg.errors import CaseError
 from hnseg.geometry import Grid
-from hnseg.nifti import is_nifti, read_header, verify_nifti
+from hnseg.nifti import is_nifti, read_header, verify_size, verify_values
 from ssimh.files import replacing
 
 MAX_VOXELS = 2**31  # 2 Gi voxels: eight times a 1.3 m whole-body CT; a larger header is a broken header
@@ -41,7 +41,8 @@ def load_sitk() -> Any:
 def _reader(path: Path, case_id: str) -> Any:
     sitk = load_sitk()
     if not path.is_file():
-        raise CaseError(case_id, "the file does not exist", path)
+        told = "this is a folder, a file is needed" if path.is_dir() else "the file does not exist"
+        raise CaseError(case_id, told, path)
     if not os.access(path, os.R_OK):
         raise CaseError(case_id, "there is no permission to read the file", path)
     if path.stat().st_size == 0:
@@ -65,6 +66,8 @@ def _itk_reason(error: Exception) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     if any("orthonormal" in line for line in lines):
         return "the header's axes are sheared or singular; they must be perpendicular"
+    if any("determine ImageIO" in line for line in lines):
+        return "its beginning is damaged, or it is of no format that ITK reads"
     said = [line for line in lines if not line.startswith("Reason:")]  # "Reason: No such file", of a file that is there
     return re.sub(r"\(0x[0-9a-f]+\)|ITK ERROR: ", "", said[-1]) if said else type(error).__name__
 
@@ -99,6 +102,13 @@ def read_grid(path: Path, case_id: str) -> Grid:
         raise CaseError(case_id, str(error), path) from error
 
 
+def decoded_bytes(path: Path, case_id: str) -> int:
+    """Size of an image file's voxels in memory, from its header alone."""
+    reader = _reader(path, case_id)
+    bits = re.search(r"(\d+)-bit", load_sitk().GetPixelIDValueAsString(reader.GetPixelID()))
+    return int(np.prod(read_grid(path, case_id).size, dtype=np.int64)) * (int(bits[1]) // 8 if bits else 8)
+
+
 def read_image(path: Path, case_id: str, dtype: Any | None = np.float32) -> tuple[NDArray[Any], Grid]:
     """Read a scalar 3-D image.
 
@@ -118,13 +128,14 @@ def read_image(path: Path, case_id: str, dtype: Any | None = np.float32) -> tupl
     grid = read_grid(path, case_id)
     reader = _reader(path, case_id)
     try:
-        verify_nifti(path)
+        verify_size(path)
         image = reader.Execute()
+        stored = np.asarray(_Held(image)).reshape(grid.shape)
+        verify_values(path, stored)
     except ValueError as error:
         raise CaseError(case_id, f"the file is damaged: {error}", path) from error
     except RuntimeError as error:
         raise CaseError(case_id, f"cannot be read to its end ({_itk_reason(error)})", path) from error
-    stored = np.asarray(_Held(image)).reshape(grid.shape)
     if stored.dtype.kind == "f" and not np.isfinite(stored).all():
         bad = int((~np.isfinite(stored)).sum())
         raise CaseError(case_id, f"{bad} voxels are NaN or infinite; every value must be finite", path)

@@ -112,30 +112,65 @@ def _quaternion_matrix(header: Header) -> NDArray[np.float64]:
     return turn * np.array([x, y, -z if header.pixdim[0] < 0 else z])
 
 
-def verify_nifti(path: Path) -> None:
-    """Refuse a ``.nii`` or ``.nii.gz`` file that ends before its voxels do or holds NaN or infinite values.
+def verify_size(path: Path) -> None:
+    """Refuse a ``.nii`` or ``.nii.gz`` file that ends before its voxels do; other files pass.
 
-    Other files pass unread. Files of whole numbers are not decompressed where the size that a gzip file states in its
-    last four bytes is the one that the NIfTI header asks for; files of floating-point numbers are read through once.
+    A gzip file states its size in its last four bytes. Where that is not the size that the NIfTI header asks for, the
+    file is read through: it may still be whole, made of several parts.
 
     Raises
     ------
     ValueError
-        Truncated, damaged, or not finite; the message says which.
+        Truncated or damaged; the message says which.
     """
     if not is_nifti(path):
         return
-    zipped = path.name.endswith(".gz")
+    header = read_header(path)
+    if path.name.endswith(".gz"):
+        if _trailer(path)[1] != header.expected_bytes % 2**32:
+            _verify_contents(path, header)
+    elif path.stat().st_size < header.expected_bytes:
+        raise ValueError(f"the header asks for {header.expected_bytes} bytes, the file holds {path.stat().st_size}")
+
+
+def verify_values(path: Path, stored: NDArray[Any]) -> None:
+    """Refuse a ``.nii`` or ``.nii.gz`` file whose voxels are damaged, NaN or infinite; other files pass.
+
+    Parameters
+    ----------
+    path : Path
+    stored : ndarray
+        What was read from it. Where the checksum that gzip keeps is that of header and ``stored``, the file is sound
+        and was read bit by bit as it is; only where it is not (a file in several parts, a slope, another byte order, a
+        NaN that ITK made zero, or damage) is it read a second time.
+
+    Raises
+    ------
+    ValueError
+        The message says what is wrong.
+    """
+    if not is_nifti(path):
+        return
+    header = read_header(path)
+    if path.name.endswith(".gz"):
+        with _open(path) as file:
+            checksum = zlib.crc32(file.read(header.offset))
+        if zlib.crc32(np.ascontiguousarray(stored).data, checksum) == _trailer(path)[0]:
+            return
+    elif header.datatype not in FLOATS:
+        return
+    _verify_contents(path, header)
+
+
+def _verify_contents(path: Path, header: Header) -> None:
+    """Read a file to its end."""
     try:
         with _open(path) as file:
-            header = _parse(file.read(HEADER_BYTES))
             if header.datatype in FLOATS:
                 file.seek(header.offset)
                 found = header.offset + _read_floats(file, np.dtype(header.order + FLOATS[header.datatype]))
-            elif zipped and _stated_size(path) == header.expected_bytes % 2**32:
-                return
             else:
-                found = file.seek(0, 2) if not zipped else _read_through(file)
+                found = _read_through(file)
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise ValueError(f"the compressed data are damaged or end too early: {error}") from error
     if found < header.expected_bytes:
@@ -166,11 +201,12 @@ def _parse(raw: bytes) -> Header:
     raise ValueError("the file has no NIfTI header")
 
 
-def _stated_size(path: Path) -> int:
+def _trailer(path: Path) -> tuple[int, int]:
+    """Checksum and size modulo 2^32 of the last part of a gzip file, as it states them itself."""
     with path.open("rb") as file:
-        file.seek(-4, 2)
-        (size,) = struct.unpack("<I", file.read(4))
-    return int(size)
+        file.seek(-8, 2)
+        checksum, size = struct.unpack("<2I", file.read(8))
+    return int(checksum), int(size)
 
 
 def _read_through(file: Any) -> int:

@@ -121,6 +121,31 @@ def test_a_truncated_uncompressed_nifti_is_refused(tmp_path):
         read_image(tmp_path / "a.nii", "ONE-001")
 
 
+@pytest.mark.parametrize("dtype", [np.int16, np.uint8, np.float32])
+def test_a_flipped_bit_is_found_by_the_checksum(tmp_path, dtype):
+    """ITK reads on without complaint: the voxels would be wrong in silence."""
+    values = np.random.default_rng(0).integers(0, 200, (64, 64, 64)).astype(dtype)
+    path = tmp_path / "a.nii.gz"
+    write_image(path, values, Grid((64, 64, 64), (1, 1, 1), (0, 0, 0)))
+    whole = path.read_bytes()
+    for place in (len(whole) // 2, len(whole) - 100):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 8]) + whole[place + 1 :])
+        with pytest.raises(CaseError, match="damaged"):
+            read_image(path, "ONE-001")
+
+
+def test_files_that_were_written_otherwise_are_read_all_the_same(tmp_path):
+    """In two gzip parts, or with a slope: neither has the plain checksum, and neither is damaged."""
+    path = tmp_path / "a.nii.gz"
+    write_image(path, RAMP, GRID)
+    raw = bytearray(gzip.decompress(path.read_bytes()))
+    path.write_bytes(gzip.compress(bytes(raw[:400])) + gzip.compress(bytes(raw[400:])))
+    np.testing.assert_array_equal(read_image(path, "ONE-001")[0], RAMP)
+    struct.pack_into("<2f", raw, 112, 0.5, 3.0)
+    path.write_bytes(gzip.compress(bytes(raw)))
+    np.testing.assert_array_equal(read_image(path, "ONE-001")[0], RAMP * 0.5 + 3)
+
+
 def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
     path = tmp_path / "a.nii.gz"
     write_image(path, RAMP, GRID)
