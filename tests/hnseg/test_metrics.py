@@ -235,6 +235,15 @@ def test_f1_by_hand():
 
 
 # --- the cohort, against sums written out -----------------------------------------------------------------------------
+def without_small(mask, rules, voxel_ml):
+    """A mask without its components below the rules' least volume; one of exactly that volume stays."""
+    kept = np.zeros(mask.shape, bool)
+    for group in flood_components(mask, rules.connectivity):
+        if len(group) * voxel_ml > rules.min_lesion_ml - 1e-12:
+            kept[tuple(zip(*group, strict=True))] = True
+    return kept
+
+
 def brute_summary(masks, voxels_ml, rules):
     scores, shared, volume, total = [], {1: 0.0, 2: 0.0}, {1: 0.0, 2: 0.0}, np.zeros(3, int)
     for (pred, truth), voxel_ml in zip(masks, voxels_ml, strict=True):
@@ -248,16 +257,16 @@ def brute_summary(masks, voxels_ml, rules):
             scores.append(2 * (a & b).sum() / (a.sum() + b.sum()))
         elif rules.empty_truth != "skip":
             scores.append(float(rules.empty_truth == "score" and not a.any()))
-        total += brute_match(
-            pred == 2, truth == 2, rules.connectivity, rules.matching, rules.iou_threshold, rules.strict
-        )
+        lesions = [without_small(mask == 2, rules, voxel_ml) for mask in (pred, truth)]
+        total += brute_match(*lesions, rules.connectivity, rules.matching, rules.iou_threshold, rules.strict)
     tp, fp, fn = total
-    agg = [2 * shared[c] / volume[c] if volume[c] else None for c in (1, 2)]
+    nothing = {"undefined": None, "one": 1.0, "zero": 0.0}[rules.nothing]
+    agg = [2 * shared[c] / volume[c] if volume[c] else nothing for c in (1, 2)]
     return {
         "gtvp_dice_mean": sum(scores) / len(scores) if scores else None,
         "gtvp_dice_agg": agg[0],
         "gtvn_dice_agg": agg[1],
-        "gtvn_f1_agg": 2 * tp / (2 * tp + fp + fn) if tp + fp + fn else None,
+        "gtvn_f1_agg": 2 * tp / (2 * tp + fp + fn) if tp + fp + fn else nothing,
         "dice_agg_mean": None if None in agg else sum(agg) / 2,
     }
 
@@ -272,19 +281,34 @@ ALL_RULES = [
 
 @pytest.mark.parametrize("rules", ALL_RULES, ids=lambda r: "-".join(map(str, r.as_dict().values())))
 def test_cohort_scores_equal_brute_force(rules):
-    masks, voxels_ml = [], []
-    for _ in range(4):
+    compare_to_brute_force(rules, cases=4)
+
+
+@pytest.mark.parametrize("nothing", ["undefined", "one", "zero"])
+@pytest.mark.parametrize("matching", ["greedy", "hungarian", "grouped"])
+@pytest.mark.parametrize("connectivity", [6, 18, 26])
+def test_cohort_scores_equal_brute_force_under_the_rarer_rules(connectivity, matching, nothing):
+    for threshold, least_ml, challenge in itertools.product((0.0, 0.1, 0.5), (0.0, 0.02, 0.06), ("2025", "2022")):
+        rules = Rules(challenge, connectivity, matching, threshold, nothing=nothing, min_lesion_ml=least_ml)
+        compare_to_brute_force(rules, cases=2, voxel_ml=0.02)
+        compare_to_brute_force(rules, cases=1, odds=[1.0, 0.0, 0.0])
+
+
+def compare_to_brute_force(rules, *, cases, voxel_ml=None, odds=None):
+    """Random cohorts; ``summarize`` has to give what the sums written out give."""
+    masks, voxels_ml, given = [], [], odds
+    for _ in range(cases):
         shape = tuple(RNG.integers(2, 6, 3))
-        odds = [0.6, 0.2, 0.2] if RNG.random() < 0.7 else [0.9, 0.0, 0.1]
+        odds = given or ([0.6, 0.2, 0.2] if RNG.random() < 0.7 else [0.9, 0.0, 0.1])
         truth = RNG.choice(3, size=shape, p=odds).astype(np.uint8)
         pred = np.where(RNG.random(shape) < 0.6, truth, RNG.choice(3, size=shape, p=odds)).astype(np.uint8)
         masks.append((pred, truth))
         voxels_ml.append(float(RNG.uniform(0.001, 0.1)))
-    cases = [
+    scored = [
         evaluate_case(*pair, spacing_zyx_mm=(10 * v, 10, 10), rules=rules)
         for pair, v in zip(masks, voxels_ml, strict=True)
     ]
-    ours, expected = summarize(cases, rules), brute_summary(masks, voxels_ml, rules)
+    ours, expected = summarize(scored, rules), brute_summary(masks, voxels_ml, rules)
     for name, value in expected.items():
         if value is None:
             assert ours[name] is None
