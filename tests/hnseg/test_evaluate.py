@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import SimpleITK as sitk
 
 from hnseg.errors import CaseError, CohortError, WorkDirError
 from hnseg.evaluate import Truths, evaluate_folder, evaluate_workdir, find_truths, read_label
@@ -314,3 +315,33 @@ def test_broken_lists(small_workdir, edit_json):
     edit_json(small_workdir / "check.json", lambda c: c["cases"][0].pop("centre"))
     with pytest.raises(WorkDirError, match="centre"):
         evaluate_workdir(small_workdir)
+
+
+# --- real labels, against SimpleITK -----------------------------------------------------------------------------------
+@pytest.mark.realdata
+def test_real_labels_are_scored_as_simpleitk_does(realdata_dir, tmp_path):
+    """Ten real tumours, each moved by two columns: Dice and Hausdorff distance of another library, on the CT's grid."""
+    truths = find_truths(realdata_dir / "sts_petct")
+    assert len(truths.labels) == 10
+    expected = {}
+    for case_id, path in truths.labels.items():
+        truth = sitk.ReadImage(str(path), sitk.sitkUInt8)
+        pred = sitk.GetImageFromArray(np.roll(sitk.GetArrayFromImage(truth), 2, axis=2))
+        pred.CopyInformation(truth)
+        (tmp_path / "pred").mkdir(exist_ok=True)
+        sitk.WriteImage(pred, str(tmp_path / f"pred/{case_id}.nii.gz"))
+        overlap, far = sitk.LabelOverlapMeasuresImageFilter(), sitk.HausdorffDistanceImageFilter()
+        overlap.Execute(truth, pred)
+        far.Execute(truth, pred)
+        volume_ml = sitk.GetArrayViewFromImage(truth).sum() * np.prod(truth.GetSpacing()) / 1000
+        expected[case_id] = overlap.GetDiceCoefficient(1), far.GetHausdorffDistance(), volume_ml
+    result = evaluate_folder(tmp_path / "pred", truths)
+    assert len(result["by_centre"]) == 2
+    for case in result["cases"]:
+        dice_itk, hausdorff_itk, volume_ml = expected[case["case_id"]]
+        assert case["gtvp_dice"] == pytest.approx(dice_itk, abs=1e-12)
+        assert case["gtvp"]["hd95_mm"] <= hausdorff_itk + 1e-6
+        assert case["gtvp_truth_ml"] == pytest.approx(volume_ml, abs=1e-4)
+        assert case["gtvn_dice"] is None
+    assert result["gtvp_dice_mean"] == pytest.approx(np.mean([d for d, _, _ in expected.values()]), abs=1e-12)
+    assert result["gtvn_dice_agg"] is None
