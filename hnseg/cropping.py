@@ -13,12 +13,14 @@ from hnseg.config import PrepareConfig
 from hnseg.crop import Crop, find_crop
 from hnseg.errors import CaseError
 from hnseg.geometry import Grid
-from hnseg.images import read_image
+from hnseg.images import decoded_bytes, read_image
 from hnseg.registration import Alignment, measure_alignment
 from hnseg.resample import resample, resample_label
 from hnseg.suv import Pet, read_suv
 from hnseg.units import check_ct_units
 
+PROCESS_BYTES = 450_000_000  # an interpreter with ITK, SciPy, Zarr and Matplotlib
+BOXES = 8  # float32 images of the crop's size that are held at once, at most
 NOT_SCANNED = -32768.0  # stands for "outside the CT" while resampling; no CT stores it in HU
 
 
@@ -82,6 +84,19 @@ def crop_case(case: Case, config: PrepareConfig) -> Cropped:
     np.maximum(pet_box, 0, out=pet_box)
     label, lost_ml = _crop_label(case, config, crop.grid)
     return Cropped(crop, ct_box, pet_box, label, scanned, ct_grid, pet.grid, lost_ml, pet.factor, alignment)
+
+
+def memory_need(case: Case, config: PrepareConfig) -> int:
+    """Peak memory in bytes that preparing a case takes, from the headers of its files.
+
+    Raises
+    ------
+    CaseError
+        A header cannot be read.
+    """
+    ct, pet, label = (0 if p is None else decoded_bytes(p, case.id) for p in (case.ct, case.pet, case.label))
+    box = 4 * int(np.prod(config.box_vox))
+    return PROCESS_BYTES + max(ct + 2 * pet, label) + BOXES * box
 
 
 def place_box(case: Case, config: PrepareConfig, ct: NDArray[Any], ct_grid: Grid, pet: Pet) -> Crop:

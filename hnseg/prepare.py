@@ -2,27 +2,60 @@
 
 from __future__ import annotations
 
+import functools
 import json
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-
-import joblib
 
 from hnseg.cases import Case
 from hnseg.cohort import load_check
+from hnseg.config import PrepareConfig
+from hnseg.cropping import memory_need
 from hnseg.errors import CaseError
-from hnseg.harmonizer_store import fit_harmonizer
+from hnseg.harmonization import Harmonizer
+from hnseg.harmonizer_store import fit_harmonizer, load_harmonizer
 from hnseg.preprocess import is_same, prepare_case, settings_digest
 from hnseg.progress import Report, silent
+from hnseg.scale import Spread, run_cases
 from hnseg.workdir import load_config
 
 
 def is_current(case: Case, folder: Path, settings: str) -> bool:
     """Whether ``folder`` holds this case, from these files, with these settings."""
-    record = folder / "case.json"
-    return record.is_file() and is_same(json.loads(record.read_text(encoding="utf-8")), case, settings)
+    path = folder / "case.json"
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+        return is_same(record, case, settings)
+    except FileNotFoundError:
+        return False
+    except (ValueError, KeyError, TypeError):
+        return False  # a damaged record, or one of an older layout: prepared anew
 
 
-def prepare_cohort(work: Path, *, jobs: int = 1, progress: Report = silent) -> list[CaseError]:
+@functools.lru_cache(maxsize=1)
+def _harmonizer(work: Path, settings: str) -> Harmonizer:
+    """The run's harmonizer, read once a process; ``settings`` tells one fit from the next."""
+    return load_harmonizer(work)
+
+
+@dataclass(frozen=True)
+class _Preparer:
+    """What travels to a worker: a path and settings, no images."""
+
+    work: Path
+    config: PrepareConfig
+    settings: str
+
+    def __call__(self, case: Case) -> None:
+        folder = self.work / "prepared" / case.id
+        if not is_current(case, folder, self.settings):
+            prepare_case(case, self.config, folder, _harmonizer(self.work, self.settings))
+
+
+def prepare_cohort(
+    work: Path, *, jobs: int = 1, spread: Spread | None = None, progress: Report = silent
+) -> list[CaseError]:
     """Prepare every checked case of a work directory that is missing or out of date.
 
     Parameters
@@ -30,7 +63,9 @@ def prepare_cohort(work: Path, *, jobs: int = 1, progress: Report = silent) -> l
     work : Path
         Holds ``run.json``, ``check.json`` and ``splits.json``.
     jobs : int
-        Processes.
+        Processes, where nothing else is said.
+    spread : Spread, optional
+        Processes and their memory, a share of the cases, or a Dask cluster.
     progress : Report
         Called after each case.
 
@@ -39,25 +74,19 @@ def prepare_cohort(work: Path, *, jobs: int = 1, progress: Report = silent) -> l
     list of CaseError
         The cases that could not be prepared; the others are.
     """
+    spread = spread or Spread(jobs=jobs)
+    work = work.resolve()  # workers may stand elsewhere
     config = load_config(work).prepare
     cases = [checked.as_case() for checked in load_check(work).cases]
-    harmonizer = fit_harmonizer(work, jobs=jobs, progress=progress)
-    settings = settings_digest(config, harmonizer)
+    harmonizer = fit_harmonizer(work, jobs=spread.jobs, progress=progress)
+    preparer = _Preparer(work, config, settings_digest(config, harmonizer))
+    need: Callable[[Case], int] = functools.partial(_need, config)
+    return run_cases(preparer, cases, case_id=lambda case: case.id, spread=spread, need_bytes=need, progress=progress)
 
-    def work_on(case: Case) -> CaseError | None:
-        folder = work / "prepared" / case.id
-        if is_current(case, folder, settings):
-            return None
-        try:
-            prepare_case(case, config, folder, harmonizer)
-        except CaseError as error:
-            return error
-        return None
 
-    failures = []
-    results = joblib.Parallel(n_jobs=jobs, return_as="generator")(joblib.delayed(work_on)(case) for case in cases)
-    for done, (case, failure) in enumerate(zip(cases, results, strict=True), start=1):
-        if failure is not None:
-            failures.append(failure)
-        progress(done, len(cases), case.id)
-    return failures
+def _need(config: PrepareConfig, case: Case) -> int:
+    """Memory to prepare a case; a file that cannot be read needs none, and is told when its turn comes."""
+    try:
+        return memory_need(case, config)
+    except CaseError:
+        return 0

@@ -5,10 +5,13 @@ One Zarr group a case, written into a temporary folder and renamed when whole.
 
 from __future__ import annotations
 
+import glob
 import json
 import os
+import platform
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +26,8 @@ from hnseg.errors import WorkDirError
 from hnseg.geometry import Grid
 
 CHUNK = 64
+SCRATCH = ".writing-"
+ABANDONED_S = 86_400.0
 INDEX_NAMES = {1: "gtvp_index", 2: "gtvn_index"}
 LESION_NAMES = {1: "gtvp_lesion", 2: "gtvn_lesion"}
 HOT_NAME = "hot_index"
@@ -98,10 +103,12 @@ def write_case(
     called with the path of the picture to make.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
-    scratch = Path(tempfile.mkdtemp(prefix=".writing-", dir=folder.parent))
+    _remove_abandoned(folder)
+    mark = f"{SCRATCH}{folder.name}.{platform.node()}.{os.getpid()}."
+    scratch = Path(tempfile.mkdtemp(prefix=mark, dir=folder.parent))
     try:
         scratch.chmod(0o755)
-        group = zarr.create_group(scratch / "data.zarr")
+        group = zarr.create_group(scratch / "new" / "data.zarr")
         for fold, image in images.items():
             group.create_array(image_name(fold), data=image, chunks=(1, CHUNK, CHUNK, CHUNK))
         if label is not None:
@@ -109,14 +116,14 @@ def write_case(
             for name, index in sampling_index(label, images[None][1]).items():
                 if index.size:
                     group.create_array(name, data=index)
-        draw_qc(scratch / "qc.png")
-        (scratch / "case.json").write_text(json.dumps(record, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+        draw_qc(scratch / "new" / "qc.png")
+        text = json.dumps(record, indent=2, allow_nan=False) + "\n"
+        (scratch / "new" / "case.json").write_text(text, encoding="utf-8")
         if folder.exists():
-            shutil.rmtree(folder)
-        os.replace(scratch, folder)
-    except BaseException:
+            os.replace(folder, scratch / "old")  # never half deleted under its own name
+        os.replace(scratch / "new", folder)
+    finally:
         shutil.rmtree(scratch, ignore_errors=True)
-        raise
 
 
 def sampling_index(label: NDArray[np.uint8], pet: NDArray[Any]) -> dict[str, NDArray[Any]]:
@@ -138,6 +145,27 @@ def sampling_index(label: NDArray[np.uint8], pet: NDArray[Any]) -> dict[str, NDA
     hot = background[uptake >= np.quantile(uptake, 1 - HOT_SHARE)] if background.size else background
     found[HOT_NAME] = hot[:: max(1, -(-hot.size // HOT_KEPT))]
     return found
+
+
+def _remove_abandoned(folder: Path) -> None:
+    """Remove what a killed process left of a case: its own scratch, on this machine, or on any after a day."""
+    for scratch in folder.parent.glob(f"{SCRATCH}{glob.escape(folder.name)}.*"):
+        host, pid = scratch.name.removeprefix(f"{SCRATCH}{folder.name}.").rsplit(".", 2)[:2]
+        ours = host == platform.node() and pid.isdigit()
+        if (ours and not _is_alive(int(pid))) or time.time() - scratch.stat().st_mtime > ABANDONED_S:
+            shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _is_alive(pid: int) -> bool:
+    if pid == os.getpid() or os.name != "posix":  # elsewhere the question would end the process
+        return True
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def open_case(folder: Path, fold: int | None = None) -> PreparedCase:

@@ -15,6 +15,7 @@ from hnseg.commands.shell import HARMONIZATION_HELP, Jobs, Root, Work, app, comp
 from hnseg.config import Config, Harmonization
 from hnseg.errors import HnsegError
 from hnseg.progress import shown
+from hnseg.scale import Spread, parse_shard
 from hnseg.splits import make_splits, save_splits
 from hnseg.workdir import load_config, open_run
 
@@ -85,12 +86,22 @@ def split(work: Work) -> None:
 
 
 @app.command()
-def prepare(work: Work, jobs: Jobs = 1) -> None:
-    """Crop, resample, harmonize and normalize every case."""
+def prepare(
+    work: Work,
+    jobs: Jobs = 1,
+    memory_gb: Annotated[
+        float | None, typer.Option(help="Memory for all processes together; fewer of them run where cases are large.")
+    ] = None,
+    shard: Annotated[str, typer.Option(help="Which share of the cases: 2/8 is the second of eight.")] = "1/1",
+    dask: Annotated[str | None, typer.Option(help="Address of a Dask scheduler: run on its workers.")] = None,
+) -> None:
+    """Crop, resample, harmonize and normalize every case that is missing or out of date."""
     from hnseg.prepare import prepare_cohort
 
-    with reported(), shown("prepare", out) as progress:
-        failures = prepare_cohort(work, jobs=jobs, progress=progress)
+    with reported():
+        spread = Spread(jobs, parse_shard(shard), dask, memory_gb)
+        with shown("prepare", out) as progress:
+            failures = prepare_cohort(work, spread=spread, progress=progress)
     for failure in failures:
         complain(str(failure))
     if failures:
