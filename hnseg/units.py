@@ -17,6 +17,7 @@ NEGATIVE_SUV = -0.1  # interpolation undershoots beside hot voxels: rarely, and 
 NEGATIVE_SHARE = 0.05
 DENSE = 300.0  # above: bone and metal in HU, everything but air and lung where an offset was added
 OFFSET_TISSUE = (800.0, 1250.0)  # where soft tissue lies in an image of HU + 1000 or HU + 1024
+SOFT_HU = ((-150.0, -50.0), (60.0, 200.0))  # fat and organs in HU; with an offset nothing, for air is then near 0 or 24
 MUSCLE_HU = 40.0
 OFFSET_SHARE = 0.65  # of the dense voxels in that range: at most 0.47 in images in HU, at least 0.78 with an offset
 
@@ -37,7 +38,7 @@ def stored_offset(ct: NDArray[Any]) -> float:
     """
     dense = int(np.count_nonzero(ct > DENSE))
     tissue = ct[(ct >= OFFSET_TISSUE[0]) & (ct <= OFFSET_TISSUE[1])]
-    soft = int(np.count_nonzero((ct >= -200) & (ct <= 200) & (ct != 0)))
+    soft = sum(int(np.count_nonzero((ct >= low) & (ct <= high))) for low, high in SOFT_HU)
     if tissue.size <= max(OFFSET_SHARE * dense, soft):
         return 0.0
     counts, edges = np.histogram(tissue, bins=45, range=OFFSET_TISSUE)
