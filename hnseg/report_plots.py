@@ -41,6 +41,8 @@ OTHER_NAMES = {  # what the challenge does not rank by: name, unit, digits
     "gtvp_volume_bias_ml": ("GTVp volume, predicted − true", "ml", 1),
     "gtvn_volume_bias_ml": ("GTVn volume, predicted − true", "ml", 1),
 }
+CROWDED = 6  # centres: with more, names are turned and values left to the table
+LONGEST_NAME = 10
 PARTS = {"validation": ("Validation", GREEN, "^"), "ensemble": ("Test", BLUE, "o")}
 
 
@@ -141,9 +143,11 @@ def draw_changes(rows: Sequence[dict[str, Any]], limit_hu: float) -> Picture:
 
 
 def _name_centres(axis: Any, centres: Sequence[str]) -> None:
-    crowded = len(centres) > 6
+    """Name the centres below an axis; long names are cut, their whole form is in the table."""
+    crowded = len(centres) > CROWDED
+    short = [name if len(name) <= LONGEST_NAME else name[: LONGEST_NAME - 1] + "…" for name in centres]
     axis.set_xlim(-0.5, len(centres) - 0.35)
-    axis.set_xticks(range(len(centres)), centres, rotation=60 if crowded else 0, ha="right" if crowded else "center")
+    axis.set_xticks(range(len(centres)), short, rotation=60 if crowded else 0, ha="right" if crowded else "center")
     axis.grid(False, axis="x")
 
 
@@ -177,15 +181,17 @@ def draw_sizes(rows: Sequence[dict[str, Any]]) -> Picture:
         axis.bar(at, share, width=0.36, color=colour, label=name)
         for x, value, row in zip(at, share, rows, strict=True):
             if row["lesions"]:
-                text = f"{row[f'{key}_found']}/{row['lesions']}"
-                axis.text(x, value + 0.02, text, ha="center", fontsize=9)
+                between = "\n/" if row["lesions"] > 99 else "/"  # two numbers of three digits are wider than a bar
+                text = f"{row[f'{key}_found']}{between}{row['lesions']}"
+                axis.text(x, value + 0.02, text, ha="center", fontsize=9, linespacing=0.95)
     for k, row in enumerate(rows):
         if not row["lesions"]:
             axis.text(k, 0.02, "none", ha="center", fontsize=9, color=GREY)
     axis.set_xticks(range(len(rows)), [row["name"] for row in rows])
     axis.set_xlabel("volume of the true lesion", fontsize=9)
     axis.set_ylabel("share found", fontsize=9)
-    axis.set_ylim(0, 1.12)
+    axis.set_ylim(0, 1.2)
+    axis.set_yticks([0.0, 0.2, 0.4, 0.6, 0.8, 1.0])
     axis.grid(False, axis="x")
     figure.legend(fontsize=9, ncols=2, loc="outside upper center", frameon=False)
     return picture(figure, "Share of true nodes found, by their volume; counts in the table beside it")
@@ -209,7 +215,8 @@ def draw_centres(part: dict[str, Any]) -> Picture:
                 axis.text(k, 0.03, "undefined", ha="center", fontsize=9, color=GREY)
             else:
                 axis.plot([k - 0.26, k + 0.26], [score] * 2, color=RED, linewidth=2.4)
-                axis.text(k + 0.29, score, f"{score:.2f}", va="center", fontsize=9, color=RED)
+                if len(centres) <= CROWDED:
+                    axis.text(k + 0.29, score, f"{score:.2f}", va="center", fontsize=9, color=RED)
         axis.set_title(f"{title}: cases (dots), {word} of the centre (line)", fontsize=10, loc="left")
         axis.set_ylim(-0.04, 1.04)
         _name_centres(axis, centres)

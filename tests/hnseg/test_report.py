@@ -21,7 +21,7 @@ from hnseg.planes import PLANES, as_seen, cut, sample
 from hnseg.report import verdict, write_report
 from hnseg.report_data import load_run, ranked_cases, warnings
 from hnseg.report_figures import Scan, choose_position, lesion_box, views
-from hnseg.report_plots import size_rows
+from hnseg.report_plots import _figure, _name_centres, draw_centres, size_rows
 
 WORKDIRS = runpy.run_path(str(Path(__file__).with_name("workdirs.py")))
 _workdir_template, small_workdir, edit_json = (WORKDIRS[n] for n in ("_workdir_template", "small_workdir", "edit_json"))
@@ -324,6 +324,18 @@ def test_sizes_of_both_methods_stand_side_by_side():
             "threshold_false": 2,
         },
     ]
+
+
+def test_charts_of_many_centres_with_long_names_keep_their_size():
+    centres = [f"CENTRE-{k}-WITH-A-NAME-LONGER-THAN-ITS-CHART" for k in range(12)]
+    scores = {"gtvp_dice_mean": 0.5, "gtvn_dice_agg": None}
+    cases = [{"centre": name, "gtvp_dice": 0.4, "gtvn_dice": None} for name in centres for _ in range(3)]
+    few = draw_centres({"by_centre": {"A": scores}, "cases": [{**case, "centre": "A"} for case in cases]})
+    many = draw_centres({"by_centre": dict.fromkeys(centres, scores), "cases": cases})
+    assert (few.width, few.height) == (many.width, many.height)
+    figure, (axis,) = _figure(2.0)
+    _name_centres(axis, [*centres, "B"])
+    assert [label.get_text() for label in axis.get_xticklabels()] == [name[:9] + "…" for name in centres] + ["B"]
 
 
 def test_a_run_without_trouble_has_no_warning(scored, edit_json):
