@@ -333,7 +333,7 @@ def test_charts_of_many_centres_with_long_names_keep_their_size():
     few = draw_centres({"by_centre": {"A": scores}, "cases": [{**case, "centre": "A"} for case in cases]})
     many = draw_centres({"by_centre": dict.fromkeys(centres, scores), "cases": cases})
     assert (few.width, few.height) == (many.width, many.height)
-    figure, (axis,) = _figure(2.0)
+    _, (axis,) = _figure(2.0)
     _name_centres(axis, [*centres, "B"])
     assert [label.get_text() for label in axis.get_xticklabels()] == [name[:9] + "…" for name in centres] + ["B"]
 
