@@ -156,39 +156,60 @@ def _patches(train: TrainConfig, shape_zyx: tuple[int, int, int]) -> list[tuple[
 
 
 def _measure(train: TrainConfig, device: str, precision: str) -> _Cost:
-    """Run a few steps on random numbers."""
+    """Run a few steps on random numbers.
+
+    What autograd keeps is counted for two patches: its slope belongs to the activations, the rest (copies of the
+    weights in half precision) to the network.
+    """
     fabric = open_device(device, precision)
     multiple = stride(train)
-    longest = max(multiple, LONGEST.get(fabric.device.type, 64) // multiple * multiple)
+    longest = max(2 * multiple, LONGEST.get(fabric.device.type, 64) // multiple * multiple)
     patch = [min(n, longest) for n in train.patch_zyx]
+    half = [max(multiple, patch[0] // 2 // multiple * multiple), *patch[1:]]
     torch.manual_seed(0)
     network = make_network(train)
     fixed = sum(4 * p.numel() * p.element_size() for p in network.parameters())  # weights, gradients, two moments
     optimizer = make_optimizer(network.parameters(), train)
     network, optimizer = fabric.setup(network, optimizer)
-    criterion = SummedDiceCELoss(train.head_weights)
-    image = torch.rand(1, CHANNELS, *patch, device=fabric.device).contiguous(memory_format=torch.channels_last_3d)
-    label = torch.randint(0, CLASSES, (1, 1, *patch), device=fabric.device).float()
-    kept: dict[int, int] = {}
+    step = _Step(network, optimizer, SummedDiceCELoss(train.head_weights), fabric)
+    (small, _), (large, first) = step.run(half), step.run(patch)
+    times = [step.run(patch)[1] for _ in range(REPEATS)]
+    if patch == half:
+        return _Cost(math.prod(patch), max(large, 1), fixed, min(times, default=first))
+    per_voxel = (large - small) / (math.prod(patch) - math.prod(half))
+    kept = int(per_voxel * math.prod(patch))
+    return _Cost(math.prod(patch), max(kept, 1), fixed + max(0, large - kept), min(times, default=first))
 
-    def pack(tensor: torch.Tensor) -> torch.Tensor:
-        kept[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
-        return tensor
 
-    times = []
-    for number in range(REPEATS + 1):
+@dataclass(frozen=True)
+class _Step:
+    """One step of the bare network on random numbers."""
+
+    network: Any
+    optimizer: Any
+    criterion: Any
+    fabric: Any
+
+    def run(self, patch: list[int]) -> tuple[int, float]:
+        """Bytes kept for the backward pass, and seconds."""
+        device = self.fabric.device
+        image = torch.rand(1, CHANNELS, *patch, device=device).contiguous(memory_format=torch.channels_last_3d)
+        label = torch.randint(0, CLASSES, (1, 1, *patch), device=device).float()
+        kept: dict[int, int] = {}
+
+        def pack(tensor: torch.Tensor) -> torch.Tensor:
+            storage = tensor.untyped_storage()
+            kept[storage.data_ptr()] = storage.nbytes()
+            return tensor
+
         started = time.perf_counter()
         with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
-            loss = criterion(network(image), label)
-        fabric.backward(loss)
-        optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
-        float(loss.detach())
-        if number == 0:
-            total = sum(kept.values()) - sum(p.numel() * p.element_size() for p in network.parameters())
-        else:
-            times.append(time.perf_counter() - started)
-    return _Cost(math.prod(patch), max(total, 1), fixed, min(times))
+            loss = self.criterion(self.network(image), label)
+        self.fabric.backward(loss)
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        float(loss.detach())  # waits for the device
+        return sum(kept.values()), time.perf_counter() - started
 
 
 def _option(cost: _Cost, precision: str, patch: tuple[int, int, int], batch: int, patches: int, free: int) -> Option:
