@@ -15,20 +15,21 @@ from hnseg.config import Config, TrainConfig
 from hnseg.errors import WorkDirError
 from hnseg.inference import Blend, choose_tiling
 from hnseg.network import CLASSES, make_network
+from hnseg.splits import load_splits
 from hnseg.tiling import Tiling, Triple
 
 AfterModel = Callable[[int, torch.Tensor], bool]
 
 
-def find_models(work: Path, config: Config) -> list[Path]:
-    """The best checkpoint of every fold.
+def find_models(work: Path) -> list[Path]:
+    """The best checkpoint of every fold that the run was split into.
 
     Raises
     ------
     WorkDirError
         A fold has not been trained.
     """
-    models = [work / "models" / f"fold_{fold}" / "best.pt" for fold in range(config.split.folds)]
+    models = [work / "models" / f"fold_{fold}" / "best.pt" for fold in range(len(load_splits(work).folds))]
     missing = [path for path in models if not path.is_file()]
     if missing:
         raise WorkDirError(f"{missing[0]} is missing: run `hnseg train` for every fold first")

@@ -49,7 +49,7 @@ def predict_out_of_fold(work: Path, *, device: str = "auto", progress: Report = 
         A fold is untrained, or no validation case is prepared.
     """
     config = load_config(work)
-    models = find_models(work, config)
+    models = find_models(work)
     fabric = open_device(device, config.train.precision)
     todo = [
         (fold, case_id)

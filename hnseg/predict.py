@@ -6,13 +6,12 @@ a second call makes only what is missing or was made from something else.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
-
-import joblib
 
 from hnseg.baselines import empty_baseline, threshold_baseline
 from hnseg.cases import Case, discover_cases
@@ -28,6 +27,7 @@ from hnseg.progress import Report, silent
 from hnseg.provenance import sha256, versions
 from hnseg.resample import resample
 from hnseg.restore import restore_label
+from hnseg.scale import Spread, run_cases
 from hnseg.segment import Options, Segmentation, Segmenter, open_segmenter
 from hnseg.splits import load_splits
 from hnseg.store import open_case
@@ -39,7 +39,7 @@ DEFAULTS = Options()
 
 
 def predict_cohort(
-    work: Path, *, options: Options = DEFAULTS, jobs: int = 1, progress: Report = silent
+    work: Path, *, options: Options = DEFAULTS, spread: Spread | None = None, progress: Report = silent
 ) -> list[CaseError]:
     """Predict the test cases of a work directory into ``predictions/``, from their prepared form.
 
@@ -48,8 +48,8 @@ def predict_cohort(
     work : Path
         With prepared cases and trained models.
     options : Options
-    jobs : int
-        Processes.
+    spread : Spread, optional
+        Where to run; one case after the other in this process without it.
     progress : Report
         Called after each case.
 
@@ -63,12 +63,18 @@ def predict_cohort(
     WorkDirError
         A fold is untrained, or a model cannot be used.
     """
-    worker = _FromPrepared(work, open_segmenter(work, options, jobs=jobs))
-    return _run(worker.predict, load_splits(work).test, jobs, progress)
+    worker = _FromPrepared(work, open_segmenter(work, options, spread))
+    return run_cases(worker, load_splits(work).test, spread=spread, progress=progress)
 
 
 def predict_raw(
-    work: Path, root: Path, out: Path, *, options: Options = DEFAULTS, jobs: int = 1, progress: Report = silent
+    work: Path,
+    root: Path,
+    out: Path,
+    *,
+    options: Options = DEFAULTS,
+    spread: Spread | None = None,
+    progress: Report = silent,
 ) -> list[CaseError]:
     """Predict every case of a cohort from its CT and PET files, with the models of a work directory.
 
@@ -80,7 +86,7 @@ def predict_raw(
         See :func:`hnseg.cases.discover_cases`. Labels are not read.
     out : Path
         Folder of the masks.
-    options, jobs, progress
+    options, spread, progress
         As :func:`predict_cohort`.
 
     Returns
@@ -93,9 +99,9 @@ def predict_raw(
     CohortError, WorkDirError
         The cohort as a whole, or a model, cannot be used.
     """
-    cases = {case.id: replace(case, label=None) for case in discover_cases(root)}
-    worker = _FromFiles(open_segmenter(work, options, jobs=jobs), load_harmonizer(work), cases, out)
-    return _run(worker.predict, cases, jobs, progress)
+    cases = [replace(case, label=None) for case in discover_cases(root)]
+    worker = _from_files(work, open_segmenter(work, options, spread), out)
+    return run_cases(worker, cases, case_id=lambda case: case.id, spread=spread, progress=progress)
 
 
 def predict_pair(work: Path, ct: Path, pet: Path, out: Path, *, options: Options = DEFAULTS, centre: str = "") -> Path:
@@ -116,28 +122,8 @@ def predict_pair(work: Path, ct: Path, pet: Path, out: Path, *, options: Options
         The images cannot be used; nothing is written.
     """
     case = Case(ct.name.split(".")[0], ct, pet, None, centre)
-    worker = _FromFiles(open_segmenter(work, options), load_harmonizer(work), {}, out.parent)
-    worker.predict_to(case, out)
+    _from_files(work, open_segmenter(work, options), out.parent).predict(case, out)
     return out
-
-
-def _run(predict: Any, case_ids: Any, jobs: int, progress: Report) -> list[CaseError]:
-    """Each case, whatever becomes of the others."""
-
-    def attempt(case_id: str) -> CaseError | None:
-        try:
-            predict(case_id)
-        except CaseError as error:
-            return error
-        return None
-
-    failures: list[CaseError] = []
-    ids = list(case_ids)
-    results = joblib.Parallel(n_jobs=jobs, return_as="generator")(joblib.delayed(attempt)(i) for i in ids)
-    for done, (case_id, failure) in enumerate(zip(ids, results, strict=True), start=1):
-        failures += [] if failure is None else [failure]
-        progress(done, len(ids), case_id)
-    return failures
 
 
 @dataclass(frozen=True)
@@ -147,7 +133,7 @@ class _FromPrepared:
     work: Path
     segmenter: Segmenter
 
-    def predict(self, case_id: str) -> None:
+    def __call__(self, case_id: str) -> None:
         folder = self.work / "prepared" / case_id
         if not (folder / "case.json").is_file():
             raise CaseError(
@@ -166,29 +152,37 @@ class _FromPrepared:
 
 @dataclass(frozen=True)
 class _FromFiles:
-    """CT and PET files to a folder."""
+    """CT and PET files to a folder; what travels to a worker are paths and settings."""
 
+    work: Path
     segmenter: Segmenter
-    harmonizer: Harmonizer
-    cases: Mapping[str, Case]
     out: Path
+    settings: str
 
-    @property
-    def settings(self) -> str:
-        return _settings(self.segmenter, settings_digest(self.segmenter.config.prepare, self.harmonizer))
-
-    def predict(self, case_id: str) -> None:
-        case, mask = self.cases[case_id], self.out / f"{case_id}.nii.gz"
+    def __call__(self, case: Case) -> None:
+        mask = self.out / f"{case.id}.nii.gz"
         known = _read_record(mask)
         if known is None or not is_same(known, case, self.settings):
-            self.predict_to(case, mask)
+            self.predict(case, mask)
 
-    def predict_to(self, case: Case, mask: Path) -> None:
-        made = make_input(case, self.segmenter.config.prepare, self.harmonizer, is_new=True)
+    def predict(self, case: Case, mask: Path) -> None:
+        harmonizer = _harmonizer(self.work, self.settings)
+        made = make_input(case, self.segmenter.config.prepare, harmonizer, is_new=True)
         ct_grid = made.cropped.ct_grid
         result = _segment(self.segmenter, case.id, made.images[None], made.cropped.crop.grid, ct_grid)
         said = {name: made.record[name] for name in ("centre", "suv_factor", "crop", "harmonization")}
         _write(mask, result, ct_grid, self.segmenter, {"settings": self.settings, "files": fingerprints(case), **said})
+
+
+def _from_files(work: Path, segmenter: Segmenter, out: Path) -> _FromFiles:
+    prepared = settings_digest(segmenter.config.prepare, load_harmonizer(work))
+    return _FromFiles(work, segmenter, out, _settings(segmenter, prepared))
+
+
+@functools.lru_cache(maxsize=1)
+def _harmonizer(work: Path, settings: str) -> Harmonizer:
+    """The run's harmonizer, read once a process; ``settings`` tells one fit from the next."""
+    return load_harmonizer(work)
 
 
 def _segment(segmenter: Segmenter, case_id: str, image: Any, crop_grid: Grid, ct_grid: Grid) -> Segmentation:

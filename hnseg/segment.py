@@ -23,6 +23,7 @@ from hnseg.postprocess import postprocess_label
 from hnseg.provenance import sha256
 from hnseg.resample import resample
 from hnseg.restore import restore_probabilities
+from hnseg.scale import GB, Spread
 from hnseg.tiling import Tiling
 from hnseg.workdir import load_config
 
@@ -42,7 +43,8 @@ class Options:
     disagreement : bool
         Also say where the models contradict each other, see :func:`hnseg.ensemble.run_ensemble`.
     memory_gb : float or None
-        Bounds the window of ``roi="auto"``; None: 70 % of what is free when the work begins.
+        Bounds the windows of ``roi="auto"``, of all processes together; None: 70 % of what is free when the work
+        begins.
     """
 
     device: str = "auto"
@@ -104,15 +106,15 @@ class Segmenter:
     models : tuple of Path
     weights : tuple of str
         SHA-256 of each model's file.
-    memory_bytes : float
-        For the window of ``roi="auto"``.
+    memory_bytes : float or None
+        For the window of ``roi="auto"``; None: what is free where the work is done.
     """
 
     config: Config
     options: Options
     models: tuple[Path, ...]
     weights: tuple[str, ...]
-    memory_bytes: float
+    memory_bytes: float | None
 
     @property
     def digest(self) -> str:
@@ -127,7 +129,7 @@ class Segmenter:
         crop_grid: Grid,
         ct_grid: Grid,
         *,
-        after_model: Callable[[int, Mask], bool] | None = None,
+        after_model: Callable[[int, Callable[[], Mask]], bool] | None = None,
     ) -> Segmentation:
         """Segment one case.
 
@@ -137,12 +139,12 @@ class Segmenter:
             CT and PET on the crop grid, normalized.
         crop_grid, ct_grid : Grid
         after_model : callable, optional
-            Called with the number of models done and the mask as it would be with these, unless it was the last; True
-            stops there.
+            Called with the number of models done and a function that gives the mask of these, unless it was the last;
+            True stops there.
         """
 
         def heard(done: int, logits: torch.Tensor) -> bool:
-            return after_model is not None and after_model(done, self._mask(logits, crop_grid, ct_grid)[0])
+            return after_model is not None and after_model(done, lambda: self._mask(logits, crop_grid, ct_grid)[0])
 
         predicted = run_ensemble(
             self.models,
@@ -163,10 +165,10 @@ class Segmenter:
         return postprocess_label(raw, ct_grid.spacing_zyx_mm, self.config.predict)
 
 
-def open_segmenter(work: Path, options: Options, *, jobs: int = 1) -> Segmenter:
+def open_segmenter(work: Path, options: Options, spread: Spread | None = None) -> Segmenter:
     """The models of a work directory, each looked through once.
 
-    ``jobs``: how many processes will share the memory.
+    ``spread`` says how many processes will share the memory.
 
     Raises
     ------
@@ -177,11 +179,11 @@ def open_segmenter(work: Path, options: Options, *, jobs: int = 1) -> Segmenter:
     """
     config = load_config(work)
     config = config.model_copy(update={"predict": options.applied_to(config.predict)})
-    models = find_models(work, config)
+    models = find_models(work)
     verify_models(models, config.train)
-    if options.memory_gb is None:
-        fabric = open_device(options.device, config.train.precision)
-        memory = free_memory_bytes(fabric.device) * MEMORY_SHARE
-    else:
-        memory = options.memory_gb * 1e9
-    return Segmenter(config, options, tuple(models), tuple(sha256(path) for path in models), memory / jobs)
+    spread = spread or Spread()
+    memory = None if options.memory_gb is None else options.memory_gb * GB
+    if memory is None and spread.dask is None:
+        memory = free_memory_bytes(open_device(options.device, config.train.precision).device) * MEMORY_SHARE
+    weights = tuple(sha256(path) for path in models)
+    return Segmenter(config, options, tuple(models), weights, None if memory is None else memory / spread.jobs)

@@ -1,4 +1,4 @@
-"""The command that predicts: the run's test cases, a cohort of files, or one pair of them."""
+"""Commands that predict the run's test cases, a cohort of files or one pair of them, and hand the models on."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import typer
 from hnseg.commands.shell import Device, Jobs, Work, app, complain, out, reported
 from hnseg.errors import CaseError, HnsegError
 from hnseg.progress import shown
+from hnseg.scale import Spread, parse_shard
 from hnseg.segment import Options
 
 FLIPS = "Average over flips along these axes: x, y, z, xy, … xyz. Each axis doubles the network's work."
@@ -28,8 +29,12 @@ def predict(
     roi: Annotated[Literal["patch", "auto"] | None, typer.Option(help=ROI)] = None,
     flips: Annotated[str | None, typer.Option(help=FLIPS)] = None,
     disagreement: Annotated[bool, typer.Option("--disagreement", help="Also map where the models disagree.")] = False,
-    memory_gb: Annotated[float | None, typer.Option(min=0.1, help="Memory for the windows of --roi auto.")] = None,
+    memory_gb: Annotated[
+        float | None, typer.Option(min=0.1, help="Memory for the windows of --roi auto, of all processes together.")
+    ] = None,
     jobs: Jobs = 1,
+    shard: Annotated[str, typer.Option(help="Which share of the cases: 2/8 is the second of eight.")] = "1/1",
+    dask: Annotated[str | None, typer.Option(help="Address of a Dask scheduler: run on its workers.")] = None,
     device: Device = "auto",
 ) -> None:
     """Predict with the ensemble. Exit status 1 if a case could not be predicted; the others are.
@@ -41,6 +46,7 @@ def predict(
     options = Options(device, roi, flips, disagreement, memory_gb)
     failures: list[CaseError] = []
     with reported():
+        spread = Spread(jobs, parse_shard(shard), dask)
         if ct is not None or pet is not None or mask is not None:
             if ct is None or pet is None or mask is None or data is not None or target is not None:
                 raise HnsegError("one pair needs --ct, --pet and --mask, and neither a cohort nor --out")
@@ -50,15 +56,28 @@ def predict(
             if target is None:
                 raise HnsegError(f"where shall the masks of {data} go? Name a folder with --out")
             with shown("predict", out) as progress:
-                failures = predict_raw(work, data, target, options=options, jobs=jobs, progress=progress)
+                failures = predict_raw(work, data, target, options=options, spread=spread, progress=progress)
         else:
             if target is not None:
                 raise HnsegError("the masks of the run's test cases go to its `predictions`; --out is for a cohort")
             with shown("predict", out) as progress:
-                failures = predict_cohort(work, options=options, jobs=jobs, progress=progress)
-            with shown("baselines", out) as progress:
-                predict_baselines(work, progress=progress)
+                failures = predict_cohort(work, options=options, spread=spread, progress=progress)
+            if spread.shard[0] == 1:  # they take a tenth of a second each: not worth sharing
+                with shown("baselines", out) as progress:
+                    predict_baselines(work, progress=progress)
     for failure in failures:
         complain(str(failure))
     if failures:
         raise typer.Exit(1)
+
+
+@app.command()
+def export(
+    work: Work, folder: Annotated[Path, typer.Argument(help="New folder; `predict` takes it for a run.")]
+) -> None:
+    """Copy the trained models with what predicting new scans needs, without images and paths."""
+    from hnseg.export import export_models
+
+    with reported():
+        models = export_models(work, folder)
+    out.print(f"{len(models)} models: {folder}", highlight=False, soft_wrap=True)

@@ -8,7 +8,9 @@ import shutil
 import numpy as np
 import pytest
 import torch
+from typer.testing import CliRunner
 
+from hnseg.cli import app
 from hnseg.cohort import load_check
 from hnseg.device import open_device
 from hnseg.ensemble import ensemble_logits, find_models, load_network
@@ -17,6 +19,7 @@ from hnseg.images import read_grid, read_image, write_image
 from hnseg.inference import predict_logits
 from hnseg.postprocess import postprocess_label
 from hnseg.predict import predict_baselines, predict_cohort, predict_pair, predict_raw
+from hnseg.scale import Spread
 from hnseg.segment import Options
 from hnseg.splits import load_splits
 from hnseg.store import open_case
@@ -51,7 +54,7 @@ def test_masks_lie_on_the_cts_exact_grid(predicted):
 def test_the_ensemble_is_the_mean_of_logits(trained_run):
     config = load_config(trained_run)
     fabric = open_device("cpu", "32-true")
-    models = find_models(trained_run, config)
+    models = find_models(trained_run)
     image = torch.from_numpy(open_case(trained_run / "prepared" / load_splits(trained_run).test[0]).image[:])
     single = [
         predict_logits(load_network(path, config.train, fabric), image, config.train, config.predict, fabric)
@@ -65,7 +68,7 @@ def test_the_ensemble_is_the_mean_of_logits(trained_run):
 def test_sliding_windows_agree_with_one_window_where_it_fits(trained_run):
     config = load_config(trained_run)
     fabric = open_device("cpu", "32-true")
-    network = load_network(find_models(trained_run, config)[0], config.train, fabric)
+    network = load_network(find_models(trained_run)[0], config.train, fabric)
     image = torch.rand(2, 32, 32, 32)
     with torch.inference_mode():
         whole = network(image[None])[0]
@@ -210,7 +213,49 @@ def test_a_model_of_another_network_is_refused(trained_run):
     config = load_config(trained_run)
     wide = config.train.model_copy(update={"filters": 8})
     with pytest.raises(WorkDirError, match="belongs to a network with other settings"):
-        load_network(find_models(trained_run, config)[0], wide, open_device("cpu", "32-true"))
+        load_network(find_models(trained_run)[0], wide, open_device("cpu", "32-true"))
+
+
+def test_two_processes_and_shares_give_the_same_masks(predicted, tmp_path):
+    work = tmp_path / "work"
+    shutil.copytree(predicted, work)
+    expected = {path.name: path.read_bytes() for path in masks(work / "predictions")}
+    shutil.rmtree(work / "predictions")
+    assert predict_cohort(work, options=CPU, spread=Spread(shard=(2, 2))) == []
+    assert [path.name for path in masks(work / "predictions")] == [f"{load_splits(work).test[1]}.nii.gz"]
+    shutil.rmtree(work / "predictions")
+    assert predict_cohort(work, options=CPU, spread=Spread(jobs=2)) == []
+    assert {path.name: path.read_bytes() for path in masks(work / "predictions")} == expected
+
+
+def test_the_command_names_what_is_missing_and_predicts_a_cohort(predicted, small_cohort, tmp_path):
+    def call(*arguments):
+        return CliRunner().invoke(app, ["predict", str(predicted), *map(str, arguments)])
+
+    case_id = load_splits(predicted).test[0]
+    for arguments, message in (
+        (("--ct", "a.nii.gz"), "one pair needs --ct, --pet and --mask"),
+        ((small_cohort,), "Name a folder with --out"),
+        (("--out", tmp_path), "--out is for a cohort"),
+        (("--shard", "3/2"), "shard 3/2"),
+        ((tmp_path / "none", "--out", tmp_path / "out"), "does not exist"),
+    ):
+        done = call(*arguments)
+        assert done.exit_code == 1
+        assert message in done.stderr
+    root = tmp_path / "cohort"
+    shutil.copytree(small_cohort / "Task 1" / case_id, root / case_id)
+    (root / "BAD-001").mkdir()
+    (root / "BAD-001" / "BAD-001__CT.nii.gz").write_bytes(b"no image")
+    done = call(root, "--out", tmp_path / "out", "--roi", "auto", "--flips", "x", "--disagreement", "--device", "cpu")
+    assert done.exit_code == 1
+    assert "BAD-001" in done.stderr
+    assert case_id not in done.stderr
+    assert (tmp_path / "out" / f"{case_id}.nii.gz").is_file()
+    assert (tmp_path / "out" / "disagreement" / f"{case_id}.nii.gz").is_file()
+    record = read_json(tmp_path / "out" / f"{case_id}.json", "predict")
+    assert record["predict"]["roi"] == "auto"
+    assert record["harmonization"]["method"] == "spectrum-swap"
 
 
 def test_options_that_do_not_exist_are_refused(predicted):

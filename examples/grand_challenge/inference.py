@@ -1,0 +1,210 @@
+"""Entry point of the challenge container: one case from /input to a mask in /output, whatever goes wrong.
+
+    python inference.py --model MODEL --input /input --output /output
+
+Two processes. This one reads the CT's header, writes an empty mask at once, and waits. The other one predicts, and
+leaves its mask in a folder of its own after the first model and again after the last. Whether that one ends well, ends
+badly, is killed for its memory, or is still at work when the time is up: the last mask it left is checked and takes the
+place of the empty one. Why a mask is empty or of fewer models than there are is the last line of the log.
+
+Exit status 0: a valid mask lies in /output. 1: neither the CT nor the PET has a header that can be read, so there is no
+grid that a mask could lie on; nothing is written.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from hnseg.cases import Case
+from hnseg.errors import HnsegError
+from hnseg.geometry import Grid
+from hnseg.images import read_grid, read_image, write_image
+
+STARTED = time.monotonic()
+# Folder of the mask below /output/images, and seconds: the challenge stops a job after 10 (2026: 25) minutes, of which
+# starting the container takes some.
+INTERFACES = {"2025": ("tumor-lymph-node-segmentation", 540.0), "2026": ("head-neck-tumor-segmentation", 1440.0)}
+MODEL_PLACES = (Path("/opt/ml/model"), Path("/opt/app/model"))  # uploaded beside the image (2026), or inside it
+ENDINGS = (".mha", ".mhd", ".nii.gz", ".nii", ".nrrd", ".tif", ".tiff")
+CLOSING_S = 20.0  # for checking and compressing the last mask
+LABELS = ("GTVp", "GTVn")
+LEFT = "mask.mha"  # in the predicting process's folder
+
+
+def say(text: str) -> None:
+    """A line of the log, with the seconds since the start."""
+    print(f"[{time.monotonic() - STARTED:6.1f} s] {text}", flush=True)
+
+
+def find_image(folder: Path) -> Path | None:
+    """The first image of a folder, by name; None where there is none."""
+    files = sorted(folder.iterdir()) if folder.is_dir() else []
+    found = [path for ending in ENDINGS for path in files if path.name.lower().endswith(ending)]
+    if len(found) > 1:
+        say(f"{folder} holds {len(found)} images; {found[0].name} is taken")
+    return found[0] if found else None
+
+
+def find_grid(ct: Path | None, pet: Path | None) -> Grid | None:
+    """The CT's grid; the PET's where the CT cannot tell; None where neither can."""
+    for name, path in (("CT", ct), ("PET", pet)):
+        try:
+            if path is None:
+                raise HnsegError("there is no file")
+            grid = read_grid(path, path.name)
+        except Exception as error:  # noqa: BLE001 - anything may be wrong with a header, and the next one may be right
+            say(f"the {name} has no header that can be read: {error}")
+            continue
+        if name == "PET":
+            say("the mask will lie on the PET's grid, the only one that is known")
+        return grid
+    return None
+
+
+def check_mask(path: Path, grid: Grid) -> np.ndarray:
+    """The mask in a file, if it may be handed in.
+
+    Raises
+    ------
+    HnsegError
+        It may not.
+    """
+    mask, where = read_image(path, "mask", dtype=np.uint8)
+    if not where.matches(grid) or mask.max() > len(LABELS):
+        raise HnsegError(f"{path} is not a mask on the CT's grid")
+    return mask
+
+
+def guard(arguments: argparse.Namespace) -> int:
+    """Write an empty mask, let the other process make a better one, and see that a valid one is there at the end."""
+    folder, default_limit_s = INTERFACES[arguments.interface]
+    limit_s = arguments.limit_s or default_limit_s
+    out = arguments.output / "images" / folder / "output.mha"
+    ct, pet = (find_image(arguments.input / "images" / name) for name in ("ct", "pet"))
+    grid = find_grid(ct, pet)
+    if grid is None:
+        say("failed: there is no grid that a mask could lie on")
+        return 1
+    write_image(out, np.zeros(grid.shape, np.uint8), grid)
+    say(f"an empty mask of {grid.size} voxels is written to {out}; now to a better one")
+    try:
+        improve(out, grid, STARTED + limit_s - CLOSING_S)
+    except Exception:  # noqa: BLE001 - a valid mask is there already, and the log says why it is no better
+        say(f"the mask is EMPTY:\n{traceback.format_exc()}")
+    return 0
+
+
+def improve(out: Path, grid: Grid, deadline: float) -> None:
+    """Let the other process predict, and put its mask in the place of the empty one."""
+    with tempfile.TemporaryDirectory() as scratch:
+        left = Path(scratch) / LEFT
+        command = [sys.executable, __file__, *sys.argv[1:], "--left", str(left), "--deadline", str(deadline)]
+        reason = run_until(command, deadline)
+        if not left.is_file():
+            say(f"the mask is EMPTY: {reason or 'the predicting process left none'}")
+            return
+        mask = check_mask(left, grid)
+    write_image(out, mask, grid)
+    volumes = [
+        f"{name} {np.count_nonzero(mask == value) * grid.voxel_ml:.1f} ml" for value, name in enumerate(LABELS, 1)
+    ]
+    say(f"{', '.join(volumes)}: " + ("done" if reason is None else f"not of all models, since {reason}"))
+
+
+def run_until(command: list[str], deadline: float) -> str | None:
+    """Run a command; why it did not end well, or None."""
+    process = subprocess.Popen(command, start_new_session=True)
+    try:
+        status = process.wait(timeout=max(1.0, deadline - time.monotonic()))
+    except subprocess.TimeoutExpired:
+        # Its loading processes and threads go with it.
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        return "the time is up"
+    if status == 0:
+        return None
+    if status == -signal.SIGKILL:
+        return "the predicting process was killed, most likely for its memory"
+    return f"the predicting process ended with status {status}, see above"
+
+
+def predict(arguments: argparse.Namespace) -> int:
+    """The other process: predict, and leave the mask after the first model and after the last."""
+    with contextlib.suppress(OSError):  # if memory runs out, this process goes and the guarding one stays
+        Path("/proc/self/oom_score_adj").write_text("1000")
+    from hnseg.harmonizer_store import load_harmonizer
+    from hnseg.preprocess import make_input
+    from hnseg.segment import Options, open_segmenter
+
+    ct, pet = (find_image(arguments.input / "images" / name) for name in ("ct", "pet"))
+    if ct is None:
+        raise HnsegError(f"there is no CT in {arguments.input / 'images' / 'ct'}")
+    model = arguments.model or next(
+        (place for place in MODEL_PLACES if (place / "run.json").is_file()), MODEL_PLACES[-1]
+    )
+    segmenter = open_segmenter(model, Options(device=arguments.device, roi=arguments.roi))
+    case = Case(ct.name.split(".")[0], ct, pet, None, arguments.centre)
+    made = make_input(case, segmenter.config.prepare, load_harmonizer(model), is_new=True)
+    say(f"crop: {made.record['crop']['reason']}")
+    say(f"harmonization: {made.record['harmonization'].get('fallback', made.record['harmonization']['method'])}")
+    began = time.monotonic()
+    ct_grid = made.cropped.ct_grid
+
+    def leave(mask: np.ndarray) -> None:
+        write_image(arguments.left, mask, ct_grid)
+
+    def after_model(done: int, mask: Callable[[], np.ndarray]) -> bool:
+        per_model_s = (time.monotonic() - began) / done
+        if done == 1:
+            leave(mask())
+        say(f"model {done} of {len(segmenter.models)}, {per_model_s:.1f} s each")
+        # A tenth more than the last ones took; without time for another the mean of these is the result.
+        return time.monotonic() + 1.1 * per_model_s > arguments.deadline
+
+    result = segmenter.segment(made.images[None], made.cropped.crop.grid, ct_grid, after_model=after_model)
+    leave(result.mask)
+    say(f"{result.models} of {len(segmenter.models)} models, {result.tiling.count} windows of {result.tiling.window}")
+    return 0
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--input", type=Path, default=Path("/input"))
+    parser.add_argument("--output", type=Path, default=Path("/output"))
+    parser.add_argument("--model", type=Path, help="folder made by `hnseg export`")
+    parser.add_argument("--interface", choices=INTERFACES, default=os.environ.get("HNSEG_INTERFACE", "2025"))
+    parser.add_argument("--limit-s", type=float, help="whole time for the case, in seconds")
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--roi", choices=("patch", "auto"), default=os.environ.get("HNSEG_ROI", "auto"))
+    parser.add_argument("--centre", default="", help="where the scan comes from, if known")
+    parser.add_argument("--left", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--deadline", type=float, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.left is None:
+        return guard(arguments)
+    try:
+        return predict(arguments)
+    except HnsegError as error:
+        say(f"cannot predict: {error}")
+    except MemoryError:
+        say("cannot predict: out of memory")
+    except Exception:  # noqa: BLE001 - the log must say what happened
+        say(f"cannot predict:\n{traceback.format_exc()}")
+    return 3
+
+
+if __name__ == "__main__":
+    sys.exit(main())
