@@ -93,7 +93,7 @@ def read_scores(content: Mapping[str, Any], name: str, method: str = "ensemble")
         parts = [key for key, value in content.items() if isinstance(value, dict) and "cases" in value]
         if method not in parts:
             raise HnsegError(f"{name} has no scores of {method!r}; it has {', '.join(parts) or 'none at all'}")
-        part = content[method]
+        part, name = content[method], f"{name} ({method})"
     try:
         cases = [CaseScores.from_dict(row) for row in part["cases"]]
         rules = Rules(**content["rules"])

@@ -148,6 +148,7 @@ def test_files_of_a_folder_and_of_a_work_directory_are_read(tmp_path):
     (tmp_path / "metrics.json").write_text(json.dumps({"ensemble": score_cases(cases), "validation": None, **said}))
     flat = read_scores_file(tmp_path / "folder.json")
     assert flat.cases == read_scores_file(tmp_path).cases == {case.case_id: case for case in cases}
+    assert read_scores_file(tmp_path).name == f"{tmp_path / 'metrics.json'} (ensemble)"
     with pytest.raises(HnsegError, match="no scores of 'validation'; it has ensemble"):
         read_scores_file(tmp_path, "validation")
 
