@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -15,8 +16,9 @@ from hnseg.commands.shell import HARMONIZATION_HELP, Jobs, Root, Work, app, comp
 from hnseg.config import Config, Harmonization
 from hnseg.errors import HnsegError
 from hnseg.progress import shown
+from hnseg.published_splits import read_folds, read_ids
 from hnseg.scale import Spread, parse_shard
-from hnseg.splits import make_splits, save_splits
+from hnseg.splits import adopt_folds, make_splits, save_splits, split_by_centre
 from hnseg.workdir import load_config, open_run
 
 
@@ -71,18 +73,47 @@ def check(
 
 
 @app.command()
-def split(work: Work) -> None:
+def split(
+    work: Work,
+    test: Annotated[Path | None, typer.Option(help="The test cases: a text file with one ID a line.")] = None,
+    folds: Annotated[Path | None, typer.Option(help="Published folds: a splits_final.json as of nnU-Net.")] = None,
+    leave_one_centre_out: Annotated[
+        bool, typer.Option("--leave-one-centre-out", help="One fold per centre, which it is validated on.")
+    ] = False,
+) -> None:
     """Hold out the test cases and deal the folds, write splits.json."""
     with reported():
-        config = load_config(work)
+        if folds is not None and leave_one_centre_out:
+            raise HnsegError("--folds and --leave-one-centre-out: give one of the two")
         if (work / "splits.json").is_file():
             raise HnsegError(
                 f"{work / 'splits.json'} exists; models trained on it would leak: remove it to split again"
             )
-        splits = make_splits(load_check(work).cases, config.split, config.seed)
+        config, found = load_config(work), load_check(work)
+        listed = read_ids(test) if test is not None else None
+        away = sorted(set(listed or ()) & set(found.unusable))
+        ids = None if listed is None else [case_id for case_id in listed if case_id not in away]
+        cases, reference = found.cases, config.prepare.needs_reference
+        if folds is not None:
+            splits = adopt_folds(cases, read_folds(folds), config.seed, needs_reference=reference, test=ids)
+        elif leave_one_centre_out:
+            splits = split_by_centre(cases, config.split, config.seed, needs_reference=reference, test=ids)
+        else:
+            splits = make_splits(cases, config.split, config.seed, test=ids)
+        if away:
+            note = f"check left out {len(away)} of the {len(listed or ())} cases of the test list: {', '.join(away)}"
+            splits = replace(splits, notes=(*splits.notes, note))
         save_splits(splits, work)
-    sizes = ", ".join(str(len(fold)) for fold in splits.folds)
-    out.print(f"{len(splits.test)} test cases; folds of {sizes}; reference {splits.reference}", highlight=False)
+    for note in splits.notes:
+        out.print(f"note: {note}", markup=False, highlight=False, soft_wrap=True)
+    names = splits.held_out or tuple(str(k) for k in range(len(splits.folds)))
+    sizes = ", ".join(f"{name}: {len(fold)}" for name, fold in zip(names, splits.folds, strict=True))
+    out.print(
+        f"{len(splits.test)} test cases; folds of {sizes}; reference {splits.reference or 'none'}",
+        markup=False,
+        highlight=False,
+        soft_wrap=True,
+    )
 
 
 @app.command()

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import pytest
+from typer.testing import CliRunner
 
-from hnseg.cohort import CheckedCase
+from hnseg.cli import app
+from hnseg.cohort import CheckedCase, load_check
 from hnseg.config import SplitConfig
 from hnseg.errors import CohortError, WorkDirError
 from hnseg.published_splits import PublishedFold, read_folds, read_ids
@@ -242,3 +245,45 @@ def test_the_runs_number_of_folds_is_that_of_its_split(run):
     splits = split_by_centre(cohort(4, "ABCD"), SplitConfig(), 0, needs_reference=False)
     save_splits(splits, run)
     assert load_config(run).split.folds == 4
+
+
+def test_the_command_splits_by_lists_and_by_centre(prepared_run, tmp_path):
+    """The small cohort has four cases each of ALFA and BETA."""
+    ids = [case.id for case in load_check(prepared_run).cases]
+    (tmp_path / "test.txt").write_text(f"{ids[0]}\n{ids[5]}\n")
+    published_folds = [{"train": list(fold.train), "val": list(fold.val)} for fold in published([*ids, "CHUV-001"])]
+    (tmp_path / "splits_final.json").write_text(json.dumps(published_folds))
+
+    def command(*options: str) -> tuple[int, str]:
+        work = tmp_path / "work"
+        shutil.rmtree(work, ignore_errors=True)
+        work.mkdir()
+        for name in ("run.json", "check.json"):
+            shutil.copy(prepared_run / name, work / name)
+        result = CliRunner().invoke(app, ["split", str(work), *options])
+        return result.exit_code, result.output
+
+    status, told = command("--test", str(tmp_path / "test.txt"))
+    assert (status, load_splits(tmp_path / "work").test) == (0, (ids[0], ids[5])), told
+    status, told = command("--folds", str(tmp_path / "splits_final.json"))
+    assert status == 0
+    assert "note: 1 IDs of the list are no usable case of the cohort and left out: CHUV-001" in told
+    assert load_config(tmp_path / "work").split.folds == 3
+    status, told = command("--leave-one-centre-out")  # two centres, and the run's harmonization needs a reference
+    assert (status, "2 centre(s), ALFA, BETA; a fold per centre needs 3" in told) == (1, True)
+    assert not (tmp_path / "work" / "splits.json").exists()
+    status, told = command("--leave-one-centre-out", "--folds", str(tmp_path / "splits_final.json"))
+    assert (status, "give one of the two" in told) == (1, True)
+
+
+def test_a_listed_test_case_that_check_left_out_is_told(prepared_run, tmp_path):
+    check = json.loads((prepared_run / "check.json").read_text())
+    lost = check["cases"].pop(0)["id"]
+    check["overviews"][0]["usable"] = False
+    (tmp_path / "check.json").write_text(json.dumps(check))
+    shutil.copy(prepared_run / "run.json", tmp_path / "run.json")
+    (tmp_path / "test.txt").write_text(f"{lost}\n{check['cases'][0]['id']}\n")
+    result = CliRunner().invoke(app, ["split", str(tmp_path), "--test", str(tmp_path / "test.txt")])
+    assert result.exit_code == 0, result.output
+    assert f"note: check left out 1 of the 2 cases of the test list: {lost}" in result.output
+    assert load_splits(tmp_path).test == (check["cases"][0]["id"],)
