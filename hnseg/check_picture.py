@@ -25,6 +25,8 @@ from hnseg.planes import (
     sample,
 )
 
+SHOWN = PLANES[1:]  # coronal and sagittal
+COARSE_MM = 4.0  # in which the plane with the most lesion is looked for
 LONGEST_PX = 400  # of a picture's longer side
 MARGIN = 0.03
 COLOURS = {1: "#e69f00", 2: "#56b4e9"}  # GTVp, GTVn, as in the pictures of prepare
@@ -65,12 +67,13 @@ def draw_case(case_id: str, ct: Any | None, pet: Any | None, label: Any | None, 
     low, high = low - margin, high + margin
     seen = frame(low, high, max(1.0, float((high - low).max()) / LONGEST_PX))
     scale = min(2.0, LONGEST_PX / max(seen.size))
+    positions_mm = []
+    for plane in SHOWN:
+        position_mm = None if label is None else fullest(label, seen, plane, COARSE_MM)
+        positions_mm.append(middle(box or seen, plane) if position_mm is None else position_mm)
     views = []
     for name, image, window, outside, colours in shown:
-        for plane in PLANES[1:]:
-            position_mm = None if label is None else fullest(label, seen, plane)
-            if position_mm is None:
-                position_mm = middle(box or seen, plane)
+        for plane, position_mm in zip(SHOWN, positions_mm, strict=True):
             grid = cut(seen, plane, position_mm)
             outlines = []
             if label is not None:
