@@ -19,7 +19,7 @@ import joblib
 import numpy as np
 from numpy.typing import NDArray
 
-from hnseg.cases import discover_cases
+from hnseg.cases import centre_of, discover_cases
 from hnseg.errors import CaseError, CohortError, WorkDirError, listed
 from hnseg.geometry import Grid
 from hnseg.images import read_grid, read_image
@@ -48,7 +48,7 @@ class Truths:
     ----------
     labels : mapping {case ID: label file}
     centres : mapping {case ID: centre}
-        Of a case without one: what stands before the first ``-`` of its ID.
+        Of a case without one: :func:`hnseg.cases.centre_of` its ID.
     unlabelled : tuple of str
         Cases without a label file: they cannot be scored.
     """
@@ -241,7 +241,7 @@ def _score_folder(
             None if case_id in absent else folder / f"{case_id}.nii.gz",
             label,
             case_id,
-            truths.centres.get(case_id) or case_id.split("-")[0],
+            truths.centres.get(case_id) or centre_of(case_id),
             rules,
         )
         for case_id, label in truths.labels.items()

@@ -19,7 +19,7 @@ import torch
 
 from hnseg.config import Config
 from hnseg.device import open_device
-from hnseg.ensemble import ensemble_logits, find_models
+from hnseg.ensemble import ensemble_logits, find_models, verify_models
 from hnseg.errors import WorkDirError
 from hnseg.images import read_image, write_image
 from hnseg.postprocess import SETTINGS, postprocess_label
@@ -46,10 +46,11 @@ def predict_out_of_fold(work: Path, *, device: str = "auto", progress: Report = 
     Raises
     ------
     WorkDirError
-        A fold is untrained, or no validation case is prepared.
+        A fold is untrained, a model is damaged, or no validation case is prepared.
     """
     config = load_config(work)
     models = find_models(work)
+    verify_models(models, config.train)
     fabric = open_device(device, config.train.precision)
     todo = [
         (fold, case_id)

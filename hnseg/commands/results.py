@@ -81,6 +81,8 @@ def evaluate(
             raise HnsegError(str(error)) from error
         with shown("evaluate", err) as progress:
             if truth is None:
+                if not (predictions / "run.json").is_file() and any(predictions.glob("*.nii.gz")):
+                    raise HnsegError(f"{predictions} is a folder of masks: name the truth, too (a data root or labels)")
                 if allow_extra:
                     raise HnsegError("--allow-extra is for a folder of masks; a run knows its cases")
                 result = evaluate_workdir(predictions, rules=chosen, missing=missing, jobs=jobs, progress=progress)

@@ -111,6 +111,12 @@ def test_a_rule_that_does_not_exist_is_one_message(masks, options, said):
     assert not (masks / "m.json").exists()
 
 
+def test_a_folder_of_masks_without_its_truth_is_one_message(masks):
+    done = run("evaluate", masks / "pred")
+    assert done.exit_code == 1
+    assert "is a folder of masks: name the truth" in done.stderr
+
+
 def test_bad_masks_name_the_case_and_write_nothing(masks):
     for bad, said in ((label() + np.uint8(7), "found 7"), (label() + np.float32(0.5), "found 0.5")):
         write_image(masks / "pred/B-1.nii.gz", bad, GRID)
