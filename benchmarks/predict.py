@@ -1,0 +1,344 @@
+"""Time and memory of predicting one case, by stage, beside the plain MONAI way of doing the same.
+
+    python benchmarks/predict.py                     # a reduced case and the demo's network, on the CPU, minutes
+    python benchmarks/predict.py --full              # 512 x 512 CT and the published network; wants a GPU, or hours
+    python benchmarks/predict.py --windows           # the published network on the CPU: memory and time of a window
+    python benchmarks/predict.py --scores WORK       # scores of a trained run by window, on newly generated cases
+
+The case is generated; the weights are random, which changes neither time nor memory. Each way runs in a process of its
+own, from the two files to the mask's file, with five models:
+
+* published: `hnseg predict` with windows of the training patch, overlap 0.625;
+* auto: `hnseg predict --roi auto`, with five models and with one;
+* plain MONAI: LoadImaged, Orientationd(RAS), Spacingd of the CT to the crop's spacing, ResampleToMatchd of the PET,
+  ScaleIntensityRanged, NormalizeIntensityd, SlidingWindowInferer(training patch, overlap 0.625, Gaussian) over the
+  whole volume by each of five networks that are all loaded, mean of the probabilities, Invertd, argmax, SaveImage. No
+  crop, no harmonization, no post-processing.
+
+Memory is the highest resident set of the process, the libraries (about 500 MB) included.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import functools
+import json
+import pkgutil
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import numpy as np
+import torch
+
+from hnseg.checkpoint import save_checkpoint
+from hnseg.cohort import CohortCheck, save_check
+from hnseg.config import Config
+from hnseg.device import open_device
+from hnseg.ensemble import find_models, load_network
+from hnseg.images import load_sitk, write_image
+from hnseg.inference import Blend, choose_tiling
+from hnseg.network import make_network
+from hnseg.phantom import DEFAULT_CENTRES, generate_case, generate_cohort
+from hnseg.predict import predict_pair
+from hnseg.segment import Options
+from hnseg.splits import Splits, save_splits
+from hnseg.tiling import tile
+from hnseg.workdir import load_config, write_json
+
+FOLDS = 5
+WAYS = ("published", "auto", "auto, 1 model", "plain MONAI")
+# Where the time of `predict_pair` goes: the functions that it calls, by stage.
+STAGES = {
+    "verify": ["hnseg.segment.verify_models"],
+    "read": ["hnseg.cropping.read_image", "hnseg.cropping.read_suv"],
+    "crop": ["hnseg.cropping.find_crop"],
+    "resample": ["hnseg.cropping.resample"],
+    "harmonize": ["hnseg.harmonization.SwapToReference.versions"],
+    "normalize": ["hnseg.preprocess.normalize_ct", "hnseg.preprocess.normalize_pet"],
+    "network": ["hnseg.segment.run_ensemble"],
+    "restore": ["hnseg.segment.restore_probabilities"],
+    "post-process": ["hnseg.segment.postprocess_label"],
+    "write": ["hnseg.predict.write_image"],
+}
+
+
+class Stages:
+    """Seconds by stage."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+
+    @contextlib.contextmanager
+    def time(self, stage: str) -> Iterator[None]:
+        began = time.perf_counter()
+        yield
+        self.seconds[stage] = self.seconds.get(stage, 0.0) + time.perf_counter() - began
+
+    def timed(self, stage: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(function)
+        def call(*args: Any, **kwargs: Any) -> Any:
+            with self.time(stage):
+                return function(*args, **kwargs)
+
+        return call
+
+
+def make_run(work: Path, preset: str, models: int) -> None:
+    """A work directory as training leaves it, with random weights, and the case to predict."""
+    import ssimh
+
+    config = Config.from_preset("paper" if preset == "full" else "demo")
+    write_json(work / "run.json", {"config": config.model_dump(mode="json")})
+    save_splits(Splits(0, (), tuple((f"ALFA-{k:03d}",) for k in range(models)), "ALFA-100"), work)
+    save_check(CohortCheck((), ()), work)
+    case = generate_case(DEFAULT_CENTRES[0], 1, seed=5, pixel_mm=None if preset == "full" else 1.95)
+    write_image(work / "ct.nii.gz", case.ct, case.ct_grid)
+    write_image(work / "pet.nii.gz", case.pet, case.pet_grid)
+    x, y, z = config.prepare.box_vox
+    mean = np.full((z, y, x), -700.0, np.float32)
+    ssimh.ReferenceSpectrum.from_image(
+        mean, config.prepare.threshold, axes=(-2, -1), spacing_mm=(config.prepare.spacing_mm,) * 3, unit="HU"
+    ).save(work / "reference.npz")
+    for fold in range(models):
+        torch.manual_seed(fold)
+        save_checkpoint(
+            work / "models" / f"fold_{fold}" / "best.pt", {"network": make_network(config.train).state_dict()}
+        )
+
+
+def by_hnseg(work: Path, roi: str, device: str) -> dict[str, float]:
+    """Seconds by stage of `hnseg predict` on the pair of files."""
+    stages = Stages()
+    with contextlib.ExitStack() as stack:
+        for stage, names in STAGES.items():
+            for name in names:
+                stack.enter_context(mock.patch(name, stages.timed(stage, pkgutil.resolve_name(name))))
+        load_sitk()  # importing is no stage of a case
+        began = time.perf_counter()
+        predict_pair(
+            work, work / "ct.nii.gz", work / "pet.nii.gz", work / "out" / "mask.nii.gz", options=Options(device, roi)
+        )
+        total = time.perf_counter() - began
+    return {**stages.seconds, "other": total - sum(stages.seconds.values())}
+
+
+def by_monai(work: Path, device: str) -> dict[str, float]:
+    """Seconds by stage of the plain way, see the module's text."""
+    import monai.transforms as mt
+    from monai.data import decollate_batch
+    from monai.inferers import SlidingWindowInferer
+
+    config = load_config(work)
+    fabric = open_device(device, config.train.precision)
+    spacing, (low, high) = config.prepare.spacing_mm, config.prepare.ct_window_hu
+    stages, both = Stages(), ("ct", "pet")
+    resampling = mt.Compose(
+        [
+            mt.Orientationd(both, axcodes="RAS", labels=(("L", "R"), ("P", "A"), ("I", "S"))),
+            mt.Spacingd("ct", pixdim=(spacing,) * 3, mode="bilinear"),
+            mt.ResampleToMatchd("pet", key_dst="ct", mode="bilinear"),
+        ]
+    )
+    with stages.time("read"):
+        case = mt.LoadImaged(both, ensure_channel_first=True)({name: work / f"{name}.nii.gz" for name in both})
+    with stages.time("resample"):
+        case = resampling(case)
+    with stages.time("normalize"):
+        case = mt.ScaleIntensityRanged("ct", low, high, 0, 1, clip=True)(case)
+        case = mt.NormalizeIntensityd("pet")(case)
+        image = mt.ConcatItemsd(both, "image")(case)["image"][None].to(fabric.device)
+    inferer = SlidingWindowInferer(config.train.patch_vox, 1, config.predict.overlap, mode="gaussian")
+    with stages.time("network"), torch.inference_mode(), fabric.autocast():
+        networks = [load_network(path, config.train, fabric) for path in find_models(work)]
+        probabilities = sum(inferer(image, network).float().softmax(dim=1) for network in networks) / len(networks)
+    with stages.time("restore"):
+        case["pred"] = decollate_batch(probabilities.cpu())[0]
+        case["pred"].applied_operations = case["ct"].applied_operations
+        case = mt.Invertd("pred", transform=resampling, orig_keys="ct", nearest_interp=False)(case)
+        mask = mt.AsDiscrete(argmax=True)(case["pred"])
+    with stages.time("write"):
+        mt.SaveImage(work / "out", output_dtype=np.uint8, separate_folder=False, print_log=False)(mask)
+    return stages.seconds
+
+
+def child(way: str, work: Path, device: str) -> None:
+    """One way in this process; prints its seconds and its peak of memory."""
+    warnings.simplefilter("ignore")
+    (work / "out").mkdir(exist_ok=True)
+    if way == "plain MONAI":
+        seconds = by_monai(work, device)
+    else:
+        seconds = by_hnseg(work, "patch" if way == "published" else "auto", device)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    gpu = torch.cuda.max_memory_allocated() if torch.cuda.is_available() else 0
+    print(json.dumps({"seconds": seconds, "peak": peak, "gpu": gpu}))
+
+
+def compare(preset: str, device: str) -> None:
+    """All ways, one after the other, and their ratios."""
+    rows = {}
+    with tempfile.TemporaryDirectory() as scratch:
+        for models in (FOLDS, 1):
+            (Path(scratch) / str(models)).mkdir()
+            make_run(Path(scratch) / str(models), preset, models)
+        for way in WAYS:
+            work = Path(scratch) / ("1" if "1 model" in way else str(FOLDS))
+            command = [sys.executable, __file__, "--child", way, "--work", str(work), "--device", device]
+            done = subprocess.run(command, capture_output=True, text=True, check=False)
+            if done.returncode:
+                print(f"{way}: {done.stderr.strip().splitlines()[-1]}")
+                continue
+            rows[way] = json.loads(done.stdout.splitlines()[-1])
+    names = [*STAGES, "other"]
+    print(f"{'seconds':14}" + "".join(f"{way:>16}" for way in rows))
+    for name in names:
+        print(f"{name:14}" + "".join(f"{row['seconds'].get(name, 0.0):16.2f}" for row in rows.values()))
+    totals = {way: sum(row["seconds"].values()) for way, row in rows.items()}
+    print(f"{'total':14}" + "".join(f"{total:16.2f}" for total in totals.values()))
+    print(f"{'peak, MB':14}" + "".join(f"{row['peak'] / 2**20:16.0f}" for row in rows.values()))
+    if any(row["gpu"] for row in rows.values()):
+        print(f"{'peak GPU, MB':14}" + "".join(f"{row['gpu'] / 2**20:16.0f}" for row in rows.values()))
+    for way in ("auto", "plain MONAI"):
+        if "published" in rows and way in rows:
+            network = rows[way]["seconds"]["network"] / rows["published"]["seconds"]["network"]
+            print(f"{way} / published: network {network:.2f}, whole case {totals[way] / totals['published']:.2f}")
+    if {"auto", "auto, 1 model"} <= set(rows):
+        more = (rows["auto"]["peak"] - rows["auto, 1 model"]["peak"]) / 2**20
+        print(f"five models take {more:+.0f} MB more than one")
+
+
+def measure_windows() -> None:
+    """On the CPU: memory of the published network for each voxel of a window, and the time of both tilings' windows."""
+    config = Config.from_preset("paper")
+    for precision in ("32-true", "bf16-mixed"):
+        command = [sys.executable, __file__, "--child", precision]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        print(f"{precision}: {float(done.stdout):.0f} bytes a voxel, {config.train.filters} filters", flush=True)
+    fabric = open_device("cpu", "auto")
+    network = make_network(config.train).eval()
+    x, y, z = config.prepare.box_vox
+    patch = config.predict.model_copy(update={"overlap": 0.5})
+    seconds = {}
+    for predict in (patch, config.predict.model_copy(update={"roi": "auto"})):
+        tiling = choose_tiling((z, y, x), config.train, predict, fabric)
+        image = torch.rand(1, 2, *tiling.window).contiguous(memory_format=torch.channels_last_3d)
+        with torch.inference_mode(), fabric.autocast():
+            network(image[..., :32, :32, :32])
+            began = time.perf_counter()
+            network(image)
+        once = time.perf_counter() - began
+        seconds[predict.roi] = once * tiling.count
+        told = f"{tiling.count} windows of {tiling.window}, cost {tiling.cost:.2f}"
+        print(f"{predict.roi}, overlap {predict.overlap}: {told}: {once:.1f} s each", flush=True)
+    print(f"patch at overlap 0.5 / auto: {seconds['patch'] / seconds['auto']:.2f} times the time")
+
+
+def window_child(precision: str) -> None:
+    fabric = open_device("cpu", precision)
+    network = make_network(Config.from_preset("paper").train).eval()
+
+    def peak_after(length: int) -> int:
+        image = torch.rand(1, 2, length, length, length).contiguous(memory_format=torch.channels_last_3d)
+        with torch.inference_mode(), fabric.autocast():
+            network(image)
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+    before = peak_after(32)
+    print((peak_after(96) - before) / 96**3)
+
+
+WINDOWS = (((1.0, 1.0, 1.0), 0.5), ((1.0, 1.0, 1.0), 0.625), ((1.4, 1.2, 1.2), 0.625), ((1.8, 1.2, 1.2), 0.625))
+
+
+def score_windows(work: Path, cases_per_centre: int, device: str) -> None:
+    """Dice on the crop grid of newly generated cases, by window; the first row is what the others are compared with.
+
+    WINDOWS are multiples of the training patch, (z, y, x); `--roi auto` takes 1.4 x 1.2 x 1.2 on the demo's crop.
+    """
+    from hnseg.cases import discover_cases
+    from hnseg.harmonizer_store import load_harmonizer
+    from hnseg.preprocess import make_input
+
+    config, harmonizer = load_config(work), load_harmonizer(work)
+    fabric = open_device(device, config.train.precision)
+    patch = config.train.patch_zyx
+    settings = [(tuple(round(p * g) for p, g in zip(patch, grow, strict=True)), o) for grow, o in WINDOWS]
+    counts: dict[Any, list[list[int]]] = {setting: [] for setting in settings}
+    seconds = dict.fromkeys(settings, 0.0)
+    networks = [load_network(path, config.train, fabric) for path in find_models(work)]
+    with tempfile.TemporaryDirectory() as scratch:
+        generate_cohort(Path(scratch), seed=1000, cases_per_centre=cases_per_centre, jobs=2)
+        for case in discover_cases(Path(scratch)):
+            made = make_input(case, config.prepare, harmonizer, is_new=True)
+            image, truth = torch.from_numpy(made.images[None]), made.cropped.label
+            for window, overlap in settings:
+                began = time.perf_counter()
+                blend = Blend(tile(image.shape[1:], window, overlap=overlap), fabric.device)
+                for network in networks:
+                    blend.add(network, image, fabric)
+                mask = blend.mean().argmax(dim=0).cpu().numpy()
+                seconds[window, overlap] += time.perf_counter() - began
+                counts[window, overlap].append(
+                    [int(((mask == v) & (truth == v)).sum()) for v in (1, 2)]
+                    + [int((mask == v).sum() + (truth == v).sum()) for v in (1, 2)]
+                )
+    show_scores(settings, {key: np.array(rows, float) for key, rows in counts.items()}, seconds)
+
+
+def show_scores(settings: list[Any], counts: dict[Any, np.ndarray], seconds: dict[Any, float]) -> None:
+    rng = np.random.default_rng(0)
+    cases = len(counts[settings[0]])
+    draws = rng.integers(cases, size=(2000, cases))
+
+    def scores(rows: np.ndarray) -> np.ndarray:
+        """Mean GTVp Dice and aggregated GTVn Dice; rows (..., cases, 4)."""
+        dice = 2 * rows[..., 0] / np.where(rows[..., 2] > 0, rows[..., 2], np.nan)
+        return np.stack([np.nanmean(dice, axis=-1), 2 * rows[..., 1].sum(-1) / rows[..., 3].sum(-1)])
+
+    first = settings[0]
+    print(f"{cases} new cases; differences from the first row with 95 % intervals over cases")
+    for key in settings:
+        both, change = scores(counts[key]), scores(counts[key][draws]) - scores(counts[first][draws])
+        low, high = np.quantile(change, [0.025, 0.975], axis=1)
+        difference = both - scores(counts[first])
+        told = "  ".join(
+            f"{name} {both[i]:.4f} ({difference[i]:+.4f}, {low[i]:+.4f} to {high[i]:+.4f})"
+            for i, name in enumerate(("GTVp", "GTVn"))
+        )
+        print(f"{key[0]!s:14} overlap {key[1]:5}  {told}  time {seconds[key] / seconds[first]:.2f}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--full", action="store_true")
+    parser.add_argument("--windows", action="store_true")
+    parser.add_argument("--scores", type=Path, metavar="WORK")
+    parser.add_argument("--cases-per-centre", type=int, default=10, help="with --scores")
+    parser.add_argument("--device", default=None, help="default: cpu, with --full auto")
+    parser.add_argument("--child", help=argparse.SUPPRESS)
+    parser.add_argument("--work", type=Path, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    device = arguments.device or ("auto" if arguments.full else "cpu")
+    if arguments.child in WAYS:
+        child(arguments.child, arguments.work, device)
+    elif arguments.child:
+        window_child(arguments.child)
+    elif arguments.windows:
+        measure_windows()
+    elif arguments.scores:
+        score_windows(arguments.scores, arguments.cases_per_centre, device)
+    else:
+        compare("full" if arguments.full else "reduced", device)
+
+
+if __name__ == "__main__":
+    main()
