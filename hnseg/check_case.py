@@ -24,11 +24,13 @@ from hnseg.check_findings import (
 from hnseg.check_picture import draw_case
 from hnseg.cohort import CheckedCase, Finding, Overview
 from hnseg.config import PrepareConfig
-from hnseg.crop import Crop, find_crop
+from hnseg.crop import Crop
+from hnseg.cropping import place_box
 from hnseg.errors import CaseError
 from hnseg.geometry import Grid
 from hnseg.images import read_image, to_sitk
 from hnseg.planes import View
+from hnseg.registration import measure_alignment
 from hnseg.suv import Pet, read_suv
 from hnseg.units import check_ct_units, stored_offset
 
@@ -141,22 +143,18 @@ def _read(
 def _find_box(
     case: Case, config: PrepareConfig, ct: Volume | None, pet: Pet | None, findings: list[Finding]
 ) -> Crop | None:
-    """The crop box; by PET alone where there is no CT in HU, none where there is no PET."""
+    """The crop box; by PET alone where there is no CT in HU, none where there is no PET or the two are disjoint."""
     if pet is None:
         return None
-    try:
-        return find_crop(
-            ct[0] if ct else None,
-            ct[1] if ct else None,
-            pet.suv,
-            pet.grid,
-            box_vox=config.box_vox,
-            spacing_mm=config.spacing_mm,
-            method=config.crop,
-        )
-    except ValueError as error:  # CT and PET are disjoint
-        findings.append(Finding(case.id, "error", "overlap", str(error), str(case.pet)))
-        return None
+    crop = None
+    with _noted(case, "overlap", case.pet, findings):
+        crop = place_box(case, config, ct[0] if ct else None, ct[1] if ct else None, pet)
+    if ct and crop and config.registration != "off":
+        alignment = measure_alignment(*ct, pet.suv, pet.grid, crop.grid)
+        if alignment is not None and alignment.is_notable:
+            done = "prepare will move it" if config.registration == "rigid" else "prepare leaves it there"
+            findings.append(Finding(case.id, "warning", "displaced", f"{alignment.told}; {done}", str(case.pet)))
+    return crop
 
 
 @contextmanager

@@ -259,3 +259,13 @@ def test_a_root_that_cannot_be_used(tmp_path, name, message):
     (tmp_path / "file").write_text("")
     with pytest.raises(CohortError, match=message):
         check_cohort(tmp_path / name, PREPARE)
+
+
+def test_a_pet_that_lies_beside_the_ct_is_told(small_cohort, tmp_path):
+    case = discover_cases(small_cohort)[0]
+    pet, grid = read_image(case.pet, case.id)
+    x, y, z = grid.origin_mm
+    moved = rewritten(tmp_path / "moved.nii.gz", pet, replace(grid, origin_mm=(x + 16.0, y, z)))
+    assert codes(check_case(replace(case, pet=moved), PREPARE, pictures=False))["displaced"] == "warning"
+    off = PREPARE.model_copy(update={"registration": "off"})
+    assert "displaced" not in codes(check_case(replace(case, pet=moved), off, pictures=False))
