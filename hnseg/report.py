@@ -194,12 +194,16 @@ def verdict(metrics: dict[str, Any]) -> str:
     if len(won) == len(wanted):
         return "The ensemble scores above both baselines on all three measures."
     if won:
-        parts.append(f"The ensemble scores above both baselines on {' and '.join(won)}.")
+        parts.append(f"The ensemble scores above both baselines on {_and(won)}.")
     if lost:
-        parts.append(f"It does not beat both baselines on {' and '.join(lost)}.".replace("It", "The ensemble", not won))
+        parts.append(f"It does not beat both baselines on {_and(lost)}.".replace("It", "The ensemble", not won))
     if open_:
         parts.append(f"Undefined here: {', '.join(open_)}.")
     return " ".join(parts)
+
+
+def _and(names: list[str]) -> str:
+    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
 
 
 def _validation_gap(metrics: dict[str, Any]) -> str:

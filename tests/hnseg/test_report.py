@@ -138,13 +138,19 @@ def test_how_post_processing_was_chosen_is_shown(scored, edit_json, no_views):
     setting = {"min_gtvp_ml": 0.2, "min_gtvn_ml": 0.5, "max_node_distance_mm": 60.0}
     scores = {"objective": 0.6125, "gtvp_dice_mean": 0.7, "gtvn_dice_agg": 0.6, "gtvn_f1_agg": None}
     tuning = dict.fromkeys(("defaults", "chosen", "best"), setting)
-    tuning |= {"why": "no <b>setting</b> is better", "n_cases": 31, "rows": [1] * 252, "nested": {"gain": -0.004}}
+    tuning |= {
+        "changed": False,
+        "why": "no <b>setting</b> is better",
+        "n_cases": 31,
+        "rows": [1] * 252,
+        "nested": {"gain": -0.004},
+    }
     tuning["scores"] = dict.fromkeys(("defaults", "chosen", "best"), scores)
     (scored / "tuning.json").write_text(json.dumps(tuning))
     edit_json(scored / "run.json", lambda r: r.update(tuned={"predict": setting}))
     page = read(write_report(scored))
-    assert "No <b>setting</b> is better. Chosen on 31 out-of-fold cases among 252 settings" in page.text
-    assert "the objective changed by -0.004" in page.text
+    assert "No <b>setting</b> is better. 252 settings were tried on 31 out-of-fold cases" in page.text
+    assert "that of the defaults by -0.004" in page.text
     assert "0.613" in page.text or "0.612" in page.text
     assert "tuned.max_node_distance_mm" in page.text
 
@@ -294,6 +300,9 @@ def test_verdict_names_what_was_won_and_lost():
     assert verdict({**metrics, "ensemble": scores(0.5, 0.5, 0.5)}) == (
         "The ensemble scores above both baselines on GTVn aggregated Dice and GTVn lesion F1. "
         "It does not beat both baselines on GTVp mean Dice."
+    )
+    assert verdict({**metrics, "ensemble": scores(0.1, 0.1, 0.1)}) == (
+        "The ensemble does not beat both baselines on GTVp mean Dice, GTVn aggregated Dice and GTVn lesion F1."
     )
     assert verdict({**metrics, "ensemble": scores(0.1, 0.4, None)}) == (
         "The ensemble does not beat both baselines on GTVp mean Dice and GTVn aggregated Dice. "
