@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 import runpy
 import struct
 from dataclasses import replace
@@ -269,3 +270,15 @@ def test_a_pet_that_lies_beside_the_ct_is_told(small_cohort, tmp_path):
     assert codes(check_case(replace(case, pet=moved), PREPARE, pictures=False))["displaced"] == "warning"
     off = PREPARE.model_copy(update={"registration": "off"})
     assert "displaced" not in codes(check_case(replace(case, pet=moved), off, pictures=False))
+
+
+def test_every_code_is_documented():
+    package = Path(check_case.__code__.co_filename).parent
+    sources = "".join((package / f"{name}.py").read_text() for name in ("check", "check_case", "check_findings"))
+    codes_used = set(re.findall(r'"(?:error|warning|info)",\s*"([a-z-]+)"', sources))
+    codes_used |= set(re.findall(r'_noted\(case, "([a-z-]+)"', sources)) | set(
+        re.findall(r'\("(label-[a-z-]+)", ', sources)
+    )
+    assert {"overlap", "displaced", "label-outside-box", "ct", "same-ct"} <= codes_used  # the search finds them
+    page = (package.parent / "docs" / "hnseg" / "check.md").read_text()
+    assert {code for code in codes_used if f"`{code}`" not in page} == set()
