@@ -158,13 +158,22 @@ def warnings(files: RunFiles) -> list[str]:
             f"Harmonization changed soft tissue by more than {LARGE_CHANGE_HU:g} HU on average in "
             f"{_count(moved, files.prepared)}." + (f" {why}" if swapped else "")
         )
+    unable = {i: h["fallback"] for i, r in files.prepared.items() if (h := r.get("harmonization", {})).get("fallback")}
+    if unable:
+        first = next(iter(unable))
+        said.append(
+            f"Harmonization could not be done as asked in {_count(list(unable), files.prepared)}: {unable[first]}"
+            + ("." if len(set(unable.values())) == 1 else f" (so in {first}).")
+        )
     outside = [i for i, record in files.prepared.items() if (record.get("label_outside_box_ml") or 0) > 0]
     if outside:
         said.append(f"The crop box cuts off a part of the true tumour in {_count(outside, files.prepared)}.")
+    told_already = {COHORT}
     for severity, effect in (("error", "left out"), ("warning", "used, with a warning")):
-        named = [finding["case_id"] for finding in files.findings if finding.get("severity") == severity]
+        named = {finding["case_id"] for finding in files.findings if finding.get("severity") == severity} - told_already
+        told_already |= named
         if named:
-            said.append(f"Input check: {_count(sorted(set(named)), None)} {effect}; see “Input check” below.")
+            said.append(f"Input check: {_count(sorted(named), None)} {effect}; see “Input check” below.")
     skipped = [entry["case_id"] for entry in files.metrics.get("skipped", [])]
     if skipped:
         said.append(f"{_count(skipped, None)} of the test set not scored: {files.metrics['skipped'][0]['reason']}.")
@@ -207,6 +216,7 @@ def preparation_rows(files: RunFiles) -> list[dict[str, Any]]:
                 "reason": crop.get("reason", ""),
                 "fallback": bool(crop.get("fallback")),
                 "harmonization": harmonization.get("method", "unknown"),
+                "unable": str(harmonization.get("fallback") or ""),
                 "reference": harmonization.get("reference") == case_id,
                 "change_hu": change,
                 "p95_hu": harmonization.get("soft_tissue_p95_abs_hu"),

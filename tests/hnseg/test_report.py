@@ -187,6 +187,17 @@ def test_a_large_change_is_only_explained_where_a_spectrum_was_swapped(scored, e
     assert "spectrum" not in said[0]
 
 
+def test_harmonization_that_fell_back_is_said(scored, edit_json, no_views):
+    for case_id in ("AAA-001", "BBB-002"):
+        edit_json(
+            scored / f"prepared/{case_id}/case.json",
+            lambda c: c["harmonization"].update(fallback="no training case of this centre: aligned scan by scan"),
+        )
+    text = read(write_report(scored)).text
+    said = "as asked in 2 of 9 cases (AAA-001, BBB-002): no training case of this centre: aligned scan by scan."
+    assert said in text
+
+
 def test_cases_scored_as_empty_masks_are_named(small_workdir, no_views):
     (small_workdir / "predictions/AAA-002.nii.gz").unlink()
     evaluate_workdir(small_workdir, missing="empty")
