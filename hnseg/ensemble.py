@@ -149,7 +149,7 @@ def run_ensemble(
     z, y, x = image.shape[1:]
     tiling = choose_tiling((z, y, x), config.train, config.predict, fabric, memory_bytes=memory_bytes)
     blend = Blend(tiling, fabric.device)
-    opinions = _Opinions(tiling.shape, fabric.device) if disagreement else None
+    opinions = _Opinions(tiling.crop, fabric.device) if disagreement else None
     done = 0
     for done, path in enumerate(models, start=1):
         blend.add(load_network(path, config.train, fabric), image, fabric, flips=config.predict.flips)

@@ -90,9 +90,9 @@ class Blend:
     def __init__(self, tiling: Tiling, device: torch.device) -> None:
         self.tiling = tiling
         self.networks = 0
-        self._sum = torch.zeros((CLASSES, *tiling.shape), device=device)
+        self._sum = torch.zeros((CLASSES, *tiling.crop), device=device)
         self._weight = compute_importance_map(tiling.window, mode="gaussian", device=device)
-        self._weights = torch.zeros(tiling.shape, device=device)
+        self._weights = torch.zeros(tiling.crop, device=device)
         for origin in tiling.origins:
             inside, kept = _clip(origin, tiling)
             self._weights[inside] += self._weight[kept]
@@ -100,8 +100,8 @@ class Blend:
     @torch.inference_mode()
     def add(self, network: Any, image: torch.Tensor, fabric: Any, *, flips: str = "") -> None:
         """Add the logits of one network, (2, z, y, x) in; the mean over all flips along ``flips``, e.g. ``"xy"``."""
-        if tuple(image.shape) != (CHANNELS, *self.tiling.shape):
-            raise ValueError(f"an image of shape {(CHANNELS, *self.tiling.shape)} is needed, got {tuple(image.shape)}")
+        if tuple(image.shape) != (CHANNELS, *self.tiling.crop):
+            raise ValueError(f"an image of shape {(CHANNELS, *self.tiling.crop)} is needed, got {tuple(image.shape)}")
         combinations = [
             axes for n in range(len(flips) + 1) for axes in itertools.combinations([AXES[name] for name in flips], n)
         ]
@@ -134,7 +134,7 @@ Slices = tuple[slice, slice, slice]
 
 def _clip(origin: Triple, tiling: Tiling) -> tuple[Slices, Slices]:
     """The part of a window that lies inside the crop: where in the crop, and where in the window."""
-    spans = [(max(o, 0), min(o + w, n)) for o, w, n in zip(origin, tiling.window, tiling.shape, strict=True)]
+    spans = [(max(o, 0), min(o + w, n)) for o, w, n in zip(origin, tiling.window, tiling.crop, strict=True)]
     z, y, x = (slice(low, high) for low, high in spans)
     c, b, a = (slice(low - o, high - o) for (low, high), o in zip(spans, origin, strict=True))
     return (z, y, x), (c, b, a)

@@ -40,8 +40,8 @@ def stride(config: TrainConfig) -> int:
 def window_bytes_per_voxel(config: TrainConfig, element_bytes: int) -> int:
     """Memory that the network needs beside its weights, for each voxel of a window, when predicting.
 
-    The first level holds five feature maps at once (its skip connection, the upsampled map, and three inside a block);
-    input, logits and what the deeper levels keep come to 100 bytes more. Measured as growth of the peak on a CPU, by
-    ``benchmarks/predict.py``: 250 (bf16) and 560 bytes (float32) with 32 filters, where this says 420 and 740.
+    Reckoned as five feature maps of the first level, and 100 bytes for input, logits and the deeper levels. Measured as
+    growth of the peak on a CPU (``benchmarks/predict.py --windows``): 260 bytes in bf16 and 610 in float32 with 32
+    filters, where this says 420 and 740.
     """
     return 5 * config.filters * element_bytes + 100

@@ -17,7 +17,7 @@ from hnseg.baselines import empty_baseline, threshold_baseline
 from hnseg.cases import Case, discover_cases
 from hnseg.cohort import load_check
 from hnseg.crop import brain_in_box
-from hnseg.errors import CaseError
+from hnseg.errors import CaseError, WorkDirError
 from hnseg.geometry import Grid
 from hnseg.harmonization import Harmonizer
 from hnseg.harmonizer_store import load_harmonizer
@@ -35,6 +35,7 @@ from hnseg.suv import read_suv
 from hnseg.workdir import read_json, write_json
 
 BASELINE_SUV = 4.0
+RECORDED = ("settings", "files", "disagreement", "mask_sha256")  # what decides whether a mask is current
 DEFAULTS = Options()
 
 
@@ -216,8 +217,11 @@ def _read_record(mask: Path) -> dict[str, Any] | None:
     record, disagreement = _beside(mask)
     if not (mask.is_file() and record.is_file()):
         return None
-    known = read_json(record, "predict")
-    if "mask_sha256" not in known or (known["disagreement"] and not disagreement.is_file()):
+    try:
+        known = read_json(record, "predict")
+    except WorkDirError:  # damaged: the mask is made anew
+        return None
+    if not set(RECORDED) <= set(known) or (known["disagreement"] and not disagreement.is_file()):
         return None
     return known if known["mask_sha256"] == sha256(mask) else None
 

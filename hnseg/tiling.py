@@ -23,8 +23,8 @@ class Tiling:
 
     Attributes
     ----------
-    shape : tuple of int
-        The crop.
+    crop : tuple of int
+        Its shape.
     window : tuple of int
         What the network sees at once.
     starts : tuple of tuple of int
@@ -32,7 +32,7 @@ class Tiling:
         then sits in its middle.
     """
 
-    shape: Triple
+    crop: Triple
     window: Triple
     starts: tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]
 
@@ -55,7 +55,7 @@ class Tiling:
         >>> round(tile((310, 200, 200), (192, 200, 200), overlap=0.5).cost, 2)
         1.86
         """
-        return self.count * math.prod(self.window) / math.prod(self.shape)
+        return self.count * math.prod(self.window) / math.prod(self.crop)
 
 
 def tile(shape: Triple, window: Triple, *, overlap: float) -> Tiling:

@@ -95,6 +95,9 @@ def test_finished_predictions_are_left_alone_and_others_are_made_again(predicted
     assert remade() == {first}
     second.write_bytes(first.read_bytes())  # another case's mask
     assert remade() == {second}
+    for content in ("{", "{}"):
+        (work / "predictions" / f"{first.name.removesuffix('.nii.gz')}.json").write_text(content)
+        assert remade() == {first}
     record = work / "prepared" / first.name.removesuffix(".nii.gz") / "case.json"
     content = json.loads(record.read_text())
     content["files"]["pet"]["sha256"] = "0" * 64
