@@ -31,7 +31,7 @@ class Components:
 
     Attributes
     ----------
-    labels : ndarray of int32, shape of the box
+    labels : ndarray of int32, as large as the box
         0 outside, 1 … n inside.
     box : tuple of 3 slices
         Where ``labels`` lies in the mask it came from.

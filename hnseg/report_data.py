@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from hnseg.cohort import COHORT
 from hnseg.errors import WorkDirError
 from hnseg.workdir import read_json
 
