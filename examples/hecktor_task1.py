@@ -110,7 +110,7 @@ def check(root: Path, work_dir: Path, config: Config, jobs: int) -> CohortCheck:
         if finding.severity == "error":
             complain(str(finding))
         else:
-            console.print(f"warning: {finding}", soft_wrap=True, markup=False, highlight=False)
+            console.print(f"{finding.severity}: {finding}", soft_wrap=True, markup=False, highlight=False)
     return found
 
 

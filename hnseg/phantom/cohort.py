@@ -16,6 +16,7 @@ from hnseg.images import write_image
 from hnseg.phantom.case import DEMO_PIXEL_MM, Case, case_id_of, describe_case, generate_case
 from hnseg.phantom.scanners import DEFAULT_CENTRES, Centre
 from hnseg.phantom.traps import assign_traps
+from hnseg.suv_tags import TAGS_NAME
 from hnseg.workdir import write_text
 from ssimh.files import replacing
 
@@ -23,7 +24,6 @@ PHANTOM_VERSION = 1  # raise it whenever the same parameters give other voxels
 RECORD_NAME = "phantom.json"
 TASK_FOLDER = "Task 1"
 CSV_NAME = "HECKTOR_2025_Training_Task_1.csv"
-SUV_TAGS_NAME = "suv_conversion_tags.csv"
 _PARTIAL = ".partial"  # cases under way; a folder below "Task 1" is complete
 
 
@@ -162,9 +162,9 @@ def _write_images(folder: Path, case: Case, trap: str | None) -> None:
 
 def _write_tables(task: Path, rows: Sequence[tuple[dict[str, str | int | float], float | None]]) -> None:
     _write_csv(task / CSV_NAME, list(rows[0][0]), [list(clinical.values()) for clinical, _ in rows])
-    tags = [[clinical["PatientID"], repr(factor)] for clinical, factor in rows if factor is not None]
+    tags = [[clinical["PatientID"], "BQML", repr(factor)] for clinical, factor in rows if factor is not None]
     if tags:
-        _write_csv(task / SUV_TAGS_NAME, ["PatientID", "SUVFactor"], tags)
+        _write_csv(task / TAGS_NAME, ["pid", "units", "bqml_to_suvbw_factor"], tags)
 
 
 def _write_csv(path: Path, header: list[str], rows: list[list[Any]]) -> None:

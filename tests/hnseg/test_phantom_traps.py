@@ -93,10 +93,10 @@ def test_file_traps(tmp_path: Path) -> None:
         read_grid(folders[1] / "ALFA-002__CT.nii.gz", "ALFA-002")
     with (tmp_path / "c" / "Task 1" / "suv_conversion_tags.csv").open(encoding="utf-8") as handle:
         rows = list(csv.DictReader(handle))
-    assert [row["PatientID"] for row in rows] == ["ALFA-003"]
+    assert [(row["pid"], row["units"]) for row in rows] == [("ALFA-003", "BQML")]
     pet, _ = read_image(folders[2] / "ALFA-003__PT.nii.gz", "ALFA-003")
     expected = generate_case(ALFA, 3, pixel_mm=8.0).pet
-    np.testing.assert_allclose(pet * float(rows[0]["SUVFactor"]), expected, rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(pet * float(rows[0]["bqml_to_suvbw_factor"]), expected, rtol=1e-5, atol=1e-5)
 
 
 def test_traps_are_checked(tmp_path: Path) -> None:

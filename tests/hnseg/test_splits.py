@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
+from typing import get_args
 
 import pytest
 from typer.testing import CliRunner
 
 from hnseg.cli import app
 from hnseg.cohort import CheckedCase, load_check
-from hnseg.config import SplitConfig
+from hnseg.config import Harmonization, SplitConfig
 from hnseg.errors import CohortError, WorkDirError
+from hnseg.harmonizer_store import fit_harmonizer
+from hnseg.prepare import prepare_cohort
 from hnseg.published_splits import PublishedFold, read_folds, read_ids
 from hnseg.splits import adopt_folds, load_splits, make_splits, save_splits, split_by_centre
+from hnseg.store import open_case
 from hnseg.workdir import load_config
 
 
@@ -245,6 +250,39 @@ def test_the_runs_number_of_folds_is_that_of_its_split(run):
     splits = split_by_centre(cohort(4, "ABCD"), SplitConfig(), 0, needs_reference=False)
     save_splits(splits, run)
     assert load_config(run).split.folds == 4
+
+
+@pytest.mark.parametrize("harmonization", ["none", "spectrum-align"])
+def test_a_run_without_a_reference_can_be_prepared(run, harmonization):
+    """Every centre is held out once; a centre that a fold has never seen is aligned scan by scan, and says so."""
+    settings = json.loads((run / "run.json").read_text())
+    settings["config"]["prepare"]["harmonization"] = harmonization
+    (run / "run.json").write_text(json.dumps(settings))
+    splits = split_by_centre(
+        load_check(run).cases, SplitConfig(test_fraction=0), 0, needs_reference=load_config(run).prepare.needs_reference
+    )
+    save_splits(splits, run)
+    assert prepare_cohort(run) == []
+    held_out = open_case(run / "prepared" / splits.folds[0][0]).record["harmonization"]
+    if harmonization == "spectrum-align":
+        assert "no training case of centre ALFA" in held_out["folds"]["0"]["fallback"]
+        assert held_out["folds"]["0"]["target"] == "BETA"
+
+
+@pytest.mark.parametrize("harmonization", get_args(Harmonization))
+def test_only_harmonizations_to_a_reference_need_one(run, harmonization):
+    settings = json.loads((run / "run.json").read_text())
+    settings["config"]["prepare"]["harmonization"] = harmonization
+    (run / "run.json").write_text(json.dumps(settings))
+    splits = load_splits(run)
+    save_splits(replace(splits, reference=None, always=(splits.reference,)), run)
+    (run / "reference.npz").unlink()
+    (run / "sites").mkdir()
+    if load_config(run).prepare.needs_reference:
+        with pytest.raises(WorkDirError, match="no reference case, which this harmonization needs"):
+            fit_harmonizer(run)
+    else:
+        fit_harmonizer(run)
 
 
 def test_the_command_splits_by_lists_and_by_centre(prepared_run, tmp_path):
