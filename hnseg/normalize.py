@@ -36,10 +36,17 @@ def normalize_pet(
         The PET is constant over the crop, so that it has no z-score.
     """
     pet = np.array(pet_suv, dtype=np.float32)
-    mean, deviation = float(pet.mean(dtype=np.float64)), float(pet.std(dtype=np.float64))
+    mean, deviation = mean_and_deviation(pet)
     if deviation == 0:
         raise ValueError(f"the PET is {mean:g} everywhere in the crop; it must vary")
     if scale == "z-score":
         pet -= np.float32(mean)
         pet /= np.float32(deviation)
     return expit(pet, out=pet) if sigmoid else pet
+
+
+def mean_and_deviation(image: NDArray[np.float32]) -> tuple[float, float]:
+    """Mean and standard deviation, summed in double precision plane by plane, without a copy of the whole."""
+    mean = float(image.mean(dtype=np.float64))
+    squares = sum(float(np.square(plane - np.float32(mean)).sum(dtype=np.float64)) for plane in image)
+    return mean, float(np.sqrt(squares / image.size))

@@ -33,9 +33,9 @@ def draw_qc(
     All arrays are (z, y, x) on the crop grid; CT in HU, PET in SUV.
     """
     z, y = _plane(pet_suv, label)
-    figure = Figure(figsize=(9.6, 7.6), layout="constrained")
+    figure = Figure(figsize=(9.6, 7.6))
     FigureCanvasAgg(figure)
-    axes = figure.subplots(2, 4, height_ratios=[before_hu.shape[0], before_hu.shape[1]])
+    tall = 0.9 * before_hu.shape[0] / (before_hu.shape[0] + before_hu.shape[1])  # share of the coronal row
     for row, cut in enumerate((lambda a: a[::-1, y], lambda a: a[z])):
         outline = None if label is None else cut(label)
         difference = cut(after_hu) - cut(before_hu)
@@ -45,7 +45,9 @@ def draw_qc(
             ("difference, ±200 HU", difference, "RdBu_r", (-200.0, 200.0)),
             ("PET, SUV 0–10", cut(pet_suv), "gray_r", PET_WINDOW_SUV),
         ]
-        for axis, (name, plane, colours, (low, high)) in zip(axes[row], panels, strict=True):
+        bottom, height = ((0.9 - tall, tall - 0.03), (0.0, 0.9 - tall))[row]
+        for column, (name, plane, colours, (low, high)) in enumerate(panels):
+            axis = figure.add_axes((0.005 + column * 0.25, bottom, 0.24, height))
             axis.imshow(plane, cmap=colours, vmin=low, vmax=high, interpolation="nearest")
             axis.set_axis_off()
             if row == 0:

@@ -17,7 +17,7 @@ from hnseg.config import PrepareConfig
 from hnseg.cropping import Cropped, crop_case
 from hnseg.errors import CaseError
 from hnseg.harmonization import FINAL, Harmonizer
-from hnseg.normalize import normalize_ct, normalize_pet
+from hnseg.normalize import mean_and_deviation, normalize_ct, normalize_pet
 from hnseg.prepare_qc import draw_qc
 from hnseg.provenance import sha256, versions
 from hnseg.store import write_case
@@ -83,6 +83,7 @@ def make_input(case: Case, config: PrepareConfig, harmonizer: Harmonizer, *, is_
         for version, harmonized in made.items()
     }
     final = made[FINAL]
+    mean, deviation = mean_and_deviation(cropped.pet_suv)
     record = {
         "id": case.id,
         "centre": case.centre,
@@ -98,8 +99,8 @@ def make_input(case: Case, config: PrepareConfig, harmonizer: Harmonizer, *, is_
             "folds": {str(version): made[version].record for version in made if version is not FINAL},
         },
         "normalization": {
-            "pet_mean_suv": float(cropped.pet_suv.mean(dtype=np.float64)),
-            "pet_sd_suv": float(cropped.pet_suv.std(dtype=np.float64)),
+            "pet_mean_suv": mean,
+            "pet_sd_suv": deviation,
         },
         "label_outside_box_ml": round(cropped.label_outside_box_ml, 3),
         "files": fingerprints(case),

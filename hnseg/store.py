@@ -136,13 +136,24 @@ def sampling_index(label: NDArray[np.uint8], pet: NDArray[Any]) -> dict[str, NDA
         In any unit.
     """
     found: dict[str, NDArray[Any]] = {}
+    boxes = [*ndimage.find_objects(label, max_label=2), None, None]
     for value, name in INDEX_NAMES.items():
-        lesions, _ = ndimage.label(label == value, structure=np.ones((3, 3, 3)))
-        found[name] = np.flatnonzero(lesions)
-        found[LESION_NAMES[value]] = lesions.ravel()[found[name]].astype(np.int32)
-    background = np.flatnonzero(label == 0)
-    uptake = pet.ravel()[background].astype(np.float32)
-    hot = background[uptake >= np.quantile(uptake, 1 - HOT_SHARE)] if background.size else background
+        index, lesion = np.empty(0, np.int64), np.empty(0, np.int32)
+        box = boxes[value - 1]
+        if box is not None:  # all of the class lies in it: the rest need not be labelled
+            lesions, _ = ndimage.label(label[box] == value, structure=np.ones((3, 3, 3)))
+            where = np.nonzero(lesions)
+            lesion = lesions[where].astype(np.int32)
+            places = tuple(axis + part.start for axis, part in zip(where, box, strict=True))
+            index = np.ravel_multi_index(places, label.shape)
+        found[name], found[LESION_NAMES[value]] = index, lesion
+    background = label == 0
+    uptake = pet[background]
+    hot = np.empty(0, np.int64)
+    if uptake.size:
+        # The threshold from a sample of 100,000 voxels and more: to within 0.0003 of the share.
+        threshold = np.quantile(uptake[:: max(1, uptake.size // 100_000)].astype(np.float32), 1 - HOT_SHARE)
+        hot = np.flatnonzero(background & (pet >= threshold))
     found[HOT_NAME] = hot[:: max(1, -(-hot.size // HOT_KEPT))]
     return found
 

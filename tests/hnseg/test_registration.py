@@ -50,6 +50,15 @@ def test_a_known_shift_is_recovered_and_undone(scan, shift):
     assert measured(case, box, corrected).displacement_mm < 2.5
 
 
+def test_a_glance_agrees_with_the_whole_search(scan, monkeypatch):
+    case, box = scan
+    quick = measured(case, box, case.pet_grid)
+    monkeypatch.setattr("hnseg.registration._glance", lambda fixed, moving: None)
+    whole = measured(case, box, case.pet_grid)
+    assert quick.turn_deg == 0.0 < whole.turn_deg
+    np.testing.assert_allclose(quick.shift_mm, whole.shift_mm, atol=0.8)
+
+
 def test_a_turned_head_is_turned_back():
     case = generate_case(index=2, seed=11, pixel_mm=4.0)
     crop = find_crop(case.ct, case.ct_grid, case.pet, case.pet_grid, box_vox=(200, 200, 310), spacing_mm=1.0)
