@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hnseg.compressed import verify_compressed
 from hnseg.errors import CaseError
 from hnseg.geometry import Grid
 from hnseg.nifti import is_nifti, read_header, verify_size, verify_values
@@ -130,8 +131,9 @@ def read_image(path: Path, case_id: str, dtype: Any | None = np.float32) -> tupl
     try:
         verify_size(path)
         image = reader.Execute()
-        stored = np.asarray(_Held(image)).reshape(grid.shape)
+        stored = to_array(image).reshape(grid.shape)
         verify_values(path, stored)
+        verify_compressed(path, stored)
     except ValueError as error:
         raise CaseError(case_id, f"the file is damaged: {error}", path) from error
     except RuntimeError as error:
@@ -140,6 +142,11 @@ def read_image(path: Path, case_id: str, dtype: Any | None = np.float32) -> tupl
         bad = int((~np.isfinite(stored)).sum())
         raise CaseError(case_id, f"{bad} voxels are NaN or infinite; every value must be finite", path)
     return stored.astype(dtype or stored.dtype, copy=False), grid
+
+
+def to_array(image: Any) -> NDArray[Any]:
+    """The voxels (z, y, x) of a SimpleITK image that nobody else will change, in its own memory."""
+    return np.asarray(_Held(image))
 
 
 class _Held:
