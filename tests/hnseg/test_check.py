@@ -12,10 +12,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 from hnseg.cases import discover_cases
 from hnseg.check import check_cohort
 from hnseg.check_case import check_case
+from hnseg.cli import app
 from hnseg.cohort import load_check
 from hnseg.config import Config
 from hnseg.errors import CohortError
@@ -282,3 +284,22 @@ def test_every_code_is_documented():
     assert {"overlap", "displaced", "label-outside-box", "ct", "same-ct"} <= codes_used  # the search finds them
     page = (package.parent / "docs" / "hnseg" / "check.md").read_text()
     assert {code for code in codes_used if f"`{code}`" not in page} == set()
+
+
+def test_the_command_prints_a_table_and_tells_by_its_status(make_case, tmp_path):
+    make_case("ONE-001")
+    root = make_case("ONE-002")
+    (root / "Task 1" / "ONE-001" / "ONE-001.nii.gz").unlink()
+    before = sorted(tmp_path.rglob("*"))
+    result = CliRunner().invoke(app, ["check", str(root)])
+    assert result.exit_code == 0, result.output
+    assert "2 of 2 cases can be used" in result.stdout
+    assert "warning: ONE-001: no head in view" in result.stderr
+    assert "no label file" not in result.output  # what is merely info stands in the page
+    assert sorted(tmp_path.rglob("*")) == before
+    (root / "Task 1" / "ONE-001" / "ONE-001__PT.nii.gz").unlink()
+    result = CliRunner().invoke(app, ["check", str(root), str(tmp_path / "work"), "--preset", "demo"])
+    assert result.exit_code == 1
+    assert "1 of 2 cases can be used" in result.stdout
+    assert "error: ONE-001: the file does not exist" in result.stderr
+    assert {path.name for path in (tmp_path / "work").iterdir()} == {"run.json", "check.json", "check.html"}
