@@ -65,7 +65,7 @@ def crop_case(case: Case, config: PrepareConfig) -> Cropped:
         A file is missing or unreadable, units are wrong, or CT and PET do not overlap.
     """
     ct, ct_grid = read_image(case.ct, case.id, dtype=None)
-    check_ct_units(case, ct[:, ::4, ::4])  # a sixteenth of the voxels tells HU from anything else
+    check_ct_units(case, ct[::4, ::2, ::2])  # a sixteenth of the voxels tells HU from anything else
     pet = read_suv(case)
     crop = place_box(case, config, ct, ct_grid, pet)
     alignment = None
@@ -124,7 +124,9 @@ def _crop_label(case: Case, config: PrepareConfig, box: Grid) -> tuple[NDArray[n
 
 def _outside_ml(label: NDArray[np.uint8], grid: Grid, box: Grid) -> float:
     """Volume of the labelled voxels whose centre lies outside the box, in ml."""
-    where = np.stack(np.unravel_index(np.flatnonzero(label), label.shape), axis=-1)[:, ::-1]
+    slices = np.flatnonzero(label.any(axis=(1, 2)))  # a tenth of them, usually
+    where = np.argwhere(label[slices])[:, ::-1]
+    where[:, 2] = slices[where[:, 2]]
     index = box.to_index(grid.to_physical(where))
     outside = ((index < -0.5) | (index > np.asarray(box.size) - 0.5)).any(axis=1)
     return float(outside.sum()) * grid.voxel_ml

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -35,18 +36,46 @@ def normalize_pet(
     ValueError
         The PET is constant over the crop, so that it has no z-score.
     """
-    pet = np.array(pet_suv, dtype=np.float32)
-    mean, deviation = mean_and_deviation(pet)
-    if deviation == 0:
-        raise ValueError(f"the PET is {mean:g} everywhere in the crop; it must vary")
-    if scale == "z-score":
-        pet -= np.float32(mean)
-        pet /= np.float32(deviation)
-    return expit(pet, out=pet) if sigmoid else pet
+    return PetScale.of(np.asarray(pet_suv, dtype=np.float32), scale=scale, sigmoid=sigmoid).apply(pet_suv)
 
 
-def mean_and_deviation(image: NDArray[np.float32]) -> tuple[float, float]:
-    """Mean and standard deviation, summed in double precision plane by plane, without a copy of the whole."""
-    mean = float(image.mean(dtype=np.float64))
-    squares = sum(float(np.square(plane - np.float32(mean)).sum(dtype=np.float64)) for plane in image)
-    return mean, float(np.sqrt(squares / image.size))
+@dataclass(frozen=True)
+class PetScale:
+    """How the PET of one crop is scaled: what :func:`normalize_pet` takes from the whole, to apply it part by part.
+
+    Attributes
+    ----------
+    mean_suv, sd_suv : float
+        Over the crop.
+    scale : {"z-score", "suv"}
+    sigmoid : bool
+    """
+
+    mean_suv: float
+    sd_suv: float
+    scale: Literal["z-score", "suv"]
+    sigmoid: bool
+
+    @classmethod
+    def of(cls, pet_suv: NDArray[np.float32], *, scale: Literal["z-score", "suv"], sigmoid: bool) -> PetScale:
+        """Mean and standard deviation, summed in double precision plane by plane.
+
+        Raises
+        ------
+        ValueError
+            The PET is constant.
+        """
+        mean = float(pet_suv.mean(dtype=np.float64))
+        squares = sum(float(np.square(plane - np.float32(mean)).sum(dtype=np.float64)) for plane in pet_suv)
+        deviation = float(np.sqrt(squares / pet_suv.size))
+        if deviation == 0:
+            raise ValueError(f"the PET is {mean:g} everywhere in the crop; it must vary")
+        return cls(mean, deviation, scale, sigmoid)
+
+    def apply(self, pet_suv: NDArray[Any]) -> NDArray[np.float32]:
+        """Scaled values of the crop or a part of it."""
+        pet = np.array(pet_suv, dtype=np.float32)
+        if self.scale == "z-score":
+            pet -= np.float32(self.mean_suv)
+            pet /= np.float32(self.sd_suv)
+        return expit(pet, out=pet) if self.sigmoid else pet

@@ -17,11 +17,12 @@ from hnseg.config import PrepareConfig
 from hnseg.cropping import Cropped, crop_case
 from hnseg.errors import CaseError
 from hnseg.harmonization import FINAL, Harmonizer
-from hnseg.normalize import mean_and_deviation, normalize_ct, normalize_pet
+from hnseg.normalize import PetScale, normalize_ct
 from hnseg.prepare_qc import draw_qc
 from hnseg.provenance import sha256, versions
 from hnseg.store import write_case
 
+PLANES = 16
 VERSION = 2  # of what is computed from the same settings: one more makes every run prepare its cases again
 
 
@@ -75,15 +76,13 @@ def make_input(case: Case, config: PrepareConfig, harmonizer: Harmonizer, *, is_
     cropped = crop_case(case, config)
     made = harmonizer.versions(cropped.ct_hu, cropped.scanned, None if is_new else case.id, case.centre)
     try:
-        pet = normalize_pet(cropped.pet_suv, scale=config.pet_scale, sigmoid=config.sigmoid)
+        scaled = PetScale.of(cropped.pet_suv, scale=config.pet_scale, sigmoid=config.sigmoid)
     except ValueError as error:
         raise CaseError(case.id, str(error), case.pet) from error
     images = {
-        version: _channels(normalize_ct(harmonized.ct_hu, config.ct_window_hu, sigmoid=config.sigmoid), pet)
-        for version, harmonized in made.items()
+        version: _channels(harmonized.ct_hu, cropped.pet_suv, scaled, config) for version, harmonized in made.items()
     }
     final = made[FINAL]
-    mean, deviation = mean_and_deviation(cropped.pet_suv)
     record = {
         "id": case.id,
         "centre": case.centre,
@@ -99,8 +98,8 @@ def make_input(case: Case, config: PrepareConfig, harmonizer: Harmonizer, *, is_
             "folds": {str(version): made[version].record for version in made if version is not FINAL},
         },
         "normalization": {
-            "pet_mean_suv": mean,
-            "pet_sd_suv": deviation,
+            "pet_mean_suv": scaled.mean_suv,
+            "pet_sd_suv": scaled.sd_suv,
         },
         "label_outside_box_ml": round(cropped.label_outside_box_ml, 3),
         "files": fingerprints(case),
@@ -110,10 +109,15 @@ def make_input(case: Case, config: PrepareConfig, harmonizer: Harmonizer, *, is_
     return Prepared(images, record, cropped, final.ct_hu)
 
 
-def _channels(ct: NDArray[np.float32], pet: NDArray[np.float32]) -> NDArray[np.float16]:
-    """CT and PET as the network's two channels, rounded while they are put together."""
-    image = np.empty((2, *ct.shape), np.float16)
-    image[0], image[1] = ct, pet
+def _channels(
+    ct_hu: NDArray[np.float32], pet_suv: NDArray[np.float32], scaled: PetScale, config: PrepareConfig
+) -> NDArray[np.float16]:
+    """CT and PET as the network's two channels; a few planes at a time, so that no whole copy is made."""
+    image = np.empty((2, *ct_hu.shape), np.float16)
+    for first in range(0, ct_hu.shape[0], PLANES):
+        part = slice(first, first + PLANES)
+        image[0, part] = normalize_ct(ct_hu[part], config.ct_window_hu, sigmoid=config.sigmoid)
+        image[1, part] = scaled.apply(pet_suv[part])
     return image
 
 

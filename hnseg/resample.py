@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hnseg.geometry import Grid
-from hnseg.images import load_sitk, to_sitk
+from hnseg.images import load_sitk, to_array, to_sitk
 
 Interpolation = Literal["linear", "cubic", "nearest"]
 # Voxels of the image beyond the target's edge that its values depend on. The cubic B-spline's coefficients depend on
@@ -58,7 +58,7 @@ def resample(
     method = {"linear": sitk.sitkLinear, "cubic": sitk.sitkBSpline, "nearest": sitk.sitkNearestNeighbor}[interpolation]
     kind = image.GetPixelID() if interpolation == "nearest" else sitk.sitkFloat32
     lattice = (target.size, sitk.Transform(), method, target.origin_mm, target.spacing_mm, target.direction)
-    result: NDArray[Any] = sitk.GetArrayFromImage(sitk.Resample(image, *lattice, float(outside), kind))
+    result = to_array(sitk.Resample(image, *lattice, float(outside), kind))
     if interpolation == "cubic":
         away = result == np.float32(outside)
         np.clip(result, part.min(), part.max(), out=result)
