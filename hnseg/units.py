@@ -12,6 +12,7 @@ from hnseg.cases import Case
 from hnseg.errors import CaseError
 
 BQML_MEAN = 50.0  # mean of the positive voxels: below 2 in SUV even for a hot head, above 200 in Bq/ml
+BQML_PEAK = 1000.0  # the hottest voxel: a bladder stays below in SUV; SUV 1 is 1,500 to 4,800 in Bq/ml
 LEAST_SUV = 0.5  # of the hottest voxel; blood and liver alone reach 2
 NEGATIVE_SUV = -0.1  # interpolation undershoots beside hot voxels: rarely, and not by much
 NEGATIVE_SHARE = 0.05
@@ -90,5 +91,8 @@ def judge_pet(case: Case, pet: NDArray[Any]) -> PetUnit:
             case.pet,
         )
     mean = float(pet[pet > 0].mean(dtype=np.float64))
-    limit = f"{'above' if mean > BQML_MEAN else 'at most'} {BQML_MEAN:g}"
-    return PetUnit("Bq/ml" if mean > BQML_MEAN else "SUV", f"its positive voxels have a mean of {mean:.3g}, {limit}")
+    if mean > BQML_MEAN:
+        return PetUnit("Bq/ml", f"its positive voxels have a mean of {mean:.3g}, above {BQML_MEAN:g}")
+    if high > BQML_PEAK:
+        return PetUnit("Bq/ml", f"its hottest voxel is {high:.0f}, above {BQML_PEAK:g}")
+    return PetUnit("SUV", f"its positive voxels have a mean of {mean:.3g}, at most {BQML_MEAN:g}")

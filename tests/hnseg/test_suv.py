@@ -45,6 +45,16 @@ def test_bqml_without_a_factor_is_refused_with_the_evidence(bqml_case):
     assert e.value.path == case.pet
 
 
+def test_bqml_in_a_wide_field_of_faint_air_is_told_by_its_hottest_voxel(make_case):
+    """Positive noise all around a small body: the mean alone would pass for SUV."""
+    pet = np.full((20, 20, 20), 3.0, np.float32)
+    pet[9:11, 9:11, 9:11] = 9000.0
+    (case,) = discover_cases(make_case(pet=(pet, Grid((20, 20, 20), (4.0, 4.0, 4.0), (-40.0, -40.0, 40.0)))))
+    with pytest.raises(CaseError, match=r"looks like Bq/ml, not SUV: its hottest voxel is 9000, above 1000"):
+        read_suv(case)
+    assert read_suv(replace(case, suv_factor=FACTOR)).stored == "Bq/ml"
+
+
 def test_what_is_suv_already_is_not_converted_again(make_case):
     (case,) = discover_cases(make_case())
     before, _ = read_image(case.pet, case.id)
