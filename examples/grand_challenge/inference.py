@@ -23,6 +23,7 @@ import tempfile
 import time
 import traceback
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -174,7 +175,15 @@ def predict(arguments: argparse.Namespace) -> int:
         # A tenth more than the last ones took; without time for another the mean of these is the result.
         return time.monotonic() + 1.1 * per_model_s > arguments.deadline
 
-    result = segmenter.segment(made.images[None], made.cropped.crop.grid, ct_grid, after_model=after_model)
+    image, crop_grid = made.images[None], made.cropped.crop.grid
+    try:
+        result = segmenter.segment(image, crop_grid, ct_grid, after_model=after_model)
+    except RuntimeError as error:
+        if arguments.device == "cpu" or "out of memory" not in str(error):
+            raise
+        say(f"the GPU has too little memory, so the CPU shall do it: {error}")
+        segmenter = replace(segmenter, options=replace(segmenter.options, device="cpu"), memory_bytes=None)
+        result = segmenter.segment(image, crop_grid, ct_grid, after_model=after_model)
     leave(result.mask)
     say(f"{result.models} of {len(segmenter.models)} models, {result.tiling.count} windows of {result.tiling.window}")
     return 0

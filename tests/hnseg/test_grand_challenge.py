@@ -13,9 +13,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from hnseg.checkpoint import load_checkpoint, save_checkpoint
 from hnseg.cohort import load_check
+from hnseg.ensemble import run_ensemble
 from hnseg.errors import WorkDirError
 from hnseg.export import export_models
 from hnseg.geometry import Grid
@@ -95,7 +97,11 @@ def run(entry, job, model, monkeypatch, capsys):
     def run(*more, model=model):
         monkeypatch.setattr(entry, "run_until", run_until)
         monkeypatch.setattr(entry, "STARTED", time.monotonic())
-        monkeypatch.setattr(sys, "argv", [str(ENTRY), *arguments(job, model, "--device", "cpu", *more)])
+        monkeypatch.setattr(
+            sys,
+            "argv",
+            [str(ENTRY), *arguments(job, model, *(("--device", "cpu") if "--device" not in more else ()), *more)],
+        )
         status = entry.main()
         return status, capsys.readouterr().out
 
@@ -223,6 +229,23 @@ def test_out_of_memory_leads_to_an_empty_mask(job, run, monkeypatch):
     assert status == 0
     assert not handed_in(job)[0].any()
     assert "out of memory" in log
+
+
+def test_a_full_gpu_leaves_the_work_to_the_cpu(job, run, monkeypatch):
+    asked = []
+
+    def first_exhausted(*args, **kwargs):
+        asked.append(args[3].device.type)
+        if len(asked) == 1:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 4 GiB")
+        return run_ensemble(*args, **kwargs)
+
+    monkeypatch.setattr("hnseg.segment.run_ensemble", first_exhausted)
+    status, log = run("--device", "auto")
+    assert status == 0
+    assert "the CPU shall do it" in log
+    assert asked[1:] == ["cpu"]
+    assert set(np.unique(handed_in(job)[0])) == {0, 2}
 
 
 def test_when_the_time_is_short_the_models_so_far_are_the_result(job, run):
