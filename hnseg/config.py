@@ -16,6 +16,8 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 Preset = Literal["demo", "paper"]
 Harmonization = Literal["none", "spectrum-swap", "spectrum-align", "histogram-match"]
 CropMethod = Literal["head", "paper", "nvauto", "hecktor2025", "centre"]
+Interpolation = Literal["linear", "cubic"]
+Registration = Literal["off", "measure", "rigid"]
 Triple = tuple[int, int, int]
 PositiveFloat = Annotated[float, Field(gt=0)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
@@ -43,10 +45,10 @@ class PrepareConfig(_Frozen):
     spacing_mm: PositiveFloat = 1.0
     box_mm: tuple[float, float, float] = (200.0, 200.0, 310.0)  # x, y, z
     crop: CropMethod = "head"
-    interpolation: Literal["linear", "cubic"] = "linear"  # of CT and PET; cubic is clamped to the measured range
+    interpolation: Interpolation = "linear"  # of CT and PET; cubic is clamped to the measured range
     label_interpolation: Literal["nearest", "linear"] = "nearest"
     # measure: say how far PET lies off the CT; rigid: also move it where that is more than 4 mm.
-    registration: Literal["off", "measure", "rigid"] = "measure"
+    registration: Registration = "measure"
     # spectrum-swap is the published method; spectrum-align is the recommended one (docs/ssimh/align.md).
     harmonization: Harmonization = "spectrum-swap"
     threshold: int = Field(3, ge=1)  # τ: the 3 x 3 lowest coefficients of each axial slice

@@ -13,7 +13,7 @@ from hnseg.check import check_cohort
 from hnseg.cohort import load_check
 from hnseg.cohort_table import COLOURS, cohort_table
 from hnseg.commands.shell import HARMONIZATION_HELP, Jobs, Root, Work, app, complain, err, out, reported
-from hnseg.config import Config, Harmonization
+from hnseg.config import Config, CropMethod, Harmonization, Interpolation, Registration
 from hnseg.errors import HnsegError
 from hnseg.progress import shown
 from hnseg.published_splits import read_folds, read_ids
@@ -52,11 +52,16 @@ def check(
     seed: int = 0,
     folds: Annotated[int, typer.Option(min=2)] = 5,
     harmonization: Annotated[Harmonization, typer.Option(help=HARMONIZATION_HELP)] = "spectrum-swap",
+    crop: Annotated[CropMethod, typer.Option(help="How the box is found; head is the robust one.")] = "head",
+    interpolation: Annotated[Interpolation, typer.Option(help="Of CT and PET; cubic is clamped.")] = "linear",
+    registration: Annotated[Registration, typer.Option(help="Of PET to CT; rigid moves what is off.")] = "measure",
     jobs: Jobs = 1,
 ) -> None:
     """Begin a run: check every case, write check.json and check.html. Exit status 1 if a case cannot be used."""
     with reported():
         config = Config.from_preset(preset, seed=seed, folds=folds, harmonization=harmonization)
+        asked = {"crop": crop, "interpolation": interpolation, "registration": registration}
+        config = config.model_copy(update={"prepare": config.prepare.model_copy(update=asked)})
         if work is not None:
             open_run(work, config, root, resume=True)
         with shown("check", out) as progress:

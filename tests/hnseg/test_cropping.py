@@ -6,14 +6,17 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 from hnseg.cases import Case, discover_cases
+from hnseg.cli import app
 from hnseg.config import PrepareConfig
 from hnseg.cropping import crop_case
 from hnseg.harmonization import NoHarmonization
 from hnseg.images import write_image
 from hnseg.phantom import generate_case
 from hnseg.preprocess import make_input
+from hnseg.workdir import load_config
 
 COARSE = PrepareConfig(spacing_mm=5.0)
 SHIFT_MM = (9.0, -7.0, 6.0)
@@ -63,6 +66,18 @@ def test_the_record_says_how_pet_lay_and_with_which_settings(shifted):
     assert PrepareConfig.model_validate(record["config"]) == config
     off = config.model_copy(update={"registration": "off"})
     assert make_input(wrong, off, NoHarmonization()).record["alignment"] is None
+
+
+def test_the_command_line_sets_crop_and_registration(shifted, tmp_path):
+    root = tmp_path / "cohort.csv"
+    _, wrong = shifted
+    root.write_text(f"id,ct,pet,label\n{wrong.id},{wrong.ct},{wrong.pet},{wrong.label}\n")
+    options = ["--preset", "demo", "--crop", "nvauto", "--registration", "rigid", "--interpolation", "cubic"]
+    result = CliRunner().invoke(app, ["check", str(root), str(tmp_path / "work"), *options])
+    assert result.exit_code == 0, result.output
+    prepare = load_config(tmp_path / "work").prepare
+    assert (prepare.crop, prepare.registration, prepare.interpolation) == ("nvauto", "rigid", "cubic")
+    assert prepare.spacing_mm > 4  # the preset's other settings stand
 
 
 def test_every_option_gives_a_valid_case(shifted):
