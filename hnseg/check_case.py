@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from hnseg.cases import Case
 from hnseg.check_findings import (
+    alignment_findings,
     body_findings,
     grid_findings,
     label_findings,
@@ -30,7 +31,6 @@ from hnseg.errors import CaseError
 from hnseg.geometry import Grid
 from hnseg.images import read_image, to_sitk
 from hnseg.planes import View
-from hnseg.registration import measure_alignment
 from hnseg.suv import Pet, read_suv
 from hnseg.units import check_ct_units, stored_offset
 
@@ -146,14 +146,13 @@ def _find_box(
     """The crop box; by PET alone where there is no CT in HU, none where there is no PET or the two are disjoint."""
     if pet is None:
         return None
-    crop = None
-    with _noted(case, "overlap", case.pet, findings):
+    try:
         crop = place_box(case, config, ct[0] if ct else None, ct[1] if ct else None, pet)
-    if ct and crop and config.registration != "off":
-        alignment = measure_alignment(*ct, pet.suv, pet.grid, crop.grid)
-        if alignment is not None and alignment.is_notable:
-            done = "prepare will move it" if config.registration == "rigid" else "prepare leaves it there"
-            findings.append(Finding(case.id, "warning", "displaced", f"{alignment.told}; {done}", str(case.pet)))
+    except CaseError as error:
+        findings.append(Finding(case.id, "error", "overlap", error.reason, str(error.path)))
+        return None
+    if ct:
+        findings += alignment_findings(case, config, ct, pet, crop.grid)
     return crop
 
 

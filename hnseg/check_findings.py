@@ -11,10 +11,12 @@ from numpy.typing import NDArray
 
 from hnseg.cases import Case
 from hnseg.cohort import Finding, Severity
+from hnseg.config import PrepareConfig
 from hnseg.crop import Crop
 from hnseg.errors import CaseError
 from hnseg.geometry import Grid
 from hnseg.nifti import is_nifti, orientation_doubt, read_header
+from hnseg.registration import measure_alignment
 from hnseg.suv import Pet
 from hnseg.suv_tags import TAGS_NAME
 
@@ -192,6 +194,16 @@ def view_findings(case: Case, crop: Crop, ct_grid: Grid, pet_grid: Grid) -> Iter
         severity: Severity = "warning" if covered < COVERED[0] else "info"
         told = f"the PET covers {covered:.0%} of what the CT shows of the crop box; the rest counts as SUV 0"
         yield Finding(case.id, severity, "pet-coverage", told, str(case.pet))
+
+
+def alignment_findings(
+    case: Case, config: PrepareConfig, ct: tuple[NDArray[Any], Grid], pet: Pet, box: Grid
+) -> Iterator[Finding]:
+    """Whether the patient moved between CT and PET."""
+    alignment = None if config.registration == "off" else measure_alignment(*ct, pet.suv, pet.grid, box)
+    if alignment is not None and alignment.is_notable:
+        done = "prepare will move it" if config.registration == "rigid" else "prepare leaves it there"
+        yield Finding(case.id, "warning", "misaligned", f"{alignment.told}; {done}", str(case.pet))
 
 
 def inside(grid: Grid, points_mm: NDArray[np.float64]) -> NDArray[np.bool_]:

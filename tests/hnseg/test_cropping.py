@@ -9,6 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from hnseg.cases import Case, discover_cases
+from hnseg.check_case import check_case
 from hnseg.cli import app
 from hnseg.config import PrepareConfig
 from hnseg.cropping import crop_case
@@ -66,6 +67,15 @@ def test_the_record_says_how_pet_lay_and_with_which_settings(shifted):
     assert PrepareConfig.model_validate(record["config"]) == config
     off = config.model_copy(update={"registration": "off"})
     assert make_input(wrong, off, NoHarmonization()).record["alignment"] is None
+
+
+def test_check_names_a_displaced_pet_and_only_that(shifted):
+    right, wrong = shifted
+    codes = [[f.code for f in check_case(case, COARSE, pictures=False).findings] for case in (right, wrong)]
+    assert "misaligned" not in codes[0]
+    assert "misaligned" in codes[1]
+    off = COARSE.model_copy(update={"registration": "off"})
+    assert "misaligned" not in [f.code for f in check_case(wrong, off, pictures=False).findings]
 
 
 def test_the_command_line_sets_crop_and_registration(shifted, tmp_path):
