@@ -263,7 +263,7 @@ def predict_baselines(work: Path, *, progress: Report = silent) -> None:
             prepared = open_case(work / "prepared" / case_id)
             crop_grid, ct_grid = prepared.grid("crop_grid"), prepared.grid("ct_grid")
             pet = read_suv(cases[case_id])
-            suv = resample(pet.suv, pet.grid, crop_grid, outside=0.0)
+            suv = resample(pet.suv, prepared.grid("pet_grid"), crop_grid, outside=0.0)  # after registration
             brain = None if prepared.record["crop"]["fallback"] else brain_in_box(suv)
             marked = threshold_baseline(suv, brain=brain, voxel_ml=crop_grid.voxel_ml, threshold_suv=BASELINE_SUV)
             write_image(paths["threshold"], restore_label(marked, crop_grid, ct_grid), ct_grid)
