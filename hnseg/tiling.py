@@ -12,9 +12,9 @@ from dataclasses import dataclass
 
 Triple = tuple[int, int, int]
 
-# Limits of the cheapest tiling, measured on the demo cohort (docs/hnseg/concepts.md).
-MAX_MARGIN = 0.05  # of the crop's length may be made up: at 4 % the scores stay, at 17 % that of the nodes is halved
-MAX_GROWTH = 1.5  # over the training patch: instance normalization over much more than that shifts the output
+# Limits of the cheapest tiling (docs/hnseg/concepts.md).
+MAX_MARGIN = 0.05  # of the crop's length may be made up
+MAX_GROWTH = 1.5  # over the training patch: instance normalization sees other statistics in much longer windows
 
 
 @dataclass(frozen=True)

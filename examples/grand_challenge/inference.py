@@ -23,7 +23,6 @@ import tempfile
 import time
 import traceback
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -146,6 +145,7 @@ def predict(arguments: argparse.Namespace) -> int:
     """The other process: predict, and leave the mask after the first model and after the last."""
     with contextlib.suppress(OSError):  # if memory runs out, this process goes and the guarding one stays
         Path("/proc/self/oom_score_adj").write_text("1000")
+    from hnseg.device import open_device
     from hnseg.harmonizer_store import load_harmonizer
     from hnseg.preprocess import make_input
     from hnseg.segment import Options, open_segmenter
@@ -156,7 +156,8 @@ def predict(arguments: argparse.Namespace) -> int:
     model = arguments.model or next(
         (place for place in MODEL_PLACES if (place / "run.json").is_file()), MODEL_PLACES[-1]
     )
-    segmenter = open_segmenter(model, Options(device=arguments.device, roi=arguments.roi))
+    on_cpu = open_device(arguments.device).device.type == "cpu"
+    segmenter = open_segmenter(model, Options(arguments.device, arguments.roi or ("auto" if on_cpu else "patch")))
     case = Case(ct.name.split(".")[0], ct, pet, None, arguments.centre)
     made = make_input(case, segmenter.config.prepare, load_harmonizer(model), is_new=True)
     say(f"crop: {made.record['crop']['reason']}")
@@ -179,10 +180,10 @@ def predict(arguments: argparse.Namespace) -> int:
     try:
         result = segmenter.segment(image, crop_grid, ct_grid, after_model=after_model)
     except RuntimeError as error:
-        if arguments.device == "cpu" or "out of memory" not in str(error):
+        if on_cpu or "out of memory" not in str(error):
             raise
         say(f"the GPU has too little memory, so the CPU shall do it: {error}")
-        segmenter = replace(segmenter, options=replace(segmenter.options, device="cpu"), memory_bytes=None)
+        segmenter = open_segmenter(model, Options("cpu", "auto"))
         result = segmenter.segment(image, crop_grid, ct_grid, after_model=after_model)
     leave(result.mask)
     say(f"{result.models} of {len(segmenter.models)} models, {result.tiling.count} windows of {result.tiling.window}")
@@ -197,7 +198,7 @@ def main() -> int:
     parser.add_argument("--interface", choices=INTERFACES, default=os.environ.get("HNSEG_INTERFACE", "2025"))
     parser.add_argument("--limit-s", type=float, help="whole time for the case, in seconds")
     parser.add_argument("--device", default="auto")
-    parser.add_argument("--roi", choices=("patch", "auto"), default=os.environ.get("HNSEG_ROI", "auto"))
+    parser.add_argument("--roi", choices=("patch", "auto"), default=os.environ.get("HNSEG_ROI"))
     parser.add_argument("--centre", default="", help="where the scan comes from, if known")
     parser.add_argument("--left", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--deadline", type=float, help=argparse.SUPPRESS)
