@@ -1,7 +1,7 @@
 """Is this place inside a head? Asked of CT by its bone, and of CT or PET by the size of the cross-section.
 
 Measured on 28 head-and-neck CTs of several institutions and ten of other parts of the body: bone lies in 83 to 100 %
-of the directions around the middle of the head at the level of the brainstem and above, 51 to 100 % at the skull base,
+(71 % in one) of the directions around the middle of the head at the brainstem and above, 51 to 100 % at the skull base,
 at most 67 % in the neck and at most 86 % at the shoulders, which are wider than any head.
 """
 
