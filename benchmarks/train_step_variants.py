@@ -1,0 +1,181 @@
+"""The four things that ``train_step.py`` times: hnseg's step bare and in its loop, and the plain MONAI way of both."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from monai.data import CacheDataset
+from monai.data import DataLoader as MonaiLoader
+from monai.losses import DeepSupervisionLoss, DiceCELoss
+from monai.networks.nets import SegResNetDS
+from monai.transforms import Compose, RandCropByLabelClassesd
+from scipy import ndimage
+from torch.utils.data import DataLoader
+
+from hnseg.augment import make_augmentation
+from hnseg.config import Config, TrainConfig
+from hnseg.dataset import PatchDataset
+from hnseg.device import open_device
+from hnseg.losses import SummedDiceCELoss
+from hnseg.network import CHANNELS, CLASSES, make_network
+from hnseg.optimizer import make_average, make_optimizer
+from hnseg.store import PreparedCase, open_case, write_case
+from hnseg.train import Run, train_step
+
+Batch = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Variant:
+    """Something to time: where batches come from, and what is done with one."""
+
+    name: str
+    batches: Iterator[Batch]
+    step: Callable[[Batch], Any]
+
+
+def write_cases(folder: Path, count: int, shape_zyx: tuple[int, int, int]) -> list[PreparedCase]:
+    """Prepared cases of noise around smooth shapes, with a primary and two nodes; what is in them is not learned."""
+    rng = np.random.default_rng(0)
+    cases = []
+    for number in range(count):
+        home = folder / f"CASE-{number:03d}"
+        if not home.is_dir():
+            coarse = rng.standard_normal([2, *(max(n // 8, 2) for n in shape_zyx)])
+            zoom = [1, *(n / c for n, c in zip(shape_zyx, coarse.shape[1:], strict=True))]
+            image = 0.5 + 0.1 * ndimage.zoom(coarse, zoom, order=1) + 0.02 * rng.standard_normal((2, *shape_zyx))
+            label = np.zeros(shape_zyx, np.uint8)
+            for value in (1, 2, 2):
+                centre = [rng.integers(n // 4, 3 * n // 4) for n in shape_zyx]
+                grid = np.ogrid[tuple(slice(0, n) for n in shape_zyx)]
+                label[
+                    sum((axis - c) ** 2 for axis, c in zip(grid, centre, strict=True)) <= (shape_zyx[1] / 16) ** 2
+                ] = value
+            images = {None: image.astype(np.float16)}
+            write_case(home, images, label, {"id": home.name}, lambda path: path.write_bytes(b""))
+        cases.append(open_case(home))
+    return cases
+
+
+def forever(loader: Any) -> Iterator[Batch]:
+    """Batches without end."""
+    return (batch for _ in itertools.count() for batch in loader)
+
+
+def make_run(config: Config, device: str, cases: list[PreparedCase]) -> Run:
+    """What a training holds in memory, as hnseg.train begins a fold."""
+    fabric = open_device(device, config.train.precision)
+    torch.manual_seed(0)
+    raw = make_network(config.train)
+    network, optimizer = fabric.setup(raw, make_optimizer(raw.parameters(), config.train))
+    network.train()
+    on_device = config.train.augment_on == "device" or (
+        config.train.augment_on == "auto" and fabric.device.type == "cuda"
+    )
+    patches = PatchDataset(cases, config.train, config.seed, 0, augment=not on_device)
+    criterion = SummedDiceCELoss(config.train.head_weights)
+    average = make_average(raw, config.train)
+    return Run(config, 0, fabric, raw, network, optimizer, average, criterion, patches, on_device)
+
+
+def bare(config: Config, device: str, cases: list[PreparedCase]) -> Variant:
+    """Forward, loss, backward and optimiser on one batch that lies on the device, in hnseg's precision and layout."""
+    run = make_run(config, device, cases)
+    image, label = fixed_batch(config.train, run.fabric.device)
+    image = image.contiguous(memory_format=torch.channels_last_3d)
+
+    def step(_: Batch) -> None:
+        loss = run.criterion(run.network(image), label)
+        run.fabric.backward(loss)
+        run.optimizer.step()
+        run.optimizer.zero_grad(set_to_none=True)
+
+    return Variant("hnseg, bare step", itertools.repeat({}), step)
+
+
+def full(config: Config, device: str, cases: list[PreparedCase]) -> Variant:
+    """hnseg's own step on patches that are read, cut and augmented meanwhile."""
+    run = make_run(config, device, cases)
+    train = config.train
+    pinned = run.fabric.device.type == "cuda"
+    loader = DataLoader(run.patches, train.batch, num_workers=train.workers, pin_memory=pinned)
+    return Variant("hnseg, full loop", forever(loader), lambda batch: train_step(run, batch, train.learning_rate))
+
+
+def fixed_batch(train: TrainConfig, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
+    """An image and a label of the patch's size."""
+    image = torch.rand(train.batch, CHANNELS, *train.patch_zyx, device=device)
+    label = torch.zeros(train.batch, 1, *train.patch_zyx, device=device)
+    label[..., 8:16, 8:16, 8:16] = 1
+    label[..., 20:28, 20:28, 20:28] = 2
+    return image, label
+
+
+def plain_step(config: Config, device: torch.device) -> Callable[[torch.Tensor, torch.Tensor], None]:
+    """The same network and losses in float32 and MONAI's memory order, as a MONAI tutorial writes them."""
+    train = config.train
+    torch.manual_seed(0)
+    network = SegResNetDS(
+        spatial_dims=3,
+        init_filters=train.filters,
+        in_channels=CHANNELS,
+        out_channels=CLASSES,
+        norm="INSTANCE",
+        blocks_down=train.blocks_down,
+        dsdepth=train.heads,
+    ).to(device)
+    head = DiceCELoss(include_background=False, to_onehot_y=True, softmax=True, squared_pred=True)
+    criterion = DeepSupervisionLoss(head, weight_mode="same")
+    optimizer = torch.optim.AdamW(network.parameters(), lr=train.learning_rate, weight_decay=train.weight_decay)
+    network.train()
+
+    def step(image: torch.Tensor, label: torch.Tensor) -> None:
+        optimizer.zero_grad()
+        criterion(network(image), label).backward()
+        optimizer.step()
+
+    return step
+
+
+def plain_bare(config: Config, device: str, cases: list[PreparedCase]) -> Variant:
+    """The plain way on one batch that lies on the device."""
+    place = open_device(device, "32-true").device
+    step = plain_step(config, place)
+    image, label = fixed_batch(config.train, place)
+    return Variant("plain MONAI, bare step", itertools.repeat({}), lambda _: step(image, label))
+
+
+def plain_full(config: Config, device: str, cases: list[PreparedCase]) -> Variant:
+    """CacheDataset, crops by class and the same augmentation in the loader's processes, then the plain step."""
+    place = open_device(device, "32-true").device
+    train = config.train
+    data = [
+        {"image": np.asarray(case.image[:], np.float32), "label": np.asarray(case.label[:], np.float32)[None]}
+        for case in cases
+        if case.label is not None
+    ]
+    crop = RandCropByLabelClassesd(
+        ["image", "label"], "label", train.patch_zyx, list(train.class_weights), CLASSES, num_samples=1
+    )
+    transform = Compose([crop, make_augmentation(train.augment, train.patch_zyx)])
+    repeated = data * train.patches_per_case
+    dataset = CacheDataset(repeated, transform, cache_num=0, progress=False)  # nothing before the crop could be cached
+    loader = MonaiLoader(
+        dataset, batch_size=train.batch, shuffle=True, num_workers=train.workers, pin_memory=place.type == "cuda"
+    )
+    step = plain_step(config, place)
+    batches = forever(loader)
+    return Variant(
+        "plain MONAI, full loop",
+        batches,
+        lambda b: step(b["image"].to(place).as_tensor(), b["label"].to(place).as_tensor()),
+    )
+
+
+VARIANTS = {"bare": bare, "full": full, "plain-bare": plain_bare, "plain-full": plain_full}
