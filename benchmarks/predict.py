@@ -63,7 +63,7 @@ STAGES = {
     "crop": ["hnseg.cropping.find_crop"],
     "resample": ["hnseg.cropping.resample"],
     "harmonize": ["hnseg.harmonization.SwapToReference.versions"],
-    "normalize": ["hnseg.preprocess.normalize_ct", "hnseg.preprocess.normalize_pet"],
+    "normalize": ["hnseg.preprocess._channels"],
     "network": ["hnseg.segment.run_ensemble"],
     "restore": ["hnseg.segment.restore_probabilities"],
     "post-process": ["hnseg.segment.postprocess_label"],
@@ -195,8 +195,7 @@ def compare(preset: str, device: str) -> None:
             command = [sys.executable, __file__, "--child", way, "--work", str(work), "--device", device]
             done = subprocess.run(command, capture_output=True, text=True, check=False)
             if done.returncode:
-                print(f"{way}: {done.stderr.strip().splitlines()[-1]}")
-                continue
+                raise SystemExit(f"{way}:\n{done.stderr}")
             rows[way] = json.loads(done.stdout.splitlines()[-1])
     names = [*STAGES, "other"]
     print(f"{'seconds':14}" + "".join(f"{way:>16}" for way in rows))
@@ -208,12 +207,10 @@ def compare(preset: str, device: str) -> None:
     if any(row["gpu"] for row in rows.values()):
         print(f"{'peak GPU, MB':14}" + "".join(f"{row['gpu'] / 2**20:16.0f}" for row in rows.values()))
     for way in ("auto", "plain MONAI"):
-        if "published" in rows and way in rows:
-            network = rows[way]["seconds"]["network"] / rows["published"]["seconds"]["network"]
-            print(f"{way} / published: network {network:.2f}, whole case {totals[way] / totals['published']:.2f}")
-    if {"auto", "auto, 1 model"} <= set(rows):
-        more = (rows["auto"]["peak"] - rows["auto, 1 model"]["peak"]) / 2**20
-        print(f"five models take {more:+.0f} MB more than one")
+        network = rows[way]["seconds"]["network"] / rows["published"]["seconds"]["network"]
+        print(f"{way} / published: network {network:.2f}, whole case {totals[way] / totals['published']:.2f}")
+    more = (rows["auto"]["peak"] - rows["auto, 1 model"]["peak"]) / 2**20
+    print(f"five models take {more:+.0f} MB more than one")
 
 
 def measure_windows() -> None:
