@@ -257,9 +257,10 @@ def test_two_processes_have_the_gradients_of_one_with_the_double_batch(run, tmp_
         assert done.returncode == 0, done.stderr
         found[world] = torch.load(tmp_path / f"{world}.pt")
         assert found[world]["world"] == world
-    for one, two in zip(found[1]["gradients"], found[2]["gradients"], strict=True):
-        torch.testing.assert_close(one, two, rtol=0, atol=1e-4 * float(one.abs().max()))  # float32, another order
-    assert any(g.abs().max() > 1e-3 for g in found[1]["gradients"])
+    one, two = (torch.cat([g.ravel() for g in found[world]["gradients"]]) for world in (1, 2))
+    # float32, summed in another order; through instance normalization that reaches the fifth digit.
+    assert float((one - two).norm()) < 1e-4 * float(one.norm())
+    assert float(one.norm()) > 0.1
 
 
 def test_a_fold_trains_under_torchrun(run):
