@@ -61,13 +61,14 @@ def draw_qc(
         fontsize=9,
         wrap=True,
     )
-    figure.savefig(path, dpi=80)
+    figure.savefig(path, dpi=80, pil_kwargs={"compress_level": 1})
 
 
 def _plane(pet_suv: NDArray[Any], label: NDArray[Any] | None) -> tuple[int, int]:
     """Axial and coronal slice with the most lesion; without a lesion, the middle of the box."""
     if label is not None and label.any():
-        return int(label.astype(bool).sum(axis=(1, 2)).argmax()), int(label.astype(bool).sum(axis=(0, 2)).argmax())
+        lesion = label > 0
+        return int(lesion.sum(axis=(1, 2)).argmax()), int(lesion.sum(axis=(0, 2)).argmax())
     return pet_suv.shape[0] // 2, pet_suv.shape[1] // 2
 
 

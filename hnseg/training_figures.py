@@ -16,7 +16,7 @@ from ssimh.files import replacing
 
 TRUTH, PREDICTED = "#009e73", "#d55e00"  # Okabe-Ito
 CURVES = (
-    ("loss", (("loss", "training"), ("val_loss", "validation, main output"))),
+    ("loss", (("loss", "training, all heads"), ("val_loss", "validation, main output"))),
     ("validation score", (("val_gtvp_dice", "GTVp Dice"), ("val_gtvn_dice", "GTVn Dice"), ("val_gtvn_f1", "GTVn F1"))),
     ("learning rate", (("learning_rate", "learning rate"),)),
 )
