@@ -13,7 +13,6 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -109,12 +108,15 @@ def write_case(
     scratch = Path(tempfile.mkdtemp(prefix=mark, dir=folder.parent))
     try:
         scratch.chmod(0o755)
-        # The picture holds Python's lock, compression does not: side by side they take little more than one of them.
-        with ThreadPoolExecutor(1) as pool:
-            (scratch / "new").mkdir()
-            picture = pool.submit(draw_qc, scratch / "new" / "qc.png")
-            _write_arrays(zarr.create_group(scratch / "new" / "data.zarr"), images, label)
-            picture.result()
+        group = zarr.create_group(scratch / "new" / "data.zarr")
+        for fold, image in images.items():
+            group.create_array(image_name(fold), data=image, chunks=(1, CHUNK, CHUNK, CHUNK))
+        if label is not None:
+            group.create_array("label", data=label, chunks=(CHUNK, CHUNK, CHUNK))
+            for name, index in sampling_index(label, images[None][1]).items():
+                if index.size:
+                    group.create_array(name, data=index)
+        draw_qc(scratch / "new" / "qc.png")
         text = json.dumps(record, indent=2, allow_nan=False) + "\n"
         (scratch / "new" / "case.json").write_text(text, encoding="utf-8")
         if folder.exists():
@@ -122,18 +124,6 @@ def write_case(
         os.replace(scratch / "new", folder)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
-
-
-def _write_arrays(
-    group: Any, images: Mapping[int | None, NDArray[np.float16]], label: NDArray[np.uint8] | None
-) -> None:
-    for fold, image in images.items():
-        group.create_array(image_name(fold), data=image, chunks=(1, CHUNK, CHUNK, CHUNK))
-    if label is not None:
-        group.create_array("label", data=label, chunks=(CHUNK, CHUNK, CHUNK))
-        for name, index in sampling_index(label, images[None][1]).items():
-            if index.size:
-                group.create_array(name, data=index)
 
 
 def sampling_index(label: NDArray[np.uint8], pet: NDArray[Any]) -> dict[str, NDArray[Any]]:
