@@ -8,9 +8,10 @@ Two cohorts: the generated one of the demo (40 cases, four centres) and the semi
 
 Both sides get the crop of the demo preset (200 x 200 x 310 mm at 200/48 mm): hnseg prepares it as always, nnU-Net
 gets CT in HU and PET in SUV on that grid and normalizes by itself. A fold is trained by hnseg first, on one thread, for
-as many epochs as asked; its CPU time is nnU-Net's budget for that fold, also on one thread. Two folds run at once. Both
-keep the weights of the last step, so nothing is picked on validation cases. Probabilities of both go the same way back
-to the CT's grid, and hnseg evaluate scores them there, with and without hnseg's post-processing.
+as many epochs as asked; its CPU time is nnU-Net's budget for that fold, also on one thread. ``--jobs`` folds run at
+once: one a core, or the wall-clock times mean nothing. Both keep the weights of the last step, so nothing is picked on
+validation cases. Probabilities of both go the same way back to the CT's grid, and hnseg evaluate scores them there, with
+and without hnseg's post-processing.
 
 Everything is kept in OUT, and a run that was stopped continues. Ends with a table, also in OUT/five_fold.json.
 """
@@ -53,7 +54,7 @@ from hnseg.store import open_case
 from hnseg.workdir import load_config, open_run, write_json
 
 HERE = Path(__file__).parent
-FOLDS, JOBS = 5, 2
+FOLDS = 5
 SCORES = {"gtvp_dice_mean": "GTVp Dice", "gtvn_dice_agg": "GTVn aggregated Dice", "gtvn_f1_agg": "GTVn F1"}
 SYSTEMS = {
     "hnseg": "hnseg",
@@ -73,12 +74,12 @@ ENVIRONMENT = {
 }
 
 
-def make_data(name: str, root: Path) -> None:
+def make_data(name: str, root: Path, jobs: int) -> None:
     """The cohort's files."""
     if name == "semireal":
-        build_cohort(root, seed=0, jobs=JOBS)
+        build_cohort(root, seed=0, jobs=jobs)
     else:
-        generate_cohort(root, seed=0, cases_per_centre=10, jobs=JOBS)
+        generate_cohort(root, seed=0, cases_per_centre=10, jobs=jobs)
 
 
 def settings(seed: int, epochs: int) -> Config:
@@ -88,19 +89,19 @@ def settings(seed: int, epochs: int) -> Config:
     return preset.model_copy(update={"split": SplitConfig(folds=FOLDS, test_fraction=0.0), "train": train})
 
 
-def prepare_run(data: Path, work: Path, config: Config) -> None:
+def prepare_run(data: Path, work: Path, config: Config, jobs: int) -> None:
     """hnseg's work directory up to the prepared cases."""
     open_run(work, config, data, resume=True)
     if not (work / "check.json").is_file():
-        check_cohort(data, config.prepare, work=work, jobs=JOBS)
+        check_cohort(data, config.prepare, work=work, jobs=jobs)
     if not (work / "splits.json").is_file():
         save_splits(make_splits(load_check(work).cases, config.split, config.seed), work)
-    failures = prepare_cohort(work, jobs=JOBS)
+    failures = prepare_cohort(work, jobs=jobs)
     if failures:
         raise CohortError(f"{len(failures)} cases of {data} cannot be prepared: {failures[0]}")
 
 
-def export_crops(work: Path, home: Path) -> None:
+def export_crops(work: Path, home: Path, jobs: int) -> None:
     """The crops as an nnU-Net data set: CT in HU, PET in SUV, label."""
     raw = home / "nnUNet_raw" / "Dataset001_HeadNeck"
     if (raw / "dataset.json").is_file():
@@ -115,7 +116,7 @@ def export_crops(work: Path, home: Path) -> None:
         write_image(raw / "labelsTr" / f"{case.id}.nii.gz", cropped.label, grid)
 
     cases = [checked.as_case() for checked in load_check(work).cases]
-    joblib.Parallel(n_jobs=JOBS)(joblib.delayed(export)(case) for case in cases)
+    joblib.Parallel(n_jobs=jobs)(joblib.delayed(export)(case) for case in cases)
     labels = {"background": 0, "GTVp": 1, "GTVn": 2}
     content = {"channel_names": {"0": "CT", "1": "PET"}, "labels": labels, "numTraining": len(cases)}
     write_json(raw / "dataset.json", {**content, "file_ending": ".nii.gz"})
@@ -200,12 +201,12 @@ def threshold_masks(work: Path, home: Path, case_ids: list[str]) -> None:
         )
 
 
-def score(work: Path, home: Path, folders: Mapping[str, Path], case_ids: list[str]) -> dict[str, Any]:
+def score(work: Path, home: Path, folders: Mapping[str, Path], case_ids: list[str], jobs: int) -> dict[str, Any]:
     """Every system's out-of-fold scores, and hnseg against nnU-Net case by case."""
     cases = {checked.id: checked for checked in load_check(work).cases}
     labels = {case_id: Path(str(cases[case_id].label)) for case_id in case_ids}
     truths = Truths(labels, {case_id: cases[case_id].centre for case_id in case_ids})
-    metrics = {name: evaluate_folder(folder, truths, jobs=JOBS) for name, folder in folders.items()}
+    metrics = {name: evaluate_folder(folder, truths, jobs=jobs) for name, folder in folders.items()}
     for name, content in metrics.items():
         write_json(home / f"metrics_{name}.json", content)
     result: dict[str, Any] = {
@@ -226,16 +227,16 @@ def run_seed(cohort: Path, seed: int, args: argparse.Namespace) -> dict[str, Any
     """One cross-validation of both sides."""
     home = cohort / f"seed_{seed}"
     work = home / "run"
-    prepare_run(cohort / "data", work, settings(seed, args.epochs))
+    prepare_run(cohort / "data", work, settings(seed, args.epochs), args.jobs)
     splits = load_splits(work)
     nnunet = None
     if args.nnunet is not None:
         nnunet = NnUnet(args.nnunet, cohort / "nnunet", args.plan, args.nnunet_bf16)
-        export_crops(work, nnunet.home)
+        export_crops(work, nnunet.home, args.jobs)
         nnunet.prepare()
         folds = [{"train": splits.train_ids(k), "val": list(ids)} for k, ids in enumerate(splits.folds)]
         (home / "splits_nnunet.json").write_text(json.dumps(folds), encoding="utf-8")
-    with ThreadPoolExecutor(JOBS) as pool:
+    with ThreadPoolExecutor(args.jobs) as pool:
         list(pool.map(lambda fold: train_pair(work, home, fold, nnunet), range(FOLDS)))
     cases = predict_out_of_fold(work, device="cpu")
     postprocess_out_of_fold(work, cases)
@@ -251,7 +252,8 @@ def run_seed(cohort: Path, seed: int, args: argparse.Namespace) -> dict[str, Any
         kind: [json.loads((home / f"{kind}_fold_{k}.json").read_text(encoding="utf-8")) for k in range(FOLDS)]
         for kind in kinds
     }
-    return {"cases": len(cases), "scores": score(work, home, {**ours, **theirs}, cases), "training": training}
+    scores = score(work, home, {**ours, **theirs}, cases, args.jobs)
+    return {"cases": len(cases), "scores": scores, "training": training}
 
 
 def show(results: Mapping[str, Mapping[str, Any]]) -> None:
@@ -294,12 +296,13 @@ def main() -> None:
     parser.add_argument("--cohorts", nargs="+", choices=("generated", "semireal"), default=["generated", "semireal"])
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1])
     parser.add_argument("--epochs", type=int, default=12, help="of hnseg; they set the time of both")
+    parser.add_argument("--jobs", type=int, default=2, help="folds trained at once, one thread each")
     args = parser.parse_args()
     table = args.out / "five_fold.json"
     results = json.loads(table.read_text(encoding="utf-8"))["results"] if table.is_file() else {}
     for name in args.cohorts:
         try:
-            make_data(name, args.out / name / "data")
+            make_data(name, args.out / name / "data", args.jobs)
         except CohortError as error:
             print(f"{name}: left out: {error}", file=sys.stderr)
             continue

@@ -31,7 +31,7 @@ from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 
 DATASET_ID, DATASET = 1, "Dataset001_HeadNeck"
 PLANS, CONFIGURATION = "nnUNetPlans", "3d_fullres"
-PATCH, FEATURES = (40, 40, 40), (8, 16, 32, 64)
+PATCH, FEATURES = (48, 48, 48), (8, 16, 32, 64)
 
 
 def cpu_seconds() -> float:

@@ -205,7 +205,7 @@ class Config(_Frozen):
                 filters=8,
                 blocks_down=(1, 2, 2, 4),
                 heads=3,
-                patch_vox=(40, 40, 40),
+                patch_vox=(48, 48, 48),  # 192 mm of the 200 mm are 46 voxels, and lengths are multiples of 8
                 epochs=12,
                 patches_per_case=2,
                 learning_rate=2e-3,
