@@ -34,7 +34,7 @@ from typing import Any
 import torch
 from train_step_variants import VARIANTS, Variant, bare, write_cases
 
-import hnseg.dataset
+import hnseg.train.dataset
 from hnseg.config import Config, TrainConfig
 from hnseg.store import PreparedCase
 
@@ -115,7 +115,7 @@ def on_gpu(args: argparse.Namespace) -> bool:
 def make_cases(scratch: Path, grid_zyx: tuple[int, int, int]) -> list[PreparedCase]:
     """Cases on disk; at full size they are read patch by patch, as the published cohort has to be."""
     if grid_zyx == FULL_GRID_ZYX:
-        hnseg.dataset.CACHE_BYTES = 0
+        hnseg.train.dataset.CACHE_BYTES = 0
     return write_cases(scratch, CASES, grid_zyx)
 
 

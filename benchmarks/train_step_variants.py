@@ -18,15 +18,15 @@ from monai.transforms import Compose, RandCropByLabelClassesd
 from scipy import ndimage
 from torch.utils.data import DataLoader
 
-from hnseg.augment import make_augmentation
 from hnseg.config import Config, TrainConfig
-from hnseg.dataset import PatchDataset
 from hnseg.device import open_device
-from hnseg.losses import SummedDiceCELoss
 from hnseg.network import CHANNELS, CLASSES, make_network
-from hnseg.optimizer import make_average, make_optimizer
 from hnseg.store import PreparedCase, open_case, write_case
 from hnseg.train import Run, train_step
+from hnseg.train.augment import make_augmentation
+from hnseg.train.dataset import PatchDataset
+from hnseg.train.losses import SummedDiceCELoss
+from hnseg.train.optimizer import make_average, make_optimizer
 
 Batch = dict[str, Any]
 

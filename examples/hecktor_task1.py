@@ -30,7 +30,7 @@ from hnseg.progress import shown
 from hnseg.report import write_report
 from hnseg.segment import Options
 from hnseg.splits import load_splits, make_splits, save_splits
-from hnseg.train_folds import train_folds
+from hnseg.train.folds import train_folds
 from hnseg.tune import told, tune_workdir
 from hnseg.workdir import open_run
 

@@ -16,14 +16,14 @@ from typing import Any
 import torch
 
 from hnseg.config import Config, TrainConfig
-from hnseg.dataset import CACHE_BYTES
 from hnseg.device import free_memory_bytes, open_device
 from hnseg.errors import WorkDirError
-from hnseg.losses import SummedDiceCELoss
 from hnseg.network import CHANNELS, CLASSES, make_network, stride
-from hnseg.optimizer import make_optimizer
 from hnseg.splits import load_splits
 from hnseg.store import open_case
+from hnseg.train.dataset import CACHE_BYTES
+from hnseg.train.losses import SummedDiceCELoss
+from hnseg.train.optimizer import make_optimizer
 from hnseg.workdir import load_config
 
 HEADROOM = 1.25  # what the allocator and the workspaces of the convolutions need on top of what autograd keeps

@@ -1,4 +1,4 @@
-"""Long work shows that it moves: a bar on a terminal, a line per step elsewhere."""
+"""Long work shows that it moves: a bar on a terminal, a line per step elsewhere, both with the time left."""
 
 from __future__ import annotations
 
@@ -38,10 +38,21 @@ def shown(stage: str, console: Console) -> Iterator[Report]:
             yield draw
         return
 
+    first: tuple[int, float] | None = None
+
     def write(done: int, total: int, what: str) -> None:
+        nonlocal first
         seconds = time.perf_counter() - started
+        left = ""
+        if first is None:
+            first = done, seconds  # what a resumed run had done before took no time in this one
+        elif first[0] < done < total:
+            left = f", {(total - done) * (seconds - first[1]) / (done - first[0]):.0f} s left"
         console.print(
-            f"{stage:10} {done:>3}/{total} {seconds:7.1f} s  {what}", markup=False, highlight=False, soft_wrap=True
+            f"{stage:10} {done:>3}/{total} {seconds:7.1f} s{left}  {what}",
+            markup=False,
+            highlight=False,
+            soft_wrap=True,
         )
 
     yield write

@@ -21,7 +21,7 @@ def train(
     init: Annotated[Path | None, typer.Option(help="Checkpoint whose weights a new fold begins with.")] = None,
 ) -> None:
     """Train a fold, or all; continues where it stopped. On a CPU, --jobs folds at once."""
-    from hnseg.train_folds import train_folds
+    from hnseg.train.folds import train_folds
 
     with reported(), shown("train", out) as progress:
         train_folds(work, None if fold is None else [fold], device=device, jobs=jobs, init=init, progress=progress)

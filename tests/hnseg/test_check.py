@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 from hnseg.cases import discover_cases
 from hnseg.check import check_cohort
-from hnseg.check_case import check_case
+from hnseg.check.case import check_case
 from hnseg.cli import app
 from hnseg.cohort import load_check
 from hnseg.config import Config
@@ -266,13 +266,13 @@ def test_a_root_that_cannot_be_used(tmp_path, name, message):
 
 def test_every_code_is_documented():
     package = Path(check_case.__code__.co_filename).parent
-    sources = "".join((package / f"{name}.py").read_text() for name in ("check", "check_case", "check_findings"))
+    sources = "".join((package / f"{name}.py").read_text() for name in ("__init__", "case", "findings"))
     codes_used = set(re.findall(r'"(?:error|warning|info)",\s*"([a-z-]+)"', sources))
     codes_used |= set(re.findall(r'_noted\(case, "([a-z-]+)"', sources)) | set(
         re.findall(r'\("(label-[a-z-]+)", ', sources)
     )
     assert {"overlap", "misaligned", "label-outside-box", "ct", "same-ct"} <= codes_used  # the search finds them
-    page = (package.parent / "docs" / "hnseg" / "check.md").read_text()
+    page = (package.parents[1] / "docs" / "hnseg" / "check.md").read_text()
     assert {code for code in codes_used if f"`{code}`" not in page} == set()
 
 

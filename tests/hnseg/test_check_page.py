@@ -14,8 +14,8 @@ from rich.console import Console
 
 from hnseg.cases import discover_cases
 from hnseg.check import check_cohort
-from hnseg.check_page import write_check_page
-from hnseg.check_picture import draw_case
+from hnseg.check.page import write_check_page
+from hnseg.check.picture import draw_case
 from hnseg.cohort import CohortCheck, Finding, Overview
 from hnseg.cohort_table import cohort_table
 from hnseg.config import Config

@@ -11,7 +11,7 @@ import SimpleITK as sitk
 
 from hnseg.cases import Case, discover_cases
 from hnseg.check import check_cohort
-from hnseg.check_case import check_case
+from hnseg.check.case import check_case
 from hnseg.cohort import load_check
 from hnseg.config import Config
 from hnseg.errors import CaseError, CohortError

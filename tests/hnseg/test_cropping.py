@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from hnseg.cases import Case, discover_cases
-from hnseg.check_case import check_case
+from hnseg.check.case import check_case
 from hnseg.cli import app
 from hnseg.config import PrepareConfig
 from hnseg.cropping import crop_case

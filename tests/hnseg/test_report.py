@@ -19,9 +19,9 @@ from hnseg.images import to_sitk
 from hnseg.metrics import HECKTOR_2022
 from hnseg.planes import PLANES, as_seen, cut, sample
 from hnseg.report import verdict, write_report
-from hnseg.report_data import load_run, ranked_cases, warnings
-from hnseg.report_figures import Scan, choose_position, lesion_box, views
-from hnseg.report_plots import _figure, _name_centres, draw_centres, size_rows
+from hnseg.report.data import load_run, ranked_cases, warnings
+from hnseg.report.figures import Scan, choose_position, lesion_box, views
+from hnseg.report.plots import _figure, _name_centres, draw_centres, size_rows
 
 WORKDIRS = runpy.run_path(str(Path(__file__).with_name("workdirs.py")))
 _workdir_template, small_workdir, edit_json = (WORKDIRS[n] for n in ("_workdir_template", "small_workdir", "edit_json"))

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hnseg.config import TrainConfig
-from hnseg.sampling import Positions, patch_start
 from hnseg.store import sampling_index
+from hnseg.train.sampling import Positions, patch_start
 
 DEFAULT = TrainConfig()
 SHAPE = (20, 30, 40)

@@ -12,8 +12,8 @@ from hnseg import train
 from hnseg.checkpoint import load_checkpoint
 from hnseg.device import open_device
 from hnseg.errors import HnsegError, WorkDirError
-from hnseg.train_folds import train_folds
-from hnseg.training_log import best_epoch
+from hnseg.train.folds import train_folds
+from hnseg.train.log import best_epoch
 from hnseg.workdir import read_json, write_json
 
 

@@ -6,15 +6,15 @@ import numpy as np
 import pytest
 import torch
 
-from hnseg.augment import make_augmentation
 from hnseg.checkpoint import load_checkpoint, save_checkpoint
 from hnseg.config import AugmentConfig, TrainConfig
-from hnseg.dataset import PatchDataset
 from hnseg.errors import WorkDirError
-from hnseg.losses import SummedDiceCELoss
 from hnseg.network import make_network
-from hnseg.schedule import learning_rate
 from hnseg.store import open_case, write_case
+from hnseg.train.augment import make_augmentation
+from hnseg.train.dataset import PatchDataset
+from hnseg.train.losses import SummedDiceCELoss
+from hnseg.train.schedule import learning_rate
 
 TINY = TrainConfig(
     filters=4, blocks_down=(1, 1, 1), heads=2, patch_vox=(16, 16, 12), epochs=2, workers=0, patches_per_case=2

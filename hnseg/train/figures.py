@@ -11,7 +11,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from hnseg.training_log import History
+from hnseg.train.log import History
 from ssimh.files import replacing
 
 TRUTH, PREDICTED = "#009e73", "#d55e00"  # Okabe-Ito

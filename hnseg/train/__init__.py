@@ -6,7 +6,7 @@
     torchrun --nnodes 2 --nproc-per-node 4 --rdzv-endpoint HOST:29500 -m hnseg train WORK --fold 0
 
 Every epoch ends with a checkpoint, and a run that was stopped at any moment continues after the last whole epoch.
-Nothing random outlives an epoch (see :mod:`hnseg.dataset`), so on the CPU it continues bit for bit.
+Nothing random outlives an epoch (see :mod:`hnseg.train.dataset`), so on the CPU it continues bit for bit.
 """
 
 from __future__ import annotations
@@ -26,20 +26,20 @@ from torch.utils.data import DataLoader
 
 from hnseg.checkpoint import load_checkpoint, save_checkpoint
 from hnseg.config import Config
-from hnseg.dataset import PatchDataset
 from hnseg.device import open_device
 from hnseg.errors import HnsegError, WorkDirError
-from hnseg.losses import SummedDiceCELoss
 from hnseg.network import make_network
-from hnseg.optimizer import make_average, make_optimizer
 from hnseg.progress import Report, silent
 from hnseg.provenance import sha256, versions
-from hnseg.schedule import learning_rate
 from hnseg.splits import load_splits
 from hnseg.store import PreparedCase, open_case
-from hnseg.training_figures import ValidationPicture, draw_curves
-from hnseg.training_log import Board, History, as_csv, best_epoch, told
-from hnseg.validation import SCORES, validate
+from hnseg.train.dataset import PatchDataset
+from hnseg.train.figures import ValidationPicture, draw_curves
+from hnseg.train.log import Board, History, as_csv, best_epoch, told
+from hnseg.train.losses import SummedDiceCELoss
+from hnseg.train.optimizer import make_average, make_optimizer
+from hnseg.train.schedule import learning_rate
+from hnseg.train.validation import SCORES, validate
 from hnseg.workdir import load_config, write_text
 
 _LOG = logging.getLogger(__name__)

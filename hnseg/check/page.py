@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from hnseg.check_picture import COLOURS
+from hnseg.check.picture import COLOURS
 from hnseg.cohort import SEVERITIES, CohortCheck, Finding, Overview, worst
 from hnseg.page import environment
 from hnseg.planes import CT_WINDOW_HU, PET_WINDOW_SUV, View

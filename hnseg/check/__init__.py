@@ -9,8 +9,8 @@ from pathlib import Path
 import joblib
 
 from hnseg.cases import Case, discover_cases
-from hnseg.check_case import CaseCheck, check_case
-from hnseg.check_page import write_check_page
+from hnseg.check.case import CaseCheck, check_case
+from hnseg.check.page import write_check_page
 from hnseg.cohort import COHORT, CohortCheck, Finding, save_check
 from hnseg.config import PrepareConfig
 from hnseg.errors import CohortError

@@ -17,7 +17,7 @@ from hnseg.page import environment
 from hnseg.picture import Picture
 from hnseg.planes import CT_WINDOW_HU, PET_WINDOW_SUV, View
 from hnseg.provenance import versions
-from hnseg.report_data import (
+from hnseg.report.data import (
     LARGE_CHANGE_HU,
     RunFiles,
     flat_settings,
@@ -27,8 +27,8 @@ from hnseg.report_data import (
     validation_rows,
     warnings,
 )
-from hnseg.report_figures import PREDICTED, TRUTH, load_scan, thumbnail, views
-from hnseg.report_plots import (
+from hnseg.report.figures import PREDICTED, TRUTH, load_scan, thumbnail, views
+from hnseg.report.plots import (
     METHODS,
     OTHER_NAMES,
     SCORE_NAMES,

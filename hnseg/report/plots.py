@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
 from hnseg.picture import Picture, picture
-from hnseg.report_data import LogRow
+from hnseg.report.data import LogRow
 
 # Okabe and Ito's colours, told apart by colour-blind readers.
 BLUE, ORANGE, GREEN, PURPLE, SKY, RED, GREY = (

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from hnseg.errors import HnsegError
-from hnseg.validation import SCORES
+from hnseg.train.validation import SCORES
 
 COLUMNS = ("epoch", "loss", "learning_rate", "seconds", "patches_per_second", "wait_share", "memory_gb", *SCORES)
 History = list[dict[str, Any]]

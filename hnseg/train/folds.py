@@ -16,7 +16,7 @@ import torch
 
 from hnseg.progress import Report, silent
 from hnseg.train import train_fold
-from hnseg.training_log import read_log
+from hnseg.train.log import read_log
 from hnseg.workdir import load_config
 
 POLL_SECONDS = 1.0

@@ -32,7 +32,7 @@ from hnseg.planes import (
     middle,
     sample,
 )
-from hnseg.report_plots import ORANGE, SKY
+from hnseg.report.plots import ORANGE, SKY
 from hnseg.suv import read_suv
 
 PIXEL_MM = 1.0

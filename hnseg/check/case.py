@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hnseg.cases import Case
-from hnseg.check_findings import (
+from hnseg.check.findings import (
     alignment_findings,
     body_findings,
     grid_findings,
@@ -22,7 +22,7 @@ from hnseg.check_findings import (
     pet_findings,
     view_findings,
 )
-from hnseg.check_picture import draw_case
+from hnseg.check.picture import draw_case
 from hnseg.cohort import CheckedCase, Finding, Overview
 from hnseg.config import PrepareConfig
 from hnseg.crop import Crop

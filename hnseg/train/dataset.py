@@ -14,10 +14,10 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
-from hnseg.augment import make_augmentation
 from hnseg.config import TrainConfig
-from hnseg.sampling import Positions, patch_start
 from hnseg.store import PreparedCase
+from hnseg.train.augment import make_augmentation
+from hnseg.train.sampling import Positions, patch_start
 
 CACHE_BYTES = 2 * 2**30  # cohorts below this stay decoded in memory
 OUTSIDE = 0.5  # sigmoid(0): air in CT, roughly the mean in PET
