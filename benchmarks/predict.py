@@ -2,8 +2,6 @@
 
     python benchmarks/predict.py                     # a reduced case and the demo's network, on the CPU, minutes
     python benchmarks/predict.py --full              # 512 x 512 CT and the published network; wants a GPU, or hours
-    python benchmarks/predict.py --windows           # the published network on the CPU: memory and time of a window
-    python benchmarks/predict.py --scores WORK       # scores of a trained run by window, on newly generated cases
 
 The case is generated; the weights are random, which changes neither time nor memory. Each way runs in a process of its
 own, from the two files to the mask's file, with five models:
@@ -45,13 +43,11 @@ from hnseg.config import Config
 from hnseg.device import open_device
 from hnseg.ensemble import find_models, load_network
 from hnseg.images import load_sitk, write_image
-from hnseg.inference import Blend, choose_tiling
 from hnseg.network import make_network
-from hnseg.phantom import DEFAULT_CENTRES, generate_case, generate_cohort
+from hnseg.phantom import DEFAULT_CENTRES, generate_case
 from hnseg.predict import predict_pair
 from hnseg.segment import Options
 from hnseg.splits import Splits, save_splits
-from hnseg.tiling import tile
 from hnseg.workdir import load_config, write_json
 
 FOLDS = 5
@@ -213,148 +209,16 @@ def compare(preset: str, device: str) -> None:
     print(f"five models take {more:+.0f} MB more than one")
 
 
-def measure_windows() -> None:
-    """On the CPU: memory of the published network for each voxel of a window, and the time of both tilings' windows."""
-    config = Config.from_preset("paper")
-    for precision in ("32-true", "bf16-mixed"):
-        command = [sys.executable, __file__, "--child", precision]
-        done = subprocess.run(command, capture_output=True, text=True, check=True)
-        print(f"{precision}: {float(done.stdout):.0f} bytes a voxel, {config.train.filters} filters", flush=True)
-    fabric = open_device("cpu", "auto")
-    network = make_network(config.train).eval()
-    x, y, z = config.prepare.box_vox
-    settings = {
-        "patch, overlap 0.5": config.predict.model_copy(update={"overlap": 0.5}),
-        "auto": config.predict.model_copy(update={"roi": "auto"}),
-    }
-    tilings = {name: choose_tiling((z, y, x), config.train, predict, fabric) for name, predict in settings.items()}
-    fastest = dict.fromkeys(settings, float("inf"))
-    for _ in range(2):  # in turns, and the faster one counts: what is slower is other work on the machine
-        for name, tiling in tilings.items():
-            image = torch.rand(1, 2, *tiling.window).contiguous(memory_format=torch.channels_last_3d)
-            began = time.perf_counter()
-            with torch.inference_mode(), fabric.autocast():
-                network(image)
-            fastest[name] = min(fastest[name], time.perf_counter() - began)
-    for name, tiling in tilings.items():
-        told = f"{tiling.count} windows of {tiling.window}, cost {tiling.cost:.2f}, {fastest[name]:.1f} s each"
-        print(f"{name}: {told}, {fastest[name] * tiling.count:.0f} s for a model")
-
-
-def window_child(precision: str) -> None:
-    fabric = open_device("cpu", precision)
-    network = make_network(Config.from_preset("paper").train).eval()
-
-    def peak_after(length: int) -> int:
-        image = torch.rand(1, 2, length, length, length).contiguous(memory_format=torch.channels_last_3d)
-        with torch.inference_mode(), fabric.autocast():
-            network(image)
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-
-    before = peak_after(32)
-    print((peak_after(96) - before) / 96**3)
-
-
-# Multiples of the training patch (z, y, x), overlap, and what fills the margin beyond the crop.
-WINDOWS = (
-    ((1.0, 1.0, 1.0), 0.5, "border"),
-    ((1.0, 1.0, 1.0), 0.625, "border"),
-    ((1.4, 1.2, 1.2), 0.5, "border"),
-    ((1.8, 1.2, 1.2), 0.5, "border"),
-    ((1.4, 1.4, 1.4), 0.5, "border"),
-    ((1.4, 1.4, 1.4), 0.5, "zeros"),
-)
-
-
-def score_windows(work: Path, cases_per_centre: int, device: str) -> None:
-    """Dice on the crop grid of newly generated cases, by window; the first row is what the others are compared with.
-
-    `--roi auto` takes 1.4 x 1.2 x 1.2 patches on the demo's crop of 75 x 48 x 48.
-    """
-    from hnseg.cases import discover_cases
-    from hnseg.harmonizer_store import load_harmonizer
-    from hnseg.preprocess import make_input
-
-    config, harmonizer = load_config(work), load_harmonizer(work)
-    fabric = open_device(device, config.train.precision)
-    patch = config.train.patch_zyx
-    settings = [(tuple(round(p * g) for p, g in zip(patch, grow, strict=True)), *rest) for grow, *rest in WINDOWS]
-    counts: dict[Any, list[list[int]]] = {setting: [] for setting in settings}
-    seconds = dict.fromkeys(settings, 0.0)
-    networks = [load_network(path, config.train, fabric) for path in find_models(work)]
-    with tempfile.TemporaryDirectory() as scratch:
-        generate_cohort(Path(scratch), seed=1000, cases_per_centre=cases_per_centre, jobs=2)
-        for case in discover_cases(Path(scratch)):
-            made = make_input(case, config.prepare, harmonizer, is_new=True)
-            image, truth = torch.from_numpy(made.images[None]), made.cropped.label
-            for setting in settings:
-                began = time.perf_counter()
-                mask = mask_by(networks, image, setting, fabric)
-                seconds[setting] += time.perf_counter() - began
-                counts[setting].append(
-                    [int(((mask == v) & (truth == v)).sum()) for v in (1, 2)]
-                    + [int((mask == v).sum() + (truth == v).sum()) for v in (1, 2)]
-                )
-    show_scores(settings, {key: np.array(rows, float) for key, rows in counts.items()}, seconds)
-
-
-def mask_by(networks: list[Any], image: torch.Tensor, setting: Any, fabric: Any) -> np.ndarray:
-    """The ensemble's mask on the crop grid with the windows of a setting."""
-    window, overlap, margin = setting
-    _, *crop = image.shape
-    before = [max(0, w - n) // 2 if margin == "zeros" else 0 for w, n in zip(window, crop, strict=True)]
-    after = [max(0, w - n) - b if margin == "zeros" else 0 for w, n, b in zip(window, crop, before, strict=True)]
-    sides = [side for pair in reversed(list(zip(before, after, strict=True))) for side in pair]
-    image = torch.nn.functional.pad(image.float(), sides)
-    blend = Blend(tile(image.shape[1:], window, overlap=overlap), fabric.device)
-    for network in networks:
-        blend.add(network, image, fabric)
-    inside = tuple(slice(b, b + n) for b, n in zip(before, crop, strict=True))
-    return blend.mean().argmax(dim=0).cpu().numpy()[inside]
-
-
-def show_scores(settings: list[Any], counts: dict[Any, np.ndarray], seconds: dict[Any, float]) -> None:
-    rng = np.random.default_rng(0)
-    cases = len(counts[settings[0]])
-    draws = rng.integers(cases, size=(2000, cases))
-
-    def scores(rows: np.ndarray) -> np.ndarray:
-        """Mean GTVp Dice and aggregated GTVn Dice; rows (..., cases, 4)."""
-        dice = 2 * rows[..., 0] / np.where(rows[..., 2] > 0, rows[..., 2], np.nan)
-        return np.stack([np.nanmean(dice, axis=-1), 2 * rows[..., 1].sum(-1) / rows[..., 3].sum(-1)])
-
-    first = settings[0]
-    print(f"{cases} new cases; differences from the first row with 95 % intervals over cases")
-    for key in settings:
-        both, change = scores(counts[key]), scores(counts[key][draws]) - scores(counts[first][draws])
-        low, high = np.quantile(change, [0.025, 0.975], axis=1)
-        difference = both - scores(counts[first])
-        told = "  ".join(
-            f"{name} {both[i]:.4f} ({difference[i]:+.4f}, {low[i]:+.4f} to {high[i]:+.4f})"
-            for i, name in enumerate(("GTVp", "GTVn"))
-        )
-        print(f"{key[0]!s:14} overlap {key[1]:5}, {key[2]}  {told}  time {seconds[key] / seconds[first]:.2f}")
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--full", action="store_true")
-    parser.add_argument("--windows", action="store_true")
-    parser.add_argument("--scores", type=Path, metavar="WORK")
-    parser.add_argument("--cases-per-centre", type=int, default=10, help="with --scores")
     parser.add_argument("--device", default=None, help="default: cpu, with --full auto")
-    parser.add_argument("--child", help=argparse.SUPPRESS)
+    parser.add_argument("--child", choices=WAYS, help=argparse.SUPPRESS)
     parser.add_argument("--work", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     device = arguments.device or ("auto" if arguments.full else "cpu")
-    if arguments.child in WAYS:
+    if arguments.child:
         child(arguments.child, arguments.work, device)
-    elif arguments.child:
-        window_child(arguments.child)
-    elif arguments.windows:
-        measure_windows()
-    elif arguments.scores:
-        score_windows(arguments.scores, arguments.cases_per_centre, device)
     else:
         compare("full" if arguments.full else "reduced", device)
 

@@ -11,9 +11,7 @@ Nothing random outlives an epoch (see :mod:`hnseg.train.dataset`), so on the CPU
 
 from __future__ import annotations
 
-import hashlib
 import json
-import logging
 import sys
 import time
 from collections.abc import Iterator
@@ -30,9 +28,9 @@ from hnseg.device import open_device
 from hnseg.errors import HnsegError, WorkDirError
 from hnseg.network import make_network
 from hnseg.progress import Report, silent
-from hnseg.provenance import sha256, versions
-from hnseg.splits import load_splits
-from hnseg.store import PreparedCase, open_case
+from hnseg.provenance import versions
+from hnseg.store import PreparedCase
+from hnseg.train.cases import data_digest, open_cases
 from hnseg.train.dataset import PatchDataset
 from hnseg.train.figures import ValidationPicture, draw_curves
 from hnseg.train.log import Board, History, as_csv, best_epoch, told
@@ -42,8 +40,8 @@ from hnseg.train.schedule import learning_rate
 from hnseg.train.validation import SCORES, validate
 from hnseg.workdir import load_config, write_text
 
-_LOG = logging.getLogger(__name__)
 LOOK_EVERY = 20  # steps between two looks at the losses: each look makes a GPU wait for the host
+TELL_SECONDS = 30.0  # of an epoch that go by, at least, before it says how far it is
 SECTIONS = {"preset", "seed", "split", "prepare", "train"}  # of the configuration, that decide the weights
 
 
@@ -62,7 +60,7 @@ def train_fold(
     init : Path, optional
         Checkpoint of a network with the same settings, whose weights a new fold begins with.
     progress : Report
-        Called after every epoch.
+        Called after every epoch, and in a long one every half minute with the epochs done so far.
 
     Returns
     -------
@@ -85,8 +83,8 @@ def train_fold(
     if history and _is_finished(history, config):
         return home / "best.pt"
 
-    training, validation = _open_cases(work, fold)
-    data = _data_digest(work, [*training, *validation])
+    training, validation = open_cases(work, fold)
+    data = data_digest(work, [*training, *validation])
     if state is not None and state["data"] != data:
         raise WorkDirError(f"{home / 'last.pt'} was trained on other prepared cases; remove it to train anew")
     fabric = open_device(device, config.train.precision)
@@ -95,12 +93,12 @@ def train_fold(
 
     for epoch in range(len(history), config.train.epochs):
         started = time.perf_counter()
-        row: dict[str, Any] = {"epoch": epoch + 1, **_train_epoch(run, epoch), **dict.fromkeys(SCORES)}
+        row = _train_epoch(run, epoch, progress)
         picture = ValidationPicture()
         last = epoch + 1 == config.train.epochs
         if last or (epoch + 1) % config.train.validate_every == 0:
             row |= validate(run.judged, validation, config, fabric, run.criterion, picture.watch)
-        row |= {"seconds": round(time.perf_counter() - started, 3), "memory_gb": round(_memory_gb(fabric), 2)}
+        row |= {"seconds": round(time.perf_counter() - started, 3), "memory_gb": _memory_gb(fabric)}
         history.append(row)
         if fabric.global_rank == 0:
             _save(run, home, history, data, picture)
@@ -174,8 +172,8 @@ def _begin(
     return Run(config, fold, fabric, raw, network, optimizer, average, criterion, patches, on_device)
 
 
-def _train_epoch(run: Run, epoch: int) -> dict[str, float]:
-    """One pass over the epoch's patches: mean loss, last learning rate, throughput, share of the time spent waiting."""
+def _train_epoch(run: Run, epoch: int, progress: Report) -> dict[str, Any]:
+    """One pass over the epoch's patches; its row of the log, without scores."""
     train, fabric = run.config.train, run.fabric
     run.patches.set_epoch(epoch)
     positions = share_of(len(run.patches), train.batch, fabric.global_rank, fabric.world_size)
@@ -191,23 +189,34 @@ def _train_epoch(run: Run, epoch: int) -> dict[str, float]:
     losses: list[torch.Tensor] = []
     cases: list[list[str]] = []
     rate, waited, started = 0.0, 0.0, time.perf_counter()
+    said = started
+
+    def row(mean: torch.Tensor) -> dict[str, Any]:
+        taken = time.perf_counter() - started
+        patches = min(len(losses) * train.batch, len(positions)) * fabric.world_size
+        return {
+            "epoch": epoch + 1,
+            "loss": float(mean),
+            "learning_rate": rate,
+            "patches_per_second": round(patches / taken, 4),
+            "wait_share": round(waited / taken, 4),
+            "memory_gb": _memory_gb(fabric),
+            **dict.fromkeys(SCORES),
+        }
+
     run.network.train()
-    for step, (batch, seconds) in enumerate(_timed(loader)):
+    for step, (batch, seconds) in enumerate(_timed(loader), start=1):
         waited += seconds
-        rate = learning_rate(train, epoch * steps + step, steps)
+        rate = learning_rate(train, epoch * steps + step - 1, steps)
         losses.append(train_step(run, batch, rate))
         cases.append([run.patches.cases[int(number)].id for number in batch["case"]])
-        if (step + 1) % LOOK_EVERY == 0 or step + 1 == steps:
+        if step % LOOK_EVERY == 0 or step == steps:
             _check_losses(run, losses, cases, epoch)
-    mean = fabric.all_reduce(torch.stack(losses).mean(), reduce_op="mean")
-    taken = time.perf_counter() - started
-    speed = len(positions) * fabric.world_size / taken
-    return {
-        "loss": float(mean),
-        "learning_rate": rate,
-        "patches_per_second": round(speed, 4),
-        "wait_share": round(waited / taken, 4),
-    }
+            if fabric.global_rank == 0 and step < steps and time.perf_counter() - said >= TELL_SECONDS:
+                said = time.perf_counter()
+                told_now = told(run.fold, row(torch.stack(losses).mean()))
+                progress(epoch, train.epochs, f"{told_now}  step {step} of {steps}")
+    return row(fabric.all_reduce(torch.stack(losses).mean(), reduce_op="mean"))
 
 
 def train_step(run: Run, batch: dict[str, torch.Tensor], rate: float) -> torch.Tensor:
@@ -350,41 +359,13 @@ def _is_finished(history: History, config: Config) -> bool:
     return config.train.patience is not None and len(history) - best_epoch(history) >= config.train.patience
 
 
-def _open_cases(work: Path, fold: int) -> tuple[list[PreparedCase], list[PreparedCase]]:
-    """Training and validation cases of a fold; a case that prepare could not do is left out."""
-    splits = load_splits(work)
-    parts = []
-    for ids in (splits.train_ids(fold), splits.folds[fold]):
-        folders = [work / "prepared" / case_id for case_id in ids]
-        parts.append([open_case(folder, fold) for folder in folders if folder.is_dir()])
-    training, validation = parts
-    if not training or not validation:
-        raise WorkDirError(
-            f"fold {fold} has {len(training)} prepared training and {len(validation)} validation cases in {work}; "
-            "it needs at least one of each: run `hnseg prepare` first"
-        )
-    for value, name in ((1, "GTVp"), (2, "GTVn")):
-        if not any(case.lesion_index(value).size for case in training):
-            _LOG.warning("fold %d: no training case has a %s; the network learns what is there", fold, name)
-    return training, validation
-
-
-def _data_digest(work: Path, cases: list[PreparedCase]) -> str:
-    """Content hash of what a fold is trained on: the split, and the files and settings of every case."""
-    parts = [f"splits {sha256(work / 'splits.json')}"]
-    for case in sorted(cases, key=lambda case: case.id):
-        files = {name: file["sha256"] for name, file in case.record["files"].items()}
-        parts.append(json.dumps([case.id, case.record["settings"], files], sort_keys=True))
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
-
-
 def _memory_gb(fabric: Any) -> float:
     """Peak memory so far: of the GPU, or of this process on a CPU."""
     if fabric.device.type == "cuda":
-        return float(torch.cuda.max_memory_allocated(fabric.device)) / 2**30
+        return round(float(torch.cuda.max_memory_allocated(fabric.device)) / 2**30, 2)
     if sys.platform == "win32":
         return 0.0
     import resource
 
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return float(peak) / (2**30 if sys.platform == "darwin" else 2**20)
+    return round(float(peak) / (2**30 if sys.platform == "darwin" else 2**20), 2)

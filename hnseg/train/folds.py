@@ -47,7 +47,7 @@ def train_folds(
     init : Path, optional
         Checkpoint whose weights new folds begin with.
     progress : Report
-        Called after every epoch of any fold.
+        Called after every epoch of any fold; as :func:`hnseg.train.train_fold` does where folds run one by one.
 
     Returns
     -------

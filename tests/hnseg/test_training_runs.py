@@ -161,6 +161,19 @@ def test_a_class_that_no_case_has_is_said(run, caplog):
     assert last(run)["history"][0]["loss"] > 0
 
 
+def test_a_long_epoch_says_how_far_it_is(run, monkeypatch):
+    monkeypatch.setattr(train, "LOOK_EVERY", 1)
+    monkeypatch.setattr(train, "TELL_SECONDS", 0.0)
+    change(run, epochs=2)
+    said = []
+    train.train_fold(run, 0, device="cpu", progress=lambda *what: said.append(what))
+    steps = len(load_splits(run).train_ids(0)) * load_config(run).train.patches_per_case
+    first = [text for done, total, text in said if (done, total) == (0, 2)]
+    assert [text.rpartition("step ")[2] for text in first] == [f"{step} of {steps}" for step in range(1, steps)]
+    assert all("fold 0 epoch 1  loss" in text and "patches/s" in text for text in first)
+    assert [done for done, _, text in said if "step" not in text] == [1, 2]
+
+
 @pytest.mark.parametrize("error", [RuntimeError("CUDA out of memory. Tried"), MemoryError()])
 def test_out_of_memory_says_what_to_lower(run, monkeypatch, error):
     def full(*_):
