@@ -234,7 +234,7 @@ from hnseg.workdir import load_config
 
 work, out = Path(sys.argv[1]), Path(sys.argv[2])
 config = load_config(work)
-training, _ = train._open_cases(work, 0)
+training, _ = train.open_cases(work, 0)
 fabric = open_device("cpu", "32-true")
 run = train._begin(config, 0, fabric, training, None, None)
 positions = train.share_of(len(run.patches), config.train.batch, fabric.global_rank, fabric.world_size)
