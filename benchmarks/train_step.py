@@ -3,6 +3,7 @@
     python benchmarks/train_step.py                  # a GPU at full size (192³, bf16), else the CPU at the demo's size
     python benchmarks/train_step.py --device cpu     # the CPU although there is a GPU
     python benchmarks/train_step.py --preset paper --patch 64     # the published network on smaller patches
+    python benchmarks/train_step.py --preset paper --peak-of bare  # peak memory of one variant (GB), and nothing else
 
 Four variants take turns, round by round, and medians over the rounds are printed:
 
@@ -216,18 +217,19 @@ def main() -> None:
     parser.add_argument("--patch", type=int, help="edge of the patch in voxels, instead of the preset's")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--steps", type=int, default=16, help="timed steps of a variant in a round")
-    parser.add_argument("--peak-of", choices=sorted(VARIANTS), help=argparse.SUPPRESS)
+    parser.add_argument("--peak-of", choices=sorted(VARIANTS), help="only the peak memory of this variant, in GB")
     parser.add_argument("--scratch", type=Path, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if not set(VARIABLES) <= set(os.environ):
         os.execve(sys.executable, [sys.executable, *sys.argv], {**VARIABLES, **os.environ})
-    if args.peak_of:
-        config, grid = setting(args)
-        measure(VARIANTS[args.peak_of](config, args.device, make_cases(args.scratch, grid)), 3, 1, on_gpu(args))
-        print(json.dumps(peak_gb(on_gpu(args))))
-        return
     with tempfile.TemporaryDirectory() as scratch:
-        run(args, Path(scratch))
+        if args.peak_of is None:
+            run(args, Path(scratch))
+            return
+        config, grid = setting(args)
+        cases = make_cases(args.scratch or Path(scratch), grid)
+        measure(VARIANTS[args.peak_of](config, args.device, cases), 3, 1, on_gpu(args))
+        print(json.dumps(peak_gb(on_gpu(args))))
 
 
 if __name__ == "__main__":

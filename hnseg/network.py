@@ -41,7 +41,7 @@ def window_bytes_per_voxel(config: TrainConfig, element_bytes: int) -> int:
     """Memory that the network needs beside its weights, for each voxel of a window, when predicting.
 
     Reckoned as five feature maps of the first level, and 100 bytes for input, logits and the deeper levels. Measured as
-    growth of the peak on a CPU (``benchmarks/predict_windows.py``): 260 to 280 bytes in bf16, 560 to 650 in float32
+    growth of the peak on a CPU (``benchmarks/predict_windows.py``): 260 to 370 bytes in bf16, 560 to 650 in float32
     with 32 filters, where this says 420 and 740.
     """
     return 5 * config.filters * element_bytes + 100
