@@ -31,7 +31,7 @@ from hnseg.device import open_device
 from hnseg.ensemble import find_models, load_network
 from hnseg.harmonizer_store import load_harmonizer
 from hnseg.inference import Blend, choose_tiling
-from hnseg.network import make_network
+from hnseg.network import make_network, stride
 from hnseg.phantom import generate_cohort
 from hnseg.preprocess import make_input
 from hnseg.tiling import Triple, tile
@@ -118,8 +118,10 @@ def settings_of(config: Config, crop: Triple, fabric: Any) -> list[Setting]:
     predict = config.predict.model_copy(update={"roi": "auto"})
     auto = choose_tiling(crop, config.train, predict, fabric).window
 
+    multiple = stride(config.train)
+
     def grown(*factors: float) -> Triple:
-        z, y, x = (round(n * factor / 8) * 8 for n, factor in zip(patch, factors, strict=True))
+        z, y, x = (round(n * factor / multiple) * multiple for n, factor in zip(patch, factors, strict=True))
         return z, y, x
 
     return [

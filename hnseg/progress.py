@@ -45,7 +45,8 @@ def shown(stage: str, console: Console) -> Iterator[Report]:
         seconds = time.perf_counter() - started
         left = ""
         if first is None:
-            first = done, seconds  # what a resumed run had done before took no time in this one
+            # What a resumed run had done before took no time in this one.
+            first = done, seconds if done else 0.0
         elif first[0] < done < total:
             left = f", {(total - done) * (seconds - first[1]) / (done - first[0]):.0f} s left"
         console.print(

@@ -25,6 +25,16 @@ def test_a_line_says_how_much_time_is_left(monkeypatch):
     ]
 
 
+def test_a_report_before_the_first_step_is_done_does_not_shorten_it(monkeypatch):
+    clock = iter([0.0, 30.0, 60.0])
+    monkeypatch.setattr("hnseg.progress.time.perf_counter", lambda: next(clock))
+    text = io.StringIO()
+    with shown("train", Console(file=text)) as progress:
+        progress(0, 3, "epoch 1, half of it")
+        progress(1, 3, "epoch 1")
+    assert "120 s left" in text.getvalue().splitlines()[1]  # two more of 60 s
+
+
 @pytest.mark.parametrize("total", [0, 1])
 def test_nothing_is_left_of_a_single_step(total):
     text = io.StringIO()
