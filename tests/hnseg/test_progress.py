@@ -1,6 +1,7 @@
 """What long work says of itself where there is no terminal."""
 
 import io
+from types import SimpleNamespace
 
 import pytest
 from rich.console import Console
@@ -11,7 +12,7 @@ from hnseg.progress import shown
 def test_a_line_says_how_much_time_is_left(monkeypatch):
     """A resumed run: 10 of 20 steps were done before, so the pace is that of the steps made since the first report."""
     clock = iter([100.0, 101.0, 105.0, 109.0, 140.0])  # begin, then one look a line
-    monkeypatch.setattr("hnseg.progress.time.perf_counter", lambda: next(clock))
+    monkeypatch.setattr("hnseg.progress.time", SimpleNamespace(perf_counter=lambda: next(clock)))
     text = io.StringIO()
     with shown("train", Console(file=text, width=20)) as progress:
         for done in (10, 11, 12, 20):
@@ -27,7 +28,7 @@ def test_a_line_says_how_much_time_is_left(monkeypatch):
 
 def test_a_report_before_the_first_step_is_done_does_not_shorten_it(monkeypatch):
     clock = iter([0.0, 30.0, 60.0])
-    monkeypatch.setattr("hnseg.progress.time.perf_counter", lambda: next(clock))
+    monkeypatch.setattr("hnseg.progress.time", SimpleNamespace(perf_counter=lambda: next(clock)))
     text = io.StringIO()
     with shown("train", Console(file=text)) as progress:
         progress(0, 3, "epoch 1, half of it")
