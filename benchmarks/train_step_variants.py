@@ -20,13 +20,10 @@ from torch.utils.data import DataLoader
 
 from hnseg.config import Config, TrainConfig
 from hnseg.device import open_device
-from hnseg.network import CHANNELS, CLASSES, make_network
+from hnseg.network import CHANNELS, CLASSES
 from hnseg.store import PreparedCase, open_case, write_case
-from hnseg.train import Run, train_step
-from hnseg.train.augment import make_augmentation
-from hnseg.train.dataset import PatchDataset
-from hnseg.train.losses import SummedDiceCELoss
-from hnseg.train.optimizer import make_average, make_optimizer
+from hnseg.train import Run, begin_fold, train_step
+from hnseg.train.augment import Augmentation
 
 Batch = dict[str, Any]
 
@@ -69,19 +66,10 @@ def forever(loader: Any) -> Iterator[Batch]:
 
 
 def make_run(config: Config, device: str, cases: list[PreparedCase]) -> Run:
-    """What a training holds in memory, as hnseg.train begins a fold."""
-    fabric = open_device(device, config.train.precision)
-    torch.manual_seed(0)
-    raw = make_network(config.train)
-    network, optimizer = fabric.setup(raw, make_optimizer(raw.parameters(), config.train))
-    network.train()
-    on_device = config.train.augment_on == "device" or (
-        config.train.augment_on == "auto" and fabric.device.type == "cuda"
-    )
-    patches = PatchDataset(cases, config.train, config.seed, 0, augment=not on_device)
-    criterion = SummedDiceCELoss(config.train.head_weights)
-    average = make_average(raw, config.train)
-    return Run(config, 0, fabric, raw, network, optimizer, average, criterion, patches, on_device)
+    """What a training holds in memory, as hnseg begins a fold."""
+    run = begin_fold(config, 0, open_device(device, config.train.precision), cases)
+    run.network.train()
+    return run
 
 
 def bare(config: Config, device: str, cases: list[PreparedCase]) -> Variant:
@@ -163,7 +151,7 @@ def plain_full(config: Config, device: str, cases: list[PreparedCase]) -> Varian
     crop = RandCropByLabelClassesd(
         ["image", "label"], "label", train.patch_zyx, list(train.class_weights), CLASSES, num_samples=1
     )
-    transform = Compose([crop, make_augmentation(train.augment, train.patch_zyx)])
+    transform = Compose([crop, Augmentation(train.augment, train.patch_zyx).transform])
     repeated = data * train.patches_per_case
     dataset = CacheDataset(repeated, transform, cache_num=0, progress=False)  # nothing before the crop could be cached
     loader = MonaiLoader(

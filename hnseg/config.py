@@ -84,11 +84,8 @@ class AugmentConfig(_Frozen):
     rotate_rad: float = 0.26
     scale: float = 0.2
     elastic: Fraction = 0.1
-    elastic_sigma_vox: tuple[float, float] = (5.0, 8.0)
-    elastic_magnitude_vox: tuple[float, float] = (
-        20.0,
-        60.0,
-    )  # of white noise before smoothing: 1 to 3 voxels after
+    elastic_spacing_vox: int = Field(16, ge=2)  # between the knots of the displacement …
+    elastic_vox: float = Field(3.0, ge=0)  # … and how far a knot may move along each axis
     flip: Fraction = 0.5
     ct_scale: float = 0.3
     ct_scale_p: Fraction = 0.5

@@ -30,6 +30,7 @@ from hnseg.network import make_network
 from hnseg.progress import Report, silent
 from hnseg.provenance import versions
 from hnseg.store import PreparedCase
+from hnseg.train.augment import Augmentation
 from hnseg.train.cases import data_digest, open_cases
 from hnseg.train.dataset import PatchDataset
 from hnseg.train.figures import ValidationPicture, draw_curves
@@ -88,7 +89,7 @@ def train_fold(
     if state is not None and state["data"] != data:
         raise WorkDirError(f"{home / 'last.pt'} was trained on other prepared cases; remove it to train anew")
     fabric = open_device(device, config.train.precision)
-    run = _begin(config, fold, fabric, training, state, init)
+    run = begin_fold(config, fold, fabric, training, state, init)
     board = Board(home / "tensorboard", config.train.tensorboard and fabric.global_rank == 0, len(history))
 
     for epoch in range(len(history), config.train.epochs):
@@ -121,6 +122,8 @@ class Run:
         The network, and the same as the fabric runs it (mixed precision, several processes).
     average : AveragedModel or None
         Running average of the weights.
+    augment : Augmentation or None
+        Changes patches on the device; None where the loader's processes have done it.
     """
 
     config: Config
@@ -132,7 +135,7 @@ class Run:
     average: Any
     criterion: Any
     patches: PatchDataset
-    on_device: bool
+    augment: Augmentation | None
 
     @property
     def judged(self) -> Any:
@@ -140,15 +143,17 @@ class Run:
         return self.raw if self.average is None else self.average.module
 
 
-def _begin(
+def begin_fold(
     config: Config,
     fold: int,
     fabric: Any,
     training: list[PreparedCase],
-    state: dict[str, Any] | None,
-    init: Path | None,
+    state: dict[str, Any] | None = None,
+    init: Path | None = None,
 ) -> Run:
     """Network, optimiser and patches at the start of a fold, or as the last checkpoint left them."""
+    # All patches have one shape, so cuDNN times its algorithms for it once, as the Auto3DSeg SegResNet and nnU-Net do.
+    torch.backends.cudnn.benchmark = fabric.device.type == "cuda"
     torch.manual_seed(config.seed * 1000 + fold)
     raw = make_network(config.train)
     if state is None and init is not None:
@@ -167,9 +172,10 @@ def _begin(
         average.load_state_dict(state["average"])
     wanted = config.train.augment_on
     on_device = wanted == "device" or (wanted == "auto" and fabric.device.type == "cuda")
-    patches = PatchDataset(training, config.train, config.seed, fold, augment=not on_device)
+    augment = Augmentation(config.train.augment, config.train.patch_zyx, fabric.device) if on_device else None
+    patches = PatchDataset(training, config.train, config.seed, fold, augment=augment is None)
     criterion = SummedDiceCELoss(config.train.head_weights)
-    return Run(config, fold, fabric, raw, network, optimizer, average, criterion, patches, on_device)
+    return Run(config, fold, fabric, raw, network, optimizer, average, criterion, patches, augment)
 
 
 def _train_epoch(run: Run, epoch: int, progress: Report) -> dict[str, Any]:
@@ -235,8 +241,8 @@ def train_step(run: Run, batch: dict[str, torch.Tensor], rate: float) -> torch.T
     try:
         image = batch["image"].to(run.fabric.device, non_blocking=True)
         label = batch["label"].to(run.fabric.device, non_blocking=True)
-        if run.on_device:
-            image, label = _changed(run.patches, image, label, batch["seed"])
+        if run.augment is not None:
+            image, label = _changed(run.augment, image, label, batch["seed"])
         heads = run.network(image.contiguous(memory_format=torch.channels_last_3d))
         loss = run.criterion(heads, label)
         run.fabric.backward(loss)
@@ -267,12 +273,11 @@ def share_of(count: int, batch: int, rank: int, world: int) -> list[int]:
 
 
 def _changed(
-    patches: PatchDataset, image: torch.Tensor, label: torch.Tensor, seeds: torch.Tensor
+    augment: Augmentation, image: torch.Tensor, label: torch.Tensor, seeds: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """The batch after its random changes, made where it is."""
     made = [
-        patches.changed({"image": one, "label": truth}, int(seed))
-        for one, truth, seed in zip(image, label, seeds, strict=True)
+        augment({"image": one, "label": truth}, int(seed)) for one, truth, seed in zip(image, label, seeds, strict=True)
     ]
     return torch.stack([m["image"] for m in made]), torch.stack([m["label"] for m in made])
 

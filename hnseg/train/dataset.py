@@ -16,7 +16,7 @@ from torch.utils.data import Dataset
 
 from hnseg.config import TrainConfig
 from hnseg.store import PreparedCase
-from hnseg.train.augment import make_augmentation
+from hnseg.train.augment import Augmentation
 from hnseg.train.sampling import Positions, patch_start
 
 CACHE_BYTES = 2 * 2**30  # cohorts below this stay decoded in memory
@@ -34,10 +34,11 @@ class PatchDataset(Dataset[dict[str, torch.Tensor]]):
     seed, fold, epoch : int
         Together with the position they determine every draw.
     augment : bool
-        Change the patches here; without it :meth:`changed` does it, on whatever device they are.
+        Change the patches here; without it that is left to whoever has them on a device.
 
-    Items are dictionaries of ``image`` (2, z, y, x) float32, ``label`` (1, z, y, x) float32, ``case``, the position of
-    the case in ``cases``, and ``seed`` of the random change.
+    Items are dictionaries of ``image`` (2, z, y, x), ``label`` (1, z, y, x), ``case``, the position of the case in
+    ``cases``, and ``seed`` of the random change. Changed patches are float32, others float16 and uint8, as they are
+    stored: less than half of the bytes to hand on.
     """
 
     def __init__(
@@ -48,9 +49,8 @@ class PatchDataset(Dataset[dict[str, torch.Tensor]]):
         self.seed = seed
         self.fold = fold
         self.epoch = 0
-        self._augment = make_augmentation(config.augment, config.patch_zyx)
+        self._augment = Augmentation(config.augment, config.patch_zyx) if augment else None
         self._positions = [Positions.of(case) for case in self.cases]
-        self._here = augment
         size = sum(case.image.nbytes + case.label.nbytes for case in self.cases if case.label is not None)
         self._keep = size <= CACHE_BYTES
         self._kept: dict[int, tuple[NDArray[np.float16], NDArray[np.uint8]]] = {}
@@ -71,19 +71,11 @@ class PatchDataset(Dataset[dict[str, torch.Tensor]]):
         image, label = self._read_patch(number, rng)
         seed = torch.tensor(int(rng.integers(2**31)))
         sample = {"image": torch.from_numpy(image), "label": torch.from_numpy(label)}
-        return {
-            **(self.changed(sample, int(seed)) if self._here else sample),
-            "case": torch.tensor(number),
-            "seed": seed,
-        }
+        if self._augment is not None:
+            sample = self._augment(sample, int(seed))
+        return {**sample, "case": torch.tensor(number), "seed": seed}
 
-    def changed(self, sample: dict[str, torch.Tensor], seed: int) -> dict[str, torch.Tensor]:
-        """A patch after its random change; ``image`` and ``label`` stay on their device."""
-        self._augment.set_random_state(seed=seed)
-        moved: dict[str, Any] = self._augment(sample)
-        return {key: moved[key].as_tensor().float() for key in ("image", "label")}
-
-    def _read_patch(self, number: int, rng: np.random.Generator) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    def _read_patch(self, number: int, rng: np.random.Generator) -> tuple[NDArray[np.float16], NDArray[np.uint8]]:
         images, labels = self._arrays(number)
         shape, patch = labels.shape, self.config.patch_zyx
         _, centre = self._positions[number].choose_centre(self.config, rng)
@@ -93,8 +85,8 @@ class PatchDataset(Dataset[dict[str, torch.Tensor]]):
         for begin, length, size in zip(start, patch, shape, strict=True):
             inside.append(slice(max(begin, 0), min(begin + length, size)))
             within.append(slice(inside[-1].start - begin, inside[-1].stop - begin))
-        image = np.full((2, *patch), OUTSIDE, np.float32)
-        label = np.zeros((1, *patch), np.float32)
+        image = np.full((2, *patch), OUTSIDE, np.float16)
+        label = np.zeros((1, *patch), np.uint8)
         image[(slice(None), *within)] = images[(slice(None), *inside)]
         label[0][tuple(within)] = labels[tuple(inside)]
         return image, label

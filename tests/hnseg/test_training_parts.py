@@ -11,7 +11,7 @@ from hnseg.config import AugmentConfig, TrainConfig
 from hnseg.errors import WorkDirError
 from hnseg.network import make_network
 from hnseg.store import open_case, write_case
-from hnseg.train.augment import make_augmentation
+from hnseg.train.augment import Augmentation
 from hnseg.train.dataset import PatchDataset
 from hnseg.train.losses import SummedDiceCELoss
 from hnseg.train.schedule import learning_rate
@@ -63,6 +63,10 @@ def test_every_case_comes_as_often_as_asked(cases):
 def test_a_patch_is_cut_from_its_case(cases):
     still = TINY.model_copy(update={"augment": STILL})
     sample = PatchDataset(cases, still, 0, 0)[0]
+    assert sample["image"].dtype == sample["label"].dtype == torch.float32
+    stored = PatchDataset(cases, still, 0, 0, augment=False)[0]
+    assert (stored["image"].dtype, stored["label"].dtype) == (torch.float16, torch.uint8)
+    assert all(torch.equal(stored[key].float(), sample[key]) for key in ("image", "label"))
     assert sample["image"].shape == (2, 12, 16, 16)
     assert sample["label"].shape == (1, 12, 16, 16)
     whole = cases[int(sample["case"])].image[:].astype(np.float32)
@@ -84,9 +88,7 @@ def test_geometry_moves_both_images_and_the_label_together():
     label[0, 8:15, 6:14, 9:18] = 1
     image = np.repeat(label, 2, axis=0)
     moving = STILL.model_copy(update={"affine": 1.0, "elastic": 1.0, "flip": 0.5})
-    augment = make_augmentation(moving, shape)
-    augment.set_random_state(seed=4)
-    out = augment({"image": torch.from_numpy(image), "label": torch.from_numpy(label)})
+    out = Augmentation(moving, shape)({"image": torch.from_numpy(image), "label": torch.from_numpy(label)}, 4)
     assert not torch.equal(out["label"], torch.from_numpy(label))
     assert set(np.unique(out["label"])) == {0.0, 1.0}
     np.testing.assert_array_equal(out["image"][0], out["image"][1])
@@ -98,14 +100,89 @@ def test_geometry_moves_both_images_and_the_label_together():
 
 def test_intensity_changes_touch_ct_alone():
     loud = STILL.model_copy(update={"ct_scale_p": 1.0, "ct_shift_p": 1.0, "ct_noise_p": 1.0, "ct_blur_p": 1.0})
-    augment = make_augmentation(loud, (8, 8, 8))
-    augment.set_random_state(seed=0)
     image, label = torch.rand(2, 8, 8, 8), torch.ones(1, 8, 8, 8)
-    out = augment({"image": image.clone(), "label": label.clone()})
+    out = Augmentation(loud, (8, 8, 8))({"image": image.clone(), "label": label.clone()}, 0)
     assert set(out) == {"image", "label"}
     assert not torch.allclose(out["image"][0], image[0])
     assert torch.equal(out["image"][1], image[1])
     assert torch.equal(out["label"], label)
+
+
+def test_without_changes_a_patch_stays_as_it_is():
+    image, label = torch.rand(2, 8, 10, 12).half(), torch.randint(0, 3, (1, 8, 10, 12), dtype=torch.uint8)
+    out = Augmentation(STILL, (8, 10, 12))({"image": image, "label": label}, 0)
+    assert torch.equal(out["image"], image.float())
+    assert torch.equal(out["label"], label.float())
+
+
+@pytest.mark.parametrize("shape", [(48, 48, 48), (32, 40, 64)])
+def test_elastic_displacement_is_as_large_as_asked_and_no_larger(shape):
+    """Ramps along z, y and x, each moved by what its axis was displaced."""
+    axes = torch.meshgrid(*(torch.arange(float(n)) for n in shape), indexing="ij")
+    augment = Augmentation(STILL.model_copy(update={"elastic": 1.0, "elastic_vox": 2.0}), shape)
+    largest = 0.0
+    for seed in range(5):
+        for first, second in ((0, 1), (2, 0)):
+            ramps = torch.stack([axes[first], axes[second]])
+            moved = augment({"image": ramps, "label": torch.zeros(1, *shape)}, seed)["image"] - ramps
+            assert float(moved.abs().max()) < 2.001
+            largest = max(largest, float(moved.abs().max()))
+    assert largest > 1.5
+
+
+def test_elastic_changes_come_as_often_as_asked():
+    augment = Augmentation(STILL.model_copy(update={"elastic": 0.3}), (16, 16, 16))
+    image, label = torch.rand(2, 16, 16, 16), torch.zeros(1, 16, 16, 16)
+    changed = [not torch.equal(augment({"image": image, "label": label}, seed)["image"], image) for seed in range(200)]
+    assert 0.2 < np.mean(changed) < 0.4
+
+
+def test_knots_give_every_length_that_a_patch_can_have():
+    """MONAI multiplies the number of knots by a ratio and rounds down; it has to arrive at the length itself."""
+    for length in (2, 12, 48, 192, 214, 310, 370):
+        augment = Augmentation(STILL.model_copy(update={"elastic": 1.0}), (4, 4, length))
+        out = augment({"image": torch.rand(2, 4, 4, length), "label": torch.zeros(1, 4, 4, length)}, 0)
+        assert out["image"].shape == (2, 4, 4, length)
+
+
+def test_only_noise_draws_a_number_a_voxel_on_the_host(monkeypatch):
+    """A GPU would wait for them: seconds for the three numbers a voxel of a displacement at full size."""
+    drawn = []
+
+    class Counting(np.random.RandomState):
+        def uniform(self, low=0.0, high=1.0, size=None):
+            drawn.append(1 if size is None else int(np.prod(size)))
+            return super().uniform(low, high, size)
+
+        def normal(self, loc=0.0, scale=1.0, size=None):
+            drawn.append(1 if size is None else int(np.prod(size)))
+            return super().normal(loc, scale, size)
+
+    monkeypatch.setattr(np.random, "RandomState", Counting)
+    shape = (32, 32, 32)
+    often = AugmentConfig(affine=0.5, elastic=0.5, ct_noise_p=0.5)
+    counts = {}
+    for noise in (0.0, 1.0):
+        augment = Augmentation(often.model_copy(update={"ct_noise_p": noise}), shape)
+        drawn.clear()
+        for seed in range(20):
+            augment({"image": torch.rand(2, *shape), "label": torch.zeros(1, *shape)}, seed)
+        counts[noise] = sum(drawn) / 20
+    assert 10 < counts[0.0] < 200
+    assert 32**3 <= counts[1.0] < 32**3 + 200
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_a_patch_on_a_gpu_is_changed_there_as_on_the_cpu():
+    busy = AugmentConfig(affine=0.5, elastic=0.5, ct_noise_p=0.5, ct_blur_p=0.5)
+    image, label = torch.rand(2, 24, 32, 32), torch.randint(0, 3, (1, 24, 32, 32), dtype=torch.uint8)
+    here, there = Augmentation(busy, (24, 32, 32)), Augmentation(busy, (24, 32, 32), "cuda")
+    for seed in range(10):
+        expected = here({"image": image, "label": label}, seed)
+        found = there({"image": image.cuda(), "label": label.cuda()}, seed)
+        assert {tensor.device.type for tensor in found.values()} == {"cuda"}
+        torch.testing.assert_close(found["image"].cpu(), expected["image"], atol=1e-3, rtol=0)
+        assert (found["label"].cpu() == expected["label"]).float().mean() > 0.999
 
 
 def test_network_has_the_heads_asked_for():
