@@ -13,7 +13,8 @@ Four variants take turns, round by round, and medians over the rounds are printe
 
 "waiting" is the share of the time in which the device has nothing to do because the next batch is not there. Peak
 memory is taken in a process of its own for each variant: allocated on a GPU, resident on a CPU. The prepared cases are
-noise: they cost what real ones cost to read. The last line is ``full/bare R``, hnseg's loop over its bare step.
+noise: they cost what real ones cost to read. The time of the published run is that of its steps in hnseg's loop, and of
+the windows of its validations, without scoring. The last line is ``full/bare R``, hnseg's loop over its bare step.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
+import math
 import os
 import resource
 import statistics
@@ -37,11 +39,15 @@ from train_step_variants import VARIANTS, Variant, bare, write_cases
 
 import hnseg.train.dataset
 from hnseg.config import Config, TrainConfig
+from hnseg.device import open_device
+from hnseg.network import CHANNELS, make_network
 from hnseg.store import PreparedCase
+from hnseg.train.validation import validation_windows
 
 CASES = 8
 EPOCH_STEPS = 512  # about the 435 patches of the paper's epoch
 PAPER_STEPS = 544 * 300  # cases times epochs: the published run, one patch a case
+PAPER_VALIDATED = 109 * 60  # a fifth of the cases, every fifth epoch
 FULL_GRID_ZYX, DEMO_GRID_ZYX = (310, 200, 200), (75, 48, 48)
 PROBE_VOX = 64  # edge of the patch from which the paper's step is computed where it does not fit the time
 VARIABLES = {"OMP_NUM_THREADS": str(os.cpu_count()), "OMP_WAIT_POLICY": "PASSIVE"}
@@ -153,6 +159,24 @@ def paper_seconds(device: str, cases: list[PreparedCase]) -> float:
     return measure(probe, 3, 1, device.startswith("cuda")).seconds * (192 / PROBE_VOX) ** 3
 
 
+def validation_seconds(device: str) -> float:
+    """Seconds that the windows of one case take at the published recipe's validation; on a CPU from a smaller one."""
+    paper = Config.from_preset("paper")
+    fabric = open_device(device, paper.train.precision)
+    network = make_network(paper.train).to(fabric.device).eval()
+    tiling = validation_windows(FULL_GRID_ZYX, paper)
+    gpu = fabric.device.type == "cuda"
+    window = tiling.window if gpu else (PROBE_VOX,) * 3
+    image = torch.rand(1, CHANNELS, *window, device=fabric.device).contiguous(memory_format=torch.channels_last_3d)
+
+    def step(_: Any) -> None:
+        with torch.inference_mode(), fabric.autocast():
+            network(image)
+
+    taken = measure(Variant("a window", itertools.repeat({}), step), 3, 1, gpu)
+    return taken.seconds * tiling.count * math.prod(tiling.window) / math.prod(window)
+
+
 def show(rows: dict[str, dict[str, float]], batch: int) -> None:
     """Print a row a variant."""
     print(f"{'':<24}{'s/step':>10}{'images/s':>10}{'waiting':>10}{'peak GB':>10}")
@@ -185,7 +209,9 @@ def run(args: argparse.Namespace, scratch: Path) -> None:
         step, how = statistics.median(one.seconds for one in taken["full"]), "measured"
     else:
         step, how = loop * paper_seconds(args.device, cases), f"computed from a bare step at {PROBE_VOX}³"
-    print(f"the paper's run, {PAPER_STEPS} steps at 192³: {step * PAPER_STEPS / 3600:.1f} h a fold ({how})")
+    validation = validation_seconds(args.device) * PAPER_VALIDATED
+    print(f"the paper's run, {PAPER_STEPS} steps at 192³: {step * PAPER_STEPS / 3600:.1f} h a fold ({how}), "
+          f"and {validation / 3600:.1f} h for {PAPER_VALIDATED} cases to validate")  # fmt: skip
     print(f"plain/hnseg, bare step {ratio(taken, 'plain-bare', 'bare'):.2f}")
     print(f"plain/hnseg, full loop {ratio(taken, 'plain-full', 'full'):.2f}")
     print(f"full/bare {loop:.2f}")

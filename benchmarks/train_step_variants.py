@@ -16,7 +16,6 @@ from monai.losses import DeepSupervisionLoss, DiceCELoss
 from monai.networks.nets import SegResNetDS
 from monai.transforms import Compose, RandCropByLabelClassesd
 from scipy import ndimage
-from torch.utils.data import DataLoader
 
 from hnseg.config import Config, TrainConfig
 from hnseg.device import open_device
@@ -90,10 +89,8 @@ def bare(config: Config, device: str, cases: list[PreparedCase]) -> Variant:
 def full(config: Config, device: str, cases: list[PreparedCase]) -> Variant:
     """hnseg's own step on patches that are read, cut and augmented meanwhile."""
     run = make_run(config, device, cases)
-    train = config.train
-    pinned = run.fabric.device.type == "cuda"
-    loader = DataLoader(run.patches, train.batch, num_workers=train.workers, pin_memory=pinned)
-    return Variant("hnseg, full loop", forever(loader), lambda batch: train_step(run, batch, train.learning_rate))
+    rate = config.train.learning_rate
+    return Variant("hnseg, full loop", forever(run.loader), lambda batch: train_step(run, batch, rate))
 
 
 def fixed_batch(train: TrainConfig, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:

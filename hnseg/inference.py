@@ -51,7 +51,13 @@ def _element_bytes(fabric: Any) -> int:
 
 
 def predict_logits(
-    network: Any, image: torch.Tensor, train: TrainConfig, predict: PredictConfig, fabric: Any
+    network: Any,
+    image: torch.Tensor,
+    train: TrainConfig,
+    predict: PredictConfig,
+    fabric: Any,
+    *,
+    tiling: Tiling | None = None,
 ) -> torch.Tensor:
     """Logits of one image by one network.
 
@@ -63,13 +69,15 @@ def predict_logits(
         CT and PET, normalized; any device and floating dtype.
     train, predict : TrainConfig, PredictConfig
     fabric : lightning_fabric.Fabric
+    tiling : Tiling, optional
+        By default :func:`choose_tiling`'s.
 
     Returns
     -------
     Tensor (3, z, y, x) float32, on the CPU
     """
     z, y, x = image.shape[1:]
-    blend = Blend(choose_tiling((z, y, x), train, predict, fabric), fabric.device)
+    blend = Blend(tiling or choose_tiling((z, y, x), train, predict, fabric), fabric.device)
     blend.add(network, image, fabric, flips=predict.flips)
     return blend.mean().cpu()
 

@@ -21,7 +21,7 @@ from hnseg.errors import WorkDirError
 from hnseg.network import CHANNELS, CLASSES, make_network, stride
 from hnseg.splits import load_splits
 from hnseg.store import open_case
-from hnseg.train.dataset import CACHE_BYTES
+from hnseg.train.dataset import stays_decoded
 from hnseg.train.losses import SummedDiceCELoss
 from hnseg.train.optimizer import make_optimizer
 from hnseg.workdir import load_config
@@ -41,11 +41,7 @@ class Cohort:
     largest_zyx: tuple[int, int, int]
     decoded_gb: float
     training_cases: int
-
-    @property
-    def cached(self) -> bool:
-        """Whether training keeps the cases decoded in memory."""
-        return self.decoded_gb * 2**30 <= CACHE_BYTES
+    cached: bool  # whether training keeps the cases decoded in memory
 
 
 @dataclass(frozen=True)
@@ -141,7 +137,8 @@ def _look(work: Path, config: Config) -> Cohort:
         size += image.nbytes
     longest = tuple(max(shape[axis] for shape in shapes) for axis in range(3))
     largest = max(len(splits.train_ids(fold)) for fold in range(config.split.folds))
-    return Cohort(len(folders), (longest[0], longest[1], longest[2]), round(size / 2**30, 3), largest)
+    cached = stays_decoded(size, config.train.workers)
+    return Cohort(len(folders), (longest[0], longest[1], longest[2]), round(size / 2**30, 3), largest, cached)
 
 
 def _patches(train: TrainConfig, shape_zyx: tuple[int, int, int]) -> list[tuple[int, int, int]]:

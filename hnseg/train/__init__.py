@@ -32,7 +32,7 @@ from hnseg.provenance import versions
 from hnseg.store import PreparedCase
 from hnseg.train.augment import Augmentation
 from hnseg.train.cases import data_digest, open_cases
-from hnseg.train.dataset import PatchDataset
+from hnseg.train.dataset import EpochSampler, PatchDataset
 from hnseg.train.figures import ValidationPicture, draw_curves
 from hnseg.train.log import Board, History, as_csv, best_epoch, told
 from hnseg.train.losses import SummedDiceCELoss
@@ -122,6 +122,8 @@ class Run:
         The network, and the same as the fabric runs it (mixed precision, several processes).
     average : AveragedModel or None
         Running average of the weights.
+    sampler, loader : EpochSampler, DataLoader
+        What this process trains on, and the batches of it.
     augment : Augmentation or None
         Changes patches on the device; None where the loader's processes have done it.
     """
@@ -135,6 +137,8 @@ class Run:
     average: Any
     criterion: Any
     patches: PatchDataset
+    sampler: EpochSampler
+    loader: DataLoader[dict[str, torch.Tensor]]
     augment: Augmentation | None
 
     @property
@@ -174,24 +178,24 @@ def begin_fold(
     on_device = wanted == "device" or (wanted == "auto" and fabric.device.type == "cuda")
     augment = Augmentation(config.train.augment, config.train.patch_zyx, fabric.device) if on_device else None
     patches = PatchDataset(training, config.train, config.seed, fold, augment=augment is None)
+    sampler = EpochSampler(share_of(len(patches), config.train.batch, fabric.global_rank, fabric.world_size))
+    loader = DataLoader(
+        patches,
+        config.train.batch,
+        sampler=sampler,
+        num_workers=config.train.workers,
+        pin_memory=fabric.device.type == "cuda",
+        persistent_workers=config.train.workers > 0,
+    )
     criterion = SummedDiceCELoss(config.train.head_weights)
-    return Run(config, fold, fabric, raw, network, optimizer, average, criterion, patches, augment)
+    return Run(config, fold, fabric, raw, network, optimizer, average, criterion, patches, sampler, loader, augment)
 
 
 def _train_epoch(run: Run, epoch: int, progress: Report) -> dict[str, Any]:
     """One pass over the epoch's patches; its row of the log, without scores."""
     train, fabric = run.config.train, run.fabric
-    run.patches.set_epoch(epoch)
-    positions = share_of(len(run.patches), train.batch, fabric.global_rank, fabric.world_size)
-    loader = DataLoader(
-        run.patches,
-        train.batch,
-        sampler=positions,
-        num_workers=train.workers,
-        pin_memory=fabric.device.type == "cuda",
-        persistent_workers=False,
-    )
-    steps = len(loader)
+    run.sampler.epoch = epoch
+    steps = len(run.loader)
     losses: list[torch.Tensor] = []
     cases: list[list[str]] = []
     rate, waited, started = 0.0, 0.0, time.perf_counter()
@@ -199,7 +203,7 @@ def _train_epoch(run: Run, epoch: int, progress: Report) -> dict[str, Any]:
 
     def row(mean: torch.Tensor) -> dict[str, Any]:
         taken = time.perf_counter() - started
-        patches = min(len(losses) * train.batch, len(positions)) * fabric.world_size
+        patches = min(len(losses) * train.batch, len(run.sampler)) * fabric.world_size
         return {
             "epoch": epoch + 1,
             "loss": float(mean),
@@ -211,7 +215,7 @@ def _train_epoch(run: Run, epoch: int, progress: Report) -> dict[str, Any]:
         }
 
     run.network.train()
-    for step, (batch, seconds) in enumerate(_timed(loader), start=1):
+    for step, (batch, seconds) in enumerate(_timed(run.loader), start=1):
         waited += seconds
         rate = learning_rate(train, epoch * steps + step - 1, steps)
         losses.append(train_step(run, batch, rate))

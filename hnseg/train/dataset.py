@@ -1,44 +1,50 @@
 """Training patches: where they come from is a pure function of (seed, fold, epoch, position).
 
 No random state lives between two patches. So a run that resumes in any epoch, with any number of data-loading
-processes, sees the very patches that an uninterrupted run would have seen.
+processes, sees the very patches that an uninterrupted run would have seen; and these processes can live as long as the
+training.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch.utils.data import Dataset
+from torch.utils.data import Dataset, Sampler
 
 from hnseg.config import TrainConfig
 from hnseg.store import PreparedCase
 from hnseg.train.augment import Augmentation
 from hnseg.train.sampling import Positions, patch_start
 
-CACHE_BYTES = 2 * 2**30  # cohorts below this stay decoded in memory
+CACHE_BYTES = 2 * 2**30  # cohorts that take less, in all loading processes together, stay decoded in memory
 OUTSIDE = 0.5  # sigmoid(0): air in CT, roughly the mean in PET
 
 
+def stays_decoded(size_bytes: int, workers: int) -> bool:
+    """Whether a cohort of this size, decoded, is kept: each loading process would have its own copy."""
+    return size_bytes * max(1, workers) <= CACHE_BYTES
+
+
 class PatchDataset(Dataset[dict[str, torch.Tensor]]):
-    """One epoch's patches.
+    """Patches, one for each epoch and position in it.
 
     Parameters
     ----------
     cases : sequence of PreparedCase
         With labels.
     config : TrainConfig
-    seed, fold, epoch : int
-        Together with the position they determine every draw.
+    seed, fold : int
+        Together with epoch and position they determine every draw.
     augment : bool
         Change the patches here; without it that is left to whoever has them on a device.
 
-    Items are dictionaries of ``image`` (2, z, y, x), ``label`` (1, z, y, x), ``case``, the position of the case in
-    ``cases``, and ``seed`` of the random change. Changed patches are float32, others float16 and uint8, as they are
-    stored: less than half of the bytes to hand on.
+    Its keys are pairs of epoch and position, 0 ≤ position < ``len``. Items are dictionaries of ``image`` (2, z, y, x),
+    ``label`` (1, z, y, x), ``case``, the position of the case in ``cases``, and ``seed`` of the random change. Changed
+    patches are float32, others float16 and uint8, as they are stored: less than half of the bytes to hand on.
     """
 
     def __init__(
@@ -48,26 +54,22 @@ class PatchDataset(Dataset[dict[str, torch.Tensor]]):
         self.config = config
         self.seed = seed
         self.fold = fold
-        self.epoch = 0
         self._augment = Augmentation(config.augment, config.patch_zyx) if augment else None
         self._positions = [Positions.of(case) for case in self.cases]
         size = sum(case.image.nbytes + case.label.nbytes for case in self.cases if case.label is not None)
-        self._keep = size <= CACHE_BYTES
+        self._keep = stays_decoded(size, config.workers)
         self._kept: dict[int, tuple[NDArray[np.float16], NDArray[np.uint8]]] = {}
 
     def __len__(self) -> int:
         return len(self.cases) * self.config.patches_per_case
 
-    def set_epoch(self, epoch: int) -> None:
-        """Choose the epoch whose patches come next."""
-        self.epoch = epoch
-
-    def __getitem__(self, position: int) -> dict[str, torch.Tensor]:
+    def __getitem__(self, key: tuple[int, int]) -> dict[str, torch.Tensor]:
+        epoch, position = key
         if not 0 <= position < len(self):
             raise IndexError(position)
-        order = np.random.default_rng([self.seed, self.fold, self.epoch]).permutation(len(self))
+        order = np.random.default_rng([self.seed, self.fold, epoch]).permutation(len(self))
         number = int(order[position]) % len(self.cases)
-        rng = np.random.default_rng([self.seed, self.fold, self.epoch, position + 1])
+        rng = np.random.default_rng([self.seed, self.fold, epoch, position + 1])
         image, label = self._read_patch(number, rng)
         seed = torch.tensor(int(rng.integers(2**31)))
         sample = {"image": torch.from_numpy(image), "label": torch.from_numpy(label)}
@@ -100,3 +102,23 @@ class PatchDataset(Dataset[dict[str, torch.Tensor]]):
             assert case.label is not None  # train() admits labelled cases only
             self._kept[number] = (case.image[:], case.label[:])
         return self._kept[number]
+
+
+class EpochSampler(Sampler[tuple[int, int]]):
+    """The keys of an epoch, at the positions that one process trains on.
+
+    Attributes
+    ----------
+    epoch : int
+        Whose patches come next.
+    """
+
+    def __init__(self, positions: Sequence[int]) -> None:
+        self.positions = positions
+        self.epoch = 0
+
+    def __len__(self) -> int:
+        return len(self.positions)
+
+    def __iter__(self) -> Iterator[tuple[int, int]]:
+        return ((self.epoch, position) for position in self.positions)

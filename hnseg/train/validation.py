@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -12,8 +13,13 @@ from hnseg.config import Config
 from hnseg.inference import predict_logits
 from hnseg.lesions import match_lesions
 from hnseg.metrics import GTVN, GTVP, HECKTOR_2025, aggregated_dice, dice, f1_score
+from hnseg.network import stride
 from hnseg.store import PreparedCase
+from hnseg.tiling import Tiling, Triple, cheapest_tiling
 
+LARGEST = (
+    1.25  # voxels of a window over those of a patch, at most: where a patch can be trained on, that can be predicted
+)
 SCORES = ("val_loss", "val_gtvp_dice", "val_gtvn_dice", "val_gtvn_f1", "val_score")
 # The final rank is the Borda count of the GTVp ranking and the GTVn ranking, which itself joins Dice and F1.
 WEIGHTS = {"val_gtvp_dice": 0.5, "val_gtvn_dice": 0.25, "val_gtvn_f1": 0.25}
@@ -63,13 +69,29 @@ def validate(
     return scores
 
 
+def validation_windows(shape: Triple, config: Config) -> Tiling:
+    """The cheapest windows over a crop (z, y, x) that are hardly larger than a patch; the same on every machine.
+
+    >>> windows = validation_windows((310, 200, 200), Config.from_preset("paper"))
+    >>> windows.window, windows.count
+    ((192, 208, 208), 3)
+    """
+    train = config.train
+    most = int(LARGEST * math.prod(train.patch_zyx))
+    overlap = config.predict.overlap
+    return cheapest_tiling(shape, train.patch_zyx, multiple=stride(train), overlap=overlap, max_voxels=most)
+
+
 def _score(
     network: Any, case: PreparedCase, config: Config, fabric: Any, loss: Any, watch: Watch | None
 ) -> dict[str, Any]:
     """What one case adds to the scores."""
     assert case.label is not None  # folds hold labelled cases only
     truth = case.label[:]
-    logits = predict_logits(network, torch.from_numpy(case.image[:]), config.train, config.predict, fabric)
+    image = torch.from_numpy(case.image[:])
+    z, y, x = truth.shape
+    windows = validation_windows((z, y, x), config)
+    logits = predict_logits(network, image, config.train, config.predict, fabric, tiling=windows)
     predicted = logits.argmax(dim=0).numpy()
     if watch is not None:
         watch(case, predicted)

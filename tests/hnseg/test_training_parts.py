@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from torch.utils.data import DataLoader
 
 from hnseg.checkpoint import load_checkpoint, save_checkpoint
 from hnseg.config import AugmentConfig, TrainConfig
@@ -12,7 +13,7 @@ from hnseg.errors import WorkDirError
 from hnseg.network import make_network
 from hnseg.store import open_case, write_case
 from hnseg.train.augment import Augmentation
-from hnseg.train.dataset import PatchDataset
+from hnseg.train.dataset import CACHE_BYTES, EpochSampler, PatchDataset, stays_decoded
 from hnseg.train.losses import SummedDiceCELoss
 from hnseg.train.schedule import learning_rate
 
@@ -41,30 +42,45 @@ def same(a, b):
 
 def test_a_patch_depends_on_seed_fold_epoch_and_position_alone(cases):
     first, second = PatchDataset(cases, TINY, 5, 0), PatchDataset(cases, TINY, 5, 0)
-    for dataset in (first, second):
-        dataset.set_epoch(3)
-    backwards = [second[i] for i in reversed(range(4))][::-1]
-    assert all(same(first[i], backwards[i]) for i in range(4))
-    second.set_epoch(4)
-    assert not all(same(first[i], second[i]) for i in range(4))
+    backwards = [second[3, i] for i in reversed(range(4))][::-1]
+    assert all(same(first[3, i], backwards[i]) for i in range(4))
+    assert not all(same(first[3, i], second[4, i]) for i in range(4))
     other_fold = PatchDataset(cases, TINY, 5, 1)
-    other_fold.set_epoch(3)
-    assert not all(same(first[i], other_fold[i]) for i in range(4))
+    assert not all(same(first[3, i], other_fold[3, i]) for i in range(4))
+
+
+def test_loading_processes_live_through_all_epochs_and_give_the_same_patches(cases):
+    dataset = PatchDataset(cases, TINY, 5, 0)
+    sampler = EpochSampler([0, 1, 2, 3])
+    loader = DataLoader(dataset, 1, sampler=sampler, num_workers=2, persistent_workers=True)
+    processes = set()
+    for epoch in (0, 1, 7):
+        sampler.epoch = epoch
+        batches = list(loader)
+        processes |= {worker.pid for worker in loader._iterator._workers}
+        assert all(torch.equal(batches[i]["image"][0], dataset[epoch, i]["image"]) for i in range(4))
+    assert len(processes) == 2
+
+
+def test_every_loading_process_counts_in_what_stays_decoded():
+    assert stays_decoded(CACHE_BYTES, 0)
+    assert stays_decoded(CACHE_BYTES // 4, 4)
+    assert not stays_decoded(CACHE_BYTES // 3, 4)
 
 
 def test_every_case_comes_as_often_as_asked(cases):
     dataset = PatchDataset(cases, TINY, 0, 0)
     assert len(dataset) == 4
-    assert sorted(int(dataset[i]["case"]) for i in range(4)) == [0, 0, 1, 1]
+    assert sorted(int(dataset[0, i]["case"]) for i in range(4)) == [0, 0, 1, 1]
     with pytest.raises(IndexError):
-        dataset[4]
+        dataset[0, 4]
 
 
 def test_a_patch_is_cut_from_its_case(cases):
     still = TINY.model_copy(update={"augment": STILL})
-    sample = PatchDataset(cases, still, 0, 0)[0]
+    sample = PatchDataset(cases, still, 0, 0)[0, 0]
     assert sample["image"].dtype == sample["label"].dtype == torch.float32
-    stored = PatchDataset(cases, still, 0, 0, augment=False)[0]
+    stored = PatchDataset(cases, still, 0, 0, augment=False)[0, 0]
     assert (stored["image"].dtype, stored["label"].dtype) == (torch.float16, torch.uint8)
     assert all(torch.equal(stored[key].float(), sample[key]) for key in ("image", "label"))
     assert sample["image"].shape == (2, 12, 16, 16)
@@ -76,7 +92,7 @@ def test_a_patch_is_cut_from_its_case(cases):
 
 def test_a_patch_longer_than_the_volume_is_padded(cases):
     long = TINY.model_copy(update={"augment": STILL, "patch_vox": (24, 24, 24)})
-    sample = PatchDataset(cases, long, 0, 0)[0]
+    sample = PatchDataset(cases, long, 0, 0)[0, 0]
     assert sample["image"].shape == (2, 24, 24, 24)
     assert (sample["image"][:, :2] == 0.5).all()
     assert (sample["image"][:, 22:] == 0.5).all()

@@ -227,7 +227,6 @@ STEP = """
 import sys
 from pathlib import Path
 import torch
-from torch.utils.data import DataLoader
 from hnseg import train
 from hnseg.device import open_device
 from hnseg.workdir import load_config
@@ -236,12 +235,11 @@ work, out = Path(sys.argv[1]), Path(sys.argv[2])
 config = load_config(work)
 training, _ = train.open_cases(work, 0)
 fabric = open_device("cpu", "32-true")
-run = train.begin_fold(config, 0, fabric, training, None, None)
-positions = train.share_of(len(run.patches), config.train.batch, fabric.global_rank, fabric.world_size)
+run = train.begin_fold(config, 0, fabric, training)
 gradients = []
 step = run.optimizer.step
 run.optimizer.step = lambda *a, **k: gradients.append([p.grad.clone() for p in run.raw.parameters()])
-for batch in DataLoader(run.patches, config.train.batch, sampler=positions):
+for batch in run.loader:
     train.train_step(run, batch, 1e-3)
     break
 if fabric.global_rank == 0:
