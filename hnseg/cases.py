@@ -86,26 +86,31 @@ def discover_cases(root: Path) -> list[Case]:
     """
     if not root.exists():
         raise CohortError(f"the data root {root} does not exist; {_EXPECTED}")
-    folders = [root]
     if not root.is_dir():
         if root.suffix.lower() != ".csv":
             raise CohortError(f"the data root {root} is not a folder and no CSV file; {_EXPECTED}")
-        cases, folders = list(_from_csv(root)), [root.parent]
+        cases = list(_from_csv(root))
     elif any((root / name).is_dir() for name in ("imagesTr", "imagesTr_cropped", "imagesTs", "imagesTs_cropped")):
         if (root / "Task 1").is_dir():
             raise CohortError(f"{root} holds both `Task 1` and nnU-Net folders: name the one that is meant")
         cases = list(_from_nnunet(root))
     else:
-        home = root / "Task 1" if (root / "Task 1").is_dir() else root
-        cases, folders = list(_from_hecktor(home)), [root, home]
+        cases = list(_from_hecktor(root / "Task 1" if (root / "Task 1").is_dir() else root))
     if not cases:
         raise CohortError(f"no case found in {root}; {_EXPECTED}")
     _refuse_duplicates(cases)
-    factors: dict[str, float] = {}
-    for folder in dict.fromkeys(folders):
-        factors |= read_suv_factors(folder / TAGS_NAME)
+    factors = cohort_suv_factors(root)
     cases = [replace(case, suv_factor=factors.get(case.id)) for case in cases]
     return sorted(cases, key=lambda case: case.id)
+
+
+def cohort_suv_factors(root: Path) -> dict[str, float]:
+    """SUV per Bq/ml by case ID, from the tables of a cohort; they may name cases that it does not have."""
+    folders = (root, root / "Task 1") if root.is_dir() else (root.parent,)
+    factors: dict[str, float] = {}
+    for folder in folders:
+        factors |= read_suv_factors(folder / TAGS_NAME)
+    return factors
 
 
 _EXPECTED = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -83,6 +84,12 @@ def load_harmonizer(work: Path) -> Harmonizer:
     if config.harmonization == "spectrum-swap":
         return SwapToReference(config, ssimh.ReferenceSpectrum.load(path), _reference(splits))
     return MatchToReference(config, np.load(path, allow_pickle=False), _reference(splits))
+
+
+@functools.lru_cache(maxsize=1)
+def harmonizer_once(work: Path, settings: str) -> Harmonizer:
+    """The run's harmonizer, read once a process; ``settings`` tells one fit from the next."""
+    return load_harmonizer(work)
 
 
 def _reference(splits: Splits) -> str:

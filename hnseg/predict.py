@@ -6,7 +6,6 @@ a second call makes only what is missing or was made from something else.
 
 from __future__ import annotations
 
-import functools
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -19,8 +18,7 @@ from hnseg.cohort import load_check
 from hnseg.crop import brain_in_box
 from hnseg.errors import CaseError, WorkDirError
 from hnseg.geometry import Grid
-from hnseg.harmonization import Harmonizer
-from hnseg.harmonizer_store import load_harmonizer
+from hnseg.harmonizer_store import harmonizer_once, load_harmonizer
 from hnseg.images import write_image
 from hnseg.preprocess import fingerprints, is_same, make_input, settings_digest
 from hnseg.progress import Report, silent
@@ -167,7 +165,7 @@ class _FromFiles:
             self.predict(case, mask)
 
     def predict(self, case: Case, mask: Path) -> None:
-        harmonizer = _harmonizer(self.work, self.settings)
+        harmonizer = harmonizer_once(self.work, self.settings)
         made = make_input(case, self.segmenter.config.prepare, harmonizer, is_new=True)
         ct_grid = made.cropped.ct_grid
         result = _segment(self.segmenter, case.id, made.images[None], made.cropped.crop.grid, ct_grid)
@@ -178,12 +176,6 @@ class _FromFiles:
 def _from_files(work: Path, segmenter: Segmenter, out: Path) -> _FromFiles:
     prepared = settings_digest(segmenter.config.prepare, load_harmonizer(work))
     return _FromFiles(work, segmenter, out, _settings(segmenter, prepared))
-
-
-@functools.lru_cache(maxsize=1)
-def _harmonizer(work: Path, settings: str) -> Harmonizer:
-    """The run's harmonizer, read once a process; ``settings`` tells one fit from the next."""
-    return load_harmonizer(work)
 
 
 def _segment(segmenter: Segmenter, case_id: str, image: Any, crop_grid: Grid, ct_grid: Grid) -> Segmentation:

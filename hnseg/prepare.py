@@ -13,8 +13,7 @@ from hnseg.cohort import load_check
 from hnseg.config import PrepareConfig
 from hnseg.cropping import memory_need
 from hnseg.errors import CaseError
-from hnseg.harmonization import Harmonizer
-from hnseg.harmonizer_store import fit_harmonizer, load_harmonizer
+from hnseg.harmonizer_store import fit_harmonizer, harmonizer_once
 from hnseg.preprocess import is_same, prepare_case, settings_digest
 from hnseg.progress import Report, silent
 from hnseg.scale import Spread, run_cases
@@ -33,12 +32,6 @@ def is_current(case: Case, folder: Path, settings: str) -> bool:
         return False  # a damaged record, or one of an older layout: prepared anew
 
 
-@functools.lru_cache(maxsize=1)
-def _harmonizer(work: Path, settings: str) -> Harmonizer:
-    """The run's harmonizer, read once a process; ``settings`` tells one fit from the next."""
-    return load_harmonizer(work)
-
-
 @dataclass(frozen=True)
 class _Preparer:
     """What travels to a worker: a path and settings, no images."""
@@ -50,7 +43,7 @@ class _Preparer:
     def __call__(self, case: Case) -> None:
         folder = self.work / "prepared" / case.id
         if not is_current(case, folder, self.settings):
-            prepare_case(case, self.config, folder, _harmonizer(self.work, self.settings))
+            prepare_case(case, self.config, folder, harmonizer_once(self.work, self.settings))
 
 
 def prepare_cohort(

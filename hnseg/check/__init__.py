@@ -8,13 +8,14 @@ from pathlib import Path
 
 import joblib
 
-from hnseg.cases import Case, discover_cases
+from hnseg.cases import Case, cohort_suv_factors, discover_cases
 from hnseg.check.case import CaseCheck, check_case
 from hnseg.check.page import write_check_page
-from hnseg.cohort import COHORT, CohortCheck, Finding, save_check
+from hnseg.cohort import COHORT, CohortCheck, Finding, Severity, save_check
 from hnseg.config import PrepareConfig
 from hnseg.errors import CohortError
 from hnseg.progress import Report, silent
+from hnseg.suv_tags import TAGS_NAME
 
 MOST_LINES = 20  # of an error message
 
@@ -57,7 +58,11 @@ def check_cohort(
         progress(len(checks), len(cases), case.id)
     found = CohortCheck(
         tuple(check.checked for check in checks if check.checked is not None),
-        (*cohort_findings(cases, checks), *(finding for check in checks for finding in check.findings)),
+        (
+            *cohort_findings(cases, checks),
+            *factor_findings(root, cases),
+            *(finding for check in checks for finding in check.findings),
+        ),
         tuple(check.overview for check in checks),
     )
     if work is not None:
@@ -87,3 +92,16 @@ def cohort_findings(cases: Sequence[Case], checks: Sequence[CaseCheck]) -> list[
             told = f"{', '.join(ids)} hold the same CT: in two folds they would leak into each other"
             findings.append(Finding(COHORT, "warning", "same-ct", told))
     return findings
+
+
+def factor_findings(root: Path, cases: Sequence[Case]) -> list[Finding]:
+    """Rows of the table of SUV factors that belong to no case: a cohort in part, or IDs that are spelt otherwise."""
+    factors = cohort_suv_factors(root)
+    known = {case.id for case in cases}
+    strange = sorted(factors.keys() - known)
+    if not strange:
+        return []
+    shown = ", ".join(strange[:5]) + (", …" if len(strange) > 5 else "")
+    told = f"{len(strange)} of {len(factors)} rows in {TAGS_NAME} belong to no case here: {shown}"
+    severity: Severity = "info" if factors.keys() & known else "warning"
+    return [Finding(COHORT, severity, "factor-without-case", told)]

@@ -15,7 +15,7 @@ import pytest
 from typer.testing import CliRunner
 
 from hnseg.cases import discover_cases
-from hnseg.check import check_cohort
+from hnseg.check import check_cohort, factor_findings
 from hnseg.check.case import check_case
 from hnseg.cli import app
 from hnseg.cohort import load_check
@@ -74,6 +74,26 @@ def test_bqml_is_converted_by_the_cohorts_table_and_refused_without_it(tmp_path)
     next(root.rglob("suv_conversion_tags.csv")).unlink()
     (error,) = check_cohort(root, PREPARE).errors
     assert (error.case_id, "looks like Bq/ml, not SUV" in error.message) == (converted.id, True)
+
+
+@pytest.mark.parametrize(
+    ("ids", "severity", "told"),
+    [
+        (
+            ["ONE_001", "ONE_002"],
+            "warning",
+            "2 of 2 rows in suv_conversion_tags.csv belong to no case here: ONE_001, ONE",
+        ),
+        (["ONE-001", "TWO-001"], "info", "1 of 2 rows in suv_conversion_tags.csv belong to no case here: TWO-001"),
+        (["ONE-001"], None, ""),
+    ],
+)
+def test_rows_of_factors_that_belong_to_no_case_are_told(make_case, ids, severity, told):
+    root = make_case("ONE-001")
+    (root / "suv_conversion_tags.csv").write_text("\n".join(["pid,suv_factor", *(f"{name},3e-4" for name in ids)]))
+    found = [(f.severity, f.message) for f in factor_findings(root, discover_cases(root))]
+    assert [severity for severity, _ in found] == ([severity] if severity else [])
+    assert all(message.startswith(told) for _, message in found)
 
 
 def test_flipped_and_oblique_heads_are_found_where_the_straight_one_is(tmp_path):
