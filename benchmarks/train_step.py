@@ -154,7 +154,7 @@ def memory_of(name: str, scratch: Path) -> float:
 def paper_seconds(device: str, cases: list[PreparedCase]) -> float:
     """Seconds of the published recipe's bare step, computed from a smaller patch."""
     paper = Config.from_preset("paper")
-    train = paper.train.model_copy(update={"patch_vox": (PROBE_VOX,) * 3})
+    train = paper.train.model_copy(update={"patch_vox": (PROBE_VOX,) * 3, "workers": 0})
     probe = bare(paper.model_copy(update={"train": train}), device, cases)
     return measure(probe, 3, 1, device.startswith("cuda")).seconds * (192 / PROBE_VOX) ** 3
 

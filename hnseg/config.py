@@ -124,7 +124,7 @@ class TrainConfig(_Frozen):
     clip_norm: PositiveFloat = 12.0  # nnU-Net's value; the publication names none
     validate_every: int = Field(5, ge=1)  # epochs
     precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed"] = "auto"
-    workers: int = Field(4, ge=0)  # data-loading processes
+    workers: int = Field(4, ge=0)  # data-loading processes, at most one a core
     augment_on: Literal["auto", "loader", "device"] = "auto"  # auto: on a GPU where there is one
     tensorboard: bool = False  # needs hnseg[tensorboard]; log.csv is always written
     augment: AugmentConfig = AugmentConfig()

@@ -12,6 +12,7 @@ Nothing random outlives an epoch (see :mod:`hnseg.train.dataset`), so on the CPU
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 from collections.abc import Iterator
@@ -165,27 +166,27 @@ def begin_fold(
             raw.load_state_dict(load_checkpoint(init)["network"])
         except (KeyError, RuntimeError) as error:
             raise WorkDirError(f"{init} holds no network with the settings of this run: {error}") from error
-    optimizer = make_optimizer(raw.parameters(), config.train)
-    if state is not None:
+    network, optimizer = fabric.setup(raw, make_optimizer(raw.parameters(), config.train))
+    average = make_average(raw, config.train)
+    if state is not None:  # after the setup, which moves the weights to the device but not what the optimiser remembers
         raw.load_state_dict(state["weights"])
         optimizer.load_state_dict(state["optimizer"])
         fabric.strategy.precision.load_state_dict(state["precision"])
-    network, optimizer = fabric.setup(raw, optimizer)
-    average = make_average(raw, config.train)
-    if state is not None and average is not None:
-        average.load_state_dict(state["average"])
+        if average is not None:
+            average.load_state_dict(state["average"])
     wanted = config.train.augment_on
     on_device = wanted == "device" or (wanted == "auto" and fabric.device.type == "cuda")
     augment = Augmentation(config.train.augment, config.train.patch_zyx, fabric.device) if on_device else None
     patches = PatchDataset(training, config.train, config.seed, fold, augment=augment is None)
     sampler = EpochSampler(share_of(len(patches), config.train.batch, fabric.global_rank, fabric.world_size))
+    workers = min(config.train.workers, os.cpu_count() or 1)
     loader = DataLoader(
         patches,
         config.train.batch,
         sampler=sampler,
-        num_workers=config.train.workers,
+        num_workers=workers,
         pin_memory=fabric.device.type == "cuda",
-        persistent_workers=config.train.workers > 0,
+        persistent_workers=workers > 0,
     )
     criterion = SummedDiceCELoss(config.train.head_weights)
     return Run(config, fold, fabric, raw, network, optimizer, average, criterion, patches, sampler, loader, augment)

@@ -26,6 +26,7 @@ from monai.transforms import (
     RandSmoothDeformd,
     SplitDimd,
 )
+from monai.utils import convert_to_tensor
 
 from hnseg.config import AugmentConfig
 
@@ -86,8 +87,8 @@ class Augmentation:
     def __call__(self, sample: dict[str, torch.Tensor], seed: int) -> dict[str, torch.Tensor]:
         """The patch after the random changes of this seed, as float32 on the same device."""
         self.transform.set_random_state(seed=seed)
-        changed: dict[str, Any] = self.transform({key: sample[key].float() for key in BOTH})
-        return {key: changed[key].as_tensor().float() for key in BOTH}
+        changed = self.transform({key: sample[key].float() for key in BOTH})
+        return {key: convert_to_tensor(changed[key], dtype=torch.float32, track_meta=False) for key in BOTH}
 
 
 def _elastic(config: AugmentConfig, patch_zyx: tuple[int, int, int], device: torch.device) -> Any:

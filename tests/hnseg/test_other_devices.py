@@ -1,0 +1,131 @@
+"""Training and prediction on a device that is no CPU, and on which tensors of the CPU are not welcome.
+
+A GPU is not at hand everywhere; ``fake_gpu.py`` stands in for one. It runs in a process of its own.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from hnseg import train
+from hnseg.checkpoint import load_checkpoint
+from hnseg.device import _best_precision
+from hnseg.images import read_image
+from hnseg.predict import predict_cohort
+from hnseg.segment import Options
+from hnseg.workdir import read_json, write_json
+
+pytest.importorskip("torch.utils.backend_registration")
+pytestmark = pytest.mark.skipif(
+    not hasattr(torch.utils.backend_registration, "_setup_privateuseone_for_python_backend"),
+    reason=f"torch {torch.__version__} lets no device be written in Python",
+)
+
+SCRIPT = """
+import json, sys
+from pathlib import Path
+
+import fake_gpu
+import hnseg.segment
+from hnseg import train
+from hnseg.predict import predict_cohort
+from hnseg.segment import Options
+
+work = Path(sys.argv[1])
+train.open_device = hnseg.segment.open_device = fake_gpu.open_fake
+
+
+def stop(done, total, what):
+    if done == 1:
+        raise KeyboardInterrupt
+
+
+waits = []
+step = train.train_step
+
+
+def watched(run, batch, rate):
+    before = len(fake_gpu.WAITS)
+    loss = step(run, batch, rate)
+    assert loss.device == run.raw.state_dict()[next(iter(run.raw.state_dict()))].device == fake_gpu.DEVICE
+    waits.append(len(fake_gpu.WAITS) - before)
+    return loss
+
+
+train.train_step = watched
+with fake_gpu.FakeGpu():
+    try:
+        train.train_fold(work, 0, progress=stop)
+    except KeyboardInterrupt:
+        pass
+    for fold in range(2):
+        train.train_fold(work, fold)
+    failures = predict_cohort(work, options=Options(roi="auto", flips="x", disagreement=True))
+print(json.dumps({"waits": waits, "failures": [str(failure) for failure in failures]}))
+"""
+
+
+def train_there(run: Path, **settings: object) -> dict:
+    """Interrupt and resume fold 0, train fold 1, predict; what the script says."""
+    content = read_json(run / "run.json", "check")
+    content["config"]["train"] |= {
+        "augment_on": "device",
+        "ema_decay": 0.5,
+        "epochs": 2,
+        "precision": "32-true",
+        **settings,
+    }
+    write_json(run / "run.json", content)
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1]), "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-c", SCRIPT, str(run)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+@pytest.mark.parametrize(("in_hardware", "precision"), [(True, "bf16-mixed"), (False, "16-mixed")])
+def test_a_gpu_that_only_emulates_bf16_computes_in_fp16(monkeypatch, in_hardware, precision):
+    monkeypatch.setattr(
+        torch.cuda, "is_bf16_supported", lambda including_emulation=True: including_emulation or in_hardware
+    )
+    assert _best_precision("cuda") == precision
+
+
+def test_there_as_on_the_cpu(run):
+    elsewhere = run.parent / "elsewhere"
+    shutil.copytree(run, elsewhere)
+    said = train_there(elsewhere)
+    assert said["failures"] == []
+    shutil.copyfile(elsewhere / "run.json", run / "run.json")
+    for fold in range(2):
+        train.train_fold(run, fold, device="cpu")
+        here, there = (load_checkpoint(work / "models" / f"fold_{fold}" / "last.pt") for work in (run, elsewhere))
+        for kind in ("weights", "average"):
+            for name, value in here[kind].items():
+                torch.testing.assert_close(there[kind][name], value, atol=1e-4, rtol=1e-3)
+        losses = [[row["loss"] for row in state["history"]] for state in (here, there)]
+        assert losses[0] == pytest.approx(losses[1], rel=1e-4)
+    assert predict_cohort(run, options=Options(device="cpu", roi="auto", flips="x", disagreement=True)) == []
+    folders = [work / "predictions" / "disagreement" for work in (run, elsewhere)]
+    names = [path.name for path in sorted(folders[0].glob("*.nii.gz"))]
+    assert names
+    for name in names:
+        one, other = (read_image(folder / name, name)[0] for folder in folders)
+        assert one.max() > 0
+        np.testing.assert_allclose(one, other, atol=1e-3)
+
+
+def test_a_step_waits_for_the_device_only_where_random_changes_do(run):
+    still = dict.fromkeys(("affine", "elastic", "ct_scale_p", "ct_shift_p", "ct_noise_p", "ct_blur_p"), 0.0)
+    said = train_there(run, augment={**still, "flip": 0.5}, optimizer="sgd", learning_rate=0.01)
+    assert len(said["waits"]) >= 6
+    assert set(said["waits"]) == {0}
