@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -151,8 +152,9 @@ def plain_full(config: Config, device: str, cases: list[PreparedCase]) -> Varian
     transform = Compose([crop, Augmentation(train.augment, train.patch_zyx).transform])
     repeated = data * train.patches_per_case
     dataset = CacheDataset(repeated, transform, cache_num=0, progress=False)  # nothing before the crop could be cached
+    workers = min(train.workers, os.cpu_count() or 1)
     loader = MonaiLoader(
-        dataset, batch_size=train.batch, shuffle=True, num_workers=train.workers, pin_memory=place.type == "cuda"
+        dataset, batch_size=train.batch, shuffle=True, num_workers=workers, pin_memory=place.type == "cuda"
     )
     step = plain_step(config, place)
     batches = forever(loader)

@@ -72,11 +72,12 @@ def test_killed_at_any_moment_it_continues_bit_for_bit(run, trained_run):
 
 def test_loading_processes_change_nothing_and_end_with_the_fold(run, trained_run):
     change(run, workers=2)
+    others = set(multiprocessing.active_children())
     train.train_fold(run, 0, device="cpu")
     mine, theirs = last(run), last(trained_run)
     assert equal(mine["weights"], theirs["weights"])
     assert [row["loss"] for row in mine["history"]] == [row["loss"] for row in theirs["history"]]
-    assert multiprocessing.active_children() == []
+    assert set(multiprocessing.active_children()) <= others
 
 
 def test_the_average_is_validated_and_kept(run):
