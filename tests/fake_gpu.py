@@ -1,8 +1,9 @@
 """A device that is no CPU, for machines without a GPU: it computes on the CPU and mixes with it no more than CUDA does.
 
-Registers ``fakegpu`` as torch's private backend, for the whole process: run it in one of its own. Tensors on it wrap a
-tensor of the CPU; an operation that gets tensors of both raises, as on a GPU, unless it is a copy, an index, or the
-tensor of the CPU is a single number. ``WAITS`` collects what a GPU would have to be waited for.
+:func:`install` registers ``fakegpu`` as torch's private backend, for the whole process and for good: call it in a
+process of its own, before anything of hnseg is imported. Tensors on the device wrap a tensor of the CPU; an operation
+that gets tensors of both raises, as on a GPU, unless it is a copy, an index, or the tensor of the CPU is a single
+number. ``WAITS`` collects what a GPU would have to be waited for.
 
 What it cannot do: mixed precision, ``torch.inference_mode`` (replaced by ``no_grad``), MONAI's MetaTensor (switched
 off), data pointers.
@@ -20,24 +21,33 @@ from lightning_fabric.strategies import SingleDeviceStrategy
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten, tree_map, tree_unflatten
-from torch.utils.backend_registration import _DummyBackendModule, _setup_privateuseone_for_python_backend
 
 NAME = "fakegpu"
-
-
-class _Backend(_DummyBackendModule):
-    """What torch asks of a backend before it switches mixed precision off."""
-
-    def get_amp_supported_dtype(self) -> list[torch.dtype]:
-        return [torch.float16, torch.bfloat16]
-
-
-_setup_privateuseone_for_python_backend(NAME, backend_module=_Backend())
-DEVICE = torch.device(NAME, 0)
 WAITS: list[str] = []
 aten = torch.ops.aten
 MIXED = {aten.copy_.default, aten._to_copy.default, aten.index.Tensor, aten.index_put_.default}
 MADE_FROM_NUMBERS = (torch.tensor, torch.as_tensor, torch.asarray)
+
+
+def install() -> torch.device:
+    """Make the device known to torch; returns it."""
+    from torch.utils.backend_registration import _DummyBackendModule, _setup_privateuseone_for_python_backend
+
+    class Backend(_DummyBackendModule):
+        """Also asked before mixed precision is switched off."""
+
+        def get_amp_supported_dtype(self) -> list[torch.dtype]:
+            return [torch.float16, torch.bfloat16]
+
+    _setup_privateuseone_for_python_backend(NAME, backend_module=Backend())
+    torch.__future__.set_swap_module_params_on_conversion(True)
+    torch.inference_mode = torch.no_grad  # before anything is decorated with it
+    monai.data.set_track_meta(False)
+    return _device()
+
+
+def _device() -> torch.device:
+    return torch.device(NAME, 0)
 
 
 class OnDevice(torch.Tensor):
@@ -53,7 +63,7 @@ class OnDevice(torch.Tensor):
             strides=raw.stride(),
             storage_offset=raw.storage_offset(),
             dtype=raw.dtype,
-            device=DEVICE,
+            device=_device(),
         )
         made.raw = raw
         return made
@@ -78,7 +88,7 @@ def _call(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
     there = [value for value in flat if isinstance(value, OnDevice)]
     here = [value for value in flat if isinstance(value, torch.Tensor) and not isinstance(value, OnDevice)]
     if there and func not in MIXED and any(value.dim() for value in here):
-        raise RuntimeError(f"{func}: expected all tensors on {DEVICE}, found some on the CPU")
+        raise RuntimeError(f"{func}: expected all tensors on {_device()}, found some on the CPU")
     if func is aten.copy_.default:
         stays = isinstance(args[0], OnDevice)
     else:
@@ -120,7 +130,7 @@ class _Functions(TorchFunctionMode):
         kwargs = dict(kwargs or {})
         if func in MADE_FROM_NUMBERS and _is_fake(kwargs.get("device")):
             del kwargs["device"]
-            return func(*args, **kwargs).to(DEVICE)
+            return func(*args, **kwargs).to(_device())
         if func is torch.Tensor.__getitem__:
             index = args[1] if isinstance(args[1], tuple) else (args[1],)
             args = (args[0], tuple(torch.tensor(i) if isinstance(i, list) else i for i in index))
@@ -134,15 +144,13 @@ class _Accelerator(CPUAccelerator):
 
 def open_fake(device: str = "auto", precision: str = "auto") -> Fabric:
     """In place of :func:`hnseg.device.open_device`."""
-    return Fabric(strategy=SingleDeviceStrategy(device=DEVICE, accelerator=_Accelerator()), precision="32-true")
+    return Fabric(strategy=SingleDeviceStrategy(device=_device(), accelerator=_Accelerator()), precision="32-true")
 
 
 class FakeGpu:
     """Context in which the device works."""
 
     def __enter__(self) -> None:
-        monai.data.set_track_meta(False)
-        torch.__future__.set_swap_module_params_on_conversion(True)
         self._modes = (_Functions(), _Operations())
         for mode in self._modes:
             mode.__enter__()
@@ -150,6 +158,3 @@ class FakeGpu:
     def __exit__(self, *error: object) -> None:
         for mode in reversed(self._modes):
             mode.__exit__(*error)
-
-
-torch.inference_mode = torch.no_grad  # before anything is decorated with it

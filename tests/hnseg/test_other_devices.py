@@ -35,6 +35,8 @@ import json, sys
 from pathlib import Path
 
 import fake_gpu
+
+DEVICE = fake_gpu.install()
 import hnseg.segment
 from hnseg import train
 from hnseg.predict import predict_cohort
@@ -56,7 +58,7 @@ step = train.train_step
 def watched(run, batch, rate):
     before = len(fake_gpu.WAITS)
     loss = step(run, batch, rate)
-    assert loss.device == run.raw.state_dict()[next(iter(run.raw.state_dict()))].device == fake_gpu.DEVICE
+    assert loss.device == run.raw.state_dict()[next(iter(run.raw.state_dict()))].device == DEVICE
     waits.append(len(fake_gpu.WAITS) - before)
     return loss
 

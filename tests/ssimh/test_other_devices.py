@@ -12,6 +12,8 @@ import torch
 
 SCRIPT = """
 import fake_gpu
+
+DEVICE = fake_gpu.install()
 import numpy as np
 import torch
 
@@ -38,8 +40,8 @@ calls = {
 for name, call in calls.items():
     expected = call(scan)
     with fake_gpu.FakeGpu():
-        found = call(scan.to(fake_gpu.DEVICE))
-        assert found.device == fake_gpu.DEVICE, name
+        found = call(scan.to(DEVICE))
+        assert found.device == DEVICE, name
         torch.testing.assert_close(found.cpu(), torch.as_tensor(expected), atol=1e-3, rtol=1e-3, msg=name)
 print(len(calls))
 """
