@@ -3,7 +3,8 @@
 :func:`install` registers ``fakegpu`` as torch's private backend, for the whole process and for good: call it in a
 process of its own, before anything of hnseg is imported. Tensors on the device wrap a tensor of the CPU; an operation
 that gets tensors of both raises, as on a GPU, unless it is a copy, an index, or the tensor of the CPU is a single
-number. ``WAITS`` collects what a GPU would have to be waited for.
+number. ``WAITS`` collects what a GPU would have to be waited for: results that the host reads, and copies to the device
+that are not asked to be ``non_blocking``.
 
 What it cannot do: mixed precision, ``torch.inference_mode`` (replaced by ``no_grad``), MONAI's MetaTensor (switched
 off), data pointers.
@@ -25,7 +26,8 @@ from torch.utils._pytree import tree_flatten, tree_map, tree_unflatten
 NAME = "fakegpu"
 WAITS: list[str] = []
 aten = torch.ops.aten
-MIXED = {aten.copy_.default, aten._to_copy.default, aten.index.Tensor, aten.index_put_.default}
+COPIES = {aten.copy_.default, aten._to_copy.default}
+MIXED = COPIES | {aten.index.Tensor, aten.index_put_.default}
 MADE_FROM_NUMBERS = (torch.tensor, torch.as_tensor, torch.asarray)
 
 
@@ -93,7 +95,11 @@ def _call(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
         stays = isinstance(args[0], OnDevice)
     else:
         stays = _is_fake(kwargs["device"]) if kwargs.get("device") is not None else bool(there)
-    if there and (not stays or func is aten._local_scalar_dense.default):
+    if func in COPIES and here and stays:
+        waits = not (kwargs.get("non_blocking") or (func is aten.copy_.default and len(args) > 2 and args[2]))
+    else:
+        waits = bool(there) and (not stays or func is aten._local_scalar_dense.default)
+    if waits:
         WAITS.append(str(func))
 
     def bare(value: Any) -> Any:
