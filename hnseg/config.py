@@ -75,7 +75,8 @@ class PrepareConfig(_Frozen):
 class AugmentConfig(_Frozen):
     """Probabilities and ranges of the random changes during training.
 
-    Affine, elastic and flips move CT, PET and label together; intensity changes touch the CT alone.
+    Affine, elastic and flips move CT, PET and label together; intensity changes touch the CT alone. How often and how
+    far elastic moves is our choice: the publication names no value.
     Ranges of affine and intensity: NVAUTO 2022. Shift and noise are half of the published 0.1, because the CT here
     spans sigmoid([0, 1]) (0.23 wide) where NVAUTO's spans sigmoid([-1, 1]) (0.46 wide).
     """

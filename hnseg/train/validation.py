@@ -17,9 +17,8 @@ from hnseg.network import stride
 from hnseg.store import PreparedCase
 from hnseg.tiling import Tiling, Triple, cheapest_tiling
 
-LARGEST = (
-    1.25  # voxels of a window over those of a patch, at most: where a patch can be trained on, that can be predicted
-)
+# Voxels of a window over those of a patch, at most: what can be trained with can be predicted with.
+LARGEST = 1.25
 SCORES = ("val_loss", "val_gtvp_dice", "val_gtvn_dice", "val_gtvn_f1", "val_score")
 # The final rank is the Borda count of the GTVp ranking and the GTVn ranking, which itself joins Dice and F1.
 WEIGHTS = {"val_gtvp_dice": 0.5, "val_gtvn_dice": 0.25, "val_gtvn_f1": 0.25}

@@ -24,7 +24,6 @@ from hnseg.predict import predict_cohort
 from hnseg.segment import Options
 from hnseg.workdir import read_json, write_json
 
-pytest.importorskip("torch.utils.backend_registration")
 pytestmark = pytest.mark.skipif(
     not hasattr(torch.utils.backend_registration, "_setup_privateuseone_for_python_backend"),
     reason=f"torch {torch.__version__} lets no device be written in Python",
