@@ -32,26 +32,27 @@ import joblib
 import numpy as np
 from semireal_cohort import build_cohort
 
-from hnseg.baselines import threshold_baseline
-from hnseg.cases import Case
-from hnseg.check import check_cohort
-from hnseg.cohort import load_check
-from hnseg.compare import compare, read_scores
+from hnseg.check.check_cohort import check_cohort
+from hnseg.cohort.cases import Case
+from hnseg.cohort.checked_cohort import load_check
+from hnseg.cohort.open_run import open_run
+from hnseg.cohort.splits import load_splits, make_splits, save_splits
 from hnseg.config import Config, SplitConfig
-from hnseg.crop import brain_in_box
 from hnseg.errors import CohortError
-from hnseg.evaluate import Truths, evaluate_folder
-from hnseg.images import write_image
-from hnseg.out_of_fold import FOLDER, postprocess_out_of_fold, predict_out_of_fold
+from hnseg.evaluation.compare import compare, read_scores
+from hnseg.evaluation.evaluate import Truths, evaluate_folder
+from hnseg.images.image_io import write_image
+from hnseg.inference.baselines import threshold_baseline
+from hnseg.inference.out_of_fold import FOLDER, postprocess_out_of_fold, predict_out_of_fold
+from hnseg.inference.postprocess import postprocess_label
+from hnseg.inference.restore import restore_label, restore_probabilities
 from hnseg.phantom import generate_cohort
-from hnseg.postprocess import postprocess_label
-from hnseg.prepare import prepare_cohort
-from hnseg.preprocess import crop_case
+from hnseg.preprocessing.crop.find_box import brain_in_box
+from hnseg.preprocessing.prepare_case import crop_case
+from hnseg.preprocessing.prepare_cohort import prepare_cohort
+from hnseg.preprocessing.prepared_case import open_case
 from hnseg.provenance import provenance
-from hnseg.restore import restore_label, restore_probabilities
-from hnseg.splits import load_splits, make_splits, save_splits
-from hnseg.store import open_case
-from hnseg.workdir import load_config, open_run, write_json
+from hnseg.workdir import load_config, write_json
 
 HERE = Path(__file__).parent
 FOLDS = 5

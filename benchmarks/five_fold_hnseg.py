@@ -11,8 +11,8 @@ from pathlib import Path
 
 import torch
 
-from hnseg.checkpoint import load_checkpoint
-from hnseg.train import train_fold
+from hnseg.models.checkpoint import load_checkpoint
+from hnseg.training.loop import train_fold
 from hnseg.workdir import load_config, write_json
 
 if __name__ == "__main__":

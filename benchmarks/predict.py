@@ -37,33 +37,33 @@ from unittest import mock
 import numpy as np
 import torch
 
-from hnseg.checkpoint import save_checkpoint
-from hnseg.cohort import CohortCheck, save_check
+from hnseg.cohort.checked_cohort import CohortCheck, save_check
+from hnseg.cohort.splits import Splits, save_splits
 from hnseg.config import Config
-from hnseg.device import open_device
-from hnseg.ensemble import find_models, load_network
-from hnseg.images import load_sitk, write_image
-from hnseg.network import make_network
+from hnseg.images.image_io import load_sitk, write_image
+from hnseg.inference.ensemble import find_models, load_network
+from hnseg.inference.predict_case import Options
+from hnseg.inference.predict_cohort import predict_pair
+from hnseg.models.checkpoint import save_checkpoint
+from hnseg.models.device import open_device
+from hnseg.models.network import make_network
 from hnseg.phantom import DEFAULT_CENTRES, generate_case
-from hnseg.predict import predict_pair
-from hnseg.segment import Options
-from hnseg.splits import Splits, save_splits
 from hnseg.workdir import load_config, write_json
 
 FOLDS = 5
 WAYS = ("published", "auto", "auto, 1 model", "plain MONAI")
 # Where the time of `predict_pair` goes: the functions that it calls, by stage.
 STAGES = {
-    "verify": ["hnseg.segment.verify_models"],
-    "read": ["hnseg.cropping.read_image", "hnseg.cropping.read_suv"],
-    "crop": ["hnseg.cropping.find_crop"],
-    "resample": ["hnseg.cropping.resample"],
-    "harmonize": ["hnseg.harmonization.SwapToReference.versions"],
-    "normalize": ["hnseg.preprocess._channels"],
-    "network": ["hnseg.segment.run_ensemble"],
-    "restore": ["hnseg.segment.restore_probabilities"],
-    "post-process": ["hnseg.segment.postprocess_label"],
-    "write": ["hnseg.predict.write_image"],
+    "verify": ["hnseg.inference.predict_case.verify_models"],
+    "read": ["hnseg.preprocessing.crop_case.read_image", "hnseg.preprocessing.crop_case.read_suv"],
+    "crop": ["hnseg.preprocessing.crop_case.find_crop"],
+    "resample": ["hnseg.preprocessing.crop_case.resample"],
+    "harmonize": ["hnseg.preprocessing.harmonization.SwapToReference.versions"],
+    "normalize": ["hnseg.preprocessing.prepare_case._channels"],
+    "network": ["hnseg.inference.predict_case.run_ensemble"],
+    "restore": ["hnseg.inference.predict_case.restore_probabilities"],
+    "post-process": ["hnseg.inference.predict_case.postprocess_label"],
+    "write": ["hnseg.inference.predict_cohort.write_image"],
 }
 
 

@@ -25,16 +25,16 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from hnseg.cases import Case, discover_cases
+from hnseg.cohort.cases import Case, discover_cases
 from hnseg.config import Config
-from hnseg.device import open_device
-from hnseg.ensemble import find_models, load_network
-from hnseg.harmonizer_store import load_harmonizer
-from hnseg.inference import Blend, choose_tiling
-from hnseg.network import make_network, stride
+from hnseg.inference.ensemble import find_models, load_network
+from hnseg.inference.sliding_window import Blend, choose_tiling
+from hnseg.inference.tiling import Triple, tile
+from hnseg.models.device import open_device
+from hnseg.models.network import make_network, stride
 from hnseg.phantom import generate_cohort
-from hnseg.preprocess import make_input
-from hnseg.tiling import Triple, tile
+from hnseg.preprocessing.harmonizer_store import load_harmonizer
+from hnseg.preprocessing.prepare_case import make_input
 from hnseg.workdir import load_config
 
 SEED = 1000  # of the new cases; the demo's own come from seeds 0, 1, …

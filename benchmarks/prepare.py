@@ -21,15 +21,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hnseg.cases import Case
+from hnseg.cohort.cases import Case
 from hnseg.config import PrepareConfig
-from hnseg.crop import find_crop
-from hnseg.cropping import crop_case
-from hnseg.geometry import Grid
-from hnseg.harmonization import NoHarmonization
-from hnseg.images import load_sitk, to_sitk, write_image
-from hnseg.preprocess import make_input, prepare_case
-from hnseg.resample import resample
+from hnseg.images.geometry import Grid
+from hnseg.images.image_io import load_sitk, to_sitk, write_image
+from hnseg.images.resample import resample
+from hnseg.preprocessing.crop.find_box import find_crop
+from hnseg.preprocessing.crop_case import crop_case
+from hnseg.preprocessing.harmonization import NoHarmonization
+from hnseg.preprocessing.prepare_case import make_input, prepare_case
 
 CONFIG = PrepareConfig(harmonization="none")
 REPEATS = 3

@@ -29,11 +29,11 @@ from scanner_effect_plot import draw
 from scanner_effect_real import anatomy, kernels, separability
 
 import ssimh
-from ssimh.align import SiteDifference, site_difference
-from ssimh.body import body_box
-from ssimh.field import basis_at
-from ssimh.flow import moved
-from ssimh.site import find_body
+from ssimh.site.alignment import SiteDifference, site_difference
+from ssimh.site.body import body_box
+from ssimh.site.field import basis_at
+from ssimh.site.flow import moved
+from ssimh.site.site_spectrum import find_body
 
 SIZES = (1, 2, 4, 8, None)
 SAMPLES = 3000

@@ -35,21 +35,21 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 import ssimh
-from hnseg.cases import Case, discover_cases
-from hnseg.check import check_cohort
+from hnseg.check.check_cohort import check_cohort
+from hnseg.cohort.cases import Case, discover_cases
+from hnseg.cohort.open_run import open_run
+from hnseg.cohort.splits import Splits, save_splits
 from hnseg.config import Config, SplitConfig
-from hnseg.device import open_device
-from hnseg.ensemble import load_network
-from hnseg.harmonization import AlignSites, Harmonizer, fit_subject
-from hnseg.harmonizer_store import fit_harmonizer
-from hnseg.inference import predict_logits
-from hnseg.metrics import dice
+from hnseg.evaluation.overlap import dice
+from hnseg.inference.ensemble import load_network
+from hnseg.inference.sliding_window import predict_logits
+from hnseg.models.device import open_device
 from hnseg.phantom import DEFAULT_CENTRES, generate_cohort
-from hnseg.preprocess import crop_case, prepare_case
-from hnseg.splits import Splits, save_splits
-from hnseg.store import open_case
-from hnseg.train import train_fold
-from hnseg.workdir import open_run
+from hnseg.preprocessing.harmonization import AlignSites, Harmonizer, fit_subject
+from hnseg.preprocessing.harmonizer_store import fit_harmonizer
+from hnseg.preprocessing.prepare_case import crop_case, prepare_case
+from hnseg.preprocessing.prepared_case import open_case
+from hnseg.training.loop import train_fold
 
 HOME = DEFAULT_CENTRES[0]
 CENTRES = (
@@ -75,7 +75,7 @@ class KnownSites:
     digest: str = "known-sites"
 
     def versions(self, ct_hu: Any, scanned: Any, case_id: str | None, centre: str) -> dict[Any, Any]:
-        """See :class:`hnseg.harmonization.Harmonizer`."""
+        """See :class:`hnseg.preprocessing.harmonization.Harmonizer`."""
         others = {
             name: row for name, row in self.rows.items() if name != case_id and self.sites.centres[name] == centre
         }

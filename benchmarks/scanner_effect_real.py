@@ -9,9 +9,9 @@ import scipy.ndimage
 from scanner_effect_cohort import Subject
 
 import ssimh
-from ssimh.align import apply_difference, site_difference
-from ssimh.body import BODY_THRESHOLD_HU
-from ssimh.site import find_body
+from ssimh.site.alignment import apply_difference, site_difference
+from ssimh.site.body import BODY_THRESHOLD_HU
+from ssimh.site.site_spectrum import find_body
 
 STRUCTURES = {"brainstem": (4,), "parotids": (6, 7)}
 

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from hnseg.geometry import Grid
-from hnseg.resample import resample, upright_grid
+from hnseg.images.geometry import Grid
+from hnseg.images.resample import resample, upright_grid
 
 STEP_MM = 2.0
 OUTSIDE_HU = -1024

@@ -43,12 +43,12 @@ from semireal_anatomy import (
 from semireal_lesions import GTVN, GTVN_RANGE_ML, GTVP, GTVP_RANGE_ML, Lesion, paint, sample_lesions
 
 from hnseg.errors import CohortError
-from hnseg.geometry import Grid
-from hnseg.images import read_grid, write_image
+from hnseg.images.geometry import Grid
+from hnseg.images.image_io import read_grid, write_image
+from hnseg.images.resample import resample
 from hnseg.phantom import Centre
 from hnseg.phantom.scanners import FWHM_PER_SIGMA, acquire_pet
 from hnseg.phantom.subject import Uptake, sample_subject
-from hnseg.resample import resample
 from hnseg.workdir import write_json
 
 VERSION = 1  # raise it whenever the same seed gives other voxels

@@ -37,12 +37,12 @@ from typing import Any
 import torch
 from train_step_variants import VARIANTS, Variant, bare, write_cases
 
-import hnseg.train.dataset
+import hnseg.training.dataset
 from hnseg.config import Config, TrainConfig
-from hnseg.device import open_device
-from hnseg.network import CHANNELS, make_network
-from hnseg.store import PreparedCase
-from hnseg.train.validation import validation_windows
+from hnseg.models.device import open_device
+from hnseg.models.network import CHANNELS, make_network
+from hnseg.preprocessing.prepared_case import PreparedCase
+from hnseg.training.validation import validation_windows
 
 CASES = 8
 EPOCH_STEPS = 512  # about the 435 patches of the paper's epoch
@@ -122,7 +122,7 @@ def on_gpu(args: argparse.Namespace) -> bool:
 def make_cases(scratch: Path, grid_zyx: tuple[int, int, int]) -> list[PreparedCase]:
     """Cases on disk; at full size they are read patch by patch, as the published cohort has to be."""
     if grid_zyx == FULL_GRID_ZYX:
-        hnseg.train.dataset.CACHE_BYTES = 0
+        hnseg.training.dataset.CACHE_BYTES = 0
     return write_cases(scratch, CASES, grid_zyx)
 
 

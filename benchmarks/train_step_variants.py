@@ -19,11 +19,11 @@ from monai.transforms import Compose, RandCropByLabelClassesd
 from scipy import ndimage
 
 from hnseg.config import Config, TrainConfig
-from hnseg.device import open_device
-from hnseg.network import CHANNELS, CLASSES
-from hnseg.store import PreparedCase, open_case, write_case
-from hnseg.train import Run, begin_fold, train_step
-from hnseg.train.augment import Augmentation
+from hnseg.models.device import open_device
+from hnseg.models.network import CHANNELS, CLASSES
+from hnseg.preprocessing.prepared_case import PreparedCase, open_case, write_case
+from hnseg.training.augmentation import Augmentation
+from hnseg.training.loop import Run, begin_fold, train_step
 
 Batch = dict[str, Any]
 

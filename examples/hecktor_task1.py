@@ -17,22 +17,22 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from hnseg.check import check_cohort
-from hnseg.cohort import CohortCheck, load_check
-from hnseg.commands.shell import HARMONIZATION_HELP, complain, reported
+from hnseg.check.check_cohort import check_cohort
+from hnseg.cli.app import HARMONIZATION_HELP, complain, reported
+from hnseg.cohort.checked_cohort import CohortCheck, load_check
+from hnseg.cohort.open_run import open_run
+from hnseg.cohort.splits import load_splits, make_splits, save_splits
 from hnseg.config import Config, Harmonization
-from hnseg.evaluate import evaluate_workdir
-from hnseg.out_of_fold import postprocess_out_of_fold, predict_out_of_fold
+from hnseg.evaluation.evaluate import evaluate_workdir
+from hnseg.inference.out_of_fold import postprocess_out_of_fold, predict_out_of_fold
+from hnseg.inference.predict_case import Options
+from hnseg.inference.predict_cohort import predict_baselines, predict_cohort
+from hnseg.inference.tune import told, tune_workdir
 from hnseg.phantom import generate_cohort
-from hnseg.predict import predict_baselines, predict_cohort
-from hnseg.prepare import prepare_cohort
+from hnseg.preprocessing.prepare_cohort import prepare_cohort
 from hnseg.progress import shown
-from hnseg.report import write_report
-from hnseg.segment import Options
-from hnseg.splits import load_splits, make_splits, save_splits
-from hnseg.train.folds import train_folds
-from hnseg.tune import told, tune_workdir
-from hnseg.workdir import open_run
+from hnseg.report.page import write_report
+from hnseg.training.folds import train_folds
 
 SCORES = {
     "gtvp_dice_mean": "GTVp mean Dice",

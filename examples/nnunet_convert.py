@@ -18,8 +18,8 @@ import numpy as np
 import SimpleITK as sitk
 
 from ssimh import ReferenceSpectrum
-from ssimh.batch import Settings, run
-from ssimh.io import read_scan
+from ssimh.files.batch import Settings, run
+from ssimh.files.scan import read_scan
 
 
 def fit(images: list[Path]) -> ReferenceSpectrum:

@@ -1,5 +1,5 @@
 """``python -m hnseg``."""
 
-from hnseg.cli import main
+from hnseg.cli.main import main
 
 main()

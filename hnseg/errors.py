@@ -37,14 +37,10 @@ class WorkDirError(HnsegError):
 class CaseError(HnsegError):
     """One case that cannot be used.
 
-    Parameters
-    ----------
-    case_id : str
-        The case, as its folder is named.
-    message : str
-        What is wrong and what is allowed.
-    path : Path, optional
-        The file at fault.
+    Args:
+        case_id: The case, as its folder is named.
+        message: What is wrong and what is allowed.
+        path: The file at fault.
     """
 
     def __init__(self, case_id: str, message: str, path: Path | None = None) -> None:

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any
 from ssimh._version import __version__
 
 if TYPE_CHECKING:
-    from ssimh.align import SiteDifference, align_spectrum, site_difference
-    from ssimh.basis import cosine_basis
-    from ssimh.coefficients import from_low_frequency, low_frequency
+    from ssimh._kernels.basis import cosine_basis
+    from ssimh._kernels.coefficients import from_low_frequency, low_frequency
     from ssimh.histogram import histogram_match
     from ssimh.metrics import Comparison, compare
     from ssimh.reference import ReferenceFileError, ReferenceSpectrum
-    from ssimh.separability import Separability, site_separability
-    from ssimh.site import SiteSpectrum
+    from ssimh.site.alignment import SiteDifference, align_spectrum, site_difference
+    from ssimh.site.separability import Separability, site_separability
+    from ssimh.site.site_spectrum import SiteSpectrum
     from ssimh.swap import swap_spectrum
     from ssimh.transforms import (
         HistogramMatch,
@@ -39,21 +39,21 @@ _HOME = {
     "RandSpectrumSwapd": "ssimh.transforms",
     "ReferenceFileError": "ssimh.reference",
     "ReferenceSpectrum": "ssimh.reference",
-    "Separability": "ssimh.separability",
-    "SiteDifference": "ssimh.align",
-    "SiteSpectrum": "ssimh.site",
+    "Separability": "ssimh.site.separability",
+    "SiteDifference": "ssimh.site.alignment",
+    "SiteSpectrum": "ssimh.site.site_spectrum",
     "SpectrumAlign": "ssimh.transforms",
     "SpectrumAlignd": "ssimh.transforms",
     "SpectrumSwap": "ssimh.transforms",
     "SpectrumSwapd": "ssimh.transforms",
-    "align_spectrum": "ssimh.align",
+    "align_spectrum": "ssimh.site.alignment",
     "compare": "ssimh.metrics",
-    "cosine_basis": "ssimh.basis",
-    "from_low_frequency": "ssimh.coefficients",
+    "cosine_basis": "ssimh._kernels.basis",
+    "from_low_frequency": "ssimh._kernels.coefficients",
     "histogram_match": "ssimh.histogram",
-    "low_frequency": "ssimh.coefficients",
-    "site_difference": "ssimh.align",
-    "site_separability": "ssimh.separability",
+    "low_frequency": "ssimh._kernels.coefficients",
+    "site_difference": "ssimh.site.alignment",
+    "site_separability": "ssimh.site.separability",
     "swap_spectrum": "ssimh.swap",
 }
 

@@ -7,7 +7,7 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from ssimh._arrays import ArrayT, check_array, check_finite, is_tensor, output_dtype, to_numpy, work_dtype
+from ssimh._kernels.arrays import ArrayT, check_array, check_finite, is_tensor, output_dtype, to_numpy, work_dtype
 from ssimh.units import refuse_pet
 
 
@@ -98,7 +98,7 @@ def _mask(mask: Any, shape: tuple[int, ...], name: str) -> Any:
 def _as_kind(result: NDArray[Any], image: Any) -> Any:
     if not is_tensor(image):
         return result.astype(output_dtype(image.dtype), copy=False)
-    from ssimh import _torch
+    from ssimh._kernels import torch_kernel
 
-    tensor = _torch.from_host(result, image)
-    return _torch.like(tensor, image)
+    tensor = torch_kernel.from_host(result, image)
+    return torch_kernel.like(tensor, image)

@@ -9,8 +9,8 @@ import numpy as np
 import scipy.ndimage
 from numpy.typing import NDArray
 
-from ssimh._arrays import check_array, check_finite, check_threshold, normalize_axes, to_numpy
-from ssimh.coefficients import analyze
+from ssimh._kernels.arrays import check_array, check_finite, check_threshold, normalize_axes, to_numpy
+from ssimh._kernels.coefficients import analyze
 
 VALID_RANGE_HU = (-1024.0, 3071.0)
 SOFT_TISSUE_HU = (-150.0, 150.0)

@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ssimh import _reference_file
-from ssimh._arrays import check_array, check_finite, check_threshold, normalize_axes, to_numpy
-from ssimh._reference_file import ReferenceFileError
-from ssimh.coefficients import analyze
+from ssimh._kernels.arrays import check_array, check_finite, check_threshold, normalize_axes, to_numpy
+from ssimh._kernels.coefficients import analyze
+from ssimh._kernels.regions import holds, region_mask
+from ssimh.files import reference_file
+from ssimh.files.reference_file import ReferenceFileError
 from ssimh.orientation import check_orientation, orientation_map
-from ssimh.regions import holds, region_mask
 from ssimh.units import refuse_pet
 
 __all__ = ["ReferenceFileError", "ReferenceSpectrum"]
@@ -357,7 +357,7 @@ class ReferenceSpectrum:
 
         The file appears whole or not at all; it is read with :meth:`load`, or with NumPy alone.
         """
-        _reference_file.write(path, {**self.header(), "content_hash": self.content_hash}, self.coefficients)
+        reference_file.write(path, {**self.header(), "content_hash": self.content_hash}, self.coefficients)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> ReferenceSpectrum:
@@ -367,7 +367,7 @@ class ReferenceSpectrum:
             FileNotFoundError: no such file.
             ReferenceFileError: not a reference, damaged, or of a version that this library does not know.
         """
-        header, coefficients = _reference_file.read(path)
+        header, coefficients = reference_file.read(path)
         stated = header.pop("content_hash", None)
         for name in ("axes", "shape", "spacing_mm"):
             if isinstance(header.get(name), list):

@@ -10,7 +10,7 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from ssimh._arrays import (
+from ssimh._kernels.arrays import (
     ArrayT,
     check_array,
     check_finite,
@@ -21,12 +21,12 @@ from ssimh._arrays import (
     output_dtype,
     to_numpy,
 )
-from ssimh._fft import FullTransform
-from ssimh._slabs import Kernel
-from ssimh.basis import cosine_basis
-from ssimh.coefficients import analyze
+from ssimh._kernels.basis import cosine_basis
+from ssimh._kernels.coefficients import analyze
+from ssimh._kernels.fft import FullTransform
+from ssimh._kernels.numpy_kernel import Kernel
+from ssimh._kernels.regions import region_mask
 from ssimh.reference import ReferenceSpectrum
-from ssimh.regions import region_mask
 from ssimh.tissue_warning import warn_if_moved
 from ssimh.units import refuse_pet
 
@@ -185,21 +185,21 @@ def _swap_array(
 
 
 def _swap_tensor(image: Any, target: Any, weight: NDArray[Any], method: str, settings: SwapSettings) -> tuple[Any, Any]:
-    from ssimh import _torch
+    from ssimh._kernels import torch_kernel
 
-    plan = _torch.Plan(settings.axes, settings.threshold, method, settings.workers)
-    out, delta = _torch.swap(_torch.plain(image), target, weight, settings.clip, plan)
-    return _torch.like(out, image), delta
+    plan = torch_kernel.Plan(settings.axes, settings.threshold, method, settings.workers)
+    out, delta = torch_kernel.swap(torch_kernel.plain(image), target, weight, settings.clip, plan)
+    return torch_kernel.like(out, image), delta
 
 
 def _unchanged(image: Any, settings: SwapSettings) -> Any:
     """Threshold 0: a copy in the floating dtype, checked and clipped as any other result."""
     check_finite(image, "image")
     if is_tensor(image):
-        from ssimh import _torch
+        from ssimh._kernels import torch_kernel
 
-        copy = _torch.plain(image).to(_torch.output_dtype(image.dtype), copy=True)
-        return _torch.like(copy if settings.clip is None else copy.clamp(*settings.clip), image)
+        copy = torch_kernel.plain(image).to(torch_kernel.output_dtype(image.dtype), copy=True)
+        return torch_kernel.like(copy if settings.clip is None else copy.clamp(*settings.clip), image)
     copy = image.astype(output_dtype(image.dtype))
     return copy if settings.clip is None else np.clip(copy, *settings.clip)
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ssimh._arrays import to_numpy
+from ssimh._kernels.arrays import to_numpy
 from ssimh.metrics import SOFT_TISSUE_HU
 
 # The largest difference between CT scanners, some 40 HU, with room; a swap between patients moves 50 to 300 HU.

@@ -149,7 +149,7 @@ class _Accelerator(CPUAccelerator):
 
 
 def open_fake(device: str = "auto", precision: str = "auto") -> Fabric:
-    """In place of :func:`hnseg.device.open_device`."""
+    """In place of :func:`hnseg.models.device.open_device`."""
     return Fabric(strategy=SingleDeviceStrategy(device=_device(), accelerator=_Accelerator()), precision="32-true")
 
 

@@ -44,7 +44,8 @@ def test_this_test_can_fail():
 
 def test_training_and_inference_import_without_simpleitk():
     block = "sys.modules['SimpleITK'] = None"  # any import of it raises ImportError
-    assert "torch" in loaded_by(f"{block}; import hnseg.train, hnseg.ensemble, hnseg.inference, hnseg.store")
+    modules = "hnseg.training.loop, hnseg.inference.ensemble, hnseg.inference.sliding_window"
+    assert "torch" in loaded_by(f"{block}; import {modules}, hnseg.preprocessing.prepared_case")
 
 
 def test_no_file_and_no_function_is_too_long():

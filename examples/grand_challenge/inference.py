@@ -27,10 +27,10 @@ from pathlib import Path
 
 import numpy as np
 
-from hnseg.cases import Case
+from hnseg.cohort.cases import Case
 from hnseg.errors import HnsegError
-from hnseg.geometry import Grid
-from hnseg.images import read_grid, read_image, write_image
+from hnseg.images.geometry import Grid
+from hnseg.images.image_io import read_grid, read_image, write_image
 
 STARTED = time.monotonic()
 # Folder of the mask below /output/images, and seconds: the challenge stops a job after 10 (2026: 25) minutes, of which
@@ -145,10 +145,10 @@ def predict(arguments: argparse.Namespace) -> int:
     """The other process: predict, and leave the mask after the first model and after the last."""
     with contextlib.suppress(OSError):  # if memory runs out, this process goes and the guarding one stays
         Path("/proc/self/oom_score_adj").write_text("1000")
-    from hnseg.device import open_device
-    from hnseg.harmonizer_store import load_harmonizer
-    from hnseg.preprocess import make_input
-    from hnseg.segment import Options, open_segmenter
+    from hnseg.inference.predict_case import Options, open_segmenter
+    from hnseg.models.device import open_device
+    from hnseg.preprocessing.harmonizer_store import load_harmonizer
+    from hnseg.preprocessing.prepare_case import make_input
 
     ct, pet = (find_image(arguments.input / "images" / name) for name in ("ct", "pet"))
     if ct is None:

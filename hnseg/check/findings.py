@@ -9,16 +9,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hnseg.cases import Case
-from hnseg.cohort import Finding, Severity
+from hnseg.cohort.cases import Case
+from hnseg.cohort.checked_cohort import Finding, Severity
+from hnseg.cohort.suv import Pet
+from hnseg.cohort.suv_table import TAGS_NAME
 from hnseg.config import PrepareConfig
-from hnseg.crop import Crop
 from hnseg.errors import CaseError
-from hnseg.geometry import Grid
-from hnseg.nifti import is_nifti, orientation_doubt, read_header
-from hnseg.registration import measure_alignment
-from hnseg.suv import Pet
-from hnseg.suv_tags import TAGS_NAME
+from hnseg.images.geometry import Grid
+from hnseg.images.registration import measure_alignment
+from hnseg.preprocessing.crop.find_box import Crop
+from ssimh.files.nifti_integrity import is_nifti, orientation_doubt, read_header
 
 LABELS = {0: "background", 1: "GTVp", 2: "GTVn"}
 EXTENT_MM = (20.0, 3000.0)  # along each axis; outside of it the spacing is not in mm
@@ -116,10 +116,8 @@ def pet_findings(case: Case, pet: Pet) -> Iterator[Finding]:
 def label_volumes(case: Case, path: Path, label: NDArray[Any], grid: Grid, ct_grid: Grid | None) -> dict[int, float]:
     """Volume of GTVp (1) and GTVn (2) in ml.
 
-    Raises
-    ------
-    CaseError
-        The label is not on the CT grid, or holds other values than 0, 1, 2.
+    Raises:
+        CaseError: The label is not on the CT grid, or holds other values than 0, 1, 2.
     """
     if ct_grid is not None and not grid.matches(ct_grid, tolerance_mm=0.01):
         raise CaseError(

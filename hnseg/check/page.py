@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from hnseg.check.picture import COLOURS
-from hnseg.cohort import SEVERITIES, CohortCheck, Finding, Overview, worst
-from hnseg.page import environment
-from hnseg.planes import CT_WINDOW_HU, PET_WINDOW_SUV, View
+from hnseg.cohort.checked_cohort import SEVERITIES, CohortCheck, Finding, Overview, worst
+from hnseg.pictures.html import environment
+from hnseg.pictures.planes import CT_WINDOW_HU, PET_WINDOW_SUV, View
 from hnseg.provenance import versions
 from hnseg.workdir import write_text
 
@@ -17,15 +17,11 @@ from hnseg.workdir import write_text
 def write_check_page(check: CohortCheck, views: Mapping[str, Sequence[View]], root: Path, path: Path) -> None:
     """Write the page, whole or not at all.
 
-    Parameters
-    ----------
-    check : CohortCheck
-    views : mapping
-        Pictures by case ID.
-    root : Path
-        The data root, to be named.
-    path : Path
-        Where to write.
+    Args:
+        check: CohortCheck.
+        views: Pictures by case ID.
+        root: The data root, to be named.
+        path: Where to write.
     """
     of_case: dict[str, list[Finding]] = {overview.id: [] for overview in check.overviews}
     general = [finding for finding in check.findings if finding.case_id not in of_case]
@@ -74,7 +70,7 @@ def _case(overview: Overview, findings: Sequence[Finding], views: Sequence[View]
 
 
 def grid_text(grid: dict[str, Any] | None) -> str:
-    """Size and spacing of a grid as :meth:`hnseg.geometry.Grid.as_dict` gives it.
+    """Size and spacing of a grid as :meth:`hnseg.images.geometry.Grid.as_dict` gives it.
 
     >>> grid_text({"size": [512, 512, 90], "spacing_mm": [0.977, 0.977, 3.27]})
     '512 × 512 × 90 at 0.98 × 0.98 × 3.27 mm'

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from hnseg.geometry import Grid
-from hnseg.picture import small
-from hnseg.planes import (
+from hnseg.images.geometry import Grid
+from hnseg.pictures.encoding import small
+from hnseg.pictures.planes import (
     CT_WINDOW_HU,
     DPI,
     PET_WINDOW_SUV,
@@ -35,17 +35,12 @@ COLOURS = {1: "#e69f00", 2: "#56b4e9"}  # GTVp, GTVn, as in the pictures of prep
 def draw_case(case_id: str, ct: Any | None, pet: Any | None, label: Any | None, box: Grid | None) -> tuple[View, ...]:
     """Draw what there is of a case.
 
-    Parameters
-    ----------
-    case_id : str
-    ct, pet, label : SimpleITK image or None
-        CT in HU, PET in SUV, each on its own grid.
-    box : Grid or None
-        The crop box.
+    Args:
+        case_id: Case ID.
+        ct, pet, label (SimpleITK image or None): CT in HU, PET in SUV, each on its own grid.
+        box: The crop box.
 
-    Returns
-    -------
-    tuple of View
+    Returns:
         CT coronal and sagittal, then PET; in the plane with the most lesion, else through the middle of the box. The
         frame holds the CT (the PET where there is no CT) and the box.
     """

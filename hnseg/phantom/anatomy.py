@@ -12,15 +12,11 @@ from hnseg.phantom.subject import Subject
 def build_anatomy(subject: Subject, rng: np.random.Generator) -> Builder:
     """Draw everything but lesions.
 
-    Parameters
-    ----------
-    subject : Subject
-    rng : Generator
-        Source of the small individual differences between organs.
+    Args:
+        subject: Subject.
+        rng: Source of the small individual differences between organs.
 
-    Returns
-    -------
-    Builder
+    Returns:
         With all parts; lesions are added to it later.
     """
     b = Builder(subject, rng)

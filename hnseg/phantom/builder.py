@@ -28,10 +28,8 @@ def sheathed(muscle: Material, fat: Material) -> tuple[Layer, Layer]:
 class Builder:
     """Collects parts; all positions and sizes it takes are canonical mm, turns in degrees.
 
-    Attributes
-    ----------
-    parts : list of Part
-        In painting order.
+    Attributes:
+        parts: In painting order.
     """
 
     def __init__(self, subject: Subject, rng: np.random.Generator) -> None:

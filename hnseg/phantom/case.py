@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from hnseg.geometry import Grid
+from hnseg.images.geometry import Grid
 from hnseg.phantom import traps
 from hnseg.phantom.anatomy import build_anatomy
 from hnseg.phantom.builder import Builder
@@ -26,24 +26,15 @@ _STREAMS = ("subject", "anatomy", "lesions", "grids", "texture", "ct", "pet", "c
 class Case:
     """A generated case.
 
-    Attributes
-    ----------
-    case_id : str
-        ``<CENTRE>-<NNN>``.
-    ct : ndarray of int16, (z, y, x)
-        HU, −1024 to 3071, on ``ct_grid``.
-    pet : ndarray of float32, (z, y, x)
-        SUV ≥ 0 (Bq/ml under the trap ``pet-bqml``), on ``pet_grid``.
-    label : ndarray of uint8, (z, y, x)
-        0 background, 1 GTVp, 2 GTVn, on ``ct_grid``.
-    lesions : tuple of Lesion
-        The truth behind the label.
-    parts : tuple of Part
-        The anatomy, by name: where to look for a tissue.
-    clinical : dict
-        The case's row of the cohort's CSV.
-    suv_per_bqml : float or None
-        Factor to SUV where the PET is stored in Bq/ml.
+    Attributes:
+        case_id: ``<CENTRE>-<NNN>``.
+        ct (ndarray of int16, (z, y, x)): HU, −1024 to 3071, on ``ct_grid``.
+        pet (ndarray of float32, (z, y, x)): SUV ≥ 0 (Bq/ml under the trap ``pet-bqml``), on ``pet_grid``.
+        label (ndarray of uint8, (z, y, x)): 0 background, 1 GTVp, 2 GTVn, on ``ct_grid``.
+        lesions: The truth behind the label.
+        parts: The anatomy, by name: where to look for a tissue.
+        clinical: The case's row of the cohort's CSV.
+        suv_per_bqml: Factor to SUV where the PET is stored in Bq/ml.
     """
 
     case_id: str
@@ -90,17 +81,12 @@ def generate_case(
 ) -> Case:
     """Generate a case.
 
-    Parameters
-    ----------
-    centre : Centre
-    index : int
-        Number of the case within its centre, from 1.
-    seed : int
-        The same seed, centre and index give the same person at any ``pixel_mm``, and the same voxels at the same.
-    pixel_mm : float, optional
-        In-plane CT pixel; None keeps the centre's native grids (512 × 512), 4.0 suits unit tests.
-    trap : str, optional
-        A name from :data:`hnseg.phantom.TRAPS`.
+    Args:
+        centre: The centre.
+        index: Number of the case within its centre, from 1.
+        seed: The same seed, centre and index give the same person at any ``pixel_mm``, and the same voxels at the same.
+        pixel_mm: In-plane CT pixel; None keeps the centre's native grids (512 × 512), 4.0 suits unit tests.
+        trap: A name from :data:`hnseg.phantom.TRAPS`.
     """
     traps.check_trap(trap)
     if pixel_mm is not None and not 0.3 <= pixel_mm <= 8:

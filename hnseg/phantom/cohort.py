@@ -11,14 +11,14 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from hnseg.cohort.suv_table import TAGS_NAME
 from hnseg.errors import CohortError
-from hnseg.images import write_image
+from hnseg.images.image_io import write_image
 from hnseg.phantom.case import DEMO_PIXEL_MM, Case, case_id_of, describe_case, generate_case
 from hnseg.phantom.scanners import DEFAULT_CENTRES, Centre
 from hnseg.phantom.traps import assign_traps
-from hnseg.suv_tags import TAGS_NAME
 from hnseg.workdir import write_text
-from ssimh.files import replacing
+from ssimh.files.atomic import replacing
 
 PHANTOM_VERSION = 1  # raise it whenever the same parameters give other voxels
 RECORD_NAME = "phantom.json"
@@ -44,25 +44,18 @@ def generate_cohort(
     A case folder is complete or absent. Complete cases of the same cohort are kept, so an interrupted call can be
     repeated; more cases per centre extend a cohort.
 
-    Parameters
-    ----------
-    root : Path
-    seed, centres, pixel_mm
-        As for :func:`hnseg.phantom.generate_case`; ``full_resolution`` stands for native grids.
-    cases_per_centre : int or sequence of int
-        One number for all, or one per centre.
-    traps : mapping of case ID to trap, or sequence of trap names
-        A sequence serves the cases in their order. Names: :data:`hnseg.phantom.TRAPS`.
-    jobs : int
-        Worker processes; the files do not depend on it.
-    progress : callable, optional
-        Called as ``progress(done, total, case_id)`` after each new case.
+    Args:
+        root: Path.
+        seed, centres, pixel_mm As for :func:`hnseg.phantom.generate_case`; ``full_resolution`` stands for native grids.
+        cases_per_centre (int or sequence of int): One number for all, or one per centre.
+        traps (mapping of case ID to trap, or sequence of trap names): A sequence serves the cases in their order.
+            Names: :data:`hnseg.phantom.TRAPS`.
+        jobs: Worker processes; the files do not depend on it.
+        progress: Called as ``progress(done, total, case_id)`` after each new case.
 
-    Returns
-    -------
-    list of Path
-        Case folders, in order of centre and index. A :class:`~hnseg.errors.CohortError` tells that ``root`` holds
-        other data, or a cohort of other parameters.
+    Returns:
+        Case folders, in order of centre and index. A :class:`~hnseg.errors.CohortError` tells that ``root`` holds other
+        data, or a cohort of other parameters.
     """
     root, pixel = Path(root), None if full_resolution else pixel_mm
     if jobs < 1:

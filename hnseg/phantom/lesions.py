@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from hnseg.geometry import Grid
+from hnseg.images.geometry import Grid
 from hnseg.phantom.builder import Builder
 from hnseg.phantom.neck import JUGULAR_MM, along_mm
 from hnseg.phantom.render import Layer, Material, Part, inside
@@ -28,20 +28,13 @@ LEVELS_MM = {"II": (60.0, 98.0), "III": (22.0, 60.0), "IV": (-12.0, 22.0)}  # ca
 class Lesion:
     """One lesion.
 
-    Attributes
-    ----------
-    label : int
-        1 for the primary tumour (GTVp), 2 for a node (GTVn).
-    site : str
-        For example ``"tonsil-left"`` or ``"level-II-right"``.
-    shape, contour : Shape
-        What the scanners see, and what a reader draws.
-    suv : float
-        True uptake of its viable part; measured maxima of small lesions are lower.
-    volume_ml : float
-        Volume inside the contour.
-    parts : tuple of Part
-        What to paint.
+    Attributes:
+        label: 1 for the primary tumour (GTVp), 2 for a node (GTVn).
+        site: For example ``"tonsil-left"`` or ``"level-II-right"``.
+        shape, contour: What the scanners see, and what a reader draws.
+        suv: True uptake of its viable part; measured maxima of small lesions are lower.
+        volume_ml: Volume inside the contour.
+        parts: What to paint.
     """
 
     label: int

@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from hnseg.geometry import Grid
+from hnseg.images.geometry import Grid
 from hnseg.phantom.shapes import F32, Box, Points, Shape
 
 Quantity = Literal["hu", "suv"]
@@ -20,12 +20,9 @@ SLAB_VOXELS = 2_000_000  # a slab and its temporaries stay within a few MB: clos
 class Material:
     """What a tissue is made of, as both scanners see it.
 
-    Attributes
-    ----------
-    hu, hu_sd : float
-        Mean CT number, and the standard deviation of its slow texture, HU.
-    suv, suv_cv : float
-        Mean uptake in SUV, and the relative standard deviation of its texture.
+    Attributes:
+        hu, hu_sd: Mean CT number, and the standard deviation of its slow texture, HU.
+        suv, suv_cv: Mean uptake in SUV, and the relative standard deviation of its texture.
     """
 
     hu: float
@@ -90,10 +87,9 @@ def render(
 ) -> NDArray[np.float32]:
     """Paint the parts in order on a grid.
 
-    Returns
-    -------
-    ndarray of float32, (z, y, x)
-        HU or SUV before any scanner effect; borders are softened over one in-plane voxel.
+    Returns:
+        ndarray of float32, (z, y, x): HU or SUV before any scanner effect; borders are softened over one in-plane
+        voxel.
     """
     image = np.full(grid.shape, background, dtype=np.float32)
     width_mm = float(np.mean(grid.spacing_mm[:2]))

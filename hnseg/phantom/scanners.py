@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from hnseg.geometry import Grid
+from hnseg.images.geometry import Grid
 from hnseg.phantom.shapes import F32
 
 CT_FLOOR_HU, CT_CEILING_HU = -1024, 3071
@@ -20,36 +20,24 @@ FWHM_PER_SIGMA = 2.354820045
 class Centre:
     """A hospital: its protocol and the traits of its scanner. Every number of the scanner model is here.
 
-    Attributes
-    ----------
-    name : str
-        Prefix of the case identifiers.
-    ct_pixel_mm, ct_slice_mm, ct_matrix
-        Native CT grid.
-    ct_offset_hu, ct_gain : float
-        Calibration: measured = (HU + 1000) · gain − 1000 + offset.
-    ct_cupping_hu : float
-        Depression at the middle of the field relative to 150 mm from it.
-    ct_fwhm_mm, ct_sharpening : float
-        Reconstruction kernel: a Gaussian, then unsharp masking of that strength.
-    ct_noise_hu, ct_noise_fwhm_mm : float
-        Standard deviation in the neck, and grain of the noise; doubled across the shoulders.
-    ct_round_field : bool
-        Whether voxels outside the inscribed circle hold the floor value.
-    pet_pixel_mm, pet_slice_mm, pet_field_mm : float
-        Native PET grid and the width of its field of view.
-    pet_fwhm_mm, pet_noise, pet_noise_fwhm_mm : float
-        Resolution; standard deviation at SUV 1, growing with the square root of the activity; grain.
-    pet_gain : float
-        Calibration of SUV.
-    top_mm, bottom_mm : float
-        Canonical heights between which the CT is taken: vertex +272, chin +48, top of chest 0, carina −95.
-    pet_top_mm, pet_bottom_mm : float
-        The PET ends this much higher (above 0) or lower than the CT.
-    misregistration_mm : float
-        Standard deviation of the patient's shift between CT and PET along each axis.
-    arms_up_probability, contrast_probability : float
-        Habits.
+    Attributes:
+        name: Prefix of the case identifiers.
+        ct_pixel_mm, ct_slice_mm, ct_matrix Native CT grid.
+        ct_offset_hu, ct_gain: Calibration: measured = (HU + 1000) · gain − 1000 + offset.
+        ct_cupping_hu: Depression at the middle of the field relative to 150 mm from it.
+        ct_fwhm_mm, ct_sharpening: Reconstruction kernel: a Gaussian, then unsharp masking of that strength.
+        ct_noise_hu, ct_noise_fwhm_mm: Standard deviation in the neck, and grain of the noise; doubled across the
+            shoulders.
+        ct_round_field: Whether voxels outside the inscribed circle hold the floor value.
+        pet_pixel_mm, pet_slice_mm, pet_field_mm: Native PET grid and the width of its field of view.
+        pet_fwhm_mm, pet_noise, pet_noise_fwhm_mm: Resolution; standard deviation at SUV 1, growing with the square root
+            of the activity; grain.
+        pet_gain: Calibration of SUV.
+        top_mm, bottom_mm: Canonical heights between which the CT is taken: vertex +272, chin +48, top of chest 0,
+            carina −95.
+        pet_top_mm, pet_bottom_mm: The PET ends this much higher (above 0) or lower than the CT.
+        misregistration_mm: Standard deviation of the patient's shift between CT and PET along each axis.
+        arms_up_probability, contrast_probability: Habits.
     """
 
     name: str
@@ -142,15 +130,11 @@ def sample_grids(
 ) -> Grids:
     """Lay out the grids of a case.
 
-    Parameters
-    ----------
-    centre : Centre
-    rng : Generator
-        Source of offsets between the grids and of the field's position around the patient.
-    z_range_mm : tuple of 2 float
-        Lower and upper end of the CT in the scanner.
-    pixel_mm : float, optional
-        Coarsens all grids as if a native CT pixel of 0.977 mm had this size; None keeps the native grids.
+    Args:
+        centre: The centre.
+        rng: Source of offsets between the grids and of the field's position around the patient.
+        z_range_mm (tuple of 2 float): Lower and upper end of the CT in the scanner.
+        pixel_mm: Coarsens all grids as if a native CT pixel of 0.977 mm had this size; None keeps the native grids.
     """
     low, high = z_range_mm
     factor = 1.0 if pixel_mm is None else max(1.0, pixel_mm / 0.977)
@@ -201,12 +185,9 @@ def _noise(rng: np.random.Generator, shape: tuple[int, ...], sigma_vox: tuple[fl
 def acquire_ct(truth: F32, grids: Grids, centre: Centre, rng: np.random.Generator, wide: F32) -> NDArray[np.int16]:
     """CT image of a true HU map, which is overwritten.
 
-    Parameters
-    ----------
-    truth : ndarray of float32, (z, y, x)
-        HU on ``grids.ct``.
-    wide : ndarray of float32, (z,)
-        How much body lies in each slice, relative to the neck: noise grows with it.
+    Args:
+        truth (ndarray of float32, (z, y, x)): HU on ``grids.ct``.
+        wide (ndarray of float32, (z,)): How much body lies in each slice, relative to the neck: noise grows with it.
     """
     x, y = _offsets_mm(grids.ct, grids.axis_mm)
     radius2_mm2 = x * x + y * y

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.interpolate import PchipInterpolator
 
-from hnseg.geometry import Grid
+from hnseg.images.geometry import Grid
 
 F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
@@ -112,15 +112,11 @@ def _grown(box: Box, margin_mm: float) -> Box:
 class Ellipsoid(Shape):
     """Ellipsoid, or with ``boxy`` the rounder-cornered fourth-power one.
 
-    Attributes
-    ----------
-    centre_mm : array (3,)
-    to_unit : array (3, 3)
-        Maps an offset from the centre in mm into the unit ball.
-    boxy : bool
-        Fourth powers instead of squares: near-flat ends, as vertebral bodies have.
-    taper : tuple of 2 float
-        Relative growth of the x half-axis along the local y and z axes.
+    Attributes:
+        centre_mm: Array (3,).
+        to_unit (array (3, 3)): Maps an offset from the centre in mm into the unit ball.
+        boxy: Fourth powers instead of squares: near-flat ends, as vertebral bodies have.
+        taper (tuple of 2 float): Relative growth of the x half-axis along the local y and z axes.
     """
 
     centre_mm: F64
@@ -178,16 +174,11 @@ class Capsule(Shape):
 class Stack(Shape):
     """A solid of elliptic axial sections that change smoothly along z: neck and trunk.
 
-    Attributes
-    ----------
-    z_mm, x_mm, y_mm : array (n,)
-        Centres of the sections, z increasing.
-    half_x_mm, half_y_mm : array (n,)
-        Half-axes of the sections.
-    squareness : array (n,)
-        0 an ellipse, towards 1 a rounded rectangle.
-    yaw_rad : float
-        In-plane turn of all sections.
+    Attributes:
+        z_mm, x_mm, y_mm (array (n,)): Centres of the sections, z increasing.
+        half_x_mm, half_y_mm (array (n,)): Half-axes of the sections.
+        squareness (array (n,)): 0 an ellipse, towards 1 a rounded rectangle.
+        yaw_rad: In-plane turn of all sections.
     """
 
     z_mm: F64
@@ -329,13 +320,10 @@ class Difference(Shape):
 class Lobulated(Shape):
     """An ellipsoid whose radius ripples with direction: an irregular mass.
 
-    Attributes
-    ----------
-    centre_mm, to_unit
-        As for :class:`Ellipsoid`.
-    ripples : array (k, 6)
-        Rows (vx, vy, vz, frequency, phase, amplitude): the unit direction n has the relative radius
-        ``1 + Σ amplitude · cos(frequency · n·v + phase)``.
+    Attributes:
+        centre_mm, to_unit As for :class:`Ellipsoid`.
+        ripples (array (k, 6)): Rows (vx, vy, vz, frequency, phase, amplitude): the unit direction n has the relative
+            radius ``1 + Σ amplitude · cos(frequency · n·v + phase)``.
     """
 
     centre_mm: F64

@@ -41,16 +41,12 @@ def _ramp(value: float, low: float, high: float) -> float:
 class Posture:
     """How canonical anatomy lies in the scanner.
 
-    Attributes
-    ----------
-    head_scale, neck_scale, trunk_scale : float
-        Sizes relative to the canonical adult; ``neck_scale`` acts on the length of the neck.
-    head_turn_deg : array (3,)
-        Nod (about x), tilt (about y) and turn (about z) of the head against the trunk.
-    trunk_turn_deg : array (3,)
-        Turn of the whole person on the table.
-    shift_mm : array (3,)
-        Position of the canonical origin in the scanner.
+    Attributes:
+        head_scale, neck_scale, trunk_scale: Sizes relative to the canonical adult; ``neck_scale`` acts on the length of
+            the neck.
+        head_turn_deg (array (3,)): Nod (about x), tilt (about y) and turn (about z) of the head against the trunk.
+        trunk_turn_deg (array (3,)): Turn of the whole person on the table.
+        shift_mm (array (3,)): Position of the canonical origin in the scanner.
     """
 
     head_scale: float
@@ -144,11 +140,9 @@ def sample_subject(
 ) -> Subject:
     """Draw a person.
 
-    Parameters
-    ----------
-    rng : Generator
-    arms_up_probability, contrast_probability : float
-        Habits of the centre: arms beside the head, and intravenous contrast.
+    Args:
+        rng: Random generator.
+        arms_up_probability, contrast_probability: Habits of the centre: arms beside the head, and intravenous contrast.
     """
     male = rng.random() < 0.8  # as in published head-and-neck cohorts
     size = (1.0 if male else 0.93) * rng.normal(1.0, 0.025)

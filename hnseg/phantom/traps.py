@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from hnseg.geometry import Grid
+from hnseg.images.geometry import Grid
 from hnseg.phantom.scanners import Grids
 from hnseg.phantom.subject import rotation
 

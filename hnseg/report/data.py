@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from hnseg.cohort import COHORT
+from hnseg.cohort.checked_cohort import COHORT
 from hnseg.errors import WorkDirError
 from hnseg.workdir import read_json
 
@@ -26,23 +26,17 @@ LogRow = dict[str, float | None]
 class RunFiles:
     """The files of a run, as far as they are there.
 
-    Attributes
-    ----------
-    work : Path
-    metrics : dict
-        ``metrics.json``.
-    run, splits : dict
-        Empty when the file is missing.
-    inputs : dict {case ID: row of check.json}
-    findings : list of dict
-        Errors and warnings of the check.
-    prepared : dict {case ID: case.json}
-    predictions : dict {case ID: record of the prediction}
-    logs : dict {fold: list of epochs}
-    tuning : dict
-        ``tuning.json``; empty when the post-processing was not tuned.
-    gaps : list of str
-        What is missing, in sentences.
+    Attributes:
+        work: Work directory of the run.
+        metrics: ``metrics.json``.
+        run, splits: Empty when the file is missing.
+        inputs: Dict {case ID: row of check.json}.
+        findings: Errors and warnings of the check.
+        prepared: Dict {case ID: case.json}.
+        predictions: Dict {case ID: record of the prediction}.
+        logs: Dict {fold: list of epochs}.
+        tuning: ``tuning.json``; empty when the post-processing was not tuned.
+        gaps: What is missing, in sentences.
     """
 
     work: Path
@@ -73,10 +67,8 @@ class RunFiles:
 def load_run(work: Path) -> RunFiles:
     """Read what a work directory holds.
 
-    Raises
-    ------
-    WorkDirError
-        ``metrics.json`` is missing or is not what evaluate writes.
+    Raises:
+        WorkDirError: ``metrics.json`` is missing or is not what evaluate writes.
     """
     metrics = read_json(work / "metrics.json", "evaluate")
     ensemble = metrics.get("ensemble")

@@ -11,12 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from hnseg.cases import Case
-from hnseg.geometry import Grid
-from hnseg.images import read_image, to_sitk
-from hnseg.metrics import GTVN, GTVP
-from hnseg.picture import Picture, picture, png
-from hnseg.planes import (
+from hnseg.cohort.cases import Case
+from hnseg.cohort.suv import read_suv
+from hnseg.evaluation.overlap import GTVN, GTVP
+from hnseg.images.geometry import Grid
+from hnseg.images.image_io import read_image, to_sitk
+from hnseg.pictures.encoding import Picture, picture, png
+from hnseg.pictures.planes import (
     CT_WINDOW_HU,
     DPI,
     PET_WINDOW_SUV,
@@ -33,7 +34,6 @@ from hnseg.planes import (
     sample,
 )
 from hnseg.report.plots import ORANGE, SKY
-from hnseg.suv import read_suv
 
 PIXEL_MM = 1.0
 PICTURE_PX_PER_MM = 2.0
@@ -57,18 +57,14 @@ class Scan:
 def load_scan(case_id: str, files: dict[str, Any], prediction: Path, crop_grid: dict[str, Any] | None) -> Scan:
     """Read what an overlay needs.
 
-    Parameters
-    ----------
-    files : dict
-        Paths ``ct``, ``pet`` and ``label``, of which the last two may be None, and ``suv_factor``, as in check.json.
-    prediction : Path
-    crop_grid : dict or None
-        The crop box; without it the view is centred on the lesions.
+    Args:
+        files: Paths ``ct``, ``pet`` and ``label``, of which the last two may be None, and ``suv_factor``, as in
+            check.json.
+        prediction: Path.
+        crop_grid: The crop box; without it the view is centred on the lesions.
 
-    Raises
-    ------
-    CaseError
-        A file is missing or unreadable.
+    Raises:
+        CaseError: A file is missing or unreadable.
     """
     images = {"ct": to_sitk(*read_image(Path(files["ct"]), case_id))}
     if files.get("label"):

@@ -8,7 +8,7 @@ from typing import Any
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
-from hnseg.picture import Picture, picture
+from hnseg.pictures.encoding import Picture, picture
 from hnseg.report.data import LogRow
 
 # Okabe and Ito's colours, told apart by colour-blind readers.

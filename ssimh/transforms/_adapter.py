@@ -12,8 +12,8 @@ from monai.config import NdarrayOrTensor
 from monai.data import MetaTensor, get_track_meta
 from monai.utils import convert_to_dst_type, convert_to_tensor
 
-from ssimh._arrays import is_array, to_numpy
-from ssimh._torch import output_dtype
+from ssimh._kernels.arrays import is_array, to_numpy
+from ssimh._kernels.torch_kernel import output_dtype
 from ssimh.orientation import orientation_of
 from ssimh.reference import ReferenceSpectrum
 from ssimh.units import unit_from_metadata

@@ -11,7 +11,7 @@ from monai.config import KeysCollection, NdarrayOrTensor
 from monai.transforms import MapTransform, Transform
 from monai.utils import TransformBackends
 
-from ssimh._arrays import check_array, check_finite, to_numpy
+from ssimh._kernels.arrays import check_array, check_finite, to_numpy
 from ssimh.histogram import histogram_match
 from ssimh.transforms import _adapter
 

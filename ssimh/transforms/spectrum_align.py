@@ -12,10 +12,10 @@ from monai.data import MetaTensor
 from monai.transforms import InvertibleTransform, MapTransform
 from monai.utils import TraceKeys, TransformBackends
 
-from ssimh._arrays import to_numpy
-from ssimh.align import SiteDifference, apply_difference, as_site, check_settings, site_difference
+from ssimh._kernels.arrays import to_numpy
 from ssimh.orientation import orientation_map
-from ssimh.site import SiteSpectrum
+from ssimh.site.alignment import SiteDifference, apply_difference, as_site, check_settings, site_difference
+from ssimh.site.site_spectrum import SiteSpectrum
 from ssimh.transforms import _adapter
 from ssimh.transforms.spectrum_swap import shallow_copy
 

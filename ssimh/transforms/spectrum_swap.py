@@ -12,7 +12,7 @@ from monai.data import MetaTensor
 from monai.transforms import InvertibleTransform, MapTransform
 from monai.utils import TraceKeys, TransformBackends
 
-from ssimh.coefficients import add_field
+from ssimh._kernels.coefficients import add_field
 from ssimh.swap import SwapSettings, exchange
 from ssimh.tissue_warning import BOUND_HU, warn_if_moved
 from ssimh.transforms import _adapter

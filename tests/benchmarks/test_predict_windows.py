@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from hnseg.config import Config
-from hnseg.device import open_device
-from hnseg.metrics import aggregated_dice, dice
+from hnseg.evaluation.overlap import aggregated_dice, dice
+from hnseg.models.device import open_device
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 import predict_windows as pw

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from hnseg.cases import discover_cases
+from hnseg.cohort.cases import discover_cases
 from hnseg.errors import CohortError
-from hnseg.geometry import Grid
-from hnseg.images import read_image, write_image
+from hnseg.images.geometry import Grid
+from hnseg.images.image_io import read_image, write_image
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 import semireal_anatomy as sa

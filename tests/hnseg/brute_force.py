@@ -1,7 +1,4 @@
-"""Components and lesion matching by brute force, written for clarity.
-
-Test files load it by path: with pytest's importlib mode they have no package to import it from.
-"""
+"""Components and lesion matching by brute force, written for clarity."""
 
 from __future__ import annotations
 

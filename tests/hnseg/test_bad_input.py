@@ -19,15 +19,16 @@ import pytest
 import SimpleITK as sitk
 from typer.testing import CliRunner
 
-from hnseg.check import check_cohort
-from hnseg.cli import app
-from hnseg.cohort import load_check
+from hnseg.check.check_cohort import check_cohort
+from hnseg.cli.main import app
+from hnseg.cohort.checked_cohort import load_check
+from hnseg.cohort.open_run import open_run
+from hnseg.cohort.splits import load_splits
 from hnseg.config import Config
 from hnseg.errors import CohortError, HnsegError, WorkDirError
-from hnseg.geometry import Grid
-from hnseg.images import read_image, write_image
-from hnseg.splits import load_splits
-from hnseg.workdir import load_config, open_run
+from hnseg.images.geometry import Grid
+from hnseg.images.image_io import read_image, write_image
+from hnseg.workdir import load_config
 
 PREPARE = Config.from_preset("demo").prepare
 Damage = Callable[[Path], None]

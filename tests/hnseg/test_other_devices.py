@@ -16,12 +16,12 @@ import numpy as np
 import pytest
 import torch
 
-from hnseg import train
-from hnseg.checkpoint import load_checkpoint
-from hnseg.device import _best_precision
-from hnseg.images import read_image
-from hnseg.predict import predict_cohort
-from hnseg.segment import Options
+from hnseg.images.image_io import read_image
+from hnseg.inference.predict_case import Options
+from hnseg.inference.predict_cohort import predict_cohort
+from hnseg.models.checkpoint import load_checkpoint
+from hnseg.models.device import _best_precision
+from hnseg.training import loop as train
 from hnseg.workdir import read_json, write_json
 
 pytestmark = pytest.mark.skipif(
@@ -36,13 +36,13 @@ from pathlib import Path
 import fake_gpu
 
 DEVICE = fake_gpu.install()
-import hnseg.segment
-from hnseg import train
-from hnseg.predict import predict_cohort
-from hnseg.segment import Options
+import hnseg.inference.predict_case
+from hnseg.training import loop as train
+from hnseg.inference.predict_cohort import predict_cohort
+from hnseg.inference.predict_case import Options
 
 work = Path(sys.argv[1])
-train.open_device = hnseg.segment.open_device = fake_gpu.open_fake
+train.open_device = hnseg.inference.predict_case.open_device = fake_gpu.open_fake
 
 
 def stop(done, total, what):

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from hnseg.cohort.open_run import open_run
 from hnseg.config import Config
 from hnseg.errors import CohortError, WorkDirError
-from hnseg.workdir import load_config, open_run, read_json, write_json, write_text
+from hnseg.workdir import load_config, read_json, write_json, write_text
 
 
 def test_a_failed_write_leaves_the_old_file(tmp_path):

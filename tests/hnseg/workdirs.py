@@ -1,7 +1,4 @@
-"""A small synthetic work directory, in the layout of ``docs/hnseg/workdir.md``, for the tests that read one.
-
-Test files load it by path: with pytest's importlib mode they have no package to import it from.
-"""
+"""A small synthetic work directory, in the layout of ``docs/hnseg/workdir.md``, for the tests that read one."""
 
 from __future__ import annotations
 
@@ -13,10 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hnseg.baselines import empty_baseline
 from hnseg.config import Config
-from hnseg.geometry import Grid
-from hnseg.images import write_image
+from hnseg.images.geometry import Grid
+from hnseg.images.image_io import write_image
+from hnseg.inference.baselines import empty_baseline
 
 # The CT is anisotropic and turned in plane (patient's left to the left of the array), the PET coarser and elsewhere.
 CT_GRID = Grid((36, 40, 24), (3.0, 3.0, 5.0), (52.0, 60.0, -60.0), (-1, 0, 0, 0, -1, 0, 0, 0, 1))

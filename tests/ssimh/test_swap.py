@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ssimh import ReferenceSpectrum, from_low_frequency, low_frequency, swap_spectrum
-from ssimh.regions import REGIONS, region_mask
+from ssimh._kernels.regions import REGIONS, region_mask
 from tests.ssimh.strategies import pairs, with_axes
 from tests.ssimh.tolerances import assert_close
 

@@ -1,0 +1,99 @@
+"""Check a cohort before any work is put into it: files, geometry, units, labels, and whether a head is in view."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import joblib
+
+from hnseg.check.check_case import CaseCheck, check_case
+from hnseg.check.page import write_check_page
+from hnseg.cohort.cases import Case, cohort_suv_factors, discover_cases
+from hnseg.cohort.checked_cohort import COHORT, CohortCheck, Finding, Severity, save_check
+from hnseg.cohort.suv_table import TAGS_NAME
+from hnseg.config import PrepareConfig
+from hnseg.errors import CohortError
+from hnseg.progress import Report, silent
+
+MOST_LINES = 20  # of an error message
+
+
+def check_cohort(
+    root: Path,
+    config: PrepareConfig,
+    *,
+    work: Path | None = None,
+    jobs: int = 1,
+    progress: Report = silent,
+) -> CohortCheck:
+    """Check every case of a cohort; with ``work``, write ``check.json`` and ``check.html`` there.
+
+    Args:
+        root: See :func:`hnseg.cohort.cases.discover_cases`.
+        config: The crop that prepare will use.
+        work: Without it nothing is written and no picture drawn.
+        jobs: Processes.
+        progress: Called after each case.
+
+    Raises:
+        CohortError: The root cannot be used (nothing is written), or no case of it can (what was found is written).
+    """
+    cases = discover_cases(root)
+    results: Iterable[CaseCheck] = joblib.Parallel(n_jobs=jobs, return_as="generator")(
+        joblib.delayed(check_case)(case, config, pictures=work is not None) for case in cases
+    )
+    checks: list[CaseCheck] = []
+    for case, result in zip(cases, results, strict=True):
+        checks.append(result)
+        progress(len(checks), len(cases), case.id)
+    found = CohortCheck(
+        tuple(check.checked for check in checks if check.checked is not None),
+        (
+            *cohort_findings(cases, checks),
+            *factor_findings(root, cases),
+            *(finding for check in checks for finding in check.findings),
+        ),
+        tuple(check.overview for check in checks),
+    )
+    if work is not None:
+        write_check_page(found, {check.overview.id: check.views for check in checks}, root, work / "check.html")
+        if found.cases or not (work / "check.json").is_file():  # a run outlives data that are away for a while
+            save_check(found, work)
+    if not found.cases:
+        lines = [f"  {finding}" for finding in found.errors]
+        more = [f"  … and {len(lines) - MOST_LINES} more errors"] if len(lines) > MOST_LINES else []
+        page = [f"  see {work / 'check.html'}"] if work is not None else []
+        raise CohortError("\n".join([f"no case below {root} can be used:", *lines[:MOST_LINES], *more, *page]))
+    return found
+
+
+def cohort_findings(cases: Sequence[Case], checks: Sequence[CaseCheck]) -> list[Finding]:
+    """What shows only when all cases are looked at: no PET anywhere, and the same scan under two IDs."""
+    findings = []
+    if len(cases) > 1 and not any(case.pet is not None and case.pet.is_file() for case in cases):
+        told = f"no PET in any of the {len(cases)} cases: this is a cohort of CT alone, and hnseg needs both"
+        findings.append(Finding(COHORT, "error", "no-pet", told))
+    same: dict[str, list[str]] = defaultdict(list)
+    for check in checks:
+        if check.ct_digest is not None:
+            same[check.ct_digest].append(check.overview.id)
+    for ids in same.values():
+        if len(ids) > 1:
+            told = f"{', '.join(ids)} hold the same CT: in two folds they would leak into each other"
+            findings.append(Finding(COHORT, "warning", "same-ct", told))
+    return findings
+
+
+def factor_findings(root: Path, cases: Sequence[Case]) -> list[Finding]:
+    """Rows of the table of SUV factors that belong to no case: a cohort in part, or IDs that are spelt otherwise."""
+    factors = cohort_suv_factors(root)
+    known = {case.id for case in cases}
+    strange = sorted(factors.keys() - known)
+    if not strange:
+        return []
+    shown = ", ".join(strange[:5]) + (", …" if len(strange) > 5 else "")
+    told = f"{len(strange)} of {len(factors)} rows in {TAGS_NAME} belong to no case here: {shown}"
+    severity: Severity = "info" if factors.keys() & known else "warning"
+    return [Finding(COHORT, severity, "factor-without-case", told)]

@@ -1,0 +1,1 @@
+"""The commands: arguments in, messages out; the only room that prints."""

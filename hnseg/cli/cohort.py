@@ -1,0 +1,145 @@
+"""Commands before training: phantom, check, split, prepare."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+from rich.markup import escape
+
+from hnseg.check.check_cohort import check_cohort
+from hnseg.cli.app import HARMONIZATION_HELP, Jobs, Root, Work, app, complain, err, out, reported
+from hnseg.cohort.checked_cohort import load_check
+from hnseg.cohort.open_run import open_run
+from hnseg.cohort.published_splits import read_folds, read_ids
+from hnseg.cohort.splits import adopt_folds, make_splits, save_splits, split_by_centre
+from hnseg.cohort.table import COLOURS, cohort_table
+from hnseg.config import Config, CropMethod, Harmonization, Interpolation, Registration
+from hnseg.errors import HnsegError
+from hnseg.parallel import Spread, parse_shard
+from hnseg.progress import shown
+from hnseg.workdir import load_config
+
+
+@app.command()
+def phantom(
+    root: Root,
+    cases_per_centre: Annotated[int, typer.Option(min=1)] = 10,
+    seed: int = 0,
+    full_resolution: Annotated[bool, typer.Option(help="512 x 512 CT at 0.98 mm.")] = False,
+    jobs: Jobs = 1,
+) -> None:
+    """Generate a multi-centre PET/CT cohort in HECKTOR layout."""
+    from hnseg.phantom import generate_cohort
+
+    with reported(), shown("phantom", out) as progress:
+        generate_cohort(
+            root,
+            seed=seed,
+            cases_per_centre=cases_per_centre,
+            full_resolution=full_resolution,
+            jobs=jobs,
+            progress=progress,
+        )
+
+
+@app.command()
+def check(
+    root: Root,
+    work: Annotated[Path | None, typer.Argument(help="Work directory to begin; without it nothing is written.")] = None,
+    preset: Annotated[Literal["demo", "paper"], typer.Option(help="Settings of the run.")] = "paper",
+    seed: int = 0,
+    folds: Annotated[int, typer.Option(min=2)] = 5,
+    harmonization: Annotated[Harmonization, typer.Option(help=HARMONIZATION_HELP)] = "spectrum-swap",
+    crop: Annotated[CropMethod, typer.Option(help="How the box is found; head is the robust one.")] = "head",
+    interpolation: Annotated[Interpolation, typer.Option(help="Of CT and PET; cubic is clamped.")] = "linear",
+    registration: Annotated[Registration, typer.Option(help="Of PET to CT; rigid moves what is off.")] = "measure",
+    jobs: Jobs = 1,
+) -> None:
+    """Begin a run: check every case, write check.json and check.html. Exit status 1 if a case cannot be used."""
+    with reported():
+        config = Config.from_preset(preset, seed=seed, folds=folds, harmonization=harmonization)
+        asked = {"crop": crop, "interpolation": interpolation, "registration": registration}
+        config = config.model_copy(update={"prepare": config.prepare.model_copy(update=asked)})
+        if work is not None:
+            open_run(work, config, root, resume=True)
+        with shown("check", out) as progress:
+            result = check_cohort(root, config.prepare, work=work, jobs=jobs, progress=progress)
+    out.print(cohort_table(result))
+    for finding in result.findings:
+        if finding.severity != "info":
+            colour = COLOURS[finding.severity]
+            err.print(f"[{colour}]{finding.severity}:[/] {escape(str(finding))}", highlight=False, soft_wrap=True)
+    if work is not None:
+        out.print(f"page: {work / 'check.html'}", highlight=False, soft_wrap=True)
+    if result.unusable:
+        raise typer.Exit(1)
+
+
+@app.command()
+def split(
+    work: Work,
+    test: Annotated[Path | None, typer.Option(help="The test cases: a text file with one ID a line.")] = None,
+    folds: Annotated[Path | None, typer.Option(help="Published folds: a splits_final.json as of nnU-Net.")] = None,
+    leave_one_centre_out: Annotated[
+        bool, typer.Option("--leave-one-centre-out", help="One fold per centre, which it is validated on.")
+    ] = False,
+) -> None:
+    """Hold out the test cases and deal the folds, write splits.json."""
+    with reported():
+        if folds is not None and leave_one_centre_out:
+            raise HnsegError("--folds and --leave-one-centre-out: give one of the two")
+        if (work / "splits.json").is_file():
+            raise HnsegError(
+                f"{work / 'splits.json'} exists; models trained on it would leak: remove it to split again"
+            )
+        config, found = load_config(work), load_check(work)
+        listed = read_ids(test) if test is not None else None
+        away = sorted(set(listed or ()) & set(found.unusable))
+        ids = None if listed is None else [case_id for case_id in listed if case_id not in away]
+        cases, reference = found.cases, config.prepare.needs_reference
+        if folds is not None:
+            splits = adopt_folds(cases, read_folds(folds), config.seed, needs_reference=reference, test=ids)
+        elif leave_one_centre_out:
+            splits = split_by_centre(cases, config.split, config.seed, needs_reference=reference, test=ids)
+        else:
+            splits = make_splits(cases, config.split, config.seed, test=ids)
+        if away:
+            note = f"check left out {len(away)} of the {len(listed or ())} cases of the test list: {', '.join(away)}"
+            splits = replace(splits, notes=(*splits.notes, note))
+        save_splits(splits, work)
+    for note in splits.notes:
+        out.print(f"note: {note}", markup=False, highlight=False, soft_wrap=True)
+    names = splits.held_out or tuple(str(k) for k in range(len(splits.folds)))
+    sizes = ", ".join(f"{name}: {len(fold)}" for name, fold in zip(names, splits.folds, strict=True))
+    out.print(
+        f"{len(splits.test)} test cases; folds of {sizes}; reference {splits.reference or 'none'}",
+        markup=False,
+        highlight=False,
+        soft_wrap=True,
+    )
+
+
+@app.command()
+def prepare(
+    work: Work,
+    jobs: Jobs = 1,
+    memory_gb: Annotated[
+        float | None, typer.Option(help="Memory for all processes together; fewer of them run where cases are large.")
+    ] = None,
+    shard: Annotated[str, typer.Option(help="Which share of the cases: 2/8 is the second of eight.")] = "1/1",
+    dask: Annotated[str | None, typer.Option(help="Address of a Dask scheduler: run on its workers.")] = None,
+) -> None:
+    """Crop, resample, harmonize and normalize every case that is missing or out of date."""
+    from hnseg.preprocessing.prepare_cohort import prepare_cohort
+
+    with reported():
+        spread = Spread(jobs, parse_shard(shard), dask, memory_gb)
+        with shown("prepare", out) as progress:
+            failures = prepare_cohort(work, spread=spread, progress=progress)
+    for failure in failures:
+        complain(str(failure))
+    if failures:
+        raise typer.Exit(1)

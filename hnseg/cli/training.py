@@ -1,0 +1,55 @@
+"""Commands of training: plan, train."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hnseg.cli.app import Device, Jobs, Work, app, err, out, reported
+from hnseg.progress import shown
+from hnseg.workdir import write_json
+
+
+@app.command()
+def train(
+    work: Work,
+    fold: Annotated[int | None, typer.Option(help="One fold; without it all of them.")] = None,
+    device: Device = "auto",
+    jobs: Jobs = 1,
+    init: Annotated[Path | None, typer.Option(help="Checkpoint whose weights a new fold begins with.")] = None,
+) -> None:
+    """Train a fold, or all; continues where it stopped. On a CPU, --jobs folds at once."""
+    from hnseg.training.folds import train_folds
+
+    with reported(), shown("train", out) as progress:
+        train_folds(work, None if fold is None else [fold], device=device, jobs=jobs, init=init, progress=progress)
+
+
+@app.command()
+def plan(
+    work: Work,
+    device: Device = "auto",
+    target: Annotated[Path | None, typer.Option("--out", help="Write it as JSON, too.")] = None,
+) -> None:
+    """Say what patch, batch and precision fit this device, and how long a fold will take."""
+    from hnseg.cli.tables import plan_table
+    from hnseg.training.plan import make_plan
+
+    with reported():
+        made = make_plan(work, device=device)
+        if target is not None:
+            write_json(target, made.as_dict())
+    cohort, best = made.cohort, made.recommended
+    out.print(plan_table(made))
+    kept = "stay decoded in memory" if cohort.cached else "are read by patch, in train.workers processes"
+    out.print(
+        f"{cohort.cases} prepared cases, {cohort.decoded_gb:.1f} GB decoded, {kept}; {made.free_gb:.1f} GB free on "
+        f"{made.device}. Hours are those of the bare network on this device as it is now.",
+        highlight=False,
+    )
+    if not made.wanted.fits:
+        fitting = "nothing tried here fits" if best is None else f"{best.patch_vox} voxels in {best.precision} fit"
+        err.print(f"[bold red]error:[/] the run's own settings do not fit; {fitting}", highlight=False)
+        raise typer.Exit(1)

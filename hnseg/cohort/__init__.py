@@ -1,0 +1,1 @@
+"""Which cases there are, their units, and how they are split."""

@@ -1,0 +1,142 @@
+"""What check found: the cases of a run that can be used, and everything worth knowing about all of them.
+
+Kept in ``check.json``, which every later stage reads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from hnseg.cohort.cases import Case
+from hnseg.errors import WorkDirError
+from hnseg.workdir import read_json, write_json
+
+Severity = Literal["error", "warning", "info"]
+SEVERITIES: tuple[Severity, ...] = get_args(Severity)  # worst first
+COHORT = "cohort"  # stands for the case ID of what concerns all of them
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing worth knowing about a case.
+
+    ``severity`` is ``error`` (the case is left out), ``warning`` (it is used; look at it) or ``info`` (it is used, and
+    handled as the message says); ``path`` names the file at fault.
+    """
+
+    case_id: str
+    severity: Severity
+    code: str
+    message: str
+    path: str | None = None
+
+    def __str__(self) -> str:
+        where = f" [{self.path}]" if self.path else ""
+        return f"{self.case_id}: {self.message}{where}"
+
+
+@dataclass(frozen=True)
+class CheckedCase:
+    """A usable case, as later stages need it.
+
+    Attributes:
+        id, centre: Str.
+        ct, pet, label: Paths; ``label`` is None where there is none.
+        gtvp_ml, gtvn_ml: Lesions; None without a label.
+        head_found: Bool.
+        in_view: Share of the crop box's height that the images cover.
+        pet_unit ({"SUV", "Bq/ml"}): Of the PET's file.
+        suv_factor: SUV per Bq/ml that the cohort's table names; used where the file is in Bq/ml.
+    """
+
+    id: str
+    centre: str
+    ct: str
+    pet: str
+    label: str | None
+    gtvp_ml: float | None
+    gtvn_ml: float | None
+    head_found: bool
+    in_view: float
+    pet_unit: Literal["SUV", "Bq/ml"] = "SUV"
+    suv_factor: float | None = None
+
+    def as_case(self) -> Case:
+        """The case's files."""
+        label = Path(self.label) if self.label else None
+        return Case(self.id, Path(self.ct), Path(self.pet), label, self.centre, self.suv_factor)
+
+
+@dataclass(frozen=True)
+class Overview:
+    """What is known of a case, usable or not; None for what could not be read.
+
+    Attributes:
+        id, centre: Str.
+        usable: Bool.
+        ct_grid, pet_grid: :meth:`hnseg.images.geometry.Grid.as_dict`.
+        pet_unit: Unit of the PET's file.
+        gtvp_ml, gtvn_ml: Float or None.
+        crop: :meth:`hnseg.preprocessing.crop.find_box.Crop.as_dict`.
+    """
+
+    id: str
+    centre: str
+    usable: bool
+    ct_grid: dict[str, Any] | None = None
+    pet_grid: dict[str, Any] | None = None
+    pet_unit: str | None = None
+    gtvp_ml: float | None = None
+    gtvn_ml: float | None = None
+    crop: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class CohortCheck:
+    """What check found: the cases that can be used, everything worth knowing, and an overview of every case."""
+
+    cases: tuple[CheckedCase, ...]
+    findings: tuple[Finding, ...]
+    overviews: tuple[Overview, ...] = ()
+
+    @property
+    def errors(self) -> tuple[Finding, ...]:
+        """The findings that cost a case."""
+        return tuple(finding for finding in self.findings if finding.severity == "error")
+
+    @property
+    def unusable(self) -> tuple[str, ...]:
+        """The cases that prepare will leave out."""
+        return tuple(overview.id for overview in self.overviews if not overview.usable)
+
+
+def worst(findings: Sequence[Finding]) -> Severity | None:
+    """The worst severity among findings; None where there are none."""
+    return min((finding.severity for finding in findings), key=SEVERITIES.index, default=None)
+
+
+def save_check(check: CohortCheck, work: Path) -> None:
+    """Write ``check.json``."""
+    write_json(work / "check.json", asdict(check))
+
+
+def load_check(work: Path) -> CohortCheck:
+    """Read ``check.json`` back.
+
+    Raises:
+        WorkDirError: It is missing, damaged, or not what this version writes.
+    """
+    content = read_json(work / "check.json", "check")
+    try:
+        return CohortCheck(
+            tuple(CheckedCase(**row) for row in content["cases"]),
+            tuple(Finding(**row) for row in content["findings"]),
+            tuple(Overview(**row) for row in content["overviews"]),
+        )
+    except (KeyError, TypeError) as error:
+        raise WorkDirError(
+            f"{work / 'check.json'} is not what this version writes ({error}): run check again"
+        ) from error

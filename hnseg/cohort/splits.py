@@ -1,0 +1,270 @@
+"""Held-out test cases and cross-validation folds: dealt evenly, one per centre, or taken from a published list."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from hnseg.cohort.checked_cohort import CheckedCase
+from hnseg.cohort.published_splits import PublishedFold
+from hnseg.config import SplitConfig
+from hnseg.errors import CohortError, WorkDirError
+from hnseg.workdir import read_json, write_json
+
+Kind = Literal["stratified", "centres", "published"]
+
+
+@dataclass(frozen=True)
+class Splits:
+    """Which cases train, validate and test.
+
+    Attributes:
+        seed: Seed of everything random.
+        test: Held out from every fold.
+        folds (tuple of tuple of str): The validation part of each fold; its training part is everything else that is
+            not test.
+        reference: The case whose spectrum harmonizes all others. It is in the training part of every fold and in no
+            validation part, so that nothing of a validation or test case enters the harmonization. With one fold per
+            centre the same holds for its whole centre. None where no fold can spare it and the run's harmonization
+            needs none.
+        always: Further cases that are in the training part of every fold.
+        kind: {"stratified", "centres", "published"}.
+        held_out: With one fold per centre: which one each fold holds out.
+        notes: What the split could not do as asked.
+    """
+
+    seed: int
+    test: tuple[str, ...]
+    folds: tuple[tuple[str, ...], ...]
+    reference: str | None
+    always: tuple[str, ...] = ()
+    kind: Kind = "stratified"
+    held_out: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    def train_ids(self, fold: int) -> list[str]:
+        """Training cases of a fold, sorted."""
+        others = {case_id for k, ids in enumerate(self.folds) if k != fold for case_id in ids}
+        return sorted(others | set(self.always) | ({self.reference} if self.reference else set()))
+
+
+def make_splits(
+    cases: Sequence[CheckedCase], config: SplitConfig, seed: int, *, test: Iterable[str] | None = None
+) -> Splits:
+    """Deal the cases, stratified by centre and lesion presence.
+
+    Cases are shuffled within their stratum, strata are laid one after the other, and the test cases are taken at even
+    steps along that line, the folds dealt round from the rest: every stratum is spread as evenly as its size allows.
+    Cases without a label are test cases (they can be predicted only).
+
+    The reference is the training case with the head found and most of its box in view; ties go to the smaller ID.
+
+    Args:
+        cases: The cases.
+        config: Settings.
+        seed: Seed of everything random.
+        test (iterable of str, optional): The test cases, in place of a share of the line.
+
+    Raises:
+        CohortError: Fewer labelled cases than the folds need, or a test case that is none of the cohort.
+    """
+    held_out, rest = _hold_out(cases, config, seed, test)
+    if len(rest) < config.folds + 1:
+        raise CohortError(
+            f"{len(rest)} labelled cases are left for training; {config.folds} folds and a reference need at least "
+            f"{config.folds + 1}: use fewer folds or more cases"
+        )
+    reference = _best_in_view(rest)
+    dealt = [case for case in rest if case is not reference]
+    folds = tuple(_ids(dealt[k :: config.folds]) for k in range(config.folds))
+    return Splits(seed, held_out, folds, reference.id)
+
+
+def split_by_centre(
+    cases: Sequence[CheckedCase],
+    config: SplitConfig,
+    seed: int,
+    *,
+    needs_reference: bool,
+    test: Iterable[str] | None = None,
+) -> Splits:
+    """One fold per centre, which validates on all its cases and trains on those of the others.
+
+    Where the harmonization moves every case to one reference subject, a fold that held out this subject's centre would
+    still show that centre to the network, through every harmonized training case. So that centre, the largest, is in
+    the training part of every fold, and no fold holds it out; a note says so. Harmonizations without a reference
+    subject get a fold for every centre, and no reference.
+
+    Args:
+        cases, config, seed, test As for :func:`make_splits`.
+        needs_reference: Whether the run's harmonization uses a reference subject.
+
+    Raises:
+        CohortError: Fewer than two centres to hold out, or a test case that is none of the cohort.
+    """
+    held_out, rest = _hold_out(cases, config, seed, test)
+    sizes = Counter(case.centre for case in rest)
+    least = 3 if needs_reference else 2
+    if len(sizes) < least:
+        raise CohortError(
+            f"the labelled cases left for training come from {len(sizes)} centre(s), {', '.join(sorted(sizes))}; "
+            f"a fold per centre needs {least} with this harmonization (the centre is the ID up to its last hyphen, "
+            "or a column of the cohort's table)"
+        )
+    if not needs_reference:
+        centres = sorted(sizes)
+        folds = tuple(_ids(case for case in rest if case.centre == centre) for centre in centres)
+        return Splits(seed, held_out, folds, None, kind="centres", held_out=tuple(centres))
+    home = min(sizes, key=lambda centre: (-sizes[centre], centre))
+    reference = _best_in_view([case for case in rest if case.centre == home])
+    always = _ids(case for case in rest if case.centre == home and case is not reference)
+    centres = sorted(set(sizes) - {home})
+    folds = tuple(_ids(case for case in rest if case.centre == centre) for centre in centres)
+    note = (
+        f"{home} is the centre of the reference {reference.id} and trains in every fold: no fold holds it out. "
+        "With spectrum-align or no harmonization every centre gets a fold"
+    )
+    return Splits(seed, held_out, folds, reference.id, always, "centres", tuple(centres), (note,))
+
+
+def adopt_folds(
+    cases: Sequence[CheckedCase],
+    published: Sequence[PublishedFold],
+    seed: int,
+    *,
+    needs_reference: bool,
+    test: Iterable[str] | None = None,
+) -> Splits:
+    """Folds of a published list, such as the challenge's ``splits_final.json``.
+
+    IDs that are no case of the cohort are left out, and labelled cases that no fold names become test cases; notes
+    tell both. Where the harmonization needs a reference subject, it is taken out of its validation part and trains in
+    every fold.
+
+    Args:
+        cases, seed, test As for :func:`make_splits`; test cases are taken out of the folds.
+        published: See :func:`hnseg.cohort.published_splits.read_folds`.
+        needs_reference: Whether the run's harmonization uses a reference subject.
+
+    Raises:
+        CohortError: The list holds too few cases of the cohort for one of its folds, or its training parts are not
+            everything that its validation parts leave.
+    """
+    known = {case.id: case for case in cases if case.label is not None}
+    named = {case_id for fold in published for case_id in (*fold.train, *fold.val)}
+    chosen = _check_ids(cases, test) if test is not None else set()
+    usable = (named & known.keys()) - chosen
+    validated = {case_id for fold in published for case_id in fold.val} & usable
+    always = usable - validated
+    for k, fold in enumerate(published):
+        expected, found = usable - set(fold.val), usable & set(fold.train)
+        if expected != found:
+            raise CohortError(
+                f"fold {k} of the list does not train on what it does not validate: {_some(expected ^ found)}; a case "
+                "must be in the training or in the validation part of every fold, and in one validation part at most"
+            )
+    notes = []
+    unknown = named - {case.id for case in cases}
+    if unknown:
+        notes.append(f"{len(unknown)} IDs of the list are no usable case of the cohort and left out: {_some(unknown)}")
+    unnamed = known.keys() - named - chosen
+    if unnamed:
+        notes.append(f"{len(unnamed)} labelled cases are in no fold of the list; they are test cases: {_some(unnamed)}")
+    reference = None
+    if needs_reference and usable:
+        reference = _best_in_view([known[case_id] for case_id in sorted(always or usable)])
+        if reference.id in validated:
+            notes.append(f"{reference.id} is the reference and trains in every fold; the list validates on it")
+    taken = {reference.id} if reference else set()
+    folds = tuple(tuple(sorted((set(fold.val) & usable) - taken)) for fold in published)
+    empty = [str(k) for k, ids in enumerate(folds) if not ids]
+    if empty:
+        raise CohortError(
+            f"fold {', '.join(empty)} of the list has no labelled case of the cohort in its validation part; "
+            f"{len(usable)} of the list's {len(named)} cases are in the cohort"
+        )
+    unlabelled = {case.id for case in cases if case.label is None}
+    held_out = tuple(sorted(chosen | unnamed | unlabelled))
+    identity = reference.id if reference else None
+    return Splits(seed, held_out, folds, identity, tuple(sorted(always - taken)), "published", (), tuple(notes))
+
+
+def _hold_out(
+    cases: Sequence[CheckedCase], config: SplitConfig, seed: int, test: Iterable[str] | None
+) -> tuple[tuple[str, ...], list[CheckedCase]]:
+    """The test cases, and the labelled others in the order in which they are dealt."""
+    rng = np.random.default_rng(np.random.SeedSequence([seed, 0]))
+    strata: dict[tuple[str, bool, bool], list[CheckedCase]] = defaultdict(list)
+    for case in sorted(cases, key=lambda c: c.id):
+        if case.label is not None:
+            strata[case.centre, bool(case.gtvp_ml), bool(case.gtvn_ml)].append(case)
+    line = [members[i] for _, members in sorted(strata.items()) for i in rng.permutation(len(members))]
+    if test is None:
+        count = round(config.test_fraction * len(line))
+        chosen = {line[int((i + 0.5) * len(line) / count)].id for i in range(count)}
+    else:
+        chosen = _check_ids(cases, test)
+    unlabelled = {case.id for case in cases if case.label is None}
+    return tuple(sorted(chosen | unlabelled)), [case for case in line if case.id not in chosen]
+
+
+def _check_ids(cases: Sequence[CheckedCase], test: Iterable[str]) -> set[str]:
+    chosen = set(test)
+    unknown = chosen - {case.id for case in cases}
+    if unknown:
+        raise CohortError(
+            f"{_some(unknown)} of the test list: no such case that can be used; a slip would let it train"
+        )
+    return chosen
+
+
+def _best_in_view(cases: Sequence[CheckedCase]) -> CheckedCase:
+    return min(cases, key=lambda c: (not c.head_found, -c.in_view, c.id))
+
+
+def _ids(cases: Iterable[CheckedCase]) -> tuple[str, ...]:
+    return tuple(sorted(case.id for case in cases))
+
+
+def _some(ids: Iterable[str], most: int = 5) -> str:
+    shown = sorted(ids)
+    return ", ".join(shown[:most]) + (f", … ({len(shown)} in all)" if len(shown) > most else "")
+
+
+def save_splits(splits: Splits, work: Path) -> None:
+    """Write ``splits.json``."""
+    write_json(work / "splits.json", asdict(splits))
+
+
+def load_splits(work: Path) -> Splits:
+    """Read ``splits.json``.
+
+    Raises:
+        WorkDirError: It is missing, damaged, or puts a case in two places.
+    """
+    path = work / "splits.json"
+    content = read_json(path, "split")
+    try:
+        splits = Splits(
+            int(content["seed"]),
+            tuple(content["test"]),
+            tuple(tuple(fold) for fold in content["folds"]),
+            content["reference"],
+            tuple(content.get("always", ())),
+            content.get("kind", "stratified"),
+            tuple(content.get("held_out", ())),
+            tuple(content.get("notes", ())),
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise WorkDirError(f"{path} is not what `hnseg split` writes ({error!r})") from error
+    places = [*splits.test, *splits.always, *(i for fold in splits.folds for i in fold)]
+    places += [splits.reference] if splits.reference else []
+    twice = [case_id for case_id, count in Counter(places).items() if count > 1]
+    if twice:
+        raise WorkDirError(f"{path} puts {_some(twice)} in two places: training would leak into validation or test")
+    return splits

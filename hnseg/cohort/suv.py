@@ -1,0 +1,69 @@
+"""A case's PET in SUV: the one place where Bq/ml is converted, so that it is converted once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hnseg.cohort.cases import Case
+from hnseg.cohort.suv_table import TAGS_NAME
+from hnseg.cohort.unit_checks import judge_pet
+from hnseg.errors import CaseError
+from hnseg.images.geometry import Grid
+from hnseg.images.image_io import read_image
+
+
+@dataclass(frozen=True)
+class Pet:
+    """A PET in SUV body weight, and what its file holds.
+
+    Attributes:
+        suv: Ndarray of float32, (z, y, x).
+        grid: Its grid.
+        stored ({"SUV", "Bq/ml"}): Unit of the file's values.
+        factor: By which they were multiplied; 1 where they were SUV already.
+        evidence: How the unit was told.
+    """
+
+    suv: NDArray[Any]
+    grid: Grid
+    stored: Literal["SUV", "Bq/ml"]
+    factor: float
+    evidence: str
+
+
+def read_suv(case: Case) -> Pet:
+    """Read a case's PET; Bq/ml becomes SUV where the cohort has a factor.
+
+    The values say whether to convert, not the table: of a file that was converted already nothing is changed, whether
+    the table still names the case or not.
+
+    Raises:
+        CaseError: There is no PET, it cannot be read, it is constant or not a PET, or it is in Bq/ml and no factor is
+            known.
+    """
+    if case.pet is None:
+        raise CaseError(case.id, "the case has no PET: the cohort names none")
+    pet, grid = read_image(case.pet, case.id)
+    told = judge_pet(case, pet)
+    if told.unit == "SUV":
+        return Pet(pet, grid, "SUV", 1.0, told.evidence)
+    if case.suv_factor is None:
+        raise CaseError(
+            case.id,
+            f"the PET looks like Bq/ml, not SUV: {told.evidence}; convert it to SUV body weight first, or put its "
+            f"factor into {TAGS_NAME} beside the images",
+            case.pet,
+        )
+    suv = np.multiply(pet, np.float32(case.suv_factor), dtype=np.float32)
+    after = judge_pet(case, suv)
+    if after.unit != "SUV":
+        raise CaseError(
+            case.id,
+            f"the PET is not SUV even after its conversion by {case.suv_factor:g} from {TAGS_NAME}: {after.evidence}",
+            case.pet,
+        )
+    return Pet(suv, grid, "Bq/ml", case.suv_factor, told.evidence)

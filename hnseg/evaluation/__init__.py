@@ -1,0 +1,1 @@
+"""Scores of masks against reference labels: overlap, distances, cases, cohorts."""

@@ -1,0 +1,1 @@
+"""Image files and their geometry: reading, resampling, registration, components."""

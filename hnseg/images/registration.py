@@ -1,0 +1,193 @@
+"""Do CT and PET show the patient in the same place? Measured by mutual information, corrected rigidly on request.
+
+A patient who moves the head between the two scans shifts the PET against the CT and its label. The shift is looked for
+over the crop's box on a 4 mm grid, from where the headers put the images: on phantoms it comes back within 2 mm.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hnseg.images.geometry import IDENTITY, Grid
+from hnseg.images.image_io import load_sitk, to_sitk
+from hnseg.images.resample import filling, overlap_mm, resample
+
+GRID_MM = 4.0  # about a PET voxel
+BINS = 32
+REACH_MM = 40.0  # PET is taken this much beyond the box, so that a shift brings nothing in from outside
+CT_RANGE_HU = (-300.0, 300.0)  # air, fat, soft tissue and bone; metal and air pockets say nothing more
+PET_LIMIT_SUV = 6.0  # a tumour or the brain must not outweigh the body's outline
+CORRECT_MM = 4.0  # a smaller displacement is within what the measurement leaves open on other parts of the body
+CORRECT_GAIN = 0.05  # nats; aligned scans gain 0.01 to 0.07, scans 5 mm apart 0.06 to 0.1, 15 mm apart 0.2 to 0.3
+NOTABLE_MM = 10.0
+HALF_HEAD_MM = 60.0
+
+
+@dataclass(frozen=True)
+class Alignment:
+    """The rigid movement of PET that fits it best to CT.
+
+    Attributes:
+        rotation (tuple of 9 float): Row-major.
+        translation_mm (tuple of 3 float): A point of the CT belongs to ``rotation @ point + translation_mm`` in the
+            PET, (x, y, z) LPS.
+        shift_mm (tuple of 3 float): How far the PET lies off the CT in the middle of the box.
+        turn_deg: Angle of the rotation.
+        displacement_mm: Root mean square over the corners of a 120 mm cube in the middle of the box: shift and turn in
+            one number.
+        information_before, information_after: Mutual information in nats, as the headers have it and at the best fit.
+        corrected: Whether PET was moved.
+    """
+
+    rotation: tuple[float, ...]
+    translation_mm: tuple[float, float, float]
+    shift_mm: tuple[float, float, float]
+    turn_deg: float
+    displacement_mm: float
+    information_before: float
+    information_after: float
+    corrected: bool = False
+
+    @property
+    def is_displaced(self) -> bool:
+        """Whether a correction is called for: a displacement of a PET voxel that mutual information confirms."""
+        gain = self.information_after - self.information_before
+        return self.displacement_mm >= CORRECT_MM and gain >= CORRECT_GAIN
+
+    @property
+    def is_notable(self) -> bool:
+        """Whether a reader of the report should look at the case."""
+        return self.is_displaced and self.displacement_mm >= NOTABLE_MM
+
+    @property
+    def told(self) -> str:
+        """For findings and pictures."""
+        shift = ", ".join(f"{value:+.1f}" for value in self.shift_mm)
+        return f"PET lies {self.displacement_mm:.1f} mm off the CT (shift {shift} mm, turn {self.turn_deg:.1f}°)"
+
+    def corrected_grid(self, pet_grid: Grid) -> Grid:
+        """Where the PET's voxels belong on the CT; the array stays as it is."""
+        back = np.asarray(self.rotation).reshape(3, 3).T
+        origin = back @ (np.asarray(pet_grid.origin_mm) - np.asarray(self.translation_mm))
+        x, y, z = origin.tolist()
+        return replace(pet_grid, origin_mm=(x, y, z), direction=tuple((back @ pet_grid.matrix).ravel().tolist()))
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON-ready form."""
+        return asdict(self)
+
+
+def measure_alignment(
+    ct_hu: NDArray[Any], ct_grid: Grid, pet_suv: NDArray[Any], pet_grid: Grid, box: Grid
+) -> Alignment | None:
+    """Find the rigid movement of PET that fits it best to CT inside a box.
+
+    Args:
+        ct_hu, pet_suv (ndarray (z, y, x)): CT in HU, PET in SUV, each on its own grid.
+        ct_grid, pet_grid, box: Grid.
+
+    Returns:
+        None where the images share too little of the box, or show nothing in it.
+    """
+    common = overlap_mm(ct_grid, pet_grid)
+    if common is None:
+        return None
+    box_low, box_high = box.bounds_mm()
+    low, high = np.maximum(common[0], box_low), np.minimum(common[1], box_high)
+    if (high - low < 8 * GRID_MM).any():
+        return None
+    fixed_grid, moving_grid = filling(low, high, GRID_MM), filling(low - REACH_MM, high + REACH_MM, GRID_MM)
+    fixed = np.clip(resample(ct_hu, ct_grid, fixed_grid, outside=CT_RANGE_HU[0]), *CT_RANGE_HU)
+    pet = resample(pet_suv, pet_grid, moving_grid, outside=0.0)
+    moving = np.log1p(np.clip(pet, 0, PET_LIMIT_SUV))
+    if np.ptp(fixed) == 0 or np.ptp(moving) == 0:
+        return None
+    still = _glance(fixed, moving)
+    return still or _fit(to_sitk(fixed, fixed_grid), to_sitk(moving, moving_grid), (low + high) / 2)
+
+
+def _glance(fixed: NDArray[np.float32], moving: NDArray[np.float32]) -> Alignment | None:
+    """The shift of images that are aligned but for a fraction of a voxel; None for all others.
+
+    Mutual information at no shift and one voxel to either side along each axis. Where no shift is the best of the
+    seven, the peaks of three parabolas agree with the whole search to 0.6 mm, in a hundredth of its time.
+    """
+    margin = round(REACH_MM / GRID_MM)
+    bins = [_binned(fixed), _binned(moving)]
+
+    def information(offset: tuple[int, ...]) -> float:
+        cut = tuple(slice(margin + d, margin + d + n) for d, n in zip(offset, fixed.shape, strict=True))
+        return _mutual_information(bins[0], bins[1][cut])
+
+    best = information((0, 0, 0))
+    shift, gain = [], 0.0
+    for axis in (2, 1, 0):  # x, y, z
+        ahead, behind = (information(tuple(sign * int(a == axis) for a in range(3))) for sign in (1, -1))
+        if max(ahead, behind) > best:
+            return None
+        bend = 2 * best - ahead - behind
+        offset = (ahead - behind) / (2 * bend) if bend > 0 else 0.0
+        shift.append(offset * GRID_MM)
+        gain += 0.5 * bend * offset**2
+    x, y, z = (round(float(value), 2) for value in shift)
+    displacement = round(math.sqrt(x * x + y * y + z * z), 2)
+    if displacement >= 0.75 * CORRECT_MM:
+        return None
+    return Alignment(IDENTITY, (x, y, z), (x, y, z), 0.0, displacement, round(best, 4), round(best + gain, 4))
+
+
+def _binned(image: NDArray[np.float32]) -> NDArray[np.intp]:
+    low, high = float(image.min()), float(image.max())
+    return np.minimum((image - low) * (BINS / (high - low)), BINS - 1).astype(np.intp)
+
+
+def _mutual_information(a: NDArray[np.intp], b: NDArray[np.intp]) -> float:
+    """In nats, of two images of bin numbers."""
+    joint = np.bincount((a * BINS + b).ravel(), minlength=BINS**2).reshape(BINS, BINS) / a.size
+    apart = joint.sum(axis=1, keepdims=True) * joint.sum(axis=0, keepdims=True)
+    there = joint > 0
+    return float((joint[there] * np.log(joint[there] / apart[there])).sum())
+
+
+def _fit(fixed: Any, moving: Any, middle_mm: NDArray[np.float64]) -> Alignment | None:
+    sitk = load_sitk()
+    method, transform = sitk.ImageRegistrationMethod(), sitk.Euler3DTransform()
+    transform.SetCenter(middle_mm.tolist())
+    method.SetInitialTransform(transform, True)
+    method.SetMetricAsMattesMutualInformation(BINS)
+    method.SetInterpolator(sitk.sitkLinear)
+    before = -method.MetricEvaluate(fixed, moving)
+    method.SetOptimizerAsRegularStepGradientDescent(
+        learningRate=2.0, minStep=0.02, numberOfIterations=100, gradientMagnitudeTolerance=1e-6
+    )
+    method.SetOptimizerScalesFromPhysicalShift()
+    method.SetShrinkFactorsPerLevel([2, 1])
+    method.SetSmoothingSigmasPerLevel([GRID_MM, 0.0])
+    method.SetSmoothingSigmasAreSpecifiedInPhysicalUnits(True)
+    try:
+        method.Execute(fixed, moving)
+    except RuntimeError as error:
+        if "map outside" in str(error):
+            return None  # a step left no common voxels: nothing can be said about the alignment
+        raise
+    matrix = np.asarray(transform.GetMatrix()).reshape(3, 3)
+    translation = np.asarray(transform.TransformPoint([0.0, 0.0, 0.0]))
+    shift = matrix @ middle_mm + translation - middle_mm
+    corners = middle_mm + HALF_HEAD_MM * np.array([[i, j, k] for i in (-1, 1) for j in (-1, 1) for k in (-1, 1)])
+    moves = corners @ matrix.T + translation - corners
+    x, y, z = translation.tolist()
+    sx, sy, sz = np.round(shift, 2).tolist()
+    return Alignment(
+        rotation=tuple(matrix.ravel().tolist()),
+        translation_mm=(x, y, z),
+        shift_mm=(sx, sy, sz),
+        turn_deg=round(math.degrees(math.acos(min(1.0, max(-1.0, (float(np.trace(matrix)) - 1) / 2)))), 2),
+        displacement_mm=round(float(np.sqrt((moves**2).sum(axis=1).mean())), 2),
+        information_before=round(before, 4),
+        information_after=round(-float(method.GetMetricValue()), 4),
+    )

@@ -1,0 +1,41 @@
+"""Back onto the native CT grid: the inverse of the crop, through physical coordinates."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hnseg.images.geometry import Grid
+from hnseg.images.resample import most_probable, resample_label
+
+
+def restore_label(label: NDArray[np.uint8], crop_grid: Grid, ct_grid: Grid) -> NDArray[np.uint8]:
+    """A label on the crop grid, by nearest neighbour on the CT grid; 0 outside the box.
+
+    Args:
+        label: Ndarray (z, y, x) uint8.
+        crop_grid, ct_grid: Grid.
+
+    Returns:
+        ndarray of ``ct_grid.shape``, uint8.
+    """
+    return resample_label(label, crop_grid, ct_grid)
+
+
+def restore_probabilities(probabilities: NDArray[Any], crop_grid: Grid, ct_grid: Grid) -> NDArray[np.uint8]:
+    """Resample class probabilities linearly onto the CT grid, then take the most probable class.
+
+    Resampling before the decision keeps thin lesions that a nearest-neighbour mask would tear. Only the part of the
+    CT that the box covers is computed.
+
+    Args:
+        probabilities (ndarray (classes, z, y, x) of float): Class 0 is background, which is also what lies outside the
+            box.
+        crop_grid, ct_grid: Grid.
+
+    Returns:
+        ndarray of ``ct_grid.shape``, uint8.
+    """
+    return most_probable((np.asarray(plane, dtype=np.float32) for plane in probabilities), crop_grid, ct_grid)

@@ -1,0 +1,1 @@
+"""Planes, colours, encodings and page templates for everything that is looked at."""

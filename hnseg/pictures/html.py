@@ -1,0 +1,24 @@
+"""The pages that hnseg writes: one self-contained file each, in which everything that comes from files is escaped."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+
+def environment() -> Environment:
+    """Templates of the package, with the filter ``number`` (``None`` becomes a dash)."""
+    made = Environment(
+        loader=PackageLoader("hnseg.pictures", "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made.filters["number"] = _as_number
+    return made
+
+
+def _as_number(value: Any, digits: int = 1) -> str:
+    return "–" if value is None else f"{float(value):.{digits}f}"

@@ -1,0 +1,1 @@
+"""From a case's files to the network's input: crop, harmonize, normalize, store."""

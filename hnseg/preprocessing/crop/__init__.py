@@ -1,0 +1,1 @@
+"""Where the box around head and neck lies."""

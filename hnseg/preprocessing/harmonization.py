@@ -1,0 +1,247 @@
+"""CT harmonization of a prepared cohort: what each method moves a crop to, and what that changed.
+
+A run harmonizes by one of four methods. ``spectrum-swap`` (published) and ``histogram-match`` move every case to one
+reference subject, which is a training case of every fold. ``spectrum-align`` moves a case by what its centre differs in
+from the target centre, and keeps one version of the case per fold: the sites of fold *k* are fitted on the training
+cases of fold *k* alone, so that no validation case takes part in what the fold's network sees; the sites of the final
+version, which test cases get, are fitted on everything that is not test. A centre without a training case is aligned
+scan by scan (one-to-one), and the record says so.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property, reduce
+from operator import add
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+import ssimh
+from hnseg.cohort.splits import Splits
+from hnseg.config import PrepareConfig
+from ssimh.site.alignment import SiteDifference, apply_difference, site_difference
+from ssimh.site.body import BODY_THRESHOLD_HU, body_mask
+
+AXIAL = (-2, -1)  # in-plane axes of a (z, y, x) array: the swap runs slice by slice
+ORIENTATION = "SPL"  # of a crop's axes (z, y, x): towards the head, the back, the left
+SOFT_TISSUE_HU = (-150.0, 150.0)
+FINAL = None  # the version for test cases and new scans; the others are numbered by fold
+Volume = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Harmonized:
+    """A harmonized crop: CT in HU, (z, y, x), and the record of what was done."""
+
+    ct_hu: Volume
+    record: dict[str, Any]
+
+
+class Harmonizer(Protocol):
+    """What all methods have in common."""
+
+    @property
+    def digest(self) -> str:
+        """Content hash: equal digests harmonize equally."""
+
+    def versions(
+        self, ct_hu: Volume, scanned: NDArray[np.bool_], case_id: str | None, centre: str
+    ) -> dict[int | None, Harmonized]:
+        """Harmonize one crop.
+
+        Args:
+            ct_hu (ndarray (z, y, x)): CT on the crop grid, in HU; the lower end of the valid range where the scanner
+                did not see.
+            scanned (ndarray of bool, same shape): Where it did. What it did not see keeps its value.
+            case_id: A case of the run, or None for a new scan.
+            centre: The centre.
+
+        Returns:
+            The final version under None; with a method that depends on the fold, one more under each fold's number.
+        """
+
+
+@dataclass(frozen=True)
+class NoHarmonization:
+    """Leave every case as it is."""
+
+    digest: str = "none"
+
+    def versions(
+        self, ct_hu: Volume, scanned: NDArray[np.bool_], case_id: str | None, centre: str
+    ) -> dict[int | None, Harmonized]:
+        """See :class:`Harmonizer`."""
+        return {FINAL: _result("none", ct_hu, ct_hu, scanned, {})}
+
+
+@dataclass(frozen=True)
+class SwapToReference:
+    """The published method: the lowest coefficients of each axial slice become those of one subject."""
+
+    config: PrepareConfig
+    reference: ssimh.ReferenceSpectrum
+    reference_id: str
+
+    @property
+    def digest(self) -> str:
+        """See :class:`Harmonizer`."""
+        return self.reference.content_hash
+
+    def versions(
+        self, ct_hu: Volume, scanned: NDArray[np.bool_], case_id: str | None, centre: str
+    ) -> dict[int | None, Harmonized]:
+        """See :class:`Harmonizer`."""
+        config = self.config
+        after = ssimh.swap_spectrum(ct_hu, self.reference, config.threshold, axes=AXIAL, clip=config.valid_hu)
+        after = np.where(scanned, after, np.float32(config.valid_hu[0]))
+        said = {"threshold": config.threshold, "reference": self.reference_id}
+        return {FINAL: _result("spectrum-swap", ct_hu, after, scanned, said)}
+
+
+@dataclass(frozen=True)
+class MatchToReference:
+    """Histogram matching to one subject, inside the bodies of both."""
+
+    config: PrepareConfig
+    reference_hu: NDArray[np.int16]
+    reference_id: str
+
+    @cached_property
+    def digest(self) -> str:
+        """See :class:`Harmonizer`."""
+        return hashlib.sha256(np.ascontiguousarray(self.reference_hu).tobytes()).hexdigest()
+
+    @cached_property
+    def _body_values(self) -> NDArray[np.int16]:
+        values: NDArray[np.int16] = self.reference_hu[body_mask(self.reference_hu > BODY_THRESHOLD_HU)]
+        return values
+
+    def versions(
+        self, ct_hu: Volume, scanned: NDArray[np.bool_], case_id: str | None, centre: str
+    ) -> dict[int | None, Harmonized]:
+        """See :class:`Harmonizer`."""
+        body = body_mask(ct_hu > BODY_THRESHOLD_HU) & scanned
+        after, said = ct_hu, {"reference": self.reference_id}
+        if body.any():
+            after = ssimh.histogram_match(ct_hu, self._body_values, mask=body, clip=self.config.valid_hu)
+        else:
+            said["fallback"] = f"not harmonized: no voxel of the crop lies above {BODY_THRESHOLD_HU:g} HU"
+        return {FINAL: _result("histogram-match", ct_hu, after, scanned, said)}
+
+
+@dataclass(frozen=True)
+class AlignSites:
+    """Move a case by what its centre differs in from the target centre, see :class:`ssimh.SiteSpectrum`.
+
+    The target is the centre with the most training cases (ties go to the first name): its mean is known best, and the
+    most cases stay as they were scanned.
+
+    Attributes:
+        config: Settings.
+        splits: The split.
+        centres (mapping of str to str): Centre of every case of the run.
+        subjects (mapping of str to SiteSpectrum): One row per case that a site may be made of; test cases are not
+            looked at.
+    """
+
+    config: PrepareConfig
+    splits: Splits
+    centres: Mapping[str, str]
+    subjects: Mapping[str, ssimh.SiteSpectrum]
+
+    @cached_property
+    def digest(self) -> str:
+        """See :class:`Harmonizer`."""
+        parts = [f"{version}:{centre}:{site.content_hash}" for version in self._sites for centre, site in
+                 sorted(self._sites[version].items())]  # fmt: skip
+        return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+    @cached_property
+    def _sites(self) -> dict[int | None, dict[str, ssimh.SiteSpectrum]]:
+        """The sites of every version."""
+        training: dict[int | None, list[str]] = {FINAL: sorted(set().union(*map(self.splits.train_ids, self._folds)))}
+        training |= {fold: self.splits.train_ids(fold) for fold in self._folds}
+        found: dict[int | None, dict[str, ssimh.SiteSpectrum]] = {}
+        for version, ids in training.items():
+            rows: dict[str, list[ssimh.SiteSpectrum]] = {}
+            for case_id in ids:
+                if case_id in self.subjects:
+                    rows.setdefault(self.centres[case_id], []).append(self.subjects[case_id])
+            found[version] = {centre: reduce(add, parts) for centre, parts in rows.items()}
+        return found
+
+    @property
+    def _folds(self) -> range:
+        return range(len(self.splits.folds))
+
+    def target(self, fold: int | None) -> str | None:
+        """The centre that all others are moved to; None where no training case could be fitted."""
+        sites = self._sites[fold]
+        return min(sites, key=lambda centre: (-sites[centre].n_subjects, centre), default=None)
+
+    @cached_property
+    def _differences(self) -> dict[tuple[int | None, str], SiteDifference]:
+        """Difference of every known centre from the target, by version."""
+        return {
+            (version, centre): site_difference(site, sites[target])
+            for version, sites in self._sites.items()
+            if (target := self.target(version)) is not None
+            for centre, site in sites.items()
+        }
+
+    def versions(
+        self, ct_hu: Volume, scanned: NDArray[np.bool_], case_id: str | None, centre: str
+    ) -> dict[int | None, Harmonized]:
+        """See :class:`Harmonizer`."""
+        in_folds = any(case_id in self.splits.train_ids(fold) for fold in self._folds) if case_id else False
+        wanted: list[int | None] = [FINAL, *(self._folds if in_folds else ())]
+        return {version: self._version(version, ct_hu, scanned, centre) for version in wanted}
+
+    def _version(self, version: int | None, ct_hu: Volume, scanned: NDArray[np.bool_], centre: str) -> Harmonized:
+        target = self.target(version)
+        said: dict[str, Any] = {"source": centre, "target": target}
+        try:
+            if target is None:
+                raise ValueError("no training case could be fitted")
+            difference = self._differences.get((version, centre))
+            if difference is None:
+                alone = ssimh.SiteSpectrum.fit([ct_hu], orientation=ORIENTATION)
+                difference = site_difference(alone, self._sites[version][target])
+                said["source"] = "this scan alone"
+                said["fallback"] = f"one-to-one: no training case of centre {centre} in this version"
+            after = apply_difference(ct_hu, difference, clip=self.config.valid_hu)
+        except ValueError as error:  # too little tissue, no air, no body: leave the scan as it is, and say so
+            return _result("spectrum-align", ct_hu, ct_hu, scanned, {**said, "fallback": f"not harmonized: {error}"})
+        said |= {"subjects": list(difference.subjects), "difference": str(difference)}
+        said["held_back"] = round(difference.held_back, 3)
+        after = np.where(scanned, after, np.float32(self.config.valid_hu[0]))
+        return _result("spectrum-align", ct_hu, after, scanned, said)
+
+
+def fit_subject(ct_hu: Volume, grid_spacing_zyx_mm: tuple[float, ...]) -> ssimh.SiteSpectrum:
+    """The row of one case, from its crop in HU.
+
+    Raises:
+        ValueError: Too little tissue, no air around the body, or values that are not HU.
+    """
+    return ssimh.SiteSpectrum.fit([ct_hu], spacing_mm=grid_spacing_zyx_mm, orientation=ORIENTATION)
+
+
+def _result(
+    method: str, before: Volume, after: Volume, scanned: NDArray[np.bool_], said: Mapping[str, Any]
+) -> Harmonized:
+    """The harmonized crop with mean and 95th percentile of the absolute change in soft tissue, in HU."""
+    low, high = SOFT_TISSUE_HU
+    change = np.abs(after - before)[scanned & (before >= low) & (before <= high)]
+    mean, p95 = (float(change.mean()), float(np.percentile(change, 95))) if change.size else (0.0, 0.0)
+    record = {
+        "method": method,
+        **said,
+        "soft_tissue_mean_abs_hu": round(mean, 2),
+        "soft_tissue_p95_abs_hu": round(p95, 2),
+    }
+    return Harmonized(np.asarray(after, dtype=np.float32), record)

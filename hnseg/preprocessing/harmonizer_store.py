@@ -1,0 +1,137 @@
+"""The harmonizer of a run: fitted once on its training cases, kept in the work directory, read back by predict."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import joblib
+import numpy as np
+
+import ssimh
+from hnseg.cohort.cases import Case
+from hnseg.cohort.checked_cohort import load_check
+from hnseg.cohort.splits import Splits, load_splits
+from hnseg.config import PrepareConfig
+from hnseg.errors import CaseError, WorkDirError
+from hnseg.preprocessing.crop_case import crop_case
+from hnseg.preprocessing.harmonization import (
+    AXIAL,
+    ORIENTATION,
+    AlignSites,
+    Harmonizer,
+    MatchToReference,
+    NoHarmonization,
+    SwapToReference,
+    fit_subject,
+)
+from hnseg.preprocessing.prepare_case import fingerprints, is_same
+from hnseg.progress import Report, silent
+from hnseg.workdir import load_config, read_json, write_json
+from ssimh.files.atomic import replacing
+
+REFERENCE_SPECTRUM = "reference.npz"
+REFERENCE_CT = "reference_ct.npy"
+SITES = "sites"
+
+
+def fit_harmonizer(work: Path, *, jobs: int = 1, progress: Report = silent) -> Harmonizer:
+    """Fit what the run's harmonization needs, as far as it is missing or out of date.
+
+    Only training cases are read. ``spectrum-align`` crops each of them once more than ``prepare`` does.
+
+    Raises:
+        CaseError: The reference case cannot be used.
+        WorkDirError: The run has not been checked or split.
+    """
+    config, splits = load_config(work).prepare, load_splits(work)
+    cases = {checked.id: checked.as_case() for checked in load_check(work).cases}
+    if config.harmonization == "spectrum-swap" and not (work / REFERENCE_SPECTRUM).is_file():
+        cropped = crop_case(cases[_reference(splits)], config)
+        spacing = cropped.crop.grid.spacing_zyx_mm
+        ssimh.ReferenceSpectrum.from_image(
+            cropped.ct_hu, config.threshold, axes=AXIAL, spacing_mm=spacing, unit="HU"
+        ).save(work / REFERENCE_SPECTRUM)
+    if config.harmonization == "histogram-match" and not (work / REFERENCE_CT).is_file():
+        values = np.rint(crop_case(cases[_reference(splits)], config).ct_hu).astype(np.int16)
+        with replacing(work / REFERENCE_CT) as temporary:
+            np.save(temporary, values, allow_pickle=False)
+    if config.harmonization == "spectrum-align":
+        _fit_subjects(work, [cases[i] for i in training_ids(splits) if i in cases], config, jobs, progress)
+    return load_harmonizer(work)
+
+
+def load_harmonizer(work: Path) -> Harmonizer:
+    """Read the run's harmonizer.
+
+    Raises:
+        WorkDirError: ``prepare`` has not fitted it.
+    """
+    config, splits = load_config(work).prepare, load_splits(work)
+    if config.harmonization == "none":
+        return NoHarmonization()
+    if config.harmonization == "spectrum-align":
+        return _load_sites(work, config, splits)
+    path = work / (REFERENCE_SPECTRUM if config.harmonization == "spectrum-swap" else REFERENCE_CT)
+    if not path.is_file():
+        raise WorkDirError(f"{path} is missing: run `hnseg prepare` first")
+    if config.harmonization == "spectrum-swap":
+        return SwapToReference(config, ssimh.ReferenceSpectrum.load(path), _reference(splits))
+    return MatchToReference(config, np.load(path, allow_pickle=False), _reference(splits))
+
+
+@functools.lru_cache(maxsize=1)
+def harmonizer_once(work: Path, settings: str) -> Harmonizer:
+    """The run's harmonizer, read once a process; ``settings`` tells one fit from the next."""
+    return load_harmonizer(work)
+
+
+def _reference(splits: Splits) -> str:
+    if splits.reference is None:
+        raise WorkDirError("the split has no reference case, which this harmonization needs: split the cases again")
+    return splits.reference
+
+
+def training_ids(splits: Splits) -> list[str]:
+    """Everything that is not test, sorted."""
+    return sorted({case_id for fold in range(len(splits.folds)) for case_id in splits.train_ids(fold)})
+
+
+def _fit_subjects(work: Path, cases: Sequence[Case], config: PrepareConfig, jobs: int, progress: Report) -> None:
+    results: Iterable[None] = joblib.Parallel(n_jobs=jobs, return_as="generator")(
+        joblib.delayed(_fit_one)(case, config, work / SITES / f"{case.id}.json") for case in cases
+    )
+    for done, (case, _) in enumerate(zip(cases, results, strict=True), start=1):
+        progress(done, len(cases), f"site of {case.centre}: {case.id}")
+
+
+def _fit_one(case: Case, config: PrepareConfig, path: Path) -> None:
+    """Write the row of a case, or why it has none; a case that cannot be read is left to ``prepare`` to report."""
+    if path.is_file() and is_same(read_json(path, "prepare"), case, config.digest()):
+        return
+    try:
+        cropped = crop_case(case, config)
+    except CaseError:
+        path.unlink(missing_ok=True)
+        return
+    row: list[float] | None = None
+    reason = None
+    try:
+        row = fit_subject(cropped.ct_hu, cropped.crop.grid.spacing_zyx_mm).subjects[0].tolist()
+    except ValueError as error:
+        reason = str(error)
+    write_json(path, {"settings": config.digest(), "files": fingerprints(case), "row": row, "reason": reason})
+
+
+def _load_sites(work: Path, config: PrepareConfig, splits: Splits) -> AlignSites:
+    if not (work / SITES).is_dir():
+        raise WorkDirError(f"{work / SITES} is missing: run `hnseg prepare` first")
+    subjects: dict[str, ssimh.SiteSpectrum] = {}
+    for case_id in training_ids(splits):
+        path = work / SITES / f"{case_id}.json"
+        row = read_json(path, "prepare")["row"] if path.is_file() else None
+        if row is not None:
+            subjects[case_id] = ssimh.SiteSpectrum(np.array([row]), orientation=ORIENTATION)
+    centres = {checked.id: checked.centre for checked in load_check(work).cases}
+    return AlignSites(config, splits, centres, subjects)

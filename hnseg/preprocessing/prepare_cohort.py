@@ -1,0 +1,78 @@
+"""Prepare a cohort: every case that is missing or out of date, each whole or not at all."""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from hnseg.cohort.cases import Case
+from hnseg.cohort.checked_cohort import load_check
+from hnseg.config import PrepareConfig
+from hnseg.errors import CaseError
+from hnseg.parallel import Spread, run_cases
+from hnseg.preprocessing.crop_case import memory_need
+from hnseg.preprocessing.harmonizer_store import fit_harmonizer, harmonizer_once
+from hnseg.preprocessing.prepare_case import is_same, prepare_case, settings_digest
+from hnseg.progress import Report, silent
+from hnseg.workdir import load_config
+
+
+def is_current(case: Case, folder: Path, settings: str) -> bool:
+    """Whether ``folder`` holds this case, from these files, with these settings."""
+    path = folder / "case.json"
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+        return is_same(record, case, settings)
+    except FileNotFoundError:
+        return False
+    except (ValueError, KeyError, TypeError):
+        return False  # a damaged record, or one of an older layout: prepared anew
+
+
+@dataclass(frozen=True)
+class _Preparer:
+    """What travels to a worker: a path and settings, no images."""
+
+    work: Path
+    config: PrepareConfig
+    settings: str
+
+    def __call__(self, case: Case) -> None:
+        folder = self.work / "prepared" / case.id
+        if not is_current(case, folder, self.settings):
+            prepare_case(case, self.config, folder, harmonizer_once(self.work, self.settings))
+
+
+def prepare_cohort(
+    work: Path, *, jobs: int = 1, spread: Spread | None = None, progress: Report = silent
+) -> list[CaseError]:
+    """Prepare every checked case of a work directory that is missing or out of date.
+
+    Args:
+        work: Holds ``run.json``, ``check.json`` and ``splits.json``.
+        jobs: Processes, where nothing else is said.
+        spread: Processes and their memory, a share of the cases, or a Dask cluster.
+        progress: Called after each case.
+
+    Returns:
+        The cases that could not be prepared; the others are.
+    """
+    spread = spread or Spread(jobs=jobs)
+    work = work.resolve()  # workers may stand elsewhere
+    config = load_config(work).prepare
+    cases = [checked.as_case() for checked in load_check(work).cases]
+    harmonizer = fit_harmonizer(work, jobs=spread.jobs, progress=progress)
+    preparer = _Preparer(work, config, settings_digest(config, harmonizer))
+    need: Callable[[Case], int] = functools.partial(_need, config)
+    return run_cases(preparer, cases, case_id=lambda case: case.id, spread=spread, need_bytes=need, progress=progress)
+
+
+def _need(config: PrepareConfig, case: Case) -> int:
+    """Memory to prepare a case; a file that cannot be read needs none, and is told when its turn comes."""
+    try:
+        return memory_need(case, config)
+    except CaseError:
+        return 0

@@ -1,0 +1,1 @@
+"""Training: the loop over epochs, the patches it sees, and the folds."""

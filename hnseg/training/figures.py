@@ -1,0 +1,87 @@
+"""Pictures of a training: the curves of a fold, and what the network makes of its validation cases."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from hnseg.training.log import History
+from ssimh.files.atomic import replacing
+
+TRUTH, PREDICTED = "#009e73", "#d55e00"  # Okabe-Ito
+CURVES = (
+    ("loss", (("loss", "training, all heads"), ("val_loss", "validation, main output"))),
+    ("validation score", (("val_gtvp_dice", "GTVp Dice"), ("val_gtvn_dice", "GTVn Dice"), ("val_gtvn_f1", "GTVn F1"))),
+    ("learning rate", (("learning_rate", "learning rate"),)),
+)
+
+
+def draw_curves(path: Path, history: History, title: str) -> None:
+    """Losses, scores and learning rate against the epoch."""
+    figure = Figure(figsize=(11, 3.2), layout="constrained")
+    FigureCanvasAgg(figure)
+    for axis, (name, lines) in zip(figure.subplots(1, len(CURVES)), CURVES, strict=True):
+        for key, label in lines:
+            points = [(row["epoch"], row[key]) for row in history if row[key] is not None]
+            if points:
+                axis.plot(*zip(*points, strict=True), marker="o" if len(points) < 40 else "", markersize=3, label=label)
+        axis.set(title=name, xlabel="epoch")
+        axis.grid(alpha=0.3)
+        axis.set_ylim(0, 1 if name == "validation score" else None)
+        if axis.lines:
+            axis.legend(fontsize=8)
+    figure.suptitle(title)
+    with replacing(path) as temporary:
+        figure.savefig(temporary, dpi=90)
+
+
+class ValidationPicture:
+    """Collects one plane of a few cases while they are validated.
+
+    Args:
+        most: The first so many cases are shown.
+    """
+
+    def __init__(self, most: int = 4) -> None:
+        self._most = most
+        self._planes: list[tuple[str, NDArray[Any], NDArray[Any], NDArray[Any]]] = []
+
+    def watch(self, case: Any, predicted: NDArray[Any]) -> None:
+        """Keep the axial plane with the most true (else predicted) lesion."""
+        if len(self._planes) < self._most:
+            truth = case.label[:]
+            either = truth if truth.any() else predicted
+            z = int((either > 0).sum(axis=(1, 2)).argmax()) if either.any() else truth.shape[0] // 2
+            self._planes.append((case.id, np.asarray(case.image[:, z], np.float32), truth[z], predicted[z]))
+
+    def draw(self, path: Path, title: str) -> None:
+        """CT above PET, truth and prediction as contours."""
+        if not self._planes:
+            return
+        figure = Figure(figsize=(3.1 * len(self._planes), 6.4), layout="constrained")
+        FigureCanvasAgg(figure)
+        axes = figure.subplots(2, len(self._planes), squeeze=False)
+        for column, (name, image, truth, predicted) in enumerate(self._planes):
+            for row, (plane, colours) in enumerate(zip(image, ("gray", "gray_r"), strict=True)):
+                axis = axes[row, column]
+                axis.imshow(plane, cmap=colours, vmin=plane.min(), vmax=max(plane.max(), plane.min() + 1e-3))
+                _contours(axis, (truth, predicted))
+                axis.set_axis_off()
+            axes[0, column].set_title(name, fontsize=9)
+        figure.suptitle(f"{title}; truth green, prediction orange, GTVn dashed", fontsize=9)
+        with replacing(path) as temporary:
+            figure.savefig(temporary, dpi=80)
+
+
+def _contours(axis: Any, labels: Sequence[NDArray[Any]]) -> None:
+    for label, colour in zip(labels, (TRUTH, PREDICTED), strict=True):
+        for value, style in ((1, "solid"), (2, "dashed")):
+            mask = label == value
+            if mask.any() and not mask.all():
+                axis.contour(mask.astype(np.float32), levels=[0.5], colors=[colour], linewidths=1, linestyles=style)

@@ -1,0 +1,88 @@
+"""Train several folds at once, each in a process of its own.
+
+On a CPU one thread a fold beats all threads on one fold: the convolutions of a small network are too short to share.
+On a GPU the folds run one after the other.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from collections.abc import Sequence
+from concurrent.futures import FIRST_EXCEPTION, ProcessPoolExecutor, wait
+from pathlib import Path
+
+import torch
+
+from hnseg.progress import Report, silent
+from hnseg.training.log import read_log
+from hnseg.training.loop import train_fold
+from hnseg.workdir import load_config
+
+POLL_SECONDS = 1.0
+
+
+def train_folds(
+    work: Path,
+    folds: Sequence[int] | None = None,
+    *,
+    device: str = "auto",
+    jobs: int = 1,
+    init: Path | None = None,
+    progress: Report = silent,
+) -> list[Path]:
+    """Train folds that are not finished.
+
+    Args:
+        work: With prepared cases.
+        folds: All of the run's folds by default.
+        device: See :func:`hnseg.models.device.open_device`.
+        jobs: Processes on a CPU, which share its cores. The number of threads decides the order of additions, so runs
+            with different ``jobs`` agree to rounding and not bit for bit.
+        init: Checkpoint whose weights new folds begin with.
+        progress: Called after every epoch of any fold; as :func:`hnseg.training.loop.train_fold` does where folds run
+            one by one.
+
+    Returns:
+        The best checkpoint of each fold.
+
+    Raises:
+        HnsegError: As :func:`hnseg.training.loop.train_fold`, of the first fold that fails; whole epochs of the others
+            are kept.
+    """
+    config = load_config(work)
+    wanted = list(range(config.split.folds)) if folds is None else list(folds)
+    total = len(wanted) * config.train.epochs
+    on_cpu = device == "cpu" or (device == "auto" and not torch.cuda.is_available())
+    jobs = min(jobs, len(wanted)) if on_cpu else 1
+    if jobs == 1:
+        return [
+            train_fold(
+                work, fold, device=device, init=init, progress=_counted(progress, k * config.train.epochs, total)
+            )
+            for k, fold in enumerate(wanted)
+        ]
+    threads = max(1, (os.cpu_count() or 1) // jobs)
+    reported = {fold: len(read_log(work, fold)) for fold in wanted}
+    spawn = multiprocessing.get_context("spawn")  # a forked child of a process with threads can hang
+    with ProcessPoolExecutor(jobs, mp_context=spawn, initializer=torch.set_num_threads, initargs=(threads,)) as pool:
+        futures = [pool.submit(train_fold, work, fold, device=device, init=init) for fold in wanted]
+        pending = set(futures)
+        while pending:
+            done, pending = wait(pending, timeout=POLL_SECONDS, return_when=FIRST_EXCEPTION)
+            for fold in wanted:
+                for told in read_log(work, fold)[reported[fold] :]:
+                    reported[fold] += 1
+                    progress(sum(reported.values()), total, told)
+            if any(future.exception() for future in done):
+                pool.shutdown(cancel_futures=True)
+        return [future.result() for future in futures if not future.cancelled()]
+
+
+def _counted(progress: Report, before: int, whole: int) -> Report:
+    """Report of one fold as a part of all."""
+
+    def report(done: int, total: int, what: str) -> None:
+        progress(before + done, whole, what)
+
+    return report

@@ -1,0 +1,1 @@
+"""The transform itself: cosine basis, coefficients, and the NumPy and torch kernels."""

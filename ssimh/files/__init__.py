@@ -1,0 +1,1 @@
+"""Image files, reference files, and whole folders of them."""

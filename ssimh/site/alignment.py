@@ -1,0 +1,303 @@
+"""Tissue-supported, site-aware alignment: an image moves by what two sites differ in, and by nothing else."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ssimh._kernels.arrays import ArrayT, check_array, check_finite, is_tensor, output_dtype, to_numpy
+from ssimh.site.body import body_box
+from ssimh.site.field import FRAMES, FieldOnGrid, grid_to_body, lattice
+from ssimh.site.flow import moved
+from ssimh.site.mixture import SPACES
+from ssimh.site.shrinkage import posterior_difference, spread
+from ssimh.site.site_spectrum import SiteSpectrum, find_body, oriented
+from ssimh.units import refuse_pet
+
+_LOG = logging.getLogger("ssimh")
+_FEWEST_TISSUE = 0.05
+_LEAST_RANGE_HU = 20.0  # fat and muscle are 150 HU apart, and the noise of a CT alone exceeds this
+
+
+@dataclass(frozen=True, eq=False)
+class SiteDifference:
+    """Result of :func:`site_difference`: how one site differs from another, and how sure that is.
+
+    Args:
+        coefficients: (2, 10), the part in body coordinates and the part in grid coordinates; logarithm of a factor on
+            HU + 1000, or units of 1000 HU. The image is moved by minus their sum.
+        raw: (10,) difference of the mean fields in body coordinates, before shrinkage.
+        space: ``"log"`` or ``"linear"``.
+        tissue: window of soft tissue of both sites, HU.
+        threshold: body threshold of both sites, HU.
+        in_grid: probability that the difference lives with the grid and not with the body; 0 without shrinkage.
+        raw_hu: root mean square of the raw difference over the body, HU at 0 HU.
+        applied_hu: the same of what is applied.
+        error_hu: standard error of the raw difference, HU: the spread between subjects, over their number.
+        subjects: number of subjects of the source and of the target.
+    """
+
+    coefficients: NDArray[np.float64]
+    raw: NDArray[np.float64]
+    space: str
+    tissue: tuple[float, float]
+    threshold: float
+    in_grid: float
+    raw_hu: float
+    applied_hu: float
+    error_hu: float
+    subjects: tuple[int, int]
+
+    def with_coefficients(self, coefficients: NDArray[np.float64]) -> SiteDifference:
+        """The same settings with another field, as a record of an alignment states it."""
+        return replace(self, coefficients=coefficients)
+
+    @property
+    def held_back(self) -> float:
+        """Share of the raw difference that shrinkage has held back, 0 … 1."""
+        return max(0.0, 1 - self.applied_hu / self.raw_hu) if self.raw_hu > 0 else 0.0
+
+    def __str__(self) -> str:
+        return (
+            f"{self.subjects[0]} against {self.subjects[1]} subject(s): sites differ by {self.raw_hu:.1f} ± "
+            f"{self.error_hu:.1f} HU, {self.applied_hu:.1f} HU applied, {self.held_back:.0%} held back"
+        )
+
+
+def site_difference(source: Any, target: Any, *, space: str = "log", shrink: bool = True) -> SiteDifference:
+    """What the source site adds to its images in comparison with the target site.
+
+    Args:
+        source: :class:`SiteSpectrum` or the path of a saved one.
+        target: the same.
+        space: ``"log"``: a factor on HU + 1000, as gain, cupping and drift are; ``"linear"``: an offset in HU.
+        shrink: weigh the difference by its evidence against the spread between subjects (empirical Bayes), choosing
+            strength, degree and frame; without it, the plain difference of the mean fields in body coordinates.
+
+    Raises:
+        TypeError: neither a site nor a path.
+        ValueError: sites fitted with another window, threshold or orientation; an unknown space.
+        ReferenceFileError: a path that leads to something else than a site.
+
+    >>> scan = np.full((12, 24, 24), -1000.0)
+    >>> scan[:, 4:20, 4:20] = -100
+    >>> scan[:, 7:17, 7:17] = 40
+    >>> site = SiteSpectrum.fit([scan] * 3)
+    >>> print(site_difference(site, site))
+    3 against 3 subject(s): sites differ by 0.0 ± 9.9 HU, 0.0 HU applied, 0% held back
+    """
+    first, second = as_site(source, "source"), as_site(target, "target")
+    first.check_comparable(second)
+    if space not in SPACES:
+        raise ValueError(f"space must be one of {', '.join(SPACES)}; given {space!r}.")
+    # Both directions are computed as one, so that they cancel to the last bit.
+    sign = 1.0
+    if first.content_hash > second.content_hash:
+        first, second, sign = second, first, -1.0
+    one, other = first.coefficients(space), second.coefficients(space)
+    raw = one.mean(axis=0) - other.mean(axis=0)
+    coefficients, likely = np.stack([raw, np.zeros_like(raw)]), np.array([1.0, 0.0])
+    if shrink:
+        coefficients, likely = posterior_difference(one, other, first.boxes, second.boxes)
+    if first == second:
+        coefficients = np.zeros_like(coefficients)
+    boxes = np.concatenate([first.boxes, second.boxes])
+    to_body = np.mean([grid_to_body(box) for box in boxes], axis=0)
+    _, terms, _ = lattice()
+    noise = spread([one, other]) * (1 / len(one) + 1 / len(other))
+    sizes = (first.n_subjects, second.n_subjects)
+    difference = SiteDifference(
+        sign * coefficients,
+        sign * raw,
+        space,
+        first.tissue,
+        first.threshold,
+        float(likely[FRAMES.index("grid")]),
+        _rms_hu(terms @ raw),
+        _rms_hu(terms @ (coefficients[0] + to_body @ coefficients[1])),
+        1000 * float(np.sqrt(np.mean(np.sum((terms @ noise) * terms, axis=1)))),
+        sizes if sign > 0 else sizes[::-1],
+    )
+    _LOG.info("site difference: %s", difference)
+    return difference
+
+
+def align_spectrum(
+    image: ArrayT,
+    source: Any,
+    target: Any,
+    *,
+    space: str = "log",
+    shrink: bool = True,
+    strength: float = 1.0,
+    mask: Any = None,
+    clip: tuple[float, float] | None = None,
+    axes: Sequence[int] = (-3, -2, -1),
+    unit: str | None = None,
+) -> ArrayT:
+    r"""Move an image of the source site to where the target site is.
+
+    The difference of the two sites (:func:`site_difference`) is a smooth field :math:`d` on a few cosines of low
+    degree; inside the body :math:`\mathrm{HU}' + 1000 = (\mathrm{HU} + 1000)\,e^{-d}` (``"log"``) or
+    :math:`\mathrm{HU}' = \mathrm{HU} - 1000\,d` (``"linear"``). Voxels up to 10 HU above the body threshold of -500 HU
+    (air, background) and from 3000 HU (metal) keep their value; over the next 100 HU, and between 2000 and 3000 HU,
+    the move sets in and fades out in such a way that the same function with source and target exchanged undoes it
+    exactly where nothing was clipped. The tissue model is the bias-field model of unified segmentation (Ashburner &
+    Friston 2005, doi 10.1016/j.neuroimage.2005.02.018), the shrinkage ComBat's (doi 10.1093/biostatistics/kxj037).
+
+    One scan against a target is ``align_spectrum(scan, SiteSpectrum.fit([scan]), target)``.
+
+    Args:
+        image: NumPy array or torch tensor of CT in HU with three axes; leading batch axes are further images. Never
+            modified.
+        source: site that the image comes from: a :class:`SiteSpectrum` or the path of a saved one.
+        target: site that it shall look like.
+        space, shrink: as in :func:`site_difference`.
+        strength: 0 … 1, share of the way.
+        mask: boolean array of the image's shape, in place of the body above the threshold that the sites were fitted
+            with. An image without a voxel of air counts as body throughout.
+        clip: (lowest, highest) HU of the result, or None.
+        axes: which axes of the image are z (head–foot), y and x.
+        unit: intensity unit of the image, if known; anything but HU is refused.
+
+    Returns:
+        Array of the input's kind, shape and device; floating dtypes stay, integers become float32. Tensors are
+        computed on the host and carry no gradient.
+
+    Raises:
+        TypeError: neither array nor tensor, boolean or complex values; sites that are none.
+        ValueError: sites fitted with another window, threshold or orientation; fewer than three axes; NaN or infinite
+            values; no body, or almost none of it in the tissue window; another unit than HU; settings out of range.
+
+    >>> scan = np.full((12, 24, 24), -1000.0)
+    >>> scan[:, 4:20, 4:20] = -100
+    >>> scan[:, 7:17, 7:17] = 40
+    >>> brighter = np.where(scan > -500, scan * 1.04 + 40, scan)
+    >>> here, there = SiteSpectrum.fit([brighter] * 9), SiteSpectrum.fit([scan] * 9)
+    >>> aligned = align_spectrum(brighter, here, there)
+    >>> bool(np.abs(aligned - scan).max() < 3), bool((aligned[scan < -500] == -1000).all())
+    (True, True)
+    >>> np.allclose(align_spectrum(aligned, there, here), brighter)
+    True
+    """
+    difference = site_difference(source, target, space=space, shrink=shrink)
+    return apply_difference(image, difference, strength=strength, mask=mask, clip=clip, axes=axes, unit=unit)
+
+
+def apply_difference(
+    image: ArrayT,
+    difference: SiteDifference,
+    *,
+    strength: float = 1.0,
+    mask: Any = None,
+    clip: tuple[float, float] | None = None,
+    axes: Sequence[int] = (-3, -2, -1),
+    unit: str | None = None,
+) -> ArrayT:
+    """As :func:`align_spectrum`, with a difference that is already known; a negative strength adds it."""
+    check_array(image, "image")
+    check_settings(abs(strength) if isinstance(strength, int | float) else strength, clip, unit)
+    order = tuple(axes)
+    values = to_numpy(image)
+    if values.ndim < 3:
+        raise ValueError(f"image must have three axes or more, (…, z, y, x); its shape is {values.shape}.")
+    check_finite(values, "image")
+    result = values.astype(output_dtype(values.dtype), copy=True)
+    masks = None if mask is None else to_numpy(mask)
+    if masks is not None and masks.shape != values.shape:
+        raise ValueError(f"mask must have the image's shape {values.shape}; given {masks.shape}.")
+    for index in np.ndindex(values.shape[:-3]):
+        part = oriented(result[index], order, "image")
+        _align_volume(part, None if masks is None else masks[index], difference, float(strength), order)
+    if clip is not None:
+        np.clip(result, *clip, out=result)
+    return cast(ArrayT, _as_kind(result, image))
+
+
+def check_settings(strength: Any, clip: Any, unit: str | None) -> None:
+    """Refuse a strength, a range or a unit that cannot be used.
+
+    Raises:
+        ValueError: out of range, or another unit than HU.
+    """
+    if isinstance(strength, bool) or not isinstance(strength, int | float | np.number) or not 0 <= strength <= 1:
+        raise ValueError(f"strength must be a number within 0 … 1; given {strength!r}.")
+    if clip is not None and not (len(tuple(clip)) == 2 and clip[0] < clip[1]):
+        raise ValueError(f"clip must be (lowest, highest) with lowest < highest; given {clip!r}.")
+    refuse_pet(unit, "the image", False)
+    if unit is not None and unit.strip().lower() not in ("hu", "hounsfield", "hounsfield units"):
+        raise ValueError(f"the image has unit {unit!r}; alignment is defined for CT in HU.")
+
+
+def _align_volume(
+    values: NDArray[Any], mask: Any, difference: SiteDifference, strength: float, axes: tuple[int, ...]
+) -> None:
+    """Move the values of one (z, y, x) volume in place, slice by slice."""
+    body = find_body(values, mask, difference.threshold, axes)
+    if mask is None and values.min() > difference.threshold:
+        _check_without_air(values, difference)
+    tissue = (values >= difference.tissue[0] - 150) & (values <= difference.tissue[1] + 150) & body
+    dense = int(np.count_nonzero(body & (values > difference.threshold)))
+    if np.count_nonzero(tissue) < max(1, _FEWEST_TISSUE * dense):
+        raise ValueError(
+            f"less than {_FEWEST_TISSUE:.0%} of the body lies within 150 HU of the tissue window {difference.tissue} "
+            "HU; are the values in HU?"
+        )
+    field = FieldOnGrid(difference.coefficients, values.shape, body_box(body))
+    for z in range(len(values)):
+        inside = body[z] & (values[z] > difference.threshold)
+        before = values[z][inside].astype(np.float64)
+        shift = -strength * field.slice(z)[inside]
+        values[z][inside] = moved(before, shift, difference.space, difference.threshold)
+
+
+def _check_without_air(values: NDArray[Any], difference: SiteDifference) -> None:
+    """Refuse a volume without air that is no piece of a body in HU: stored values, or values scaled to [0, 1].
+
+    Raises:
+        ValueError: a tenth of the voxels has the lowest value, or all values lie closer together than those of tissue.
+    """
+    lowest = values.min()
+    if np.count_nonzero(values == lowest) > 0.1 * values.size:
+        raise ValueError(
+            f"no voxel lies below {difference.threshold} HU, and more than 10 % have the lowest value {lowest}: a "
+            "background which is not air. Are these stored values with an offset? Subtract it, or pass a mask."
+        )
+    low, high = np.percentile(values, (1, 99))
+    if high - low < _LEAST_RANGE_HU:
+        raise ValueError(
+            f"no voxel lies below {difference.threshold} HU, and 98 % of the values lie within {low:.4g} … {high:.4g}: "
+            f"tissue of a CT differs by more than {_LEAST_RANGE_HU:g} HU. Are the values in HU?"
+        )
+
+
+def as_site(site: Any, name: str) -> SiteSpectrum:
+    """The site, loaded if its path was given.
+
+    Raises:
+        TypeError: neither.
+        ReferenceFileError: a path that leads to something else.
+    """
+    if isinstance(site, str | os.PathLike):
+        return SiteSpectrum.load(site)
+    if not isinstance(site, SiteSpectrum):
+        raise TypeError(f"{name} must be a SiteSpectrum or the path of a saved one; given {type(site).__name__}.")
+    return site
+
+
+def _rms_hu(field: NDArray[np.float64]) -> float:
+    return 1000 * float(np.sqrt(np.mean(field**2)))
+
+
+def _as_kind(result: NDArray[Any], image: Any) -> Any:
+    if not is_tensor(image):
+        return result
+    from ssimh._kernels import torch_kernel
+
+    return torch_kernel.like(torch_kernel.from_host(result, image), image)

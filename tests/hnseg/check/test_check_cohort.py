@@ -1,0 +1,314 @@
+"""Check: good cases pass, each trap is named with its case and file, and one bad case never stops the rest."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import re
+import struct
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from hnseg.check.check_case import check_case
+from hnseg.check.check_cohort import check_cohort, factor_findings
+from hnseg.cli.main import app
+from hnseg.cohort.cases import discover_cases
+from hnseg.cohort.checked_cohort import load_check
+from hnseg.config import Config
+from hnseg.errors import CohortError
+from hnseg.images.geometry import Grid
+from hnseg.images.image_io import read_image, write_image
+from hnseg.phantom import DEFAULT_CENTRES, generate_cohort
+from tests.hnseg.fixtures import ball
+
+PREPARE = Config.from_preset("demo").prepare
+
+
+def test_a_good_cohort_has_no_findings(small_cohort, tmp_path):
+    result = check_cohort(small_cohort, PREPARE, work=tmp_path)
+    assert result.findings == ()
+    assert len(result.cases) == 8
+    assert all(case.head_found and case.label for case in result.cases)
+    assert {case.centre for case in result.cases} == {centre.name for centre in DEFAULT_CENTRES[:2]}
+    assert load_check(tmp_path) == result
+
+
+@pytest.mark.parametrize(
+    ("trap", "severity", "message", "file"),
+    [
+        ("disjoint-boxes", "error", "do not overlap", "__PT"),
+        ("wrong-label-value", "error", "label value 7 found; allowed are 0 background, 1 GTVp, 2 GTVn", "-001.nii"),
+        ("missing-pet", "error", "does not exist", "__PT"),
+        ("unreadable-ct", "error", "not a readable image", "__CT"),
+        ("empty-label", "warning", "neither GTVp nor GTVn", "-001.nii"),
+        ("flipped-direction", "info", "flipped or permuted (handled)", "__CT"),
+        ("oblique-direction", "info", "oblique (handled)", "__CT"),
+    ],
+)
+def test_a_trap_is_named_and_the_other_case_goes_on(tmp_path, trap, severity, message, file):
+    root = tmp_path / "cohort"
+    generate_cohort(root, cases_per_centre=2, centres=DEFAULT_CENTRES[:1], pixel_mm=4.0, traps=[trap])
+    result = check_cohort(root, PREPARE, work=tmp_path / "work")
+    bad = f"{DEFAULT_CENTRES[0].name}-001"
+    about = [finding for finding in result.findings if message in finding.message]
+    assert about, [str(finding) for finding in result.findings]
+    assert {(finding.case_id, finding.severity) for finding in about} == {(bad, severity)}
+    assert file in str(about[0].path)
+    used = {case.id for case in result.cases}
+    assert used == ({f"{DEFAULT_CENTRES[0].name}-002"} if severity == "error" else used | {bad})
+    assert len(json.loads((tmp_path / "work" / "check.json").read_text())["findings"]) == len(result.findings)
+
+
+def test_bqml_is_converted_by_the_cohorts_table_and_refused_without_it(tmp_path):
+    root = tmp_path / "cohort"
+    generate_cohort(root, cases_per_centre=2, centres=DEFAULT_CENTRES[:1], pixel_mm=4.0, traps=["pet-bqml"])
+    converted, other = check_cohort(root, PREPARE, work=tmp_path / "work").cases
+    assert (converted.pet_unit, other.pet_unit, other.suv_factor) == ("Bq/ml", "SUV", None)
+    assert load_check(tmp_path / "work").cases[0].as_case().suv_factor == converted.suv_factor
+    assert converted.head_found
+    next(root.rglob("suv_conversion_tags.csv")).unlink()
+    (error,) = check_cohort(root, PREPARE).errors
+    assert (error.case_id, "looks like Bq/ml, not SUV" in error.message) == (converted.id, True)
+
+
+@pytest.mark.parametrize(
+    ("ids", "severity", "told"),
+    [
+        (
+            ["ONE_001", "ONE_002"],
+            "warning",
+            "2 of 2 rows in suv_conversion_tags.csv belong to no case here: ONE_001, ONE",
+        ),
+        (["ONE-001", "TWO-001"], "info", "1 of 2 rows in suv_conversion_tags.csv belong to no case here: TWO-001"),
+        (["ONE-001"], None, ""),
+    ],
+)
+def test_rows_of_factors_that_belong_to_no_case_are_told(make_case, ids, severity, told):
+    root = make_case("ONE-001")
+    (root / "suv_conversion_tags.csv").write_text("\n".join(["pid,suv_factor", *(f"{name},3e-4" for name in ids)]))
+    found = [(f.severity, f.message) for f in factor_findings(root, discover_cases(root))]
+    assert [severity for severity, _ in found] == ([severity] if severity else [])
+    assert all(message.startswith(told) for _, message in found)
+
+
+def test_flipped_and_oblique_heads_are_found_where_the_straight_one_is(tmp_path):
+    boxes = {}
+    for trap in (None, "flipped-direction", "oblique-direction"):
+        root = tmp_path / str(trap)
+        generate_cohort(
+            root, cases_per_centre=1, centres=DEFAULT_CENTRES[:1], pixel_mm=4.0, traps=[trap] if trap else []
+        )
+        (case,) = check_cohort(root, PREPARE).cases
+        boxes[trap] = (case.head_found, case.in_view)
+    assert all(found for found, _ in boxes.values()), boxes
+
+
+def test_a_label_on_another_grid_is_refused(make_case):
+    label = np.ones((10, 10, 10), np.uint8)
+    root = make_case(label=(label, Grid((10, 10, 10), (4, 4, 5), (-80, -70, 10))))
+    with pytest.raises(CohortError, match=r"ONE-001: the label is not on the CT grid: size \(10, 10, 10\)"):
+        check_cohort(root, PREPARE)
+
+
+def test_a_ct_that_is_not_in_hu_is_refused(make_case):
+    ct = np.full((10, 10, 10), 1024, np.int16)
+    grid = Grid((10, 10, 10), (10, 10, 10), (-50, -50, 20))
+    with pytest.raises(CohortError, match="the CT is 1024 everywhere"):
+        check_cohort(make_case(ct=(ct, grid)), PREPARE)
+
+
+def test_a_constant_pet_is_refused(make_case):
+    pet = np.full((10, 10, 10), 2.5, np.float32)
+    grid = Grid((10, 10, 10), (10, 10, 10), (-50, -50, 20))
+    with pytest.raises(CohortError, match=r"the PET is 2\.5 everywhere"):
+        check_cohort(make_case(pet=(pet, grid)), PREPARE)
+
+
+def test_a_scan_without_a_head_is_used_with_a_warning(make_case):
+    result = check_cohort(make_case(), PREPARE)
+    assert [finding.code for finding in result.findings] == ["no-head", "field-of-view"]
+    assert "show 160 × 144 × 150 mm of the crop box's 200 × 200 × 312 mm" in result.findings[1].message
+    assert not result.cases[0].head_found
+
+
+def test_a_case_without_a_label_is_used_and_said_so(make_case):
+    root = make_case()
+    (root / "Task 1" / "ONE-001" / "ONE-001.nii.gz").unlink()
+    result = check_cohort(root, PREPARE)
+    (finding,) = (finding for finding in result.findings if finding.code == "no-label")
+    assert finding.severity == "info"
+    assert result.cases[0].label is None
+
+
+def codes(result) -> dict[str, str]:
+    return {finding.code: finding.severity for finding in result.findings if finding.code not in ("no-head",)}
+
+
+def test_everything_wrong_with_a_case_is_said_at_once(make_case):
+    root = make_case()
+    folder = root / "Task 1" / "ONE-001"
+    label, grid = read_image(folder / "ONE-001.nii.gz", "ONE-001", np.uint8)
+    write_image(folder / "ONE-001.nii.gz", label * 3, grid)
+    (folder / "ONE-001__PT.nii.gz").unlink()
+    (folder / "ONE-001__CT.nii.gz").write_bytes(b"")
+    with pytest.raises(CohortError) as error:
+        check_cohort(root, PREPARE)
+    for told in ("the file is empty", "the file does not exist", "label value 3, 6 found"):
+        assert told in str(error.value)
+
+
+def test_lesions_outside_pet_and_box_and_in_air_are_told(make_case):
+    grid = Grid((40, 36, 200), (4.0, 4.0, 5.0), (-80.0, -70.0, 10.0))  # one metre high: the box covers its top
+    ct = np.where(ball(grid, (0.0, 0.0, 900.0), 60.0), 40, -1000).astype(np.int16)
+    label = ball(grid, (0.0, 0.0, 910.0), 10.0).astype(np.uint8)
+    label[ball(grid, (0.0, 0.0, 300.0), 20.0)] = 2
+    pet_grid = Grid((34, 32, 100), (5.0, 5.0, 5.0), (-83.0, -77.0, 510.0))
+    pet = np.where(ball(pet_grid, (0.0, 0.0, 900.0), 60.0), 1.0, 0.05).astype(np.float32)
+    pet[50, 16, 16] = 8.0
+    result = check_cohort(make_case(ct=(ct, grid), label=(label, grid), pet=(pet, pet_grid)), PREPARE)
+    found = {finding.code: finding for finding in result.findings}
+    assert found.keys() >= {"label-in-air", "label-outside-pet", "label-outside-box"}
+    total_ml = float(label.astype(bool).sum()) * grid.voxel_ml
+    lost_ml = float((label == 2).sum()) * grid.voxel_ml
+    for code in ("label-outside-pet", "label-outside-box"):
+        assert f"{lost_ml:.1f} ml of {total_ml:.1f} ml of lesions" in found[code].message
+    assert f"{lost_ml / total_ml:.0%} of the labelled volume is air" in found["label-in-air"].message
+
+
+def test_a_pet_that_stops_short_of_the_ct_is_told(make_case):
+    pet_grid = Grid((34, 32, 14), (5.0, 5.0, 6.0), (-83.0, -77.0, 71.0))  # from 68 of the CT's 7.5 … 157.5 mm
+    pet = np.where(ball(pet_grid, (0.0, 0.0, 80.0), 60.0), 1.0, 0.05).astype(np.float32)
+    pet[5, 16, 16] = 8.0
+    result = check_cohort(make_case(pet=(pet, pet_grid)), PREPARE)
+    (finding,) = (finding for finding in result.findings if finding.code == "pet-coverage")
+    assert finding.severity == "warning"
+    share = int(finding.message.split("%")[0].split()[-1])
+    assert share == pytest.approx(100 * (152 - 68) / (152 - 7.5), abs=3)  # the box ends with the PET, at 152 mm
+
+
+@pytest.mark.parametrize(
+    ("spacing", "code", "severity"),
+    [((0.004, 0.004, 0.005), "extent", "error"), ((4.0, 4.0, 22.0), "coarse", "warning")],
+)
+def test_voxel_sizes_that_cannot_be_or_are_of_little_use(make_case, spacing, code, severity):
+    (case,) = discover_cases(make_case())
+    ct, grid = read_image(case.ct, case.id)
+    result = check_case(
+        replace(case, label=None, ct=rewritten(case.ct, ct, replace(grid, spacing_mm=spacing))), PREPARE, pictures=False
+    )
+    assert codes(result)[code] == severity
+
+
+def rewritten(path, array, grid):
+    write_image(path, array, grid)
+    return path
+
+
+def test_a_negative_pet_is_told(make_case):
+    (case,) = discover_cases(make_case())
+    pet, grid = read_image(case.pet, case.id)
+    pet[0, 0, :5] = -0.8
+    rewritten(case.pet, pet, grid)
+    result = check_case(case, PREPARE, pictures=False)
+    assert codes(result)["negative-pet"] == "warning"
+
+
+def test_a_masked_ct_and_an_empty_one_are_told(make_case):
+    (case,) = discover_cases(make_case())
+    ct, grid = read_image(case.ct, case.id)
+    few = np.where(ball(grid, (0.0, 0.0, 80.0), 25.0), ct, -1000)  # sections of at most 20 cm²
+    assert codes(check_case(replace(case, ct=rewritten(case.ct, few, grid)), PREPARE))["masked-ct"] == "warning"
+    none = np.linspace(-1000, -400, ct.size).reshape(ct.shape).astype(np.float32)
+    assert codes(check_case(replace(case, ct=rewritten(case.ct, none, grid)), PREPARE))["no-body"] == "warning"
+
+
+def test_a_header_that_programs_read_differently_is_told(make_case):
+    (case,) = discover_cases(make_case())
+    raw = bytearray(gzip.decompress(case.ct.read_bytes()))
+    struct.pack_into("<2h", raw, 252, 0, 0)  # neither qform nor sform
+    case.ct.write_bytes(gzip.compress(bytes(raw)))
+    assert codes(check_case(case, PREPARE, pictures=False))["orientation"] == "warning"
+
+
+def test_a_cohort_of_ct_alone_is_told_as_such(make_case, tmp_path):
+    rows = ["id,ct"]
+    for name in ("ONE-001", "ONE-002"):
+        root = make_case(name)
+        rows.append(f"{name},cohort/Task 1/{name}/{name}__CT.nii.gz")
+    table = tmp_path / "cases.csv"
+    table.write_text("\n".join(rows) + "\n")
+    with pytest.raises(CohortError, match="no PET in any of the 2 cases"):
+        check_cohort(table, PREPARE, work=tmp_path / "work")
+    found = load_check(tmp_path / "work")
+    assert (found.cases, found.unusable) == ((), ("ONE-001", "ONE-002"))
+    assert [f.code for f in found.findings if f.severity == "error"] == ["no-pet", "pet", "pet"]
+    assert "same-ct" in codes(found)  # the hand-made cases are alike
+    assert (tmp_path / "work" / "check.html").read_text().count("<figure>") == 4
+    assert check_cohort(root, PREPARE).cases  # the folder itself is fine
+
+
+def test_what_was_found_is_written_but_no_run_is_lost(make_case, tmp_path):
+    root, work = make_case(), tmp_path / "work"
+    check_cohort(root, PREPARE, work=work)
+    before = (work / "check.json").read_bytes()
+    (root / "Task 1" / "ONE-001" / "ONE-001__PT.nii.gz").unlink()
+    with pytest.raises(
+        CohortError, match=r"no case below .* can be used:\n  ONE-001: the file does not exist .*\n  see"
+    ):
+        check_cohort(root, PREPARE, work=work)
+    assert (work / "check.json").read_bytes() == before
+    with pytest.raises(CohortError):
+        check_cohort(root, PREPARE, work=tmp_path / "new")
+    assert load_check(tmp_path / "new").unusable == ("ONE-001",)
+
+
+def test_many_errors_are_cut_short(tmp_path):
+    table = tmp_path / "cases.csv"
+    table.write_text("id,ct,pet\n" + "".join(f"A-{i:03},ct{i},pet{i}\n" for i in range(30)))
+    with pytest.raises(CohortError, match="and 41 more errors"):  # 30 × CT and PET, and the cohort's own, less 20
+        check_cohort(table, PREPARE)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"), [("nowhere", "does not exist"), ("empty", "no case found"), ("file", "is not a folder")]
+)
+def test_a_root_that_cannot_be_used(tmp_path, name, message):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "file").write_text("")
+    with pytest.raises(CohortError, match=message):
+        check_cohort(tmp_path / name, PREPARE)
+
+
+def test_every_code_is_documented():
+    package = Path(check_case.__code__.co_filename).parent
+    sources = "".join((package / f"{name}.py").read_text() for name in ("check_cohort", "check_case", "findings"))
+    codes_used = set(re.findall(r'"(?:error|warning|info)",\s*"([a-z-]+)"', sources))
+    codes_used |= set(re.findall(r'_noted\(case, "([a-z-]+)"', sources)) | set(
+        re.findall(r'\("(label-[a-z-]+)", ', sources)
+    )
+    assert {"overlap", "misaligned", "label-outside-box", "ct", "same-ct"} <= codes_used  # the search finds them
+    page = (package.parents[1] / "docs" / "hnseg" / "check.md").read_text()
+    assert {code for code in codes_used if f"`{code}`" not in page} == set()
+
+
+def test_the_command_prints_a_table_and_tells_by_its_status(make_case, tmp_path):
+    make_case("ONE-001")
+    root = make_case("ONE-002")
+    (root / "Task 1" / "ONE-001" / "ONE-001.nii.gz").unlink()
+    before = sorted(tmp_path.rglob("*"))
+    result = CliRunner().invoke(app, ["check", str(root)])
+    assert result.exit_code == 0, result.output
+    assert "2 of 2 cases can be used" in result.stdout
+    assert "warning: ONE-001: no head in view" in result.stderr
+    assert "no label file" not in result.output  # what is merely info stands in the page
+    assert sorted(tmp_path.rglob("*")) == before
+    (root / "Task 1" / "ONE-001" / "ONE-001__PT.nii.gz").unlink()
+    result = CliRunner().invoke(app, ["check", str(root), str(tmp_path / "work"), "--preset", "demo"])
+    assert result.exit_code == 1
+    assert "1 of 2 cases can be used" in result.stdout
+    assert "error: ONE-001: the file does not exist" in result.stderr
+    assert {path.name for path in (tmp_path / "work").iterdir()} == {"run.json", "check.json", "check.html"}

@@ -1,0 +1,327 @@
+"""Splits: complete, disjoint, stratified, reproducible; the reference is never validated or tested on."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import replace
+from typing import get_args
+
+import pytest
+from typer.testing import CliRunner
+
+from hnseg.cli.main import app
+from hnseg.cohort.checked_cohort import CheckedCase, load_check
+from hnseg.cohort.published_splits import PublishedFold, read_folds, read_ids
+from hnseg.cohort.splits import adopt_folds, load_splits, make_splits, save_splits, split_by_centre
+from hnseg.config import Harmonization, SplitConfig
+from hnseg.errors import CohortError, WorkDirError
+from hnseg.preprocessing.harmonizer_store import fit_harmonizer
+from hnseg.preprocessing.prepare_cohort import prepare_cohort
+from hnseg.preprocessing.prepared_case import open_case
+from hnseg.workdir import load_config
+
+
+def cohort(per_centre: int = 20, centres: str = "ABC") -> list[CheckedCase]:
+    return [
+        CheckedCase(f"{c}-{i:03}", c, "ct", "pet", "label", float(i % 8 > 0), float(i % 5 > 0), i > 1, 1.0)
+        for c in centres
+        for i in range(per_centre)
+    ]
+
+
+@pytest.mark.parametrize("seed", [0, 1, 17])
+def test_every_case_has_one_place(seed):
+    cases = cohort()
+    splits = make_splits(cases, SplitConfig(folds=5, test_fraction=0.2), seed)
+    placed = [*splits.test, *(i for fold in splits.folds for i in fold), splits.reference]
+    assert sorted(placed) == sorted(case.id for case in cases)
+    for fold, held_out in enumerate(splits.folds):
+        training = set(splits.train_ids(fold))
+        assert splits.reference in training
+        assert not training & (set(held_out) | set(splits.test))
+        assert len(training) + len(held_out) + len(splits.test) == len(cases)
+
+
+def test_centres_are_spread_evenly():
+    splits = make_splits(cohort(), SplitConfig(folds=5, test_fraction=0.2), 0)
+    counts = [[sum(i[0] == c for i in ids) for c in "ABC"] for ids in (splits.test, *splits.folds)]
+    assert counts[0] == [4, 4, 4]
+    assert all(2 <= n <= 4 for fold in counts[1:] for n in fold)
+
+
+def test_same_seed_same_splits_other_seed_other_splits():
+    config = SplitConfig()
+    assert make_splits(cohort(), config, 3) == make_splits(list(reversed(cohort())), config, 3)
+    assert make_splits(cohort(), config, 3).test != make_splits(cohort(), config, 4).test
+
+
+def test_the_reference_has_its_head_in_view():
+    splits = make_splits(cohort(), SplitConfig(), 0)
+    assert splits.reference not in {f"{c}-00{i}" for c in "ABC" for i in (0, 1)}
+
+
+def test_cases_without_a_label_are_test_cases():
+    cases = [*cohort(), CheckedCase("X-001", "X", "ct", "pet", None, None, None, True, 1.0)]
+    assert "X-001" in make_splits(cases, SplitConfig(), 0).test
+
+
+def test_too_few_cases():
+    with pytest.raises(
+        CohortError, match="3 labelled cases are left for training; 5 folds and a reference need at least 6"
+    ):
+        make_splits(cohort(4, "A"), SplitConfig(folds=5, test_fraction=0.2), 0)
+
+
+def test_survives_its_file(tmp_path):
+    splits = make_splits(cohort(), SplitConfig(), 0)
+    save_splits(splits, tmp_path)
+    assert load_splits(tmp_path) == splits
+
+
+def leaks(splits) -> set[str]:
+    """Cases that a fold trains on although it validates on them or they are test cases."""
+    return {
+        case_id
+        for fold, held_out in enumerate(splits.folds)
+        for case_id in set(splits.train_ids(fold)) & (set(held_out) | set(splits.test))
+    }
+
+
+def centres_of(ids) -> set[str]:
+    return {case_id.split("-")[0] for case_id in ids}
+
+
+def test_a_test_list_takes_the_place_of_the_fraction():
+    wanted = ["A-003", "B-004", "C-000"]
+    splits = make_splits(cohort(), SplitConfig(folds=5, test_fraction=0.5), 0, test=wanted)
+    assert splits.test == tuple(wanted)
+    assert leaks(splits) == set()
+    placed = [*splits.test, *(i for fold in splits.folds for i in fold), splits.reference]
+    assert sorted(placed) == sorted(case.id for case in cohort())
+
+
+def test_a_slip_in_the_test_list_is_refused():
+    with pytest.raises(CohortError, match="A-03 of the test list: no such case"):
+        make_splits(cohort(), SplitConfig(), 0, test=["A-03", "B-004"])
+
+
+def test_every_centre_is_held_out_once_where_no_reference_is_needed():
+    splits = split_by_centre(cohort(), SplitConfig(test_fraction=0.2), 0, needs_reference=False)
+    assert splits.held_out == ("A", "B", "C")
+    assert (splits.reference, splits.always, splits.notes) == (None, (), ())
+    for fold, centre in enumerate(splits.held_out):
+        assert centres_of(splits.folds[fold]) == {centre}
+        assert centres_of(splits.train_ids(fold)) == set("ABC") - {centre}
+    assert leaks(splits) == set()
+    assert len(splits.test) == 12
+
+
+def test_the_references_centre_is_never_held_out():
+    cases = [*cohort(10), *(CheckedCase(f"B-9{i}", "B", "ct", "pet", "label", 1.0, 1.0, True, 1.0) for i in range(3))]
+    splits = split_by_centre(cases, SplitConfig(test_fraction=0), 0, needs_reference=True)
+    assert splits.held_out == ("A", "C")
+    assert splits.reference.startswith("B-")
+    assert centres_of(splits.always) == {"B"}
+    for fold, centre in enumerate(splits.held_out):
+        training = splits.train_ids(fold)
+        assert centres_of(splits.folds[fold]) == {centre}
+        assert {case.id for case in cases if case.centre != centre} == set(training)
+    assert "B is the centre of the reference" in splits.notes[0]
+
+
+@pytest.mark.parametrize(("centres", "needs_reference"), [("A", False), ("AB", True)])
+def test_too_few_centres(centres, needs_reference):
+    with pytest.raises(CohortError, match=rf"from {len(centres)} centre\(s\), {', '.join(centres)}; a fold per centre"):
+        split_by_centre(cohort(5, centres), SplitConfig(), 0, needs_reference=needs_reference)
+
+
+def published(ids, count=3) -> list[PublishedFold]:
+    vals = [tuple(ids[k::count]) for k in range(count)]
+    return [PublishedFold(tuple(i for i in ids if i not in val), val) for val in vals]
+
+
+def test_published_folds_are_taken_as_they_are():
+    cases = cohort(6)
+    ids = [case.id for case in cases]
+    splits = adopt_folds(cases, published([*ids, "Z-001", "Z-002"]), 0, needs_reference=False)
+    assert splits.folds == tuple(tuple(sorted(ids[k::3])) for k in range(3))
+    assert (splits.test, splits.reference) == ((), None)
+    assert leaks(splits) == set()
+    assert splits.notes == ("2 IDs of the list are no usable case of the cohort and left out: Z-001, Z-002",)
+
+
+def test_the_reference_leaves_its_published_validation_part_and_says_so():
+    cases = cohort(6)
+    ids = [case.id for case in cases]
+    splits = adopt_folds(cases, published(ids), 0, needs_reference=True)
+    assert splits.reference not in {i for fold in splits.folds for i in fold}
+    assert all(splits.reference in splits.train_ids(fold) for fold in range(3))
+    assert f"{splits.reference} is the reference and trains in every fold" in splits.notes[0]
+    assert leaks(splits) == set()
+
+
+def test_cases_that_no_published_fold_names_are_test_cases_and_told():
+    cases = [*cohort(6), CheckedCase("X-001", "X", "ct", "pet", None, None, None, True, 1.0)]
+    ids = [case.id for case in cases if case.label][:-2]
+    splits = adopt_folds(cases, published(ids), 0, needs_reference=False)
+    assert splits.test == ("C-004", "C-005", "X-001")
+    assert "2 labelled cases are in no fold of the list; they are test cases: C-004, C-005" in splits.notes
+
+
+def test_a_published_case_that_is_only_trained_on_stays_so():
+    ids = [case.id for case in cohort(6)]
+    folds = [PublishedFold((*fold.train, "A-000"), fold.val) for fold in published(ids[1:])]
+    splits = adopt_folds(cohort(6), folds, 0, needs_reference=False, test=["B-001"])
+    assert splits.always == ("A-000",)
+    assert all("A-000" in splits.train_ids(fold) for fold in range(3))
+    assert splits.test == ("B-001",)
+    assert leaks(splits) == set()
+
+
+def test_published_folds_that_do_not_fit_are_refused():
+    ids = [case.id for case in cohort(6)]
+    first, *others = published(ids)
+    kept = tuple(i for i in first.train if i != "A-001")
+    with pytest.raises(CohortError, match="fold 0 of the list does not train on what it does not validate: A-001"):
+        adopt_folds(cohort(6), [PublishedFold(kept, first.val), *others], 0, needs_reference=False)
+    with pytest.raises(CohortError, match="0 of the list's 2 cases are in the cohort"):
+        adopt_folds(cohort(6), published(["Z-1", "Z-2"], 2), 0, needs_reference=True)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", "is not JSON"),
+        ("{}", "must hold a list of two or more"),
+        ('[{"train": ["A"], "val": ["B"]}]', "must hold a list of two or more"),
+        ('[{"train": ["A"]}, {"train": ["A"], "val": []}]', "must hold a list of two or more"),
+        ('[{"train": ["A"], "val": ["A"]}, {"train": [], "val": []}]', "A is in both parts of fold 0"),
+        ('[{"train": [], "val": ["A"]}, {"train": [], "val": ["A"]}]', "A is in the validation parts of folds 0 and 1"),
+    ],
+)
+def test_a_wrong_list_of_folds_is_refused(tmp_path, text, message):
+    (tmp_path / "splits_final.json").write_text(text)
+    with pytest.raises(CohortError, match=message):
+        read_folds(tmp_path / "splits_final.json")
+
+
+def test_lists_of_cases(tmp_path):
+    path = tmp_path / "test.txt"
+    path.write_text("# held out\nA-001\n\n  B-002  # the second\n")
+    assert read_ids(path) == ["A-001", "B-002"]
+    path.write_text("# nothing\n")
+    with pytest.raises(CohortError, match="names no case"):
+        read_ids(path)
+    with pytest.raises(CohortError, match="does not exist"):
+        read_ids(tmp_path / "none.txt")
+
+
+@pytest.mark.parametrize("splitter", ["stratified", "centres", "published"])
+def test_every_kind_survives_its_file(tmp_path, splitter):
+    cases = cohort(6)
+    made = {
+        "stratified": lambda: make_splits(cases, SplitConfig(), 0),
+        "centres": lambda: split_by_centre(cases, SplitConfig(), 0, needs_reference=True),
+        "published": lambda: adopt_folds(cases, published([c.id for c in cases]), 0, needs_reference=False),
+    }[splitter]()
+    save_splits(made, tmp_path)
+    assert load_splits(tmp_path) == made
+    assert made.kind == splitter
+
+
+def test_a_damaged_or_leaking_file_is_refused(tmp_path):
+    save_splits(make_splits(cohort(), SplitConfig(), 0), tmp_path)
+    path = tmp_path / "splits.json"
+    content = json.loads(path.read_text())
+    path.write_text(json.dumps({**content, "test": [*content["test"], content["folds"][0][0]]}))
+    with pytest.raises(WorkDirError, match=f"puts {content['folds'][0][0]} in two places: training would leak"):
+        load_splits(tmp_path)
+    path.write_text(json.dumps({"seed": 0}))
+    with pytest.raises(WorkDirError, match=r"splits\.json is not what `hnseg split` writes"):
+        load_splits(tmp_path)
+    path.write_text("{")
+    with pytest.raises(WorkDirError, match=r"splits\.json is damaged, not JSON"):
+        load_splits(tmp_path)
+
+
+def test_the_runs_number_of_folds_is_that_of_its_split(run):
+    assert len(load_splits(run).folds) == load_config(run).split.folds == 2
+    splits = split_by_centre(cohort(4, "ABCD"), SplitConfig(), 0, needs_reference=False)
+    save_splits(splits, run)
+    assert load_config(run).split.folds == 4
+
+
+@pytest.mark.parametrize("harmonization", ["none", "spectrum-align"])
+def test_a_run_without_a_reference_can_be_prepared(run, harmonization):
+    """Every centre is held out once; a centre that a fold has never seen is aligned scan by scan, and says so."""
+    settings = json.loads((run / "run.json").read_text())
+    settings["config"]["prepare"]["harmonization"] = harmonization
+    (run / "run.json").write_text(json.dumps(settings))
+    splits = split_by_centre(
+        load_check(run).cases, SplitConfig(test_fraction=0), 0, needs_reference=load_config(run).prepare.needs_reference
+    )
+    save_splits(splits, run)
+    assert prepare_cohort(run) == []
+    held_out = open_case(run / "prepared" / splits.folds[0][0]).record["harmonization"]
+    if harmonization == "spectrum-align":
+        assert "no training case of centre ALFA" in held_out["folds"]["0"]["fallback"]
+        assert held_out["folds"]["0"]["target"] == "BETA"
+
+
+@pytest.mark.parametrize("harmonization", get_args(Harmonization))
+def test_only_harmonizations_to_a_reference_need_one(run, harmonization):
+    settings = json.loads((run / "run.json").read_text())
+    settings["config"]["prepare"]["harmonization"] = harmonization
+    (run / "run.json").write_text(json.dumps(settings))
+    splits = load_splits(run)
+    save_splits(replace(splits, reference=None, always=(splits.reference,)), run)
+    (run / "reference.npz").unlink()
+    (run / "sites").mkdir()
+    if load_config(run).prepare.needs_reference:
+        with pytest.raises(WorkDirError, match="no reference case, which this harmonization needs"):
+            fit_harmonizer(run)
+    else:
+        fit_harmonizer(run)
+
+
+def test_the_command_splits_by_lists_and_by_centre(prepared_run, tmp_path):
+    """The small cohort has four cases each of ALFA and BETA."""
+    ids = [case.id for case in load_check(prepared_run).cases]
+    (tmp_path / "test.txt").write_text(f"{ids[0]}\n{ids[5]}\n")
+    published_folds = [{"train": list(fold.train), "val": list(fold.val)} for fold in published([*ids, "CHUV-001"])]
+    (tmp_path / "splits_final.json").write_text(json.dumps(published_folds))
+
+    def command(*options: str) -> tuple[int, str]:
+        work = tmp_path / "work"
+        shutil.rmtree(work, ignore_errors=True)
+        work.mkdir()
+        for name in ("run.json", "check.json"):
+            shutil.copy(prepared_run / name, work / name)
+        result = CliRunner().invoke(app, ["split", str(work), *options])
+        return result.exit_code, result.output
+
+    status, told = command("--test", str(tmp_path / "test.txt"))
+    assert (status, load_splits(tmp_path / "work").test) == (0, (ids[0], ids[5])), told
+    status, told = command("--folds", str(tmp_path / "splits_final.json"))
+    assert status == 0
+    assert "note: 1 IDs of the list are no usable case of the cohort and left out: CHUV-001" in told
+    assert load_config(tmp_path / "work").split.folds == 3
+    status, told = command("--leave-one-centre-out")  # two centres, and the run's harmonization needs a reference
+    assert (status, "2 centre(s), ALFA, BETA; a fold per centre needs 3" in told) == (1, True)
+    assert not (tmp_path / "work" / "splits.json").exists()
+    status, told = command("--leave-one-centre-out", "--folds", str(tmp_path / "splits_final.json"))
+    assert (status, "give one of the two" in told) == (1, True)
+
+
+def test_a_listed_test_case_that_check_left_out_is_told(prepared_run, tmp_path):
+    check = json.loads((prepared_run / "check.json").read_text())
+    lost = check["cases"].pop(0)["id"]
+    check["overviews"][0]["usable"] = False
+    (tmp_path / "check.json").write_text(json.dumps(check))
+    shutil.copy(prepared_run / "run.json", tmp_path / "run.json")
+    (tmp_path / "test.txt").write_text(f"{lost}\n{check['cases'][0]['id']}\n")
+    result = CliRunner().invoke(app, ["split", str(tmp_path), "--test", str(tmp_path / "test.txt")])
+    assert result.exit_code == 0, result.output
+    assert f"note: check left out 1 of the 2 cases of the test list: {lost}" in result.output
+    assert load_splits(tmp_path).test == (check["cases"][0]["id"],)

@@ -1,0 +1,108 @@
+"""Shared fixtures of the hnseg tests: small hand-made cases, and a generated cohort that several tests read."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hnseg.check.check_cohort import check_cohort
+from hnseg.cohort.open_run import open_run
+from hnseg.cohort.splits import make_splits, save_splits
+from hnseg.config import Config, PredictConfig, PrepareConfig, SplitConfig, TrainConfig
+from hnseg.images.geometry import Grid
+from hnseg.images.image_io import write_image
+from hnseg.phantom import DEFAULT_CENTRES, generate_cohort
+from hnseg.preprocessing.prepare_cohort import prepare_cohort
+from hnseg.training.loop import train_fold
+
+MakeCase = Callable[..., Path]
+
+
+def ball(grid: Grid, centre_mm: tuple[float, float, float], radius_mm: float) -> np.ndarray:
+    """Boolean ball (z, y, x) on a grid."""
+    index = np.stack(np.meshgrid(*(np.arange(n) for n in grid.size), indexing="ij"), axis=-1)
+    distance = np.linalg.norm(grid.to_physical(index) - np.asarray(centre_mm), axis=-1)
+    return (distance <= radius_mm).transpose(2, 1, 0)
+
+
+@pytest.fixture
+def make_case(tmp_path: Path) -> MakeCase:
+    """Write a small case (a ball of water with a hot lesion, no head) below ``tmp_path/cohort`` and return the root."""
+
+    def make(case_id: str = "ONE-001", *, root: Path | None = None, **replace: tuple[np.ndarray, Grid]) -> Path:
+        home = (root or tmp_path / "cohort") / "Task 1" / case_id
+        ct_grid = Grid((40, 36, 30), (4.0, 4.0, 5.0), (-80.0, -70.0, 10.0))
+        pet_grid = Grid((34, 32, 26), (5.0, 5.0, 6.0), (-83.0, -77.0, 8.0))
+        middle, lesion = (0.0, 0.0, 80.0), (10.0, -5.0, 90.0)
+        ct = np.where(ball(ct_grid, middle, 60.0), 40, -1000).astype(np.int16)
+        pet = np.where(ball(pet_grid, middle, 60.0), 1.0, 0.05).astype(np.float32)
+        pet[ball(pet_grid, lesion, 15.0)] = 8.0
+        label = ball(ct_grid, lesion, 15.0).astype(np.uint8)
+        label[ball(ct_grid, (-30.0, 0.0, 60.0), 12.0)] = 2
+        images = {"ct": (ct, ct_grid), "pet": (pet, pet_grid), "label": (label, ct_grid), **replace}
+        for name, suffix in (("ct", "__CT"), ("pet", "__PT"), ("label", "")):
+            write_image(home / f"{case_id}{suffix}.nii.gz", *images[name])
+        return home.parent.parent
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def small_cohort(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Eight coarse phantom cases of two centres."""
+    root = tmp_path_factory.mktemp("small") / "cohort"
+    generate_cohort(root, seed=3, cases_per_centre=4, centres=DEFAULT_CENTRES[:2], pixel_mm=4.0)
+    return root
+
+
+TINY_TRAIN = TrainConfig(
+    filters=4,
+    blocks_down=(1, 1, 1),
+    heads=2,
+    patch_vox=(32, 32, 32),
+    epochs=3,
+    learning_rate=3e-3,
+    warmup_epochs=0,
+    validate_every=2,
+    workers=0,
+)
+
+
+@pytest.fixture(scope="session")
+def prepared_run(small_cohort: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The small cohort, checked, split and prepared on a 6.25 mm grid; copy it before changing anything."""
+    work = tmp_path_factory.mktemp("run") / "work"
+    config = Config(
+        preset="demo",
+        seed=1,
+        split=SplitConfig(folds=2, test_fraction=0.25),
+        prepare=PrepareConfig(spacing_mm=6.25),
+        train=TINY_TRAIN,
+        predict=PredictConfig(overlap=0.25),
+    )
+    open_run(work, config, small_cohort, resume=False)
+    check = check_cohort(small_cohort, config.prepare, work=work)
+    save_splits(make_splits(check.cases, config.split, config.seed), work)
+    assert prepare_cohort(work) == []
+    return work
+
+
+@pytest.fixture
+def run(prepared_run: Path, tmp_path: Path) -> Path:
+    """A prepared run of one's own."""
+    shutil.copytree(prepared_run, tmp_path / "work")
+    return tmp_path / "work"
+
+
+@pytest.fixture(scope="session")
+def trained_run(prepared_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The prepared run with both folds trained; read-only."""
+    work = tmp_path_factory.mktemp("trained") / "work"
+    shutil.copytree(prepared_run, work)
+    for fold in range(2):
+        train_fold(work, fold, device="cpu")
+    return work

@@ -1,0 +1,172 @@
+"""The ensemble: one model at a time, disagreement as defined, and models that cannot predict."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+from hnseg.config import Config, PredictConfig, TrainConfig
+from hnseg.errors import WorkDirError
+from hnseg.inference.ensemble import ensemble_logits, load_network, run_ensemble, verify_models
+from hnseg.models.checkpoint import load_checkpoint, save_checkpoint
+from hnseg.models.device import open_device
+from hnseg.models.network import make_network
+
+TRAIN = TrainConfig(filters=4, blocks_down=(1, 1, 1), heads=2, patch_vox=(16, 16, 16))
+CONFIG = Config(preset="demo", train=TRAIN, predict=PredictConfig(overlap=0.25))
+
+
+@pytest.fixture(scope="module")
+def fabric():
+    return open_device("cpu", "32-true")
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("models")
+    paths = []
+    for seed in range(3):
+        torch.manual_seed(seed)
+        paths.append(folder / f"{seed}.pt")
+        save_checkpoint(paths[-1], {"network": make_network(TRAIN).state_dict()})
+    return paths
+
+
+@pytest.fixture
+def image():
+    return torch.rand(2, 20, 16, 24, generator=torch.Generator().manual_seed(0))
+
+
+def test_a_loaded_network_is_the_saved_one_in_channels_last(models, fabric, image):
+    network = load_network(models[1], TRAIN, fabric)
+    fresh = make_network(TRAIN).eval()
+    fresh.load_state_dict(load_checkpoint(models[1])["network"])
+    window = image[None, :, :16, :, :16]
+    with torch.inference_mode():
+        torch.testing.assert_close(network(window), fresh(window))
+    weight = network.state_dict()["encoder.conv_init.weight"]
+    assert weight.is_contiguous(memory_format=torch.channels_last_3d)
+
+
+def test_the_mean_is_of_logits_and_is_told_of_after_every_model(models, fabric, image):
+    single = [ensemble_logits([path], image, CONFIG, fabric) for path in models]
+    heard = []
+    predicted = run_ensemble(
+        models, image, CONFIG, fabric, after_model=lambda done, mean: heard.append((done, mean.clone())) or False
+    )
+    torch.testing.assert_close(predicted.logits, sum(single) / 3, atol=1e-5, rtol=1e-5)
+    assert [done for done, _ in heard] == [1, 2]
+    torch.testing.assert_close(heard[1][1], (single[0] + single[1]) / 2, atol=1e-5, rtol=1e-5)
+    stopped = run_ensemble(models, image, CONFIG, fabric, after_model=lambda done, mean: done == 2)
+    assert stopped.models == 2
+    torch.testing.assert_close(stopped.logits, heard[1][1])
+
+
+def test_disagreement_is_the_mutual_information_in_bits(models, fabric, image):
+    predicted = run_ensemble(models, image, CONFIG, fabric, disagreement=True)
+    torch.testing.assert_close(
+        predicted.logits, run_ensemble(models, image, CONFIG, fabric).logits, atol=1e-5, rtol=1e-5
+    )
+    logits = np.stack([ensemble_logits([path], image, CONFIG, fabric).numpy() for path in models]).astype(np.float64)
+    p = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+
+    def entropy(q):
+        return -(q * np.log2(q)).sum(axis=-4)
+
+    expected = entropy(p.mean(axis=0)) - entropy(p).mean(axis=0)
+    np.testing.assert_allclose(predicted.disagreement_bits, expected, atol=1e-5)
+    assert expected.max() > 0.01  # the test can fail
+
+
+class _Certain(torch.nn.Module):
+    def __init__(self, value):
+        super().__init__()
+        self.value = value
+
+    def forward(self, window):
+        logits = torch.zeros(1, 3, *window.shape[2:])
+        logits[:, self.value] = 40.0
+        return logits
+
+
+@pytest.mark.parametrize(("says", "bits"), [((1, 1), 0.0), ((0, 1), 1.0), ((0, 1, 2), 1.58496)])
+def test_certain_models_disagree_by_whole_bits(monkeypatch, fabric, image, says, bits):
+    monkeypatch.setattr("hnseg.inference.ensemble.load_network", lambda path, config, fabric: _Certain(path))
+    predicted = run_ensemble(says, image, CONFIG, fabric, disagreement=True)
+    torch.testing.assert_close(predicted.disagreement_bits, torch.full(image.shape[1:], bits), atol=1e-4, rtol=0)
+
+
+def test_one_model_has_no_disagreement(models, fabric, image):
+    with pytest.raises(WorkDirError, match=r"1 model\(s\) given; .* two"):
+        run_ensemble(models[:1], image, CONFIG, fabric, disagreement=True)
+    stopped = run_ensemble(models, image, CONFIG, fabric, disagreement=True, after_model=lambda done, mean: True)
+    assert stopped.disagreement_bits is None
+
+
+def test_bad_models_are_named_before_any_work(models, tmp_path):
+    verify_models(models, TRAIN)
+    with pytest.raises(WorkDirError, match="at least one model"):
+        verify_models([], TRAIN)
+    whole = models[0].read_bytes()
+
+    def refused(name, content, match):
+        path = tmp_path / name
+        path.write_bytes(content)
+        with pytest.raises(WorkDirError, match=f"{name}.*{match}"):
+            verify_models([models[1], path], TRAIN)
+
+    refused("truncated.pt", whole[: len(whole) // 2], "not a readable checkpoint")
+    refused("empty.pt", b"", "not a readable checkpoint")
+    middle = len(whole) // 2
+    refused("flipped.pt", whole[:middle] + bytes([whole[middle] ^ 1]) + whole[middle + 1 :], "damaged")
+    with pytest.raises(WorkDirError, match=r"none\.pt is missing"):
+        verify_models([tmp_path / "none.pt"], TRAIN)
+
+
+def test_a_model_of_another_architecture_is_named_with_the_difference(models, tmp_path):
+    other = tmp_path / "other.pt"
+    wide = TRAIN.model_copy(update={"filters": 8})
+    save_checkpoint(other, {"network": make_network(wide).state_dict()})
+    with pytest.raises(WorkDirError, match=r"other\.pt belongs to a network with other settings .*filters 4.*size"):
+        verify_models([models[0], other], TRAIN)
+
+
+def test_weights_that_are_not_numbers_are_refused(models, tmp_path):
+    state = load_checkpoint(models[0])["network"]
+    next(iter(state.values()))[0, 0, 0, 0, 0] = float("nan")
+    save_checkpoint(tmp_path / "nan.pt", {"network": state})
+    with pytest.raises(WorkDirError, match=r"nan\.pt holds NaN or infinite weights"):
+        verify_models([tmp_path / "nan.pt"], TRAIN)
+
+
+PEAK = """
+import resource, sys, json, torch
+from pathlib import Path
+from hnseg.config import Config, PredictConfig, TrainConfig
+from hnseg.models.device import open_device
+from hnseg.inference.ensemble import ensemble_logits
+config = Config.model_validate_json(sys.argv[1])
+models = [Path(name) for name in sys.argv[2:]]
+ensemble_logits(models, torch.rand(2, 48, 48, 48), config, open_device("cpu", "32-true"))
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+"""
+
+
+def test_memory_does_not_grow_with_the_number_of_models(tmp_path):
+    """Weights of 74 MB a model: five of them may not take as much as one more."""
+    train = TrainConfig(filters=24, blocks_down=(1, 1, 1, 1, 1), heads=1, patch_vox=(48, 48, 48))
+    path = tmp_path / "model.pt"
+    save_checkpoint(path, {"network": make_network(train).state_dict()})
+    size_mb = path.stat().st_size / 2**20
+    assert size_mb > 50
+    config = Config(preset="demo", train=train, predict=PredictConfig(overlap=0.0)).model_dump_json()
+    peaks_mb = []
+    for count in (1, 5):
+        command = [sys.executable, "-c", PEAK, config, *[str(path)] * count]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        peaks_mb.append(int(done.stdout) / 1024)
+    assert peaks_mb[1] - peaks_mb[0] < size_mb

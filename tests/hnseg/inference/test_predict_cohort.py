@@ -1,0 +1,276 @@
+"""Prediction: on the CT's exact grid, the mean of logits, baselines that see the same box."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+import torch
+from typer.testing import CliRunner
+
+from hnseg.cli.main import app
+from hnseg.cohort.checked_cohort import load_check
+from hnseg.cohort.splits import load_splits
+from hnseg.errors import CaseError, HnsegError, WorkDirError
+from hnseg.images.image_io import read_grid, read_image, write_image
+from hnseg.inference.ensemble import ensemble_logits, find_models, load_network
+from hnseg.inference.postprocess import postprocess_label
+from hnseg.inference.predict_case import Options
+from hnseg.inference.predict_cohort import predict_baselines, predict_cohort, predict_pair, predict_raw
+from hnseg.inference.sliding_window import predict_logits
+from hnseg.models.device import open_device
+from hnseg.parallel import Spread
+from hnseg.preprocessing.prepared_case import open_case
+from hnseg.workdir import load_config, read_json
+
+CPU = Options(device="cpu")
+
+
+@pytest.fixture(scope="module")
+def predicted(trained_run, tmp_path_factory):
+    work = tmp_path_factory.mktemp("predicted") / "work"
+    shutil.copytree(trained_run, work)
+    assert predict_cohort(work, options=CPU) == []
+    predict_baselines(work)
+    return work
+
+
+def test_masks_lie_on_the_cts_exact_grid(predicted):
+    cases = {case.id: case for case in load_check(predicted).cases}
+    tests = load_splits(predicted).test
+    assert tests
+    for case_id in tests:
+        ct = read_grid(cases[case_id].as_case().ct, case_id)
+        for folder in ("predictions", "baselines/threshold", "baselines/empty"):
+            mask, grid = read_image(predicted / folder / f"{case_id}.nii.gz", case_id)
+            assert grid == ct
+            assert set(np.unique(mask)) <= {0, 1, 2}
+        record = read_json(predicted / "predictions" / f"{case_id}.json", "predict")
+        assert record["models"] == ["models/fold_0/best.pt", "models/fold_1/best.pt"]
+
+
+def test_the_ensemble_is_the_mean_of_logits(trained_run):
+    config = load_config(trained_run)
+    fabric = open_device("cpu", "32-true")
+    models = find_models(trained_run)
+    image = torch.from_numpy(open_case(trained_run / "prepared" / load_splits(trained_run).test[0]).image[:])
+    single = [
+        predict_logits(load_network(path, config.train, fabric), image, config.train, config.predict, fabric)
+        for path in models
+    ]
+    both = ensemble_logits(models, image, config, fabric)
+    torch.testing.assert_close(both, (single[0] + single[1]) / 2)
+    assert not torch.allclose(single[0], single[1])
+
+
+def test_sliding_windows_agree_with_one_window_where_it_fits(trained_run):
+    config = load_config(trained_run)
+    fabric = open_device("cpu", "32-true")
+    network = load_network(find_models(trained_run)[0], config.train, fabric)
+    image = torch.rand(2, 32, 32, 32)
+    with torch.inference_mode():
+        whole = network(image[None])[0]
+    windows = predict_logits(network, image, config.train, config.predict, fabric)
+    torch.testing.assert_close(windows, whole, atol=1e-4, rtol=1e-4)
+
+
+def masks(folder):
+    return sorted(folder.glob("*.nii.gz"))
+
+
+def test_finished_predictions_are_left_alone_and_others_are_made_again(predicted, tmp_path):
+    work = tmp_path / "work"
+    shutil.copytree(predicted, work)
+    first, second = masks(work / "predictions")[:2]
+
+    def remade(options=CPU):
+        before = {path: path.stat().st_mtime_ns for path in masks(work / "predictions")}
+        assert predict_cohort(work, options=options) == []
+        return {path for path in before if path.stat().st_mtime_ns > before[path]}
+
+    assert remade() == set()
+    (work / "predictions" / f"{first.name.removesuffix('.nii.gz')}.json").unlink()
+    assert remade() == {first}
+    second.write_bytes(first.read_bytes())  # another case's mask
+    assert remade() == {second}
+    for content in ("{", "{}"):
+        (work / "predictions" / f"{first.name.removesuffix('.nii.gz')}.json").write_text(content)
+        assert remade() == {first}
+    record = work / "prepared" / first.name.removesuffix(".nii.gz") / "case.json"
+    content = json.loads(record.read_text())
+    content["files"]["pet"]["sha256"] = "0" * 64
+    record.write_text(json.dumps(content))
+    assert remade() == {first}
+    assert remade(Options(device="cpu", flips="x")) == {first, second}
+    assert remade(Options(device="cpu", flips="x", disagreement=True)) == {first, second}
+    (work / "predictions" / "disagreement" / second.name).unlink()
+    assert remade(Options(device="cpu", flips="x", disagreement=True)) == {second}
+    assert not list(work.rglob(".writing-*"))
+
+
+def test_disagreement_lies_on_the_ct_grid_in_bits(predicted, tmp_path):
+    work = tmp_path / "work"
+    shutil.copytree(predicted, work)
+    assert predict_cohort(work, options=Options(device="cpu", disagreement=True)) == []
+    for path in masks(work / "predictions"):
+        _, grid = read_image(path, path.name)
+        bits, where = read_image(work / "predictions" / "disagreement" / path.name, path.name)
+        assert where == grid
+        assert bits.dtype == np.float32
+        assert 0 <= bits.min() < bits.max() <= 1  # two models
+        record = read_json(work / "predictions" / f"{path.name.removesuffix('.nii.gz')}.json", "predict")
+        assert record["disagreement"]
+
+
+def test_one_bad_case_does_not_stop_the_rest(predicted, tmp_path):
+    work = tmp_path / "work"
+    shutil.copytree(predicted, work)
+    shutil.rmtree(work / "predictions")
+    bad, good = load_splits(work).test[:2]
+    shutil.rmtree(work / "prepared" / bad)
+    (failure,) = predict_cohort(work, options=CPU)
+    assert failure.case_id == bad
+    assert "not prepared" in str(failure)
+    assert [path.name for path in masks(work / "predictions")] == [f"{good}.nii.gz"]
+    shutil.rmtree(work / "baselines")
+    predict_baselines(work)
+    assert [path.name for path in masks(work / "baselines" / "empty")] == [f"{good}.nii.gz"]
+
+
+def test_a_cohort_of_files_is_predicted_case_by_case(predicted, small_cohort, tmp_path):
+    root, out = tmp_path / "cohort", tmp_path / "masks"
+    tests = load_splits(predicted).test
+    for case_id in (*tests, "ALFA-001"):
+        shutil.copytree(small_cohort / "Task 1" / case_id, root / case_id, dirs_exist_ok=True)
+    bad = next(case_id for case_id in ("ALFA-001", "BETA-001") if case_id not in tests)
+    shutil.copytree(small_cohort / "Task 1" / bad, root / bad, dirs_exist_ok=True)
+    (root / bad / f"{bad}__PT.nii.gz").unlink()
+    seen = []
+    (failure,) = predict_raw(predicted, root, out, options=CPU, progress=lambda d, t, what: seen.append((d, t, what)))
+    assert failure.case_id == bad
+    assert "does not exist" in str(failure)
+    assert f"{bad}__PT.nii.gz" in str(failure)
+    assert [done for done, _, _ in seen] == list(range(1, len(seen) + 1))
+    for case_id in tests:
+        raw, _ = read_image(out / f"{case_id}.nii.gz", case_id)
+        prepared, _ = read_image(predicted / "predictions" / f"{case_id}.nii.gz", case_id)
+        np.testing.assert_array_equal(raw, prepared)
+    assert not (out / f"{bad}.nii.gz").exists()
+
+    before = {path: path.stat().st_mtime_ns for path in masks(out)}
+    ct = root / tests[0] / f"{tests[0]}__CT.nii.gz"
+    values, grid = read_image(ct, "x")
+    write_image(ct, values + 1, grid)
+    predict_raw(predicted, root, out, options=CPU)
+    assert {path.name for path in before if path.stat().st_mtime_ns > before[path]} == {f"{tests[0]}.nii.gz"}
+
+
+def test_a_pair_of_files_gets_the_mask_of_the_cohort_run(predicted, tmp_path):
+    case_id = load_splits(predicted).test[0]
+    case = next(c for c in load_check(predicted).cases if c.id == case_id).as_case()
+    out = predict_pair(predicted, case.ct, case.pet, tmp_path / "mask.nii.gz", options=CPU)
+    alone, _ = read_image(out, case_id)
+    together, _ = read_image(predicted / "predictions" / f"{case_id}.nii.gz", case_id)
+    np.testing.assert_array_equal(alone, together)
+
+
+def test_a_pair_that_cannot_be_used_leaves_nothing(predicted, tmp_path):
+    case = load_check(predicted).cases[0].as_case()
+    with pytest.raises(CaseError, match="does not exist"):
+        predict_pair(predicted, case.ct, tmp_path / "no.nii.gz", tmp_path / "mask.nii.gz", options=CPU)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_empty_baseline_is_empty_and_threshold_baseline_leaves_the_brain(predicted):
+    for case_id in load_splits(predicted).test:
+        empty, _ = read_image(predicted / "baselines/empty" / f"{case_id}.nii.gz", case_id)
+        marked, grid = read_image(predicted / "baselines/threshold" / f"{case_id}.nii.gz", case_id)
+        assert not empty.any()
+        assert (marked > 0).sum() * grid.voxel_ml < 400  # a brain alone has more than 1,000 ml
+
+
+def test_postprocessing_removes_specks_and_far_nodes(predicted):
+    config = load_config(predicted)
+    grid = read_grid(load_check(predicted).cases[0].as_case().ct, "x")
+    mask = np.zeros(grid.shape, np.uint8)
+    mask[60:66, 100:112, 100:112] = 1
+    mask[60:64, 114:124, 100:110] = 2  # beside the tumour
+    mask[2:6, 20:30, 20:30] = 2  # 170 mm below
+    mask[70, 100, 100] = 1  # a speck
+    kept, removed = postprocess_label(mask, grid.spacing_zyx_mm, config.predict)
+    expected = mask.copy()
+    expected[2:6] = 0
+    expected[70] = 0
+    np.testing.assert_array_equal(kept, expected)
+    assert len(removed) == 2
+
+
+def test_an_untrained_fold_is_named(run):
+    with pytest.raises(WorkDirError, match=r"fold_0/best\.pt is missing: run `hnseg train` for every fold"):
+        predict_cohort(run, options=CPU)
+
+
+def test_a_model_of_another_network_is_refused(trained_run):
+    config = load_config(trained_run)
+    wide = config.train.model_copy(update={"filters": 8})
+    with pytest.raises(WorkDirError, match="belongs to a network with other settings"):
+        load_network(find_models(trained_run)[0], wide, open_device("cpu", "32-true"))
+
+
+def test_two_processes_and_shares_give_the_same_masks(predicted, tmp_path):
+    work = tmp_path / "work"
+    shutil.copytree(predicted, work)
+    expected = {path.name: path.read_bytes() for path in masks(work / "predictions")}
+    shutil.rmtree(work / "predictions")
+    assert predict_cohort(work, options=CPU, spread=Spread(shard=(2, 2))) == []
+    assert [path.name for path in masks(work / "predictions")] == [f"{load_splits(work).test[1]}.nii.gz"]
+    shutil.rmtree(work / "predictions")
+    assert predict_cohort(work, options=CPU, spread=Spread(jobs=2)) == []
+    assert {path.name: path.read_bytes() for path in masks(work / "predictions")} == expected
+
+
+def test_the_command_names_what_is_missing_and_predicts_a_cohort(predicted, small_cohort, tmp_path):
+    def call(*arguments):
+        return CliRunner().invoke(app, ["predict", str(predicted), *map(str, arguments)])
+
+    case_id = load_splits(predicted).test[0]
+    for arguments, message in (
+        (("--ct", "a.nii.gz"), "one pair needs --ct, --pet and --mask"),
+        ((small_cohort,), "Name a folder with --out"),
+        (("--out", tmp_path), "--out is for a cohort"),
+        (("--shard", "3/2"), "shard 3/2"),
+        ((tmp_path / "none", "--out", tmp_path / "out"), "does not exist"),
+    ):
+        done = call(*arguments)
+        assert done.exit_code == 1
+        assert message in done.stderr
+    root = tmp_path / "cohort"
+    shutil.copytree(small_cohort / "Task 1" / case_id, root / case_id)
+    (root / "BAD-001").mkdir()
+    (root / "BAD-001" / "BAD-001__CT.nii.gz").write_bytes(b"no image")
+    done = call(root, "--out", tmp_path / "out", "--roi", "auto", "--flips", "x", "--disagreement", "--device", "cpu")
+    assert done.exit_code == 1
+    assert "BAD-001" in done.stderr
+    assert case_id not in done.stderr
+    assert (tmp_path / "out" / f"{case_id}.nii.gz").is_file()
+    assert (tmp_path / "out" / "disagreement" / f"{case_id}.nii.gz").is_file()
+    record = read_json(tmp_path / "out" / f"{case_id}.json", "predict")
+    assert record["predict"]["roi"] == "auto"
+    assert record["harmonization"]["method"] == "spectrum-swap"
+
+
+def test_options_that_do_not_exist_are_refused(predicted):
+    with pytest.raises(HnsegError, match="flips names axes"):
+        predict_cohort(predicted, options=Options(device="cpu", flips="zx"))
+
+
+def test_too_little_memory_is_one_cases_error(predicted, tmp_path, monkeypatch):
+    def exhausted(*args, **kwargs):
+        raise RuntimeError("[enforce fail at alloc_cpu.cpp:117] DefaultCPUAllocator: can't allocate memory")
+
+    monkeypatch.setattr("hnseg.inference.predict_case.run_ensemble", exhausted)
+    case = load_check(predicted).cases[0].as_case()
+    with pytest.raises(CaseError, match=f"{case.ct.name.split('.')[0]}: not enough memory"):
+        predict_pair(predicted, case.ct, case.pet, tmp_path / "mask.nii.gz", options=CPU)

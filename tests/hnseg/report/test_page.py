@@ -1,0 +1,354 @@
+"""The report: one file, whatever is missing, nothing unescaped; and its pictures respect geometry."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from html.parser import HTMLParser
+
+import pytest
+
+from hnseg.errors import WorkDirError
+from hnseg.evaluation.evaluate import evaluate_workdir
+from hnseg.evaluation.overlap import HECKTOR_2022
+from hnseg.report.data import load_run, ranked_cases, warnings
+from hnseg.report.page import verdict, write_report
+from hnseg.report.plots import _figure, _name_centres, draw_centres, size_rows
+
+
+class Page(HTMLParser):
+    """Collects what a page refers to, its text by section, and whether its elements are closed."""
+
+    VOID = frozenset({"meta", "link", "img", "br", "hr", "input"})
+
+    def __init__(self, text):
+        super().__init__()
+        self.links, self.ids, self.open, self.words, self.images = [], set(), [], [], 0
+        self.feed(text)
+        self.text = " ".join(" ".join(self.words).split())
+
+    def handle_starttag(self, tag, attrs):
+        found = dict(attrs)
+        self.links += [found[name] for name in ("src", "href") if found.get(name)]
+        self.ids |= {found["id"]} if "id" in found else set()
+        self.images += tag == "img"
+        if tag not in self.VOID:
+            self.open.append(tag)
+        if tag == "img":
+            assert found["alt"]
+            assert int(found["width"]) > 0
+            assert int(found["height"]) > 0
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if self.open and self.open[-1] not in ("style", "script"):
+            self.words.append(data)
+
+
+def read(path):
+    return Page(path.read_text(encoding="utf-8"))
+
+
+@pytest.fixture
+def scored(small_workdir):
+    evaluate_workdir(small_workdir)
+    return small_workdir
+
+
+@pytest.fixture
+def no_views(monkeypatch):
+    """Leave the overlays out, which take most of the time; their files are still read."""
+    monkeypatch.setattr("hnseg.report.page.views", lambda scan: [])
+
+
+def test_the_page_is_whole_self_contained_and_small(scored):
+    path = write_report(scored)
+    assert path == scored / "report.html"
+    page = read(path)
+    assert page.open == []
+    assert all(link.startswith(("data:", "#")) for link in page.links)
+    assert {link[1:] for link in page.links if link.startswith("#")} <= page.ids
+    text = path.read_text(encoding="utf-8")
+    assert "default-src 'none'" in text
+    assert not re.findall(r"@import|url\((?!data:)|fetch\(|XMLHttp", text)
+    assert path.stat().st_size < 8e6
+    assert page.images == 3 * 6 + 6 + 4  # three cases in six views, six charts, four thumbnails
+    assert not [p for p in scored.iterdir() if p.name.startswith(".writing")]
+
+
+def test_the_page_says_what_a_reader_must_know(scored, no_views):
+    text = read(write_report(scored)).text
+    metrics = json.loads((scored / "metrics.json").read_text())
+    for method in ("ensemble", "threshold_baseline", "empty_baseline"):
+        for score in ("gtvp_dice_mean", "gtvn_dice_agg", "gtvn_f1_agg"):
+            assert f"{metrics[method][score]:.3f}" in text
+    assert "above both baselines on all three measures" in text
+    assert "Crop fallback in 1 of 9 cases (BBB-001): no brain in view: top of the scan" in text
+    assert "more than 30 HU on average in 1 of 9 cases (BBB-001)" in text
+    assert "cuts off a part of the true tumour in 1 of 9 cases" in text
+    assert "Only 4 scored test cases" in text
+    assert "undefined" in text  # BBB-002 has no node on either side
+    assert "Generated cohort" not in text
+    assert "demo, 3" in text  # preset and seed
+    assert str(scored / "cohort") in text
+    assert "ssimh 0.1.0" in text
+
+
+def write_validation(work):
+    """Out-of-fold masks of the training cases: the truth, but for one of which nothing was predicted."""
+    folder = work / "out_of_fold"
+    folder.mkdir()
+    cases = ["AAA-004", "BBB-003", "BBB-004", "CCC-001"]
+    for case_id in cases:
+        shutil.copy(work / f"cohort/Task 1/{case_id}/{case_id}.nii.gz", folder)
+    shutil.copy(work / "baselines/empty/AAA-001.nii.gz", folder / "CCC-001.nii.gz")
+    (folder / "cases.json").write_text(json.dumps({"cases": cases}))
+
+
+def test_validation_stands_beside_the_test(small_workdir, no_views):
+    write_validation(small_workdir)
+    metrics = evaluate_workdir(small_workdir)
+    text = read(write_report(small_workdir)).text
+    validation, test = (metrics[part]["gtvp_dice_mean"] for part in ("validation", "ensemble"))
+    assert validation == 0.75
+    assert "Validation, 4 cases" in text
+    assert f"Test minus validation: GTVp mean Dice {test - validation:+.3f}".replace("-", "−") in text
+    assert "the post-processing" not in text  # nothing was tuned
+
+
+def test_without_out_of_fold_masks_the_page_says_how_to_make_them(scored, no_views):
+    assert "no out-of-fold masks to compare the test with: hnseg tune makes them" in read(write_report(scored)).text
+
+
+def test_how_post_processing_was_chosen_is_shown(scored, edit_json, no_views):
+    setting = {"min_gtvp_ml": 0.2, "min_gtvn_ml": 0.5, "max_node_distance_mm": 60.0}
+    scores = {"objective": 0.6125, "gtvp_dice_mean": 0.7, "gtvn_dice_agg": 0.6, "gtvn_f1_agg": None}
+    tuning = dict.fromkeys(("defaults", "chosen", "best"), setting)
+    tuning |= {
+        "changed": False,
+        "why": "no <b>setting</b> is better",
+        "n_cases": 31,
+        "rows": [1] * 252,
+        "nested": {"gain": -0.004},
+    }
+    tuning["scores"] = dict.fromkeys(("defaults", "chosen", "best"), scores)
+    (scored / "tuning.json").write_text(json.dumps(tuning))
+    edit_json(scored / "run.json", lambda r: r.update(tuned={"predict": setting}))
+    page = read(write_report(scored))
+    assert "No <b>setting</b> is better. 252 settings were tried on 31 out-of-fold cases" in page.text
+    assert "that of the defaults by -0.004" in page.text
+    assert "0.613" in page.text or "0.612" in page.text
+    assert "tuned.max_node_distance_mm" in page.text
+
+
+def test_surface_scores_and_volumes_are_shown(scored, no_views):
+    metrics = json.loads((scored / "metrics.json").read_text())
+    text = read(write_report(scored)).text
+    assert "surface Dice within 3 mm" in text
+    assert f"{metrics['ensemble']['gtvp_surface_dice_mean']:.3f}" in text
+    assert metrics["empty_baseline"]["gtvn_hd95_median_mm"] is None
+    assert "∞" in text  # the empty mask's distance, and that of the case without true GTVp
+    case = metrics["ensemble"]["cases"][0]
+    assert f"{case['gtvn']['hd95_mm']:.1f}" in text
+    assert f"{case['gtvn']['surface_dice']:.2f}" in text
+    assert "Volume error" in text
+
+
+def test_under_the_2022_rules_other_scores_come_first(small_workdir, no_views):
+    evaluate_workdir(small_workdir, rules=HECKTOR_2022)
+    html = write_report(small_workdir).read_text(encoding="utf-8")
+    assert "HECKTOR 2022 Task 1 scores" in html
+    assert re.findall(r"<h3>(.*?)</h3>", html)[:3] == [
+        "Mean aggregated Dice (2022)",
+        "GTVp aggregated Dice",
+        "GTVn aggregated Dice",
+    ]
+
+
+def test_a_large_change_is_only_explained_where_a_spectrum_was_swapped(scored, edit_json):
+    assert any("published spectrum swap" in text for text in warnings(load_run(scored)))
+    edit_json(scored / "prepared/BBB-001/case.json", lambda c: c["harmonization"].update(method="histogram-match"))
+    said = [text for text in warnings(load_run(scored)) if "30 HU" in text]
+    assert len(said) == 1
+    assert "spectrum" not in said[0]
+
+
+def test_harmonization_that_fell_back_is_said(scored, edit_json, no_views):
+    for case_id in ("AAA-001", "BBB-002"):
+        edit_json(
+            scored / f"prepared/{case_id}/case.json",
+            lambda c: c["harmonization"].update(fallback="no training case of this centre: aligned scan by scan"),
+        )
+    text = read(write_report(scored)).text
+    said = "as asked in 2 of 9 cases (AAA-001, BBB-002): no training case of this centre: aligned scan by scan."
+    assert said in text
+
+
+def test_cases_scored_as_empty_masks_are_named(small_workdir, no_views):
+    (small_workdir / "predictions/AAA-002.nii.gz").unlink()
+    evaluate_workdir(small_workdir, missing="empty")
+    text = read(write_report(small_workdir)).text
+    assert "1 of 4 cases (AAA-002) could not be predicted: scored as empty masks." in text
+    assert "No overlay of AAA-002" in text
+
+
+def test_a_long_table_of_preparation_is_folded(scored, no_views):
+    assert "All 9 cases" not in read(write_report(scored)).text
+    for k in range(6):
+        shutil.copytree(scored / "prepared/AAA-001", scored / f"prepared/DDD-00{k}")
+    assert "All 15 cases, the conspicuous ones first" in read(write_report(scored)).text
+
+
+def test_a_generated_cohort_makes_no_claim(scored, no_views):
+    (scored / "cohort" / "phantom.json").write_text("{}")
+    assert "Generated cohort: no claim about patients." in read(write_report(scored)).text
+
+
+def test_what_comes_from_files_is_escaped(scored, edit_json, no_views):
+    evil = "<script>alert(1)</script>"
+    edit_json(scored / "check.json", lambda c: c["findings"].append({**c["findings"][0], "message": evil}))
+    edit_json(scored / "prepared/BBB-001/case.json", lambda c: c["crop"].update(reason=evil))
+    edit_json(scored / "run.json", lambda r: r.update(data_root=evil))
+    edit_json(scored / "metrics.json", lambda m: m["ensemble"]["cases"][0].update(centre=evil))
+    html = write_report(scored).read_text(encoding="utf-8")
+    assert evil not in html
+    assert html.count("<script>") == 1
+    assert "the head is not in view &lt;b&gt;&amp;&lt;/b&gt;" in html
+
+
+@pytest.mark.parametrize(
+    ("gone", "said"),
+    [
+        ("models", "No training log"),
+        ("prepared", "No prepared case"),
+        ("run.json", "settings and versions are unknown"),
+        ("check.json", "No picture can be drawn"),
+        ("splits.json", "the split is unknown"),
+        ("cohort", "No overlay of"),
+        ("predictions", "No overlay of"),
+    ],
+)
+def test_a_missing_input_is_said_and_does_not_stop_the_report(scored, gone, said, no_views):
+    path = scored / gone
+    shutil.rmtree(path) if path.is_dir() else path.unlink()
+    assert said in read(write_report(scored)).text
+
+
+def test_only_the_metrics_are_needed(scored, no_views):
+    for path in list(scored.iterdir()):
+        if path.name != "metrics.json":
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    text = read(write_report(scored)).text
+    assert "What is missing" in text
+    assert "run.json is missing" in text
+
+
+@pytest.mark.parametrize("content", ["{", "[1]"])
+def test_a_broken_optional_file_is_said(scored, content, no_views):
+    (scored / "run.json").write_text(content)
+    (scored / "models/fold_0/log.csv").write_text("epoch,loss\nthree,4\n")
+    text = read(write_report(scored)).text
+    assert "run.json cannot be read" in text
+    assert "fold_0/log.csv cannot be read" in text
+
+
+def test_without_metrics_there_is_no_report(small_workdir):
+    with pytest.raises(WorkDirError, match="hnseg evaluate"):
+        write_report(small_workdir)
+    (small_workdir / "metrics.json").write_text("{}")
+    with pytest.raises(WorkDirError, match="ensemble"):
+        write_report(small_workdir)
+    assert not (small_workdir / "report.html").exists()
+
+
+def test_undefined_scores_are_written_with_their_reason(small_workdir, edit_json, no_views):
+    edit_json(small_workdir / "splits.json", lambda s: s.update(test=["BBB-002"]))
+    for folder in ("predictions", "baselines/threshold"):  # no node anywhere
+        shutil.copy(small_workdir / "baselines/empty/BBB-002.nii.gz", small_workdir / folder / "BBB-002.nii.gz")
+    evaluate_workdir(small_workdir)
+    text = read(write_report(small_workdir)).text
+    assert "no case has a GTVn lesion, neither in the truth nor in the prediction" in text
+    assert "Undefined here: GTVn aggregated Dice, GTVn lesion F1" in text
+    assert "No test case has a true node" in text
+
+
+def test_no_labelled_test_case_still_gives_a_page(small_workdir, edit_json):
+    edit_json(small_workdir / "check.json", lambda c: [case.update(label=None) for case in c["cases"]])
+    evaluate_workdir(small_workdir)
+    text = read(write_report(small_workdir)).text
+    assert "no case to score" in text
+    assert "4 cases (AAA-001, AAA-002, BBB-001, BBB-002) of the test set not scored" in text
+
+
+# --- the parts --------------------------------------------------------------------------------------------------------
+def test_worst_median_best():
+    cases = [{"case_id": c, "mean_score": s} for c, s in zip("abcde", (0.5, 0.1, None, 0.9, 0.3), strict=True)]
+    assert [(n, c["case_id"]) for n, c in ranked_cases(cases)] == [("Worst", "b"), ("Median", "e"), ("Best", "d")]
+    assert [(n, c["case_id"]) for n, c in ranked_cases(cases[:2])] == [("Worst", "b"), ("Best", "a")]
+    assert [n for n, _ in ranked_cases(cases[:1])] == ["Only"]
+    assert ranked_cases(cases[2:3]) == []
+
+
+def test_verdict_names_what_was_won_and_lost():
+    def scores(a, b, c):
+        return dict(zip(("gtvp_dice_mean", "gtvn_dice_agg", "gtvn_f1_agg"), (a, b, c), strict=True))
+
+    metrics = {"threshold_baseline": scores(0.4, 0.4, 0.4), "empty_baseline": scores(0.6, 0.0, None)}
+    assert verdict({**metrics, "ensemble": scores(0.5, 0.5, 0.5)}) == (
+        "The ensemble scores above both baselines on GTVn aggregated Dice and GTVn lesion F1. "
+        "It does not beat both baselines on GTVp mean Dice."
+    )
+    assert verdict({**metrics, "ensemble": scores(0.1, 0.1, 0.1)}) == (
+        "The ensemble does not beat both baselines on GTVp mean Dice, GTVn aggregated Dice and GTVn lesion F1."
+    )
+    assert verdict({**metrics, "ensemble": scores(0.1, 0.4, None)}) == (
+        "The ensemble does not beat both baselines on GTVp mean Dice and GTVn aggregated Dice. "
+        "Undefined here: GTVn lesion F1."
+    )
+
+
+def test_sizes_of_both_methods_stand_side_by_side():
+    def row(low, high, lesions, found, false):
+        return {"from_ml": low, "below_ml": high, "lesions": lesions, "found": found, "false": false}
+
+    own, other = [row(0.0, 1.5, 3, 2, 1), row(1.5, None, 4, 4, 0)], [row(0.0, 1.5, 3, 0, 7), row(1.5, None, 4, 1, 2)]
+    assert size_rows(own, other) == [
+        {
+            "name": "0–1.5 ml",
+            "lesions": 3,
+            "ensemble_found": 2,
+            "ensemble_false": 1,
+            "threshold_found": 0,
+            "threshold_false": 7,
+        },
+        {
+            "name": "≥ 1.5 ml",
+            "lesions": 4,
+            "ensemble_found": 4,
+            "ensemble_false": 0,
+            "threshold_found": 1,
+            "threshold_false": 2,
+        },
+    ]
+
+
+def test_charts_of_many_centres_with_long_names_keep_their_size():
+    centres = [f"CENTRE-{k}-WITH-A-NAME-LONGER-THAN-ITS-CHART" for k in range(12)]
+    scores = {"gtvp_dice_mean": 0.5, "gtvn_dice_agg": None}
+    cases = [{"centre": name, "gtvp_dice": 0.4, "gtvn_dice": None} for name in centres for _ in range(3)]
+    few = draw_centres({"by_centre": {"A": scores}, "cases": [{**case, "centre": "A"} for case in cases]})
+    many = draw_centres({"by_centre": dict.fromkeys(centres, scores), "cases": cases})
+    assert (few.width, few.height) == (many.width, many.height)
+    _, (axis,) = _figure(2.0)
+    _name_centres(axis, [*centres, "B"])
+    assert [label.get_text() for label in axis.get_xticklabels()] == [name[:9] + "…" for name in centres] + ["B"]
+
+
+def test_a_run_without_trouble_has_no_warning(scored, edit_json):
+    files = load_run(scored)
+    files.findings, files.prepared = [], {k: v for k, v in files.prepared.items() if k != "BBB-001"}
+    files.metrics["ensemble"]["cases"] *= 5
+    assert warnings(files) == []

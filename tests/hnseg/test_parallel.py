@@ -1,0 +1,215 @@
+"""Many cases: processes with a memory budget, shares of an array, a Dask cluster, processes killed at any moment."""
+
+from __future__ import annotations
+
+import errno
+import functools
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import zarr
+from typer.testing import CliRunner
+
+from hnseg.cli.main import app
+from hnseg.cohort.cases import discover_cases
+from hnseg.cohort.checked_cohort import load_check
+from hnseg.config import PrepareConfig
+from hnseg.errors import CaseError, HnsegError
+from hnseg.parallel import Spread, parse_shard, run_cases
+from hnseg.preprocessing.crop_case import memory_need
+from hnseg.preprocessing.prepare_cohort import prepare_cohort
+from hnseg.preprocessing.prepared_case import open_case, write_case
+
+
+def write_square(folder: Path, number: int) -> None:
+    """A task that leaves a trace: its square and its process."""
+    time.sleep(0.1)  # so that two workers share the items
+    if number == 3:
+        raise CaseError("three", "is odd", None)
+    if number == 5:
+        raise KeyError("five")
+    (folder / f"{number}.txt").write_text(f"{number * number} {os.getpid()}")
+
+
+def fail_like_a_full_disk(number: int) -> None:
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def fail_for_memory(number: int) -> None:
+    raise MemoryError
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_one_bad_item_does_not_stop_the_others(tmp_path, jobs):
+    seen = []
+    failures = run_cases(
+        functools.partial(write_square, tmp_path),
+        range(8),
+        spread=Spread(jobs),
+        progress=lambda done, total, what: seen.append((done, total, what)),
+    )
+    assert sorted(int(path.stem) for path in tmp_path.iterdir()) == [0, 1, 2, 4, 6, 7]
+    assert str(failures[0]) == "three: is odd"
+    assert failures[1].reason.startswith("not foreseen, please report it: KeyError: 'five' (")
+    assert [(done, total) for done, total, _ in seen] == [(n, 8) for n in range(1, 9)]
+    assert sorted(what for *_, what in seen) == [str(n) for n in range(8)]
+
+
+def test_a_full_disk_stops_at_once_and_lack_of_memory_is_told():
+    with pytest.raises(OSError, match="No space left"):
+        run_cases(fail_like_a_full_disk, range(3))
+    (failure,) = run_cases(fail_for_memory, ["big"])
+    assert failure.case_id == "big"
+    assert "--memory-gb" in failure.reason
+
+
+def test_shares_are_disjoint_and_complete(tmp_path):
+    items = list(range(11))
+    shares = [Spread(shard=(number, 4)).share(items) for number in range(1, 5)]
+    assert sorted(item for share in shares for item in share) == items
+    assert max(map(len, shares)) - min(map(len, shares)) <= 1
+    assert parse_shard("2/8") == (2, 8)
+    run_cases(functools.partial(write_square, tmp_path), [0, 1, 2], spread=Spread(shard=(2, 3)))
+    assert [path.name for path in tmp_path.iterdir()] == ["1.txt"]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ("2", "as in 2/8"),
+        ("a/b", "as in 2/8"),
+        ("0/4", "between 1 and the second"),
+        ("5/4", "between 1 and the second"),
+    ],
+)
+def test_a_wrong_shard_is_refused(wrong, message):
+    with pytest.raises(HnsegError, match=message):
+        Spread(shard=parse_shard(wrong))
+
+
+def test_other_senseless_settings_are_refused():
+    with pytest.raises(HnsegError, match="at least 1"):
+        Spread(jobs=0)
+    with pytest.raises(HnsegError, match="above 0"):
+        Spread(memory_gb=0)
+
+
+def test_a_budget_reduces_the_processes_where_items_are_large():
+    """4 jobs and 8 GB: items of 1 GB run four at once, those of 3 GB two at once, one of 9 GB alone."""
+    needs = [int(n * 1e9) for n in (1, 3, 9, 2, 3)]
+    assert Spread(4, memory_gb=8).waves(needs) == [(4, [0, 3]), (2, [1, 4]), (1, [2])]
+    assert Spread(4).waves(needs) == [(4, [0, 1, 2, 3, 4])]
+
+
+def test_the_need_is_read_from_headers(make_case):
+    (case,) = discover_cases(make_case())
+    voxels = 200 * 200 * 310
+    need = memory_need(case, PrepareConfig())
+    assert need > memory_need(case, PrepareConfig(spacing_mm=4.0)) > 4e8
+    assert need - memory_need(case, PrepareConfig(spacing_mm=2.0)) == pytest.approx(8 * 4 * voxels * 7 / 8)
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    """A Dask scheduler with two worker processes on this machine."""
+    distributed = pytest.importorskip("distributed")
+    with distributed.LocalCluster(
+        n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None, protocol="tcp", host="127.0.0.1"
+    ) as local:
+        yield local
+
+
+@pytest.mark.filterwarnings("default")  # Dask's own, of whatever it imports
+def test_a_dask_cluster_does_the_same(cluster, tmp_path):
+    address = cluster.scheduler_address
+    failures = run_cases(functools.partial(write_square, tmp_path), range(8), spread=Spread(dask=address))
+    assert [failure.case_id for failure in failures] == ["three", "5"]
+    pids = {path.read_text().split()[1] for path in tmp_path.iterdir()}
+    assert str(os.getpid()) not in pids
+    assert len(pids) == 2
+
+
+@pytest.mark.filterwarnings("default")
+def test_a_cohort_is_prepared_on_a_dask_cluster_as_here(cluster, run):
+    before = {path.parent.name: zarr.open_group(path)["image"][:] for path in (run / "prepared").glob("*/data.zarr")}
+    shutil.rmtree(run / "prepared")
+    assert prepare_cohort(run, spread=Spread(dask=cluster.scheduler_address)) == []
+    for case_id, image in before.items():
+        np.testing.assert_array_equal(open_case(run / "prepared" / case_id).image[:], image)
+
+
+@pytest.mark.filterwarnings("default")
+def test_without_a_scheduler_the_address_is_named():
+    with pytest.raises(HnsegError, match=r"no Dask scheduler answers at nonsense://"):
+        run_cases(fail_for_memory, [1], spread=Spread(dask="nonsense://127.0.0.1:1"))
+
+
+def test_shards_on_the_command_line_complete_each_other(run):
+    shutil.rmtree(run / "prepared")
+    ids = {case.id for case in load_check(run).cases}
+    for number in (1, 2):
+        arguments = ["prepare", str(run), "--shard", f"{number}/2", "--memory-gb", "6", "--jobs", "2"]
+        assert CliRunner().invoke(app, arguments).exit_code == 0
+        done = {path.parent.name for path in (run / "prepared").glob("*/case.json")}
+        assert len(done) == len(ids) * number // 2
+    assert done == ids
+    refused = CliRunner().invoke(app, ["prepare", str(run), "--shard", "3/2"])
+    assert refused.exit_code == 1
+    assert "between 1 and the second" in refused.output
+
+
+def test_nothing_half_written_survives_a_kill(run):
+    """Killed again and again while it writes; each time what is there is whole, and in the end everything is."""
+    prepared = run / "prepared"
+    shutil.rmtree(prepared)
+    ids = {case.id for case in load_check(run).cases}
+    command = [sys.executable, "-m", "hnseg", "prepare", str(run)]
+    for _ in range(3):
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        deadline = time.monotonic() + 60
+        had = len(list(prepared.glob("*/case.json")))
+        # In the middle of writing a case, after one more was finished.
+        while time.monotonic() < deadline and process.poll() is None:
+            scratch = list(prepared.glob(".writing-*/new/data.zarr/image/c"))
+            if scratch and len(list(prepared.glob("*/case.json"))) > had:
+                break
+            time.sleep(0.002)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        for record in prepared.glob("*/case.json"):
+            case = open_case(record.parent)
+            assert case.image[:].shape == (2, 50, 32, 32)
+            assert (record.parent / "qc.png").stat().st_size > 10_000
+    whole = {path: path.stat().st_mtime_ns for path in prepared.glob("*/case.json")}
+    assert 0 < len(whole) < len(ids)
+    assert prepare_cohort(run) == []
+    assert {path.parent.name for path in prepared.glob("*/case.json")} == ids
+    assert {path: path.stat().st_mtime_ns for path in whole} == whole  # what was whole was not done again
+    assert {path.name for path in prepared.iterdir()} == ids  # and nothing else is left
+
+
+def test_a_case_written_anew_replaces_the_old_one_whole(tmp_path):
+    folder = tmp_path / "ONE-001"
+
+    def draw(path: Path) -> None:
+        path.write_bytes(b"picture")
+
+    for number in (1, 2):
+        write_case(folder, {None: np.full((2, 4, 4, 4), number, np.float16)}, None, {"number": number}, draw)
+    assert open_case(folder).record == {"number": 2}
+    assert float(open_case(folder).image[0, 0, 0, 0]) == 2
+    assert [path.name for path in tmp_path.iterdir()] == ["ONE-001"]
+
+
+def test_a_damaged_record_is_prepared_anew(run):
+    record = next((run / "prepared").glob("*/case.json"))
+    record.write_text('{"settings": ')
+    assert prepare_cohort(run) == []
+    assert open_case(record.parent).record["settings"]

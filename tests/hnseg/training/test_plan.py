@@ -1,0 +1,69 @@
+"""Plan: costs that grow with the patch, a device that is too small, and what the command says."""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+
+import pytest
+from typer.testing import CliRunner
+
+from hnseg.cli.main import app
+from hnseg.config import TrainConfig
+from hnseg.errors import WorkDirError
+from hnseg.training import plan
+
+TINY = TrainConfig(filters=4, blocks_down=(1, 1, 1), heads=2, patch_vox=(32, 32, 32))
+
+
+def test_what_autograd_keeps_grows_with_the_voxels(monkeypatch):
+    """The one assumption behind the extrapolation, within 10 %."""
+    monkeypatch.setattr(plan, "REPEATS", 1)
+    kept = {}
+    for edge in (16, 32):
+        config = TINY.model_copy(update={"patch_vox": (edge,) * 3})
+        kept[edge] = plan._measure(config, "cpu", "32-true").kept_bytes
+    assert kept[32] / kept[16] == pytest.approx(8, rel=0.1)
+    assert kept[32] > 32**3 * 4 * 4 * 4  # at least four feature maps of the first level
+
+
+def test_a_plan_covers_smaller_and_larger_patches(prepared_run):
+    made = plan.make_plan(prepared_run, device="cpu")
+    assert made.cohort.cases == 8
+    assert made.cohort.training_cases >= 3
+    assert made.wanted.patch_vox == (32, 32, 32)
+    assert made.wanted.measured
+    assert made.recommended is not None
+    assert made.recommended.fits
+    volumes = [math.prod(option.patch_vox) for option in made.options]
+    assert min(volumes) < 32**3 < max(volumes)
+    for option in made.options:
+        same = (option.precision, option.batch) == (made.wanted.precision, made.wanted.batch)
+        if same and math.prod(option.patch_vox) > 32**3:
+            assert option.memory_gb >= made.wanted.memory_gb
+            assert option.seconds_per_step > made.wanted.seconds_per_step
+
+
+def test_a_device_without_memory_fits_nothing(prepared_run, monkeypatch):
+    monkeypatch.setattr(plan, "free_memory_bytes", lambda _: 1000)
+    made = plan.make_plan(prepared_run, device="cpu")
+    assert made.recommended is None
+    done = CliRunner().invoke(app, ["plan", str(prepared_run), "--device", "cpu"])
+    assert done.exit_code == 1
+    assert "nothing tried here fits" in done.output
+
+
+def test_the_command_shows_and_writes_the_plan(prepared_run, tmp_path):
+    done = CliRunner().invoke(app, ["plan", str(prepared_run), "--device", "cpu", "--out", str(tmp_path / "plan.json")])
+    assert done.exit_code == 0, done.output
+    assert "8 prepared cases" in done.output
+    assert "stay decoded in memory" in " ".join(done.output.split())
+    content = json.loads((tmp_path / "plan.json").read_text())
+    assert content["wanted"]["patch_vox"] == [32, 32, 32]
+
+
+def test_nothing_prepared(run):
+    shutil.rmtree(run / "prepared")
+    with pytest.raises(WorkDirError, match="holds no prepared case"):
+        plan.make_plan(run, device="cpu")

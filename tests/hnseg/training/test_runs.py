@@ -1,0 +1,325 @@
+"""Training as it is really used: killed, continued, averaged, stopped early, on several processes, out of memory."""
+
+from __future__ import annotations
+
+import json
+import logging
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from hnseg.cohort.splits import load_splits
+from hnseg.config import TrainConfig
+from hnseg.errors import HnsegError, WorkDirError
+from hnseg.models.checkpoint import load_checkpoint
+from hnseg.models.device import open_device
+from hnseg.preprocessing.prepared_case import open_case
+from hnseg.training import loop as train
+from hnseg.workdir import load_config, read_json, write_json
+
+
+def change(work: Path, **settings: object) -> None:
+    """Other training settings for a run that has not been trained."""
+    content = read_json(work / "run.json", "check")
+    content["config"]["train"] |= settings
+    write_json(work / "run.json", content)
+
+
+def last(work: Path, fold: int = 0) -> dict:
+    return load_checkpoint(work / "models" / f"fold_{fold}" / "last.pt")
+
+
+def equal(a: dict, b: dict) -> bool:
+    return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
+
+
+def start(work: Path) -> subprocess.Popen[bytes]:
+    """Training in a process of its own."""
+    code = "import sys, pathlib; from hnseg.training import loop\n"
+    code += "loop.train_fold(pathlib.Path(sys.argv[1]), 0, device='cpu')"
+    return subprocess.Popen([sys.executable, "-c", code, str(work)], env={**os.environ, "OMP_NUM_THREADS": "1"})
+
+
+def test_killed_at_any_moment_it_continues_bit_for_bit(run, trained_run):
+    """kill -9 in the middle of the second epoch, with everything that has a state switched on."""
+    del trained_run
+    change(run, ema_decay=0.9, optimizer="sgd", momentum=0.9, learning_rate=0.01, lesion_balance="lesion")
+    reference = run.parent / "reference"
+    subprocess.run(["cp", "-r", str(run), str(reference)], check=True)
+    path = run / "models" / "fold_0" / "last.pt"
+    with start(run) as process:
+        deadline = time.monotonic() + 120
+        while not path.is_file() and process.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.02)
+        process.send_signal(signal.SIGKILL)
+    assert 1 <= len(last(run)["history"]) < 3
+    for work in (run, reference):
+        with start(work) as process:
+            assert process.wait(300) == 0
+    mine, theirs = last(run), last(reference)
+    assert equal(mine["weights"], theirs["weights"])
+    assert equal(mine["average"], theirs["average"])
+    assert [row["loss"] for row in mine["history"]] == [row["loss"] for row in theirs["history"]]
+    assert not list(path.parent.glob(".writing-*.pt"))
+
+
+def test_loading_processes_change_nothing_and_end_with_the_fold(run, trained_run):
+    change(run, workers=2)
+    others = set(multiprocessing.active_children())
+    train.train_fold(run, 0, device="cpu")
+    mine, theirs = last(run), last(trained_run)
+    assert equal(mine["weights"], theirs["weights"])
+    assert [row["loss"] for row in mine["history"]] == [row["loss"] for row in theirs["history"]]
+    assert set(multiprocessing.active_children()) <= others
+
+
+def test_the_average_is_validated_and_kept(run):
+    change(run, ema_decay=0.5, epochs=1)
+    train.train_fold(run, 0, device="cpu")
+    state, best = last(run), load_checkpoint(run / "models" / "fold_0" / "best.pt")
+    assert equal(best["network"], {k.removeprefix("module."): v for k, v in state["average"].items() if "module" in k})
+    assert not equal(best["network"], state["weights"])
+
+
+def test_it_stops_early_and_stays_stopped(run, monkeypatch):
+    scores = iter([0.5, 0.4, 0.3, 0.2])
+    change(run, epochs=4, validate_every=1, patience=2)
+    monkeypatch.setattr(train, "validate", lambda *_: {**dict.fromkeys(train.SCORES, 0.1), "val_score": next(scores)})
+    train.train_fold(run, 0, device="cpu")
+    assert len(last(run)["history"]) == 3
+    assert len(load_checkpoint(run / "models" / "fold_0" / "best.pt")["history"]) == 1
+    train.train_fold(run, 0, device="cpu")
+    assert len(last(run)["history"]) == 3
+
+
+def test_given_weights_begin_a_fold(run, trained_run):
+    weights = trained_run / "models" / "fold_1" / "best.pt"
+    change(run, epochs=1, learning_rate=1e-12, weight_decay=0.0)
+    train.train_fold(run, 0, device="cpu", init=weights)
+    mine, given = last(run)["weights"], load_checkpoint(weights)["network"]
+    assert all(torch.allclose(mine[name], given[name], atol=1e-6) for name in given)
+    change(run, filters=8)
+    (run / "models" / "fold_0" / "last.pt").unlink()
+    with pytest.raises(WorkDirError, match="holds no network with the settings of this run"):
+        train.train_fold(run, 0, device="cpu", init=weights)
+
+
+def test_augmentation_gives_the_same_patches_wherever_it_runs(run):
+    losses = []
+    for where in ("loader", "device"):
+        change(run, epochs=1, augment_on=where)
+        (run / "models" / "fold_0" / "last.pt").unlink(missing_ok=True)
+        train.train_fold(run, 0, device="cpu")
+        losses.append(last(run)["history"][0]["loss"])
+    assert losses[0] == losses[1]
+
+
+def test_cases_that_were_prepared_anew_do_not_mix_with_an_old_checkpoint(run):
+    change(run, epochs=2)
+    train.train_fold(run, 0, device="cpu", progress=stop_after(1))
+    record = run / "prepared" / load_splits(run).folds[1][0] / "case.json"
+    content = json.loads(record.read_text())
+    content["settings"] = "others"
+    record.write_text(json.dumps(content))
+    with pytest.raises(WorkDirError, match="trained on other prepared cases"):
+        train.train_fold(run, 0, device="cpu")
+
+
+def stop_after(epochs):
+    """Interrupt the sequence, as Ctrl-C does, and swallow the interruption."""
+
+    def progress(done, total, what):
+        if done == epochs:
+            raise Stop
+
+    return progress
+
+
+class Stop(HnsegError):
+    """Raised by a test to end a training."""
+
+
+@pytest.fixture(autouse=True)
+def _swallow(monkeypatch):
+    whole = train.train_fold
+
+    def quietly(*arguments, **settings):
+        try:
+            return whole(*arguments, **settings)
+        except Stop:
+            return None
+
+    monkeypatch.setattr(train, "train_fold", quietly)
+
+
+def test_a_class_that_no_case_has_is_said(run, caplog):
+    splits = load_splits(run)
+    for case_id in [*splits.train_ids(0), *splits.folds[0]]:
+        group = open_case(run / "prepared" / case_id)._group.store.root
+        for name in ("gtvn_index", "gtvn_lesion"):
+            subprocess.run(["rm", "-rf", str(Path(group) / name)], check=True)
+    change(run, epochs=1)
+    with caplog.at_level(logging.WARNING):
+        train.train_fold(run, 0, device="cpu")
+    assert "fold 0: no training case has a GTVn" in caplog.text
+    assert last(run)["history"][0]["loss"] > 0
+
+
+def test_a_long_epoch_says_how_far_it_is(run, monkeypatch):
+    monkeypatch.setattr(train, "LOOK_EVERY", 1)
+    monkeypatch.setattr(train, "TELL_SECONDS", 0.0)
+    change(run, epochs=2)
+    said = []
+    train.train_fold(run, 0, device="cpu", progress=lambda *what: said.append(what))
+    steps = len(load_splits(run).train_ids(0)) * load_config(run).train.patches_per_case
+    first = [text for done, total, text in said if (done, total) == (0, 2)]
+    assert [text.rpartition("step ")[2] for text in first] == [f"{step} of {steps}" for step in range(1, steps)]
+    assert all("fold 0 epoch 1  loss" in text and "patches/s" in text for text in first)
+    assert [done for done, _, text in said if "step" not in text] == [1, 2]
+
+
+@pytest.mark.parametrize("error", [RuntimeError("CUDA out of memory. Tried"), MemoryError()])
+def test_out_of_memory_says_what_to_lower(run, monkeypatch, error):
+    def full(*_):
+        raise error
+
+    monkeypatch.setattr(train.SummedDiceCELoss, "forward", full)
+    with pytest.raises(HnsegError, match=r"out of memory on cpu with patches of \(32, 32, 32\).*lower train.patch_vox"):
+        train.train_fold(run, 0, device="cpu")
+
+
+def test_another_error_of_the_network_keeps_its_name(run, monkeypatch):
+    def broken(*_):
+        raise RuntimeError("shapes do not match")
+
+    monkeypatch.setattr(train.SummedDiceCELoss, "forward", broken)
+    with pytest.raises(RuntimeError, match="shapes do not match"):
+        train.train_fold(run, 0, device="cpu")
+
+
+def test_a_disk_that_fills_keeps_the_last_whole_epoch(run, monkeypatch):
+    change(run, epochs=2)
+    train.train_fold(run, 0, device="cpu", progress=stop_after(1))
+    before = (run / "models" / "fold_0" / "last.pt").read_bytes()
+
+    def full(*_, **__):
+        raise RuntimeError("[enforce fail at inline_container.cc] . PytorchStreamWriter failed writing file data/1")
+
+    monkeypatch.setattr(torch, "save", full)
+    with pytest.raises(HnsegError, match=r"epoch 2: .*fold_0 cannot be written .*last whole epoch is kept"):
+        train.train_fold(run, 0, device="cpu")
+    assert (run / "models" / "fold_0" / "last.pt").read_bytes() == before
+
+
+def test_pictures_and_tensorboard_are_written(run):
+    change(run, epochs=1, tensorboard=True)
+    train.train_fold(run, 0, device="cpu")
+    home = run / "models" / "fold_0"
+    assert all((home / name).stat().st_size > 5_000 for name in ("curves.png", "validation.png"))
+    (events,) = (home / "tensorboard").iterdir()
+    assert b"val_gtvn_f1" in events.read_bytes()
+
+
+def test_tensorboard_that_is_not_installed_is_named(run, monkeypatch):
+    change(run, epochs=1, tensorboard=True)
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    with pytest.raises(HnsegError, match=r"pip install .ssimh\[tensorboard\]"):
+        train.train_fold(run, 0, device="cpu")
+
+
+STEP = """
+import sys
+from pathlib import Path
+import torch
+from hnseg.training import loop as train
+from hnseg.models.device import open_device
+from hnseg.workdir import load_config
+
+work, out = Path(sys.argv[1]), Path(sys.argv[2])
+config = load_config(work)
+training, _ = train.open_cases(work, 0)
+fabric = open_device("cpu", "32-true")
+run = train.begin_fold(config, 0, fabric, training)
+gradients = []
+step = run.optimizer.step
+run.optimizer.step = lambda *a, **k: gradients.append([p.grad.clone() for p in run.raw.parameters()])
+for batch in run.loader:
+    train.train_step(run, batch, 1e-3)
+    break
+if fabric.global_rank == 0:
+    torch.save({"gradients": gradients[0], "world": fabric.world_size}, out)
+"""
+
+
+def test_two_processes_have_the_gradients_of_one_with_the_double_batch(run, tmp_path):
+    script = tmp_path / "step.py"
+    script.write_text(STEP)
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    commands = {
+        1: [sys.executable, str(script)],
+        2: [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--standalone", str(script)],
+    }
+    found = {}
+    for world, command in commands.items():
+        change(run, batch=2 // world, clip_norm=1e9)
+        done = subprocess.run(
+            [*command, str(run), str(tmp_path / f"{world}.pt")],
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
+        assert done.returncode == 0, done.stderr
+        found[world] = torch.load(tmp_path / f"{world}.pt")
+        assert found[world]["world"] == world
+    one, two = (torch.cat([g.ravel() for g in found[world]["gradients"]]) for world in (1, 2))
+    # float32, summed in another order; through instance normalization that reaches the fifth digit.
+    assert float((one - two).norm()) < 1e-4 * float(one.norm())
+    assert float(one.norm()) > 0.1
+
+
+def test_a_fold_trains_under_torchrun(run):
+    change(run, epochs=2, validate_every=1)
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--standalone"]
+    done = subprocess.run(
+        [*command, "-m", "hnseg", "train", str(run), "--fold", "0", "--device", "cpu"],
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr
+    history = last(run)["history"]
+    assert [row["epoch"] for row in history] == [1, 2]
+    assert all(row["val_score"] is not None for row in history)
+
+
+def test_a_numbered_device_does_not_go_with_several_processes(monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    with pytest.raises(HnsegError, match="name the kind only"):
+        open_device("cuda:1", "32-true")
+
+
+@pytest.mark.parametrize(("count", "batch", "world"), [(5, 1, 2), (8, 2, 2), (7, 3, 1), (1, 2, 4)])
+def test_all_processes_together_see_what_one_would_see(count, batch, world):
+    shares = [train.share_of(count, batch, rank, world) for rank in range(world)]
+    assert len({len(share) for share in shares}) == 1
+    assert set(np.concatenate(shares)) == set(range(count))
+    (alone,) = [train.share_of(count, batch * world, 0, 1)]
+    steps = len(alone) // (batch * world)
+    for step in range(steps):
+        together = [p for share in shares for p in share[step * batch : (step + 1) * batch]]
+        assert together == alone[step * batch * world : (step + 1) * batch * world]
+
+
+def test_the_configuration_of_a_run_holds_every_choice(run):
+    assert load_config(run).train.model_dump().keys() == TrainConfig().model_dump().keys()

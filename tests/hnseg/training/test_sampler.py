@@ -1,0 +1,104 @@
+"""Patch centres: the stated probabilities, absent classes, and patches that stay inside."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hnseg.config import TrainConfig
+from hnseg.preprocessing.prepared_case import sampling_index
+from hnseg.training.sampler import Positions, patch_start
+
+DEFAULT = TrainConfig()
+SHAPE = (20, 30, 40)
+EMPTY = np.empty(0, np.int64)
+GTVP = np.flatnonzero(np.arange(24000) % 97 == 0)
+GTVN = np.flatnonzero(np.arange(24000) % 101 == 3)
+
+
+def changed(**settings):
+    return DEFAULT.model_copy(update=settings)
+
+
+def positions(index, numbers=None, hot=EMPTY):
+    ones = {value: np.ones(found.size, np.int32) for value, found in index.items()}
+    return Positions(SHAPE, index, ones if numbers is None else numbers, hot)
+
+
+def frequencies(index, config=DEFAULT, draws=4000):
+    rng, where = np.random.default_rng(0), positions(index)
+    values = [where.choose_centre(config, rng)[0] for _ in range(draws)]
+    return np.bincount(values, minlength=3) / draws
+
+
+@pytest.mark.parametrize(
+    ("index", "expected"),
+    [
+        ({1: GTVP, 2: GTVN}, (0.10, 0.45, 0.45)),
+        ({1: GTVP, 2: EMPTY}, (0.1 / 0.55, 0.45 / 0.55, 0.0)),
+        ({1: EMPTY, 2: GTVN}, (0.1 / 0.55, 0.0, 0.45 / 0.55)),
+        ({1: EMPTY, 2: EMPTY}, (1.0, 0.0, 0.0)),
+    ],
+)
+def test_classes_come_with_their_probabilities(index, expected):
+    # 4000 draws: the standard error is at most 0.008
+    np.testing.assert_allclose(frequencies(index), expected, atol=0.03)
+
+
+def test_without_lesions_and_without_background_weight_there_is_still_a_patch():
+    np.testing.assert_array_equal(
+        frequencies({1: EMPTY, 2: EMPTY}, changed(class_weights=(0, 0.5, 0.5)), 10), [1, 0, 0]
+    )
+
+
+def test_a_centre_is_a_voxel_of_its_class():
+    rng = np.random.default_rng(1)
+    for _ in range(200):
+        value, centre = positions({1: GTVP, 2: GTVN}).choose_centre(DEFAULT, rng)
+        flat = np.ravel_multi_index(centre, SHAPE)
+        assert value == 0 or flat in {1: GTVP, 2: GTVN}[value]
+
+
+def test_every_lesion_comes_as_often_as_any_other():
+    """A node of 10 voxels beside one of 1,000."""
+    index, numbers = np.arange(1010), np.repeat([1, 2], [10, 1000]).astype(np.int32)
+    where = positions({1: EMPTY, 2: index}, {1: np.empty(0, np.int32), 2: numbers})
+    for balance, expected in (("voxel", 10 / 1010), ("lesion", 0.5)):
+        config, rng = changed(class_weights=(0.0, 0.0, 1.0), lesion_balance=balance), np.random.default_rng(2)
+        small = [np.ravel_multi_index(where.choose_centre(config, rng)[1], SHAPE) < 10 for _ in range(1000)]
+        assert abs(np.mean(small) - expected) < 0.05
+
+
+def test_hard_negatives_are_hot_and_no_lesion():
+    where, hot = positions({1: EMPTY, 2: EMPTY}, hot=np.array([5, 77])), {5, 77}
+    for share in (0.0, 0.5, 1.0):
+        config, rng = changed(hard_negatives=share), np.random.default_rng(3)
+        found = [np.ravel_multi_index(where.choose_centre(config, rng)[1], SHAPE) in hot for _ in range(600)]
+        assert abs(np.mean(found) - share) < 0.07
+
+
+def test_the_stored_index_names_lesions_and_hot_background():
+    label, pet = np.zeros((6, 10, 10), np.uint8), np.full((6, 10, 10), 0.1, np.float32)
+    label[1, 1, 1:4] = 2
+    label[4, 7:9, 7] = 2
+    pet[label == 2] = 0.99
+    pet[3, 5, 4:7] = 0.9
+    found = sampling_index(label, pet)
+    assert found["gtvp_index"].size == 0
+    assert found["gtvn_lesion"].tolist() == [1, 1, 1, 2, 2]
+    np.testing.assert_array_equal(found["gtvn_index"], np.flatnonzero(label == 2))
+    np.testing.assert_array_equal(found["hot_index"], np.flatnonzero(pet == np.float32(0.9)))
+
+
+@given(st.data(), st.integers(1, 60), st.integers(1, 60))
+def test_a_patch_stays_inside_or_surrounds_the_volume(data, patch, size):
+    centre = data.draw(st.integers(0, size - 1))
+    start = patch_start((centre,) * 3, (patch,) * 3, (size,) * 3)[0]
+    if patch <= size:
+        assert 0 <= start <= size - patch
+        assert start <= centre < start + patch
+    else:
+        assert start <= 0
+        assert start + patch >= size

@@ -1,0 +1,152 @@
+"""SpectrumSwap(d) beyond the common contract: axes, orientation, references, clipping."""
+
+import numpy as np
+import pytest
+import torch
+from monai.data import MetaTensor
+from monai.transforms import Flip
+
+from ssimh import ReferenceSpectrum, SpectrumSwap, SpectrumSwapd, swap_spectrum
+from tests.ssimh.tolerances import as_float64, assert_close
+from tests.ssimh.transforms.transform_cases import AFFINE, donor, donor_spectrum, image
+
+TO_RAS = Flip(spatial_axis=(0, 1))  # the case's affine is LPS
+GIVEN, DONOR = as_float64(image()), as_float64(donor())
+
+
+@pytest.mark.parametrize(
+    ("settings", "axes"),
+    [
+        ({}, (-3, -2)),
+        ({"slice_axis": 0}, (-2, -1)),
+        ({"slice_axis": 1}, (-3, -1)),
+        ({"slice_axis": "axial"}, (-3, -2)),
+        ({"mode": "volume"}, (-3, -2, -1)),
+    ],
+)
+def test_modes_and_slice_axes(settings, axes):
+    assert_close(SpectrumSwap(donor(), **settings)(image()), swap_spectrum(GIVEN, DONOR, axes=axes), "float32")
+
+
+def test_axial_is_read_off_the_affine():
+    sagittal_first = image().permute(0, 3, 1, 2)
+    affine = AFFINE[:, [2, 0, 1, 3]]
+    turned = MetaTensor(sagittal_first.as_tensor(), affine=affine)
+    result = SpectrumSwap(donor_spectrum(), slice_axis="axial")(turned)
+    expected = SpectrumSwap(donor(), slice_axis="axial")(image())
+    assert_close(result.as_tensor().permute(0, 2, 3, 1), expected, "float32")
+
+
+def test_axial_without_an_affine_is_refused():
+    with pytest.raises(ValueError, match=r'slice_axis="axial" is read off the affine'):
+        SpectrumSwap(donor_spectrum(), slice_axis="axial")(image().numpy())
+
+
+def test_a_reference_that_states_its_orientation_follows_the_image():
+    expected = SpectrumSwap(donor_spectrum(), slice_axis="axial")(image())
+    turned = TO_RAS(image())
+    result = SpectrumSwap(donor_spectrum(), slice_axis="axial")(turned)
+    back = TO_RAS(result)
+    assert_close(back, expected, "float32")
+
+
+def test_a_reference_image_on_another_orientation_is_refused():
+    turned = TO_RAS(donor())
+    with pytest.raises(ValueError, match="orientation LPS, the reference image RAS"):
+        SpectrumSwap()(image(), turned)
+
+
+def test_a_reference_for_other_axes_is_refused():
+    with pytest.raises(ValueError, match="fitted for axes"):
+        SpectrumSwap(donor_spectrum(), mode="volume")(image())
+
+
+def test_two_dimensional_images_are_one_slice():
+    given, other = GIVEN[..., 0], DONOR[..., 0]
+    assert_close(SpectrumSwap(other)(given), swap_spectrum(given, other), "float64")
+
+
+def test_a_reference_may_travel_with_the_sample():
+    transform = SpectrumSwapd(("ct",), reference_key="template")
+    expected = swap_spectrum(GIVEN, DONOR, axes=(-3, -2))
+    for template in (donor(), donor().numpy(), donor_spectrum()):
+        result = transform({"ct": image(), "template": template})
+        assert_close(result["ct"], expected, "float32")
+        assert result["template"] is template
+
+
+def test_exactly_one_kind_of_reference_is_given():
+    for settings in ({}, {"reference": donor(), "reference_key": "template"}):
+        with pytest.raises(ValueError, match="exactly one of reference and reference_key"):
+            SpectrumSwapd("ct", **settings)
+    with pytest.raises(ValueError, match="no reference"):
+        SpectrumSwap()(image())
+    with pytest.raises(KeyError, match="reference_key 'template' is not among"):
+        SpectrumSwapd("ct", reference_key="template")({"ct": image()})
+
+
+def test_a_path_is_read_when_the_transform_is_built(tmp_path):
+    path = tmp_path / "reference.npz"
+    donor_spectrum().save(path)
+    transform = SpectrumSwap(str(path))
+    path.unlink()
+    assert_close(transform(image()), swap_spectrum(GIVEN, DONOR, axes=(-3, -2)), "float32")
+    with pytest.raises(FileNotFoundError):
+        SpectrumSwap(str(path))
+
+
+def test_settings_reach_the_function():
+    settings = {"threshold": 2, "region": "triangle", "strength": 0.5, "clip": (-60, 60)}
+    result = SpectrumSwap(donor(), **settings)(image())
+    assert_close(result, swap_spectrum(GIVEN, DONOR, axes=(-3, -2), **settings), "float32")
+
+
+def test_inverse_restores_what_clipping_has_not_cut():
+    transform = SpectrumSwap(donor(), clip=(-30, 60))
+    swapped = transform(image())
+    kept = (as_float64(swapped) > -30) & (as_float64(swapped) < 60)
+    assert 0.2 < kept.mean() < 0.9
+    np.testing.assert_allclose(as_float64(transform.inverse(swapped))[kept], GIVEN[kept], atol=1e-3)
+
+
+def test_pet_is_refused_by_argument_metadata_and_reference():
+    pet = image()
+    pet.meta["unit"] = "SUV"
+    with pytest.raises(ValueError, match="declared as PET"):
+        SpectrumSwap(donor())(pet)
+    SpectrumSwap(donor(), allow_pet=True)(pet)
+    with pytest.raises(ValueError, match="declared as PET"):
+        SpectrumSwap(donor(), unit="SUV")
+    reference = ReferenceSpectrum.from_image(DONOR, axes=(-3, -2), unit="SUV")
+    with pytest.raises(ValueError, match="declared as PET"):
+        SpectrumSwap(reference)(image())
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"mode": "cube"}, "mode must be one of slice, volume; given 'cube'"),
+        ({"slice_axis": "coronal"}, 'slice_axis must be the index of a spatial axis or "axial"'),
+        ({"slice_axis": 3}, "slice_axis=3 is outside the 3 spatial axes"),
+    ],
+)
+def test_settings_out_of_range(settings, message):
+    with pytest.raises(ValueError, match=message):
+        SpectrumSwap(donor(), **settings)
+
+
+def test_references_of_other_types_are_refused():
+    with pytest.raises(TypeError, match="given dict"):
+        SpectrumSwap({"a": 1})
+
+
+def test_shapes_without_two_spatial_axes_are_refused():
+    with pytest.raises(ValueError, match="two spatial axes or more"):
+        SpectrumSwap(donor_spectrum())(torch.zeros(1, 5))
+
+
+def test_a_reference_fitted_on_a_files_array_serves_the_pipeline():
+    # SimpleITK gives (z, y, x), MONAI (x, y, z): the same scan, the same slices, one reference.
+    from_file = ReferenceSpectrum.from_image(DONOR[0].transpose(2, 1, 0), orientation="SPL", unit="HU")
+    result = SpectrumSwap(from_file, slice_axis="axial")(image())
+    assert_close(result, swap_spectrum(GIVEN, DONOR, axes=(-3, -2)), "float32")
