@@ -40,7 +40,7 @@ from hnseg.cohort.splits import load_splits, make_splits, save_splits
 from hnseg.config import Config, SplitConfig
 from hnseg.errors import CohortError
 from hnseg.evaluation.compare import compare, read_scores
-from hnseg.evaluation.evaluate import Truths, evaluate_folder
+from hnseg.evaluation.evaluate import ReferenceLabels, evaluate_folder
 from hnseg.images.image_io import write_image
 from hnseg.inference.baselines import threshold_baseline
 from hnseg.inference.out_of_fold import FOLDER, postprocess_out_of_fold, predict_out_of_fold
@@ -206,7 +206,7 @@ def score(work: Path, home: Path, folders: Mapping[str, Path], case_ids: list[st
     """Every system's out-of-fold scores, and hnseg against nnU-Net case by case."""
     cases = {checked.id: checked for checked in load_check(work).cases}
     labels = {case_id: Path(str(cases[case_id].label)) for case_id in case_ids}
-    truths = Truths(labels, {case_id: cases[case_id].centre for case_id in case_ids})
+    truths = ReferenceLabels(labels, {case_id: cases[case_id].centre for case_id in case_ids})
     metrics = {name: evaluate_folder(folder, truths, jobs=jobs) for name, folder in folders.items()}
     for name, content in metrics.items():
         write_json(home / f"metrics_{name}.json", content)

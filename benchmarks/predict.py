@@ -42,7 +42,7 @@ from hnseg.cohort.splits import Splits, save_splits
 from hnseg.config import Config
 from hnseg.images.image_io import load_sitk, write_image
 from hnseg.inference.ensemble import find_models, load_network
-from hnseg.inference.predict_case import Options
+from hnseg.inference.predict_case import InferenceOptions
 from hnseg.inference.predict_cohort import predict_pair
 from hnseg.models.checkpoint import save_checkpoint
 from hnseg.models.device import open_device
@@ -121,7 +121,11 @@ def by_hnseg(work: Path, roi: str, device: str) -> dict[str, float]:
         load_sitk()  # importing is no stage of a case
         began = time.perf_counter()
         predict_pair(
-            work, work / "ct.nii.gz", work / "pet.nii.gz", work / "out" / "mask.nii.gz", options=Options(device, roi)
+            work,
+            work / "ct.nii.gz",
+            work / "pet.nii.gz",
+            work / "out" / "mask.nii.gz",
+            options=InferenceOptions(device, roi),
         )
         total = time.perf_counter() - began
     return {**stages.seconds, "other": total - sum(stages.seconds.values())}

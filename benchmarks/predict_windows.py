@@ -28,13 +28,13 @@ from numpy.typing import NDArray
 from hnseg.cohort.cases import Case, discover_cases
 from hnseg.config import Config
 from hnseg.inference.ensemble import find_models, load_network
-from hnseg.inference.sliding_window import Blend, choose_tiling
+from hnseg.inference.sliding_window import SlidingWindowAccumulator, choose_tiling
 from hnseg.inference.tiling import Triple, tile
 from hnseg.models.device import open_device
 from hnseg.models.network import make_network, stride
 from hnseg.phantom import generate_cohort
 from hnseg.preprocessing.harmonizer_store import load_harmonizer
-from hnseg.preprocessing.prepare_case import make_input
+from hnseg.preprocessing.prepare_case import preprocess_case
 from hnseg.workdir import load_config
 
 SEED = 1000  # of the new cases; the demo's own come from seeds 0, 1, …
@@ -140,7 +140,7 @@ def inputs(work: Path, config: Config, cases: list[Case]) -> Iterator[tuple[torc
     """Image (2, z, y, x) and label on the crop grid of cases that a run has not seen."""
     harmonizer = load_harmonizer(work)
     for case in cases:
-        made = make_input(case, config.prepare, harmonizer, is_new=True)
+        made = preprocess_case(case, config.prepare, harmonizer, is_new=True)
         assert made.cropped.label is not None  # generated cases have one
         yield torch.from_numpy(made.images[None]), made.cropped.label
 
@@ -177,7 +177,7 @@ def mask_by(networks: list[Any], image: torch.Tensor, setting: Setting, fabric: 
     sides = [s for b, m in reversed(list(zip(before, over, strict=True))) for s in (b, m - b)]
     image = torch.nn.functional.pad(image.float(), sides)
     z, y, x = image.shape[1:]
-    blend = Blend(tile((z, y, x), setting.window, overlap=setting.overlap), fabric.device)
+    blend = SlidingWindowAccumulator(tile((z, y, x), setting.window, overlap=setting.overlap), fabric.device)
     for network in networks:
         blend.add(network, image, fabric)
     inside = tuple(slice(b, b + n) for b, n in zip(before, crop, strict=True))

@@ -29,7 +29,7 @@ from hnseg.images.resample import resample
 from hnseg.preprocessing.crop.find_box import find_crop
 from hnseg.preprocessing.crop_case import crop_case
 from hnseg.preprocessing.harmonization import NoHarmonization
-from hnseg.preprocessing.prepare_case import make_input, prepare_case
+from hnseg.preprocessing.prepare_case import prepare_case, preprocess_case
 
 CONFIG = PrepareConfig(harmonization="none")
 REPEATS = 3
@@ -134,7 +134,7 @@ def whole_case(case: Case, folder: Path) -> None:
     sitk = load_sitk()
     reading = fastest(lambda: [sitk.ReadImage(str(path)) for path in (case.ct, case.pet)])
     cropping = fastest(lambda: crop_case(case, CONFIG))
-    memory = fastest(lambda: make_input(case, CONFIG, NoHarmonization()))
+    memory = fastest(lambda: preprocess_case(case, CONFIG, NoHarmonization()))
     names = iter(range(REPEATS))  # each time into a new folder: an old one would have to be removed
     stored = fastest(lambda: prepare_case(case, CONFIG, folder / f"{next(names)}" / case.id, NoHarmonization()))
     print(f"| reading CT and PET | {reading:.2f} s | 1 |")

@@ -32,7 +32,7 @@ import ssimh
 from ssimh.site.alignment import SiteDifference, site_difference
 from ssimh.site.body import body_box
 from ssimh.site.field import basis_at
-from ssimh.site.flow import moved
+from ssimh.site.flow import apply_flow
 from ssimh.site.site_spectrum import find_body
 
 SIZES = (1, 2, 4, 8, None)
@@ -125,7 +125,7 @@ def error_after(subject: Measured, difference: SiteDifference | None) -> float:
     if difference is not None:
         shift = -(subject.terms[0] @ difference.coefficients[0] + subject.terms[1] @ difference.coefficients[1])
         after = np.where(
-            after > difference.threshold, moved(after, shift, difference.space, difference.threshold), after
+            after > difference.threshold, apply_flow(after, shift, difference.space, difference.threshold), after
         )
     return float(np.abs(after - subject.truth).mean())
 

@@ -74,7 +74,7 @@ class KnownSites:
     rows: dict[str, ssimh.SiteSpectrum]
     digest: str = "known-sites"
 
-    def versions(self, ct_hu: Any, scanned: Any, case_id: str | None, centre: str) -> dict[Any, Any]:
+    def harmonize(self, ct_hu: Any, scanned: Any, case_id: str | None, centre: str) -> dict[Any, Any]:
         """See :class:`hnseg.preprocessing.harmonization.Harmonizer`."""
         others = {
             name: row for name, row in self.rows.items() if name != case_id and self.sites.centres[name] == centre
@@ -85,7 +85,7 @@ class KnownSites:
             splits=replace(splits, folds=(*splits.folds, tuple(others))),
             subjects={**self.sites.subjects, **others},
         )
-        return known.versions(ct_hu, scanned, None, centre)
+        return known.harmonize(ct_hu, scanned, None, centre)
 
 
 def run(work: Path, seed: int, method: str, cases: list[Case]) -> Path:

@@ -23,7 +23,7 @@ from hnseg.models.device import open_device
 from hnseg.models.network import CHANNELS, CLASSES
 from hnseg.preprocessing.prepared_case import PreparedCase, open_case, write_case
 from hnseg.training.augmentation import Augmentation
-from hnseg.training.loop import Run, begin_fold, train_step
+from hnseg.training.loop import TrainingState, setup_fold, train_step
 
 Batch = dict[str, Any]
 
@@ -65,9 +65,9 @@ def forever(loader: Any) -> Iterator[Batch]:
     return (batch for _ in itertools.count() for batch in loader)
 
 
-def make_run(config: Config, device: str, cases: list[PreparedCase]) -> Run:
+def make_run(config: Config, device: str, cases: list[PreparedCase]) -> TrainingState:
     """What a training holds in memory, as hnseg begins a fold."""
-    run = begin_fold(config, 0, open_device(device, config.train.precision), cases)
+    run = setup_fold(config, 0, open_device(device, config.train.precision), cases)
     run.network.train()
     return run
 

@@ -18,19 +18,19 @@ from rich.console import Console
 from rich.table import Table
 
 from hnseg.check.check_cohort import check_cohort
-from hnseg.cli.app import HARMONIZATION_HELP, complain, reported
+from hnseg.cli.app import HARMONIZATION_HELP, handle_errors, print_error
 from hnseg.cohort.checked_cohort import CohortCheck, load_check
 from hnseg.cohort.open_run import open_run
 from hnseg.cohort.splits import load_splits, make_splits, save_splits
 from hnseg.config import Config, Harmonization
 from hnseg.evaluation.evaluate import evaluate_workdir
 from hnseg.inference.out_of_fold import postprocess_out_of_fold, predict_out_of_fold
-from hnseg.inference.predict_case import Options
+from hnseg.inference.predict_case import InferenceOptions
 from hnseg.inference.predict_cohort import predict_baselines, predict_cohort
-from hnseg.inference.tune import told, tune_workdir
+from hnseg.inference.tune import format_settings, tune_workdir
 from hnseg.phantom import generate_cohort
 from hnseg.preprocessing.prepare_cohort import prepare_cohort
-from hnseg.progress import shown
+from hnseg.progress import show_progress
 from hnseg.report.page import write_report
 from hnseg.training.folds import train_folds
 
@@ -59,11 +59,11 @@ def main(
     resume: Annotated[bool, typer.Option("--resume", help="Continue the run in the work directory.")] = False,
 ) -> None:
     """Run HECKTOR 2025 Task 1 from end to end."""
-    with reported():
+    with handle_errors():
         config = Config.from_preset(preset, seed=seed, folds=folds, harmonization=harmonization)
         root = data_root or work_dir / "cohort"
         if data_root is None:
-            with shown("phantom", console) as progress:
+            with show_progress("phantom", console) as progress:
                 generate_cohort(root, seed=seed, cases_per_centre=10, jobs=jobs, progress=progress)
         open_run(work_dir, config, root, resume=resume)
         found = check(root, work_dir, config, jobs)
@@ -71,23 +71,25 @@ def main(
             save_splits(make_splits(found.cases, config.split, config.seed), work_dir)
         splits = load_splits(work_dir)
         console.print(f"split: {len(splits.test)} test cases, {folds} folds, reference {splits.reference}")
-        with shown("prepare", console) as progress:
+        with show_progress("prepare", console) as progress:
             failures = prepare_cohort(work_dir, jobs=jobs, progress=progress)
         for failure in failures:
-            complain(str(failure))
-        with shown("train", console) as progress:
+            print_error(str(failure))
+        with show_progress("train", console) as progress:
             train_folds(work_dir, device=device, jobs=jobs, progress=progress)
-        with shown("out of fold", console) as progress:
+        with show_progress("out of fold", console) as progress:
             validated = predict_out_of_fold(work_dir, device=device, progress=progress)
-        with shown("tune", console) as progress:
+        with show_progress("tune", console) as progress:
             tuned = tune_workdir(work_dir, progress=progress)
-        console.print(f"post-processing: {told(tuned['chosen'])} ({tuned['why']})", soft_wrap=True, highlight=False)
+        console.print(
+            f"post-processing: {format_settings(tuned['chosen'])} ({tuned['why']})", soft_wrap=True, highlight=False
+        )
         postprocess_out_of_fold(work_dir, validated)
-        with shown("predict", console) as progress:
-            unpredicted = predict_cohort(work_dir, options=Options(device=device), progress=progress)
+        with show_progress("predict", console) as progress:
+            unpredicted = predict_cohort(work_dir, options=InferenceOptions(device=device), progress=progress)
         for failure in unpredicted:
-            complain(str(failure))
-        with shown("baselines", console) as progress:
+            print_error(str(failure))
+        with show_progress("baselines", console) as progress:
             predict_baselines(work_dir, progress=progress)
         scores = evaluate_workdir(work_dir, missing="empty")  # a case that could not be predicted costs its score
         report = write_report(work_dir)
@@ -95,7 +97,7 @@ def main(
     console.print(f"report: {report.resolve()}", soft_wrap=True, highlight=False)
     left_out = {failure.case_id for failure in [*found.errors, *failures, *unpredicted]}
     if left_out:
-        complain(f"{len(left_out)} case(s) were left out, see above and the report")
+        print_error(f"{len(left_out)} case(s) were left out, see above and the report")
         raise typer.Exit(1)
 
 
@@ -104,11 +106,11 @@ def check(root: Path, work_dir: Path, config: Config, jobs: int) -> CohortCheck:
     if (work_dir / "check.json").is_file():
         found = load_check(work_dir)
     else:
-        with shown("check", console) as progress:
+        with show_progress("check", console) as progress:
             found = check_cohort(root, config.prepare, work=work_dir, jobs=jobs, progress=progress)
     for finding in found.findings:
         if finding.severity == "error":
-            complain(str(finding))
+            print_error(str(finding))
         else:
             console.print(f"{finding.severity}: {finding}", soft_wrap=True, markup=False, highlight=False)
     return found

@@ -12,7 +12,7 @@ from typing import Generic, TypeVar
 import joblib
 
 from hnseg.errors import CaseError, HnsegError
-from hnseg.progress import Report, silent
+from hnseg.progress import ProgressCallback, no_progress
 
 Item = TypeVar("Item")
 GB = 1e9
@@ -21,7 +21,7 @@ MACHINE_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
 
 
 @dataclass(frozen=True)
-class Spread:
+class ParallelConfig:
     """Where work runs.
 
     Attributes:
@@ -47,12 +47,12 @@ class Spread:
         if self.memory_gb is not None and self.memory_gb <= 0:
             raise HnsegError(f"a memory budget of {self.memory_gb:g} GB: it must be above 0")
 
-    def share(self, items: Sequence[Item]) -> list[Item]:
+    def shard_items(self, items: Sequence[Item]) -> list[Item]:
         """This call's share."""
         number, count = self.shard
         return list(items[number - 1 :: count])
 
-    def waves(self, need_bytes: Sequence[int]) -> list[tuple[int, list[int]]]:
+    def memory_batches(self, need_bytes: Sequence[int]) -> list[tuple[int, list[int]]]:
         """Which items run together, and in how many processes, so that they fit the budget.
 
         Args:
@@ -119,9 +119,9 @@ def run_cases(
     items: Sequence[Item],
     *,
     case_id: Callable[[Item], str] = str,
-    spread: Spread | None = None,
+    parallel: ParallelConfig | None = None,
     need_bytes: Callable[[Item], int] | None = None,
-    progress: Report = silent,
+    progress: ProgressCallback = no_progress,
 ) -> list[CaseError]:
     """Call a function for each item, whatever becomes of the others.
 
@@ -130,7 +130,7 @@ def run_cases(
             it.
         items: The items.
         case_id: Name of an item.
-        spread: Where to run; one after the other in this process without it.
+        parallel: Where to run; one after the other in this process without it.
         need_bytes: Memory that an item needs; asked only where there is a budget.
         progress: Called as items are done, in whatever order.
 
@@ -141,15 +141,15 @@ def run_cases(
         HnsegError: No scheduler at the address, or ``distributed`` is not installed.
         OSError: The disk is full or read-only.
     """
-    spread = spread or Spread()
-    mine = spread.share(items)
+    parallel = parallel or ParallelConfig()
+    mine = parallel.shard_items(items)
     attempt = _Attempt(function, case_id)
-    if spread.dask is not None:
-        results = _on_dask(attempt, mine, spread.dask)
+    if parallel.dask is not None:
+        results = _on_dask(attempt, mine, parallel.dask)
     else:
-        bounded = spread.memory_gb is not None and need_bytes is not None
+        bounded = parallel.memory_gb is not None and need_bytes is not None
         needs = [need_bytes(item) if bounded and need_bytes else 0 for item in mine]
-        results = _here(attempt, mine, spread.waves(needs))
+        results = _run_local(attempt, mine, parallel.memory_batches(needs))
     failures: dict[int, CaseError] = {}
     for done, (number, failure) in enumerate(results, start=1):
         if failure is not None:
@@ -158,7 +158,7 @@ def run_cases(
     return [failures[number] for number in sorted(failures)]
 
 
-def _here(
+def _run_local(
     attempt: _Attempt[Item], items: list[Item], waves: list[tuple[int, list[int]]]
 ) -> Iterator[tuple[int, CaseError | None]]:
     for jobs, numbers in waves:

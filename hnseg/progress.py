@@ -11,18 +11,18 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 
-class Report(Protocol):
+class ProgressCallback(Protocol):
     """What a stage calls after every step: how many are done, of how many, and what was done."""
 
     def __call__(self, done: int, total: int, what: str) -> None: ...
 
 
-def silent(done: int, total: int, what: str) -> None:
+def no_progress(done: int, total: int, what: str) -> None:
     """Report nothing."""
 
 
 @contextmanager
-def shown(stage: str, console: Console) -> Iterator[Report]:
+def show_progress(stage: str, console: Console) -> Iterator[ProgressCallback]:
     """Show a stage's steps on a console; ends with the stage's name and time."""
     started = time.perf_counter()
     if console.is_terminal:

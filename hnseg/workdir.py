@@ -12,13 +12,13 @@ from typing import Any
 
 from hnseg.config import Config, PredictConfig
 from hnseg.errors import WorkDirError
-from ssimh.files.atomic import replacing
+from ssimh.files.atomic import atomic_write
 
 
 def write_text(path: Path, text: str) -> None:
     """Write a text file through a temporary name, so that a crash leaves the old file or none."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 

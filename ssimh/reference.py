@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from ssimh._kernels.arrays import check_array, check_finite, check_threshold, normalize_axes, to_numpy
 from ssimh._kernels.coefficients import analyze
-from ssimh._kernels.regions import holds, region_mask
+from ssimh._kernels.regions import region_contains, region_mask
 from ssimh.files import reference_file
 from ssimh.files.reference_file import ReferenceFileError
 from ssimh.orientation import check_orientation, orientation_map
@@ -317,7 +317,7 @@ class ReferenceSpectrum:
             )
         if axes != self.axes:
             raise ValueError(f"the reference was fitted for axes {self.axes}; asked for are {axes}.")
-        if not holds(self.region, self.threshold, region, threshold, len(axes)):
+        if not region_contains(self.region, self.threshold, region, threshold, len(axes)):
             raise ValueError(
                 f"the reference holds the region {self.region!r} up to threshold {self.threshold}; asked for is "
                 f"{region!r} with threshold {threshold}."

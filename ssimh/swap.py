@@ -141,12 +141,12 @@ def swap_spectrum(
         allow_pet,
         workers,
     )
-    result = exchange(image, reference, settings)[0]
+    result = swap_with_delta(image, reference, settings)[0]
     warn_if_moved(image, result, warn_above, unit, stacklevel=2)
     return cast(ArrayT, result)
 
 
-def exchange(image: Any, reference: Reference, settings: SwapSettings) -> tuple[Any, Any]:
+def swap_with_delta(image: Any, reference: Reference, settings: SwapSettings) -> tuple[Any, Any]:
     """Swapped image, and the coefficients of the field that was added (before clipping), which undo it."""
     check_array(image, "image")
     axes = settings.axes

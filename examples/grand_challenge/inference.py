@@ -145,10 +145,10 @@ def predict(arguments: argparse.Namespace) -> int:
     """The other process: predict, and leave the mask after the first model and after the last."""
     with contextlib.suppress(OSError):  # if memory runs out, this process goes and the guarding one stays
         Path("/proc/self/oom_score_adj").write_text("1000")
-    from hnseg.inference.predict_case import Options, open_segmenter
+    from hnseg.inference.predict_case import InferenceOptions, open_segmenter
     from hnseg.models.device import open_device
     from hnseg.preprocessing.harmonizer_store import load_harmonizer
-    from hnseg.preprocessing.prepare_case import make_input
+    from hnseg.preprocessing.prepare_case import preprocess_case
 
     ct, pet = (find_image(arguments.input / "images" / name) for name in ("ct", "pet"))
     if ct is None:
@@ -157,9 +157,11 @@ def predict(arguments: argparse.Namespace) -> int:
         (place for place in MODEL_PLACES if (place / "run.json").is_file()), MODEL_PLACES[-1]
     )
     on_cpu = open_device(arguments.device).device.type == "cpu"
-    segmenter = open_segmenter(model, Options(arguments.device, arguments.roi or ("auto" if on_cpu else "patch")))
+    segmenter = open_segmenter(
+        model, InferenceOptions(arguments.device, arguments.roi or ("auto" if on_cpu else "patch"))
+    )
     case = Case(ct.name.split(".")[0], ct, pet, None, arguments.centre)
-    made = make_input(case, segmenter.config.prepare, load_harmonizer(model), is_new=True)
+    made = preprocess_case(case, segmenter.config.prepare, load_harmonizer(model), is_new=True)
     say(f"crop: {made.record['crop']['reason']}")
     say(f"harmonization: {made.record['harmonization'].get('fallback', made.record['harmonization']['method'])}")
     began = time.monotonic()
@@ -183,7 +185,7 @@ def predict(arguments: argparse.Namespace) -> int:
         if on_cpu or "out of memory" not in str(error):
             raise
         say(f"the GPU has too little memory, so the CPU shall do it: {error}")
-        segmenter = open_segmenter(model, Options("cpu", "auto"))
+        segmenter = open_segmenter(model, InferenceOptions("cpu", "auto"))
         result = segmenter.segment(image, crop_grid, ct_grid, after_model=after_model)
     leave(result.mask)
     say(f"{result.models} of {len(segmenter.models)} models, {result.tiling.count} windows of {result.tiling.window}")

@@ -15,7 +15,7 @@ from hnseg.cohort.checked_cohort import COHORT, CohortCheck, Finding, Severity, 
 from hnseg.cohort.suv_table import TAGS_NAME
 from hnseg.config import PrepareConfig
 from hnseg.errors import CohortError
-from hnseg.progress import Report, silent
+from hnseg.progress import ProgressCallback, no_progress
 
 MOST_LINES = 20  # of an error message
 
@@ -26,7 +26,7 @@ def check_cohort(
     *,
     work: Path | None = None,
     jobs: int = 1,
-    progress: Report = silent,
+    progress: ProgressCallback = no_progress,
 ) -> CohortCheck:
     """Check every case of a cohort; with ``work``, write ``check.json`` and ``check.html`` there.
 

@@ -201,7 +201,7 @@ def alignment_findings(
     alignment = None if config.registration == "off" else measure_alignment(*ct, pet.suv, pet.grid, box)
     if alignment is not None and alignment.is_notable:
         done = "prepare will move it" if config.registration == "rigid" else "prepare leaves it there"
-        yield Finding(case.id, "warning", "misaligned", f"{alignment.told}; {done}", str(case.pet))
+        yield Finding(case.id, "warning", "misaligned", f"{alignment.description}; {done}", str(case.pet))
 
 
 def inside(grid: Grid, points_mm: NDArray[np.float64]) -> NDArray[np.bool_]:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from hnseg.images.geometry import Grid
-from hnseg.pictures.encoding import small
+from hnseg.pictures.encoding import encode_webp
 from hnseg.pictures.planes import (
     CT_WINDOW_HU,
     DPI,
@@ -15,14 +15,14 @@ from hnseg.pictures.planes import (
     PLANES,
     Outline,
     View,
-    as_seen,
     box_on_plane,
-    cut,
     draw_plane,
     frame,
-    fullest,
     middle,
     sample,
+    slice_grid,
+    slice_with_most_label,
+    to_display,
 )
 
 SHOWN = PLANES[1:]  # coronal and sagittal
@@ -64,18 +64,18 @@ def draw_case(case_id: str, ct: Any | None, pet: Any | None, label: Any | None, 
     scale = min(2.0, LONGEST_PX / max(seen.size))
     positions_mm = []
     for plane in SHOWN:
-        position_mm = None if label is None else fullest(label, seen, plane, COARSE_MM)
+        position_mm = None if label is None else slice_with_most_label(label, seen, plane, COARSE_MM)
         positions_mm.append(middle(box or seen, plane) if position_mm is None else position_mm)
     views = []
     for name, image, window, outside, colours in shown:
         for plane, position_mm in zip(SHOWN, positions_mm, strict=True):
-            grid = cut(seen, plane, position_mm)
+            grid = slice_grid(seen, plane, position_mm)
             outlines = []
             if label is not None:
-                flat = as_seen(sample(label, grid, nearest=True), plane)
+                flat = to_display(sample(label, grid, nearest=True), plane)
                 outlines = [Outline(flat == value, colour) for value, colour in COLOURS.items()]
             figure = draw_plane(
-                as_seen(sample(image, grid, outside=outside), plane),
+                to_display(sample(image, grid, outside=outside), plane),
                 window,
                 colours,
                 outlines,
@@ -83,7 +83,7 @@ def draw_case(case_id: str, ct: Any | None, pet: Any | None, label: Any | None, 
                 box=box_on_plane(box, seen, plane) if box is not None else None,
             )
             alt = f"{case_id}: {name}, {plane.name} plane at {position_mm:.0f} mm"
-            views.append(View(plane, name, position_mm, small(figure, alt, DPI)))
+            views.append(View(plane, name, position_mm, encode_webp(figure, alt, DPI)))
     return tuple(views)
 
 

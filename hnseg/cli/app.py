@@ -31,19 +31,19 @@ HARMONIZATION_HELP = "CT harmonization: spectrum-swap is the published one, spec
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:<n> or mps.")]
 
 
-def complain(message: str) -> None:
+def print_error(message: str) -> None:
     """Say on standard error what went wrong."""
     err.print(f"[bold red]error:[/] {escape(message)}", highlight=False, soft_wrap=True)
 
 
 @contextmanager
-def reported() -> Iterator[None]:
+def handle_errors() -> Iterator[None]:
     """Turn what a user can mend into one message and exit status 1; a defect of ours keeps its traceback."""
     try:
         yield
     except HnsegError as error:
-        complain(str(error))
+        print_error(str(error))
         raise typer.Exit(1) from error
     except OSError as error:  # disk full, no permission: the machine's own words name the file
-        complain(f"{error.strerror or error}" + (f": {error.filename}" if error.filename else ""))
+        print_error(f"{error.strerror or error}" + (f": {error.filename}" if error.filename else ""))
         raise typer.Exit(1) from error

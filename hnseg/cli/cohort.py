@@ -10,16 +10,16 @@ import typer
 from rich.markup import escape
 
 from hnseg.check.check_cohort import check_cohort
-from hnseg.cli.app import HARMONIZATION_HELP, Jobs, Root, Work, app, complain, err, out, reported
+from hnseg.cli.app import HARMONIZATION_HELP, Jobs, Root, Work, app, err, handle_errors, out, print_error
 from hnseg.cohort.checked_cohort import load_check
 from hnseg.cohort.open_run import open_run
 from hnseg.cohort.published_splits import read_folds, read_ids
-from hnseg.cohort.splits import adopt_folds, make_splits, save_splits, split_by_centre
+from hnseg.cohort.splits import leave_one_centre_out, make_splits, published_splits, save_splits
 from hnseg.cohort.table import COLOURS, cohort_table
 from hnseg.config import Config, CropMethod, Harmonization, Interpolation, Registration
 from hnseg.errors import HnsegError
-from hnseg.parallel import Spread, parse_shard
-from hnseg.progress import shown
+from hnseg.parallel import ParallelConfig, parse_shard
+from hnseg.progress import show_progress
 from hnseg.workdir import load_config
 
 
@@ -34,7 +34,7 @@ def phantom(
     """Generate a multi-centre PET/CT cohort in HECKTOR layout."""
     from hnseg.phantom import generate_cohort
 
-    with reported(), shown("phantom", out) as progress:
+    with handle_errors(), show_progress("phantom", out) as progress:
         generate_cohort(
             root,
             seed=seed,
@@ -59,13 +59,13 @@ def check(
     jobs: Jobs = 1,
 ) -> None:
     """Begin a run: check every case, write check.json and check.html. Exit status 1 if a case cannot be used."""
-    with reported():
+    with handle_errors():
         config = Config.from_preset(preset, seed=seed, folds=folds, harmonization=harmonization)
         asked = {"crop": crop, "interpolation": interpolation, "registration": registration}
         config = config.model_copy(update={"prepare": config.prepare.model_copy(update=asked)})
         if work is not None:
             open_run(work, config, root, resume=True)
-        with shown("check", out) as progress:
+        with show_progress("check", out) as progress:
             result = check_cohort(root, config.prepare, work=work, jobs=jobs, progress=progress)
     out.print(cohort_table(result))
     for finding in result.findings:
@@ -83,13 +83,13 @@ def split(
     work: Work,
     test: Annotated[Path | None, typer.Option(help="The test cases: a text file with one ID a line.")] = None,
     folds: Annotated[Path | None, typer.Option(help="Published folds: a splits_final.json as of nnU-Net.")] = None,
-    leave_one_centre_out: Annotated[
+    by_centre: Annotated[
         bool, typer.Option("--leave-one-centre-out", help="One fold per centre, which it is validated on.")
     ] = False,
 ) -> None:
     """Hold out the test cases and deal the folds, write splits.json."""
-    with reported():
-        if folds is not None and leave_one_centre_out:
+    with handle_errors():
+        if folds is not None and by_centre:
             raise HnsegError("--folds and --leave-one-centre-out: give one of the two")
         if (work / "splits.json").is_file():
             raise HnsegError(
@@ -101,9 +101,9 @@ def split(
         ids = None if listed is None else [case_id for case_id in listed if case_id not in away]
         cases, reference = found.cases, config.prepare.needs_reference
         if folds is not None:
-            splits = adopt_folds(cases, read_folds(folds), config.seed, needs_reference=reference, test=ids)
-        elif leave_one_centre_out:
-            splits = split_by_centre(cases, config.split, config.seed, needs_reference=reference, test=ids)
+            splits = published_splits(cases, read_folds(folds), config.seed, needs_reference=reference, test=ids)
+        elif by_centre:
+            splits = leave_one_centre_out(cases, config.split, config.seed, needs_reference=reference, test=ids)
         else:
             splits = make_splits(cases, config.split, config.seed, test=ids)
         if away:
@@ -135,11 +135,11 @@ def prepare(
     """Crop, resample, harmonize and normalize every case that is missing or out of date."""
     from hnseg.preprocessing.prepare_cohort import prepare_cohort
 
-    with reported():
-        spread = Spread(jobs, parse_shard(shard), dask, memory_gb)
-        with shown("prepare", out) as progress:
-            failures = prepare_cohort(work, spread=spread, progress=progress)
+    with handle_errors():
+        parallel = ParallelConfig(jobs, parse_shard(shard), dask, memory_gb)
+        with show_progress("prepare", out) as progress:
+            failures = prepare_cohort(work, parallel=parallel, progress=progress)
     for failure in failures:
-        complain(str(failure))
+        print_error(str(failure))
     if failures:
         raise typer.Exit(1)

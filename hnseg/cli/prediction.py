@@ -7,11 +7,11 @@ from typing import Annotated, Literal
 
 import typer
 
-from hnseg.cli.app import Device, Jobs, Work, app, complain, out, reported
+from hnseg.cli.app import Device, Jobs, Work, app, handle_errors, out, print_error
 from hnseg.errors import CaseError, HnsegError
-from hnseg.inference.predict_case import Options
-from hnseg.parallel import Spread, parse_shard
-from hnseg.progress import shown
+from hnseg.inference.predict_case import InferenceOptions
+from hnseg.parallel import ParallelConfig, parse_shard
+from hnseg.progress import show_progress
 
 FLIPS = "Average over flips along these axes: x, y, z, xy, … xyz. Each axis doubles the network's work."
 ROI = "Windows: patch (the training patch, as published) or auto (the cheapest). Default: as the run says."
@@ -43,10 +43,10 @@ def predict(
     """
     from hnseg.inference.predict_cohort import predict_baselines, predict_cohort, predict_pair, predict_raw
 
-    options = Options(device, roi, flips, disagreement, memory_gb)
+    options = InferenceOptions(device, roi, flips, disagreement, memory_gb)
     failures: list[CaseError] = []
-    with reported():
-        spread = Spread(jobs, parse_shard(shard), dask)
+    with handle_errors():
+        parallel = ParallelConfig(jobs, parse_shard(shard), dask)
         if ct is not None or pet is not None or mask is not None:
             if ct is None or pet is None or mask is None or data is not None or target is not None:
                 raise HnsegError("one pair needs --ct, --pet and --mask, and neither a cohort nor --out")
@@ -55,18 +55,18 @@ def predict(
         elif data is not None:
             if target is None:
                 raise HnsegError(f"where shall the masks of {data} go? Name a folder with --out")
-            with shown("predict", out) as progress:
-                failures = predict_raw(work, data, target, options=options, spread=spread, progress=progress)
+            with show_progress("predict", out) as progress:
+                failures = predict_raw(work, data, target, options=options, parallel=parallel, progress=progress)
         else:
             if target is not None:
                 raise HnsegError("the masks of the run's test cases go to its `predictions`; --out is for a cohort")
-            with shown("predict", out) as progress:
-                failures = predict_cohort(work, options=options, spread=spread, progress=progress)
-            if spread.shard[0] == 1:  # they take a tenth of a second each: not worth sharing
-                with shown("baselines", out) as progress:
+            with show_progress("predict", out) as progress:
+                failures = predict_cohort(work, options=options, parallel=parallel, progress=progress)
+            if parallel.shard[0] == 1:  # they take a tenth of a second each: not worth sharing
+                with show_progress("baselines", out) as progress:
                     predict_baselines(work, progress=progress)
     for failure in failures:
-        complain(str(failure))
+        print_error(str(failure))
     if failures:
         raise typer.Exit(1)
 
@@ -78,6 +78,6 @@ def export(
     """Copy the trained models with what predicting new scans needs, without images and paths."""
     from hnseg.inference.export import export_models
 
-    with reported():
+    with handle_errors():
         models = export_models(work, folder)
     out.print(f"{len(models)} models: {folder}", highlight=False, soft_wrap=True)

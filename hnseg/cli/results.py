@@ -8,13 +8,13 @@ from typing import Annotated, Literal
 
 import typer
 
-from hnseg.cli.app import Device, Jobs, Work, app, err, out, reported
+from hnseg.cli.app import Device, Jobs, Work, app, err, handle_errors, out
 from hnseg.cli.tables import comparison_table, tuning_table
 from hnseg.errors import HnsegError
 from hnseg.evaluation.cohort_scores import BOOTSTRAP_SEED
-from hnseg.evaluation.evaluate import evaluate_folder, evaluate_workdir, find_truths
+from hnseg.evaluation.evaluate import evaluate_folder, evaluate_workdir, find_labels
 from hnseg.evaluation.overlap import PRESETS
-from hnseg.progress import shown
+from hnseg.progress import show_progress
 from hnseg.workdir import load_config, write_json
 
 
@@ -26,17 +26,17 @@ def tune(
 ) -> None:
     """Choose the post-processing by out-of-fold masks; predict uses what was chosen."""
     from hnseg.inference.out_of_fold import postprocess_out_of_fold, predict_out_of_fold
-    from hnseg.inference.tune import told, tune_workdir
+    from hnseg.inference.tune import format_settings, tune_workdir
 
-    with reported():
-        with shown("out of fold", out) as progress:
+    with handle_errors():
+        with show_progress("out of fold", out) as progress:
             cases = predict_out_of_fold(work, device=device, progress=progress)
         before = load_config(work).predict
-        with shown("tune", out) as progress:
+        with show_progress("tune", out) as progress:
             result = tune_workdir(work, seed=seed, progress=progress)
         postprocess_out_of_fold(work, cases)
     out.print(tuning_table(result))
-    out.print(f"{result['why']}: {told(result['chosen'])}", highlight=False, soft_wrap=True)
+    out.print(f"{result['why']}: {format_settings(result['chosen'])}", highlight=False, soft_wrap=True)
     if load_config(work).predict != before and (work / "predictions").is_dir():
         err.print("the settings have changed: predict again to use them", highlight=False)
 
@@ -53,7 +53,7 @@ def evaluate(
     strict: Annotated[bool | None, typer.Option("--strict/--at-least", help="Above the IoU, or already at it.")] = None,
     empty_truth: Annotated[str | None, typer.Option(help="GTVp Dice without true GTVp: score, skip or zero.")] = None,
     aggregate: Annotated[str | None, typer.Option(help="What aggregated Dice sums: ml or voxels.")] = None,
-    nothing: Annotated[str | None, typer.Option(help="Aggregated score of 0/0: undefined, one or zero.")] = None,
+    zero_division: Annotated[str | None, typer.Option(help="Aggregated score of 0/0: undefined, one or zero.")] = None,
     min_lesion_ml: Annotated[float | None, typer.Option(help="Smaller components are no lesions.")] = None,
     tolerance_mm: Annotated[float | None, typer.Option(help="Of surface Dice.")] = None,
     missing: Annotated[
@@ -70,16 +70,16 @@ def evaluate(
         "strict": strict,
         "empty_truth": empty_truth,
         "aggregate": aggregate,
-        "nothing": nothing,
+        "zero_division": zero_division,
         "min_lesion_ml": min_lesion_ml,
         "tolerance_mm": tolerance_mm,
     }
-    with reported():
+    with handle_errors():
         try:
-            chosen = PRESETS[rules].changed({name: value for name, value in changes.items() if value is not None})
+            chosen = PRESETS[rules].replace({name: value for name, value in changes.items() if value is not None})
         except ValueError as error:
             raise HnsegError(str(error)) from error
-        with shown("evaluate", err) as progress:
+        with show_progress("evaluate", err) as progress:
             if truth is None:
                 if not (predictions / "run.json").is_file() and any(predictions.glob("*.nii.gz")):
                     raise HnsegError(f"{predictions} is a folder of masks: name the truth, too (a data root or labels)")
@@ -90,7 +90,7 @@ def evaluate(
             else:
                 scores = result = evaluate_folder(
                     predictions,
-                    find_truths(truth),
+                    find_labels(truth),
                     rules=chosen,
                     missing=missing,
                     allow_extra=allow_extra,
@@ -124,10 +124,10 @@ def compare(
     def scored(path: Path, method: str) -> Scored:
         if truth is None or not path.is_dir() or (path / "metrics.json").is_file():
             return read_scores_file(path, method)
-        with shown("evaluate", err) as progress:
-            return read_scores(evaluate_folder(path, find_truths(truth), jobs=jobs, progress=progress), str(path))
+        with show_progress("evaluate", err) as progress:
+            return read_scores(evaluate_folder(path, find_labels(truth), jobs=jobs, progress=progress), str(path))
 
-    with reported():
+    with handle_errors():
         sides = scored(a, method_a), scored(b, method_b)
         result = compare_scores(*sides, common=common, seed=seed)
         if target is not None:
@@ -147,5 +147,5 @@ def report(work: Work) -> None:
     """Write report.html."""
     from hnseg.report.page import write_report
 
-    with reported():
+    with handle_errors():
         out.print(f"report: {write_report(work)}", highlight=False, soft_wrap=True)

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from hnseg.cli.app import Device, Jobs, Work, app, err, out, reported
-from hnseg.progress import shown
+from hnseg.cli.app import Device, Jobs, Work, app, err, handle_errors, out
+from hnseg.progress import show_progress
 from hnseg.workdir import write_json
 
 
@@ -23,7 +23,7 @@ def train(
     """Train a fold, or all; continues where it stopped. On a CPU, --jobs folds at once."""
     from hnseg.training.folds import train_folds
 
-    with reported(), shown("train", out) as progress:
+    with handle_errors(), show_progress("train", out) as progress:
         train_folds(work, None if fold is None else [fold], device=device, jobs=jobs, init=init, progress=progress)
 
 
@@ -37,7 +37,7 @@ def plan(
     from hnseg.cli.tables import plan_table
     from hnseg.training.plan import make_plan
 
-    with reported():
+    with handle_errors():
         made = make_plan(work, device=device)
         if target is not None:
             write_json(target, made.as_dict())

@@ -42,7 +42,7 @@ class Splits:
     test: tuple[str, ...]
     folds: tuple[tuple[str, ...], ...]
     reference: str | None
-    always: tuple[str, ...] = ()
+    always_train: tuple[str, ...] = ()
     kind: Kind = "stratified"
     held_out: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
@@ -50,7 +50,7 @@ class Splits:
     def train_ids(self, fold: int) -> list[str]:
         """Training cases of a fold, sorted."""
         others = {case_id for k, ids in enumerate(self.folds) if k != fold for case_id in ids}
-        return sorted(others | set(self.always) | ({self.reference} if self.reference else set()))
+        return sorted(others | set(self.always_train) | ({self.reference} if self.reference else set()))
 
 
 def make_splits(
@@ -85,7 +85,7 @@ def make_splits(
     return Splits(seed, held_out, folds, reference.id)
 
 
-def split_by_centre(
+def leave_one_centre_out(
     cases: Sequence[CheckedCase],
     config: SplitConfig,
     seed: int,
@@ -132,7 +132,7 @@ def split_by_centre(
     return Splits(seed, held_out, folds, reference.id, always, "centres", tuple(centres), (note,))
 
 
-def adopt_folds(
+def published_splits(
     cases: Sequence[CheckedCase],
     published: Sequence[PublishedFold],
     seed: int,
@@ -262,7 +262,7 @@ def load_splits(work: Path) -> Splits:
         )
     except (KeyError, TypeError, ValueError) as error:
         raise WorkDirError(f"{path} is not what `hnseg split` writes ({error!r})") from error
-    places = [*splits.test, *splits.always, *(i for fold in splits.folds for i in fold)]
+    places = [*splits.test, *splits.always_train, *(i for fold in splits.folds for i in fold)]
     places += [splits.reference] if splits.reference else []
     twice = [case_id for case_id, count in Counter(places).items() if count > 1]
     if twice:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from hnseg.cohort.cases import Case
 from hnseg.cohort.suv_table import TAGS_NAME
-from hnseg.cohort.unit_checks import judge_pet
+from hnseg.cohort.unit_checks import detect_pet_unit
 from hnseg.errors import CaseError
 from hnseg.images.geometry import Grid
 from hnseg.images.image_io import read_image
@@ -48,7 +48,7 @@ def read_suv(case: Case) -> Pet:
     if case.pet is None:
         raise CaseError(case.id, "the case has no PET: the cohort names none")
     pet, grid = read_image(case.pet, case.id)
-    told = judge_pet(case, pet)
+    told = detect_pet_unit(case, pet)
     if told.unit == "SUV":
         return Pet(pet, grid, "SUV", 1.0, told.evidence)
     if case.suv_factor is None:
@@ -59,7 +59,7 @@ def read_suv(case: Case) -> Pet:
             case.pet,
         )
     suv = np.multiply(pet, np.float32(case.suv_factor), dtype=np.float32)
-    after = judge_pet(case, suv)
+    after = detect_pet_unit(case, suv)
     if after.unit != "SUV":
         raise CaseError(
             case.id,

@@ -63,7 +63,7 @@ def check_ct_units(case: Case, ct: NDArray[Any]) -> None:
         raise CaseError(case.id, f"CT values from {low:g} to {high:g} are not HU (expected air near -1000)", case.ct)
 
 
-def judge_pet(case: Case, pet: NDArray[Any]) -> PetUnit:
+def detect_pet_unit(case: Case, pet: NDArray[Any]) -> PetUnit:
     """Whether a PET is in SUV or in Bq/ml.
 
     Raises:

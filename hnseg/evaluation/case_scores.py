@@ -23,18 +23,18 @@ class Overlap:
 
     Attributes:
         pred_vox, truth_vox, shared_vox: Voxels in the prediction, in the truth, in both.
-        hd95_mm: None where a mask is empty; see :attr:`one_empty`.
+        hd95_mm: None where a mask is empty; see :attr:`exactly_one_empty`.
         surface_dice: None where both masks are empty, 0 where one is.
     """
 
     pred_vox: int
     truth_vox: int
-    shared_vox: int
+    intersection_vox: int
     hd95_mm: Score = None
     surface_dice: Score = None
 
     @property
-    def one_empty(self) -> bool:
+    def exactly_one_empty(self) -> bool:
         """Whether exactly one of the masks is empty: its surface is infinitely far from the other."""
         return (self.pred_vox == 0) != (self.truth_vox == 0)
 
@@ -42,7 +42,7 @@ class Overlap:
     def dice(self) -> Score:
         """Dice; None when neither mask has a voxel."""
         total = self.pred_vox + self.truth_vox
-        return 2 * self.shared_vox / total if total else None
+        return 2 * self.intersection_vox / total if total else None
 
 
 @dataclass(frozen=True)
@@ -163,7 +163,7 @@ def evaluate_case(
         raise ValueError(f"spacing_zyx_mm {spacing_zyx_mm}: three numbers > 0")
     voxel_ml = spacing[0] * spacing[1] * spacing[2] / 1000
     for name, label in (("prediction", pred), ("truth", truth)):
-        odd = unknown_values(label)
+        odd = invalid_label_values(label)
         if odd:
             raise ValueError(f"{name}: label values must be 0, 1, 2; found {', '.join(f'{v:g}' for v in odd)}")
     gtvp, gtvn = (_overlap(pred == value, truth == value, spacing, rules) for value in CLASSES.values())
@@ -174,13 +174,13 @@ def evaluate_case(
         matching=rules.matching,
         iou_threshold=rules.iou_threshold,
         strict=rules.strict,
-        min_vox=least_voxels(rules.min_lesion_ml, voxel_ml),
+        min_vox=min_voxels(rules.min_lesion_ml, voxel_ml),
     )
     lesions, dice = _lesions(found, voxel_ml), gtvp_dice(gtvp, rules)
     return CaseScores(case_id, centre, voxel_ml, gtvp, gtvn, dice, found.tp, found.fp, found.fn, lesions, missing)
 
 
-def least_voxels(least_ml: float, voxel_ml: float) -> int:
+def min_voxels(least_ml: float, voxel_ml: float) -> int:
     """Voxels of the smallest component with at least ``least_ml``, and at least 1; safe from rounding.
 
     >>> least_voxels(0.3, 0.1), least_voxels(0.31, 0.1), least_voxels(0.0, 0.1)
@@ -201,7 +201,7 @@ def _lesions(found: LesionMatch, voxel_ml: float) -> tuple[Lesion, ...]:
     )
 
 
-def unknown_values(label: NDArray[Any]) -> list[float]:
+def invalid_label_values(label: NDArray[Any]) -> list[float]:
     """Values of a label array that are not 0, 1 or 2 (the first five)."""
     odd = label[(label != 0) & (label != GTVP) & (label != GTVN)]
     return [float(value) for value in np.unique(odd)[:5]]

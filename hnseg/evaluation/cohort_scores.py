@@ -35,7 +35,7 @@ def summarize(cases: Sequence[CaseScores], rules: Rules = HECKTOR_2025) -> dict[
     unit = [case.voxel_ml if rules.aggregate == "ml" else 1.0 for case in cases]
     aggregated = [
         aggregated_dice(
-            [u * o.shared_vox for u, o in zip(unit, overlaps, strict=True)],
+            [u * o.intersection_vox for u, o in zip(unit, overlaps, strict=True)],
             [u * (o.pred_vox + o.truth_vox) for u, o in zip(unit, overlaps, strict=True)],
         )
         for overlaps in ([case.gtvp for case in cases], [case.gtvn for case in cases])
@@ -99,7 +99,7 @@ def surface_values(cases: Sequence[CaseScores], score: str) -> NDArray[np.float6
     if score.endswith("surface_dice_mean"):
         found = [o.surface_dice for o in overlaps]
     else:
-        found = [math.inf if o.one_empty else o.hd95_mm for o in overlaps]
+        found = [math.inf if o.exactly_one_empty else o.hd95_mm for o in overlaps]
     return np.asarray([math.nan if value is None else value for value in found], dtype=np.float64)
 
 
@@ -161,13 +161,13 @@ def bootstrap(
     out: dict[str, Any] = {"seed": seed, "resamples": resamples, "level": 0.95, "method": "percentile, over cases"}
     if len(cases) < 2:
         return {**out, "intervals": dict.fromkeys((*SCORES, *SURFACE_SCORES)), "undefined_resamples": {}}
-    draws = resampled(len(cases), seed, resamples)
+    draws = bootstrap_indices(len(cases), seed, resamples)
     values = resampled_scores(cases, draws, rules)
     lost = {name: int(np.isnan(sample).sum()) for name, sample in values.items()}
     return {**out, "intervals": {k: interval(v) for k, v in values.items()}, "undefined_resamples": lost}
 
 
-def resampled(n: int, seed: int, resamples: int) -> NDArray[np.int64]:
+def bootstrap_indices(n: int, seed: int, resamples: int) -> NDArray[np.int64]:
     """Which cases each bootstrap cohort holds, (resamples, n)."""
     return np.random.default_rng(seed).integers(0, n, size=(resamples, n))
 
@@ -176,9 +176,9 @@ def resampled_scores(
     cases: Sequence[CaseScores], draws: NDArray[np.int64], rules: Rules = HECKTOR_2025
 ) -> dict[str, NDArray[np.float64]]:
     """Every score of many cohorts at once, {score: (resamples,)}; NaN where undefined."""
-    values = scores_of_sums(sums_table(cases, rules)[draws].sum(axis=1), rules)
+    values = scores_from_sums(sufficient_statistics(cases, rules)[draws].sum(axis=1), rules)
     for name in SURFACE_SCORES:
-        middle = known_mean if name.endswith("mean") else known_median
+        middle = row_nanmean if name.endswith("mean") else known_median
         values[name] = middle(surface_values(cases, name)[draws])
     return values
 
@@ -196,23 +196,26 @@ def interval(sample: NDArray[np.float64]) -> list[float | None] | None:
     return [bound if math.isfinite(bound) else None for bound in bounds]
 
 
-def sums_table(cases: Sequence[CaseScores], rules: Rules) -> NDArray[np.float64]:
-    """Per case (n, 9) what the cohort scores are sums of; see :func:`scores_of_sums`."""
+def sufficient_statistics(cases: Sequence[CaseScores], rules: Rules) -> NDArray[np.float64]:
+    """Per case (n, 9) what the cohort scores are sums of; see :func:`scores_from_sums`."""
     rows = []
     for case in cases:
         unit = case.voxel_ml if rules.aggregate == "ml" else 1.0
         p, n = case.gtvp, case.gtvn
         dice = (case.gtvp_dice or 0.0, case.gtvp_dice is not None)
-        volumes = (o * unit for o in (p.shared_vox, p.pred_vox + p.truth_vox, n.shared_vox, n.pred_vox + n.truth_vox))
+        volumes = (
+            o * unit
+            for o in (p.intersection_vox, p.pred_vox + p.truth_vox, n.intersection_vox, n.pred_vox + n.truth_vox)
+        )
         rows.append([*dice, *volumes, case.tp, case.fp, case.fn])
     return np.asarray(rows, dtype=np.float64).reshape(-1, COLUMNS)
 
 
-def scores_of_sums(sums: NDArray[np.float64], rules: Rules = HECKTOR_2025) -> dict[str, NDArray[np.float64]]:
+def scores_from_sums(sums: NDArray[np.float64], rules: Rules = HECKTOR_2025) -> dict[str, NDArray[np.float64]]:
     """The scores of :func:`summarize` for many cohorts at once.
 
     Args:
-        sums (ndarray (…, 9)): Rows of :func:`sums_table`, summed over each cohort.
+        sums (ndarray (…, 9)): Rows of :func:`sufficient_statistics`, summed over each cohort.
 
     Returns:
         dict {score: ndarray (…)}; NaN where undefined.
@@ -233,7 +236,7 @@ def scores_of_sums(sums: NDArray[np.float64], rules: Rules = HECKTOR_2025) -> di
     }
 
 
-def known_mean(samples: NDArray[np.float64]) -> NDArray[np.float64]:
+def row_nanmean(samples: NDArray[np.float64]) -> NDArray[np.float64]:
     """Mean of each row over what is defined; NaN where nothing is."""
     known = ~np.isnan(samples)
     count = known.sum(axis=1)

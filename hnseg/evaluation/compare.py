@@ -32,14 +32,14 @@ from hnseg.evaluation.cohort_scores import (
     RESAMPLES,
     SCORES,
     SURFACE_SCORES,
+    bootstrap_indices,
     interval,
-    known_mean,
     known_median,
-    resampled,
     resampled_scores,
-    scores_of_sums,
+    row_nanmean,
+    scores_from_sums,
+    sufficient_statistics,
     summarize,
-    sums_table,
     surface_values,
 )
 from hnseg.evaluation.overlap import Rules
@@ -56,8 +56,8 @@ CASE_SCORE: dict[str, Callable[[CaseScores], float | None]] = {
     "gtvp_dice_agg": lambda case: case.gtvp.dice,
     "gtvp_surface_dice_mean": lambda case: case.gtvp.surface_dice,
     "gtvn_surface_dice_mean": lambda case: case.gtvn.surface_dice,
-    "gtvp_hd95_median_mm": lambda case: FAR_MM if case.gtvp.one_empty else case.gtvp.hd95_mm,
-    "gtvn_hd95_median_mm": lambda case: FAR_MM if case.gtvn.one_empty else case.gtvn.hd95_mm,
+    "gtvp_hd95_median_mm": lambda case: FAR_MM if case.gtvp.exactly_one_empty else case.gtvp.hd95_mm,
+    "gtvn_hd95_median_mm": lambda case: FAR_MM if case.gtvn.exactly_one_empty else case.gtvn.hd95_mm,
 }
 
 
@@ -142,7 +142,7 @@ def compare(
     ids, left_out = _pairs(a, b, common)
     pairs = [[side.cases[case_id] for case_id in ids] for side in (a, b)]
     values = [summarize(cases, a.rules) for cases in pairs]
-    draws = resampled(len(ids), seed, resamples)
+    draws = bootstrap_indices(len(ids), seed, resamples)
     sample_a, sample_b = (resampled_scores(cases, draws, a.rules) for cases in pairs)
     swaps, exact = _exchanges(len(ids), seed, permutations)
     p = _permutation_p(pairs[0], pairs[1], swaps, exact, a.rules)
@@ -211,15 +211,15 @@ def _permutation_p(
     a: Sequence[CaseScores], b: Sequence[CaseScores], swaps: NDArray[np.bool_], exact: bool, rules: Rules
 ) -> dict[str, float | None]:
     """Share of exchanges whose difference is at least as large as the one seen; None where that is undefined."""
-    table_a, table_b = sums_table(a, rules), sums_table(b, rules)
+    table_a, table_b = sufficient_statistics(a, rules), sufficient_statistics(b, rules)
     change = swaps.astype(np.float64) @ (table_b - table_a)
-    new_a = scores_of_sums(table_a.sum(axis=0) + change, rules)
-    new_b = scores_of_sums(table_b.sum(axis=0) - change, rules)
-    old_a, old_b = (scores_of_sums(table.sum(axis=0)[None], rules) for table in (table_a, table_b))
+    new_a = scores_from_sums(table_a.sum(axis=0) + change, rules)
+    new_b = scores_from_sums(table_b.sum(axis=0) - change, rules)
+    old_a, old_b = (scores_from_sums(table.sum(axis=0)[None], rules) for table in (table_a, table_b))
     differences = {name: (new_b[name] - new_a[name], float((old_b[name] - old_a[name])[0])) for name in SCORES}
     for name in SURFACE_SCORES:
         first, second = surface_values(a, name), surface_values(b, name)
-        middle = known_mean if name.endswith("mean") else known_median
+        middle = row_nanmean if name.endswith("mean") else known_median
         with np.errstate(invalid="ignore"):  # both infinite
             moved = middle(np.where(swaps, first, second)) - middle(np.where(swaps, second, first))
             seen = middle(second[None]) - middle(first[None])

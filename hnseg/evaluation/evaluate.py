@@ -21,13 +21,13 @@ from numpy.typing import NDArray
 
 from hnseg.cohort.cases import centre_of, discover_cases
 from hnseg.errors import CaseError, CohortError, WorkDirError, listed
-from hnseg.evaluation.case_scores import CaseScores, evaluate_case, unknown_values
+from hnseg.evaluation.case_scores import CaseScores, evaluate_case, invalid_label_values
 from hnseg.evaluation.cohort_scores import bootstrap, detection_by_size, summarize
 from hnseg.evaluation.overlap import HECKTOR_2025, Rules
 from hnseg.images.geometry import Grid
 from hnseg.images.image_io import read_grid, read_image
 from hnseg.images.resample import resample
-from hnseg.progress import Report, silent
+from hnseg.progress import ProgressCallback, no_progress
 from hnseg.provenance import versions
 from hnseg.workdir import read_json, write_json
 
@@ -43,7 +43,7 @@ Missing = Literal["error", "empty"]
 
 
 @dataclass(frozen=True)
-class Truths:
+class ReferenceLabels:
     """What predictions are scored against.
 
     Attributes:
@@ -57,7 +57,7 @@ class Truths:
     unlabelled: tuple[str, ...] = ()
 
 
-def find_truths(root: Path) -> Truths:
+def find_labels(root: Path) -> ReferenceLabels:
     """The labels of a data root (any layout that ``hnseg check`` knows), or of a folder of ``<ID>.nii.gz`` labels.
 
     Raises:
@@ -65,24 +65,24 @@ def find_truths(root: Path) -> Truths:
     """
     flat = sorted(root.glob("*.nii.gz")) if root.is_dir() and not (root / "Task 1").is_dir() else []
     if flat:
-        return Truths({path.name.removesuffix(".nii.gz"): path for path in flat}, {})
+        return ReferenceLabels({path.name.removesuffix(".nii.gz"): path for path in flat}, {})
     cases = discover_cases(root)
     labels = {case.id: case.label for case in cases if case.label is not None}
     if not labels:
         raise CohortError(f"none of the {len(cases)} cases in {root} has a label: nothing to score against")
     unlabelled = tuple(case.id for case in cases if case.label is None)
-    return Truths(labels, {case.id: case.centre for case in cases}, unlabelled)
+    return ReferenceLabels(labels, {case.id: case.centre for case in cases}, unlabelled)
 
 
 def evaluate_folder(
     predictions: Path,
-    truths: Mapping[str, Path] | Truths,
+    truths: Mapping[str, Path] | ReferenceLabels,
     *,
     rules: Rules = HECKTOR_2025,
     missing: Missing = "error",
     allow_extra: bool = False,
     jobs: int = 1,
-    progress: Report = silent,
+    progress: ProgressCallback = no_progress,
 ) -> dict[str, Any]:
     """Score every ``<ID>.nii.gz`` of a folder against its truth.
 
@@ -108,8 +108,8 @@ def evaluate_folder(
     """
     if missing not in get_args(Missing):
         raise ValueError(f"missing {missing!r}: choose one of {', '.join(get_args(Missing))}")
-    if not isinstance(truths, Truths):
-        truths = Truths(truths, {})
+    if not isinstance(truths, ReferenceLabels):
+        truths = ReferenceLabels(truths, {})
     if not truths.labels:
         raise CohortError(f"no case to score: no truth was given for {predictions}")
     if not predictions.is_dir():
@@ -126,7 +126,7 @@ def evaluate_folder(
     scores = _score_folder(predictions, truths, rules, missing, jobs, progress)
     skipped = [_skipped(name, "no label file: not scored") for name in truths.unlabelled]
     skipped += [_skipped(name, "no truth: not scored") for name in extra if name not in truths.unlabelled]
-    return {**score_cases(scores, rules), "skipped": skipped, **_said(rules)}
+    return {**score_cases(scores, rules), "skipped": skipped, **_scoring_metadata(rules)}
 
 
 def evaluate_workdir(
@@ -135,7 +135,7 @@ def evaluate_workdir(
     rules: Rules = HECKTOR_2025,
     missing: Missing = "error",
     jobs: int = 1,
-    progress: Report = silent,
+    progress: ProgressCallback = no_progress,
 ) -> dict[str, Any]:
     """Score the test cases of a work directory and write ``metrics.json`` there.
 
@@ -166,14 +166,14 @@ def evaluate_workdir(
     result: dict[str, Any] = {"validation": None}
     for method, folder, cases in runs:
         labels = {case.id: Path(case.label) for case in cases if case.label}
-        truths = Truths(labels, {case.id: case.centre for case in cases})
-        tell = _after(progress, done, total, method.replace("_", " "))
+        truths = ReferenceLabels(labels, {case.id: case.centre for case in cases})
+        tell = _offset_progress(progress, done, total, method.replace("_", " "))
         scored = _score_folder(folder, truths, rules, missing, jobs, tell) if labels else []
         done += len(scored)
         result[method] = score_cases(scored, rules)
     reason = "no label file: predicted, not scored"
     result["skipped"] = [_skipped(case.id, reason) for case in tests if not case.label]
-    result.update(_said(rules))
+    result.update(_scoring_metadata(rules))
     write_json(work / "metrics.json", result)
     return result
 
@@ -202,7 +202,7 @@ def read_label(path: Path, case_id: str, *, like: Grid | None = None) -> tuple[N
         if not grid.matches(like):
             raise CaseError(case_id, f"the mask is not on the grid of the truth: {_differs(grid, like)}", path)
     stored, grid = read_image(path, case_id, np.float32)
-    odd = unknown_values(stored)
+    odd = invalid_label_values(stored)
     if odd:
         text = ", ".join(f"{value:g}" for value in odd)
         raise CaseError(case_id, f"label values must be 0 (background), 1 (GTVp), 2 (GTVn); found {text}", path)
@@ -210,7 +210,7 @@ def read_label(path: Path, case_id: str, *, like: Grid | None = None) -> tuple[N
 
 
 def _score_folder(
-    folder: Path, truths: Truths, rules: Rules, missing: Missing, jobs: int, progress: Report
+    folder: Path, truths: ReferenceLabels, rules: Rules, missing: Missing, jobs: int, progress: ProgressCallback
 ) -> list[CaseScores]:
     absent = [case_id for case_id in truths.labels if not (folder / f"{case_id}.nii.gz").is_file()]
     if absent and missing == "error":
@@ -238,7 +238,7 @@ def _score_file(prediction: Path | None, label: Path, case_id: str, centre: str,
     if prediction is None:
         pred = np.zeros_like(truth)
     elif rules.challenge == "2022":
-        pred = _brought_onto(*read_label(prediction, case_id), grid, case_id, prediction)
+        pred = _resample_to_truth(*read_label(prediction, case_id), grid, case_id, prediction)
     else:
         pred, _ = read_label(prediction, case_id, like=grid)
     return evaluate_case(
@@ -252,7 +252,7 @@ def _score_file(prediction: Path | None, label: Path, case_id: str, centre: str,
     )
 
 
-def _brought_onto(pred: NDArray[np.uint8], grid: Grid, like: Grid, case_id: str, path: Path) -> NDArray[np.uint8]:
+def _resample_to_truth(pred: NDArray[np.uint8], grid: Grid, like: Grid, case_id: str, path: Path) -> NDArray[np.uint8]:
     """A mask on the truth's grid as the 2022 scorer did it: the same spacing is asked for, then nearest neighbour."""
     if not np.allclose(like.spacing_mm, grid.spacing_mm, atol=1e-6):
         raise CaseError(case_id, f"the mask has another spacing than the truth: {_differs(grid, like)}", path)
@@ -260,7 +260,7 @@ def _brought_onto(pred: NDArray[np.uint8], grid: Grid, like: Grid, case_id: str,
     return resample(pred, same, like, outside=0, interpolation="nearest")
 
 
-def _after(progress: Report, before: int, cases: int, method: str) -> Report:
+def _offset_progress(progress: ProgressCallback, before: int, cases: int, method: str) -> ProgressCallback:
     """Progress of one method's cases as part of all methods' cases."""
 
     def tell(done: int, total: int, what: str) -> None:
@@ -291,7 +291,7 @@ def _test_cases(work: Path) -> tuple[list[_TestCase], dict[str, _TestCase]]:
         raise WorkDirError(f"{work}: splits.json or check.json lacks {error}; see docs/hnseg/workdir.md") from error
     if not wanted:
         raise CohortError(f"{work / 'splits.json'} has no test case: nothing can be scored")
-    return _looked_up(wanted, cases, f"test cases of {work / 'splits.json'}"), cases
+    return _select_cases(wanted, cases, f"test cases of {work / 'splits.json'}"), cases
 
 
 def _validation_cases(work: Path, known: Mapping[str, _TestCase]) -> list[_TestCase] | None:
@@ -299,17 +299,17 @@ def _validation_cases(work: Path, known: Mapping[str, _TestCase]) -> list[_TestC
     path = work / OUT_OF_FOLD / "cases.json"
     if not path.is_file():
         return None
-    return _looked_up(list(read_json(path, "tune")["cases"]), known, f"cases of {path}")
+    return _select_cases(list(read_json(path, "tune")["cases"]), known, f"cases of {path}")
 
 
-def _looked_up(wanted: Sequence[str], known: Mapping[str, _TestCase], what: str) -> list[_TestCase]:
+def _select_cases(wanted: Sequence[str], known: Mapping[str, _TestCase], what: str) -> list[_TestCase]:
     unknown = [case_id for case_id in wanted if case_id not in known]
     if unknown:
         raise WorkDirError(f"{what} that check.json does not know: {listed(unknown)}")
     return [known[case_id] for case_id in wanted]
 
 
-def _said(rules: Rules) -> dict[str, Any]:
+def _scoring_metadata(rules: Rules) -> dict[str, Any]:
     return {"rules": rules.as_dict(), "definitions": rules.definitions(), "versions": versions()}
 
 

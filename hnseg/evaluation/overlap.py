@@ -23,7 +23,7 @@ from hnseg.images.components import Connectivity, Matching
 GTVP, GTVN = 1, 2
 Score = float | None
 EmptyTruth = Literal["score", "skip", "zero"]
-Nothing = Literal["undefined", "one", "zero"]
+ZeroDivision = Literal["undefined", "one", "zero"]
 Challenge = Literal["2025", "2022"]
 
 
@@ -48,9 +48,9 @@ class Rules:
             SimpleITK's overlap filter).
         aggregate ({"ml", "voxels"}): What the aggregated Dice sums. Default ml, as the 2022 scorer: patients count by
             volume, not by voxel size.
-        nothing ({"undefined", "one", "zero"}): An aggregated score over a cohort in which neither truth nor prediction
-            has the class (0/0). Default undefined: there was nothing to measure. ``one``: as the 2025 baseline's
-            ``DiceAggScore`` and AIV.
+        zero_division ({"undefined", "one", "zero"}): An aggregated score over a cohort in which neither truth nor
+            prediction has the class (0/0). Default undefined: there was nothing to measure. ``one``: as the
+            ``DiceAggScore`` of the 2025 baseline and AIV.
         min_lesion_ml (float ≥ 0): GTVn components smaller than this are no lesions, on both sides, when lesions are
             counted (Dice keeps them). Default 0, since the text names no least size.
         tolerance_mm (float > 0): Surface Dice: how far apart two surfaces may be and still agree. Default 3 mm, the
@@ -65,7 +65,7 @@ class Rules:
     strict: bool = True
     empty_truth: EmptyTruth = "score"
     aggregate: Literal["ml", "voxels"] = "ml"
-    nothing: Nothing = "undefined"
+    zero_division: ZeroDivision = "undefined"
     min_lesion_ml: float = 0.0
     tolerance_mm: float = 3.0
 
@@ -76,7 +76,7 @@ class Rules:
             "matching": get_args(Matching),
             "empty_truth": get_args(EmptyTruth),
             "aggregate": ("ml", "voxels"),
-            "nothing": get_args(Nothing),
+            "zero_division": get_args(ZeroDivision),
         }
         for name, choices in allowed.items():
             if getattr(self, name) not in choices:
@@ -98,14 +98,14 @@ class Rules:
     @property
     def empty_value(self) -> Score:
         """The value of an aggregated score without anything to measure."""
-        values: dict[Nothing, Score] = {"undefined": None, "one": 1.0, "zero": 0.0}
-        return values[self.nothing]
+        values: dict[ZeroDivision, Score] = {"undefined": None, "one": 1.0, "zero": 0.0}
+        return values[self.zero_division]
 
     def as_dict(self) -> dict[str, Any]:
         """JSON-ready form; ``Rules(**d)`` gives the rules back."""
         return asdict(self)
 
-    def changed(self, changes: Mapping[str, Any]) -> Rules:
+    def replace(self, changes: Mapping[str, Any]) -> Rules:
         """These rules with some points decided otherwise, validated."""
         return Rules(**{**self.as_dict(), **changes})
 

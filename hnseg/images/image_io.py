@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from hnseg.errors import CaseError
 from hnseg.images.geometry import Grid
-from ssimh.files.atomic import replacing
+from ssimh.files.atomic import atomic_write
 from ssimh.files.compressed_integrity import verify_compressed
 from ssimh.files.nifti_integrity import is_nifti, read_header, verify_size, verify_values
 
@@ -169,6 +169,6 @@ def to_sitk(array: NDArray[Any], grid: Grid) -> Any:
 def write_image(path: Path, array: NDArray[Any], grid: Grid) -> None:
     """Write an array (z, y, x) with its grid; the file appears whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         # Level 1: half the time of the default for a few per cent of size.
         load_sitk().WriteImage(to_sitk(array, grid), str(temporary), useCompression=True, compressionLevel=1)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from hnseg.images.geometry import IDENTITY, Grid
 from hnseg.images.image_io import load_sitk, to_sitk
-from hnseg.images.resample import filling, overlap_mm, resample
+from hnseg.images.resample import covering_grid, overlap_mm, resample
 
 GRID_MM = 4.0  # about a PET voxel
 BINS = 32
@@ -65,7 +65,7 @@ class Alignment:
         return self.is_displaced and self.displacement_mm >= NOTABLE_MM
 
     @property
-    def told(self) -> str:
+    def description(self) -> str:
         """For findings and pictures."""
         shift = ", ".join(f"{value:+.1f}" for value in self.shift_mm)
         return f"PET lies {self.displacement_mm:.1f} mm off the CT (shift {shift} mm, turn {self.turn_deg:.1f}°)"
@@ -101,17 +101,17 @@ def measure_alignment(
     low, high = np.maximum(common[0], box_low), np.minimum(common[1], box_high)
     if (high - low < 8 * GRID_MM).any():
         return None
-    fixed_grid, moving_grid = filling(low, high, GRID_MM), filling(low - REACH_MM, high + REACH_MM, GRID_MM)
+    fixed_grid, moving_grid = covering_grid(low, high, GRID_MM), covering_grid(low - REACH_MM, high + REACH_MM, GRID_MM)
     fixed = np.clip(resample(ct_hu, ct_grid, fixed_grid, outside=CT_RANGE_HU[0]), *CT_RANGE_HU)
     pet = resample(pet_suv, pet_grid, moving_grid, outside=0.0)
     moving = np.log1p(np.clip(pet, 0, PET_LIMIT_SUV))
     if np.ptp(fixed) == 0 or np.ptp(moving) == 0:
         return None
-    still = _glance(fixed, moving)
+    still = _quick_shift_search(fixed, moving)
     return still or _fit(to_sitk(fixed, fixed_grid), to_sitk(moving, moving_grid), (low + high) / 2)
 
 
-def _glance(fixed: NDArray[np.float32], moving: NDArray[np.float32]) -> Alignment | None:
+def _quick_shift_search(fixed: NDArray[np.float32], moving: NDArray[np.float32]) -> Alignment | None:
     """The shift of images that are aligned but for a fraction of a voxel; None for all others.
 
     Mutual information at no shift and one voxel to either side along each axis. Where no shift is the best of the

@@ -48,7 +48,7 @@ def resample(
         return np.full(target.shape, outside, dtype)
     sitk = load_sitk()
     part = np.ascontiguousarray(array[low[2] : high[2], low[1] : high[1], low[0] : high[0]])
-    image = to_sitk(part if part.dtype != np.bool_ else part.astype(np.uint8), part_of(grid, low, high))
+    image = to_sitk(part if part.dtype != np.bool_ else part.astype(np.uint8), subgrid(grid, low, high))
     method = {"linear": sitk.sitkLinear, "cubic": sitk.sitkBSpline, "nearest": sitk.sitkNearestNeighbor}[interpolation]
     kind = image.GetPixelID() if interpolation == "nearest" else sitk.sitkFloat32
     lattice = (target.size, sitk.Transform(), method, target.origin_mm, target.spacing_mm, target.direction)
@@ -71,10 +71,10 @@ def resample_label(
     if method == "nearest":
         return resample(label, grid, target, outside=0, interpolation="nearest")
     classes = range(int(label.max()) + 1)
-    return most_probable(((label == value).astype(np.float32) for value in classes), grid, target)
+    return argmax_label(((label == value).astype(np.float32) for value in classes), grid, target)
 
 
-def most_probable(planes: Iterable[NDArray[Any]], grid: Grid, target: Grid) -> NDArray[np.uint8]:
+def argmax_label(planes: Iterable[NDArray[Any]], grid: Grid, target: Grid) -> NDArray[np.uint8]:
     """Interpolate one image per class linearly, then take the class of the largest; 0, the first, outside.
 
     Only the part of the target that the images cover is computed, one class at a time.
@@ -83,7 +83,7 @@ def most_probable(planes: Iterable[NDArray[Any]], grid: Grid, target: Grid) -> N
     low, high = covered_index(grid, target)
     if (high <= low).any():
         return mask
-    part = part_of(target, low, high)
+    part = subgrid(target, low, high)
     best = np.full(part.shape, -1.0, np.float32)
     window = mask[low[2] : high[2], low[1] : high[1], low[0] : high[0]]
     for value, plane in enumerate(planes):
@@ -103,7 +103,7 @@ def covered_index(box: Grid, grid: Grid, *, margin_vox: int = 1) -> tuple[NDArra
     return low, high
 
 
-def part_of(grid: Grid, low: NDArray[np.int64], high: NDArray[np.int64]) -> Grid:
+def subgrid(grid: Grid, low: NDArray[np.int64], high: NDArray[np.int64]) -> Grid:
     """The grid of the index range [low, high), (x, y, z)."""
     x, y, z = (int(n) for n in high - low)
     ox, oy, oz = grid.to_physical(low).tolist()
@@ -123,7 +123,7 @@ def upright_grid(lower_mm: NDArray[np.float64], size: tuple[int, int, int], spac
     return Grid(size, (spacing_mm,) * 3, (float(origin[0]), float(origin[1]), float(origin[2])))
 
 
-def filling(low_mm: NDArray[np.float64], high_mm: NDArray[np.float64], spacing_mm: float) -> Grid:
+def covering_grid(low_mm: NDArray[np.float64], high_mm: NDArray[np.float64], spacing_mm: float) -> Grid:
     """The upright grid that fills a box, flush with its upper end."""
     size = [int(n) for n in np.maximum(np.floor((high_mm - low_mm) / spacing_mm + 1e-6), 1)]
     low = np.array([low_mm[0], low_mm[1], high_mm[2] - size[2] * spacing_mm])

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hnseg.config import PredictConfig
-from hnseg.evaluation.case_scores import CaseScores, Overlap, gtvp_dice, least_voxels
+from hnseg.evaluation.case_scores import CaseScores, Overlap, gtvp_dice, min_voxels
 from hnseg.evaluation.overlap import GTVN, GTVP, Rules
 from hnseg.images.components import (
     Components,
@@ -57,14 +57,14 @@ class ComponentTable:
     gtvp_shared_vox: IntArray
     gtvn_shared_vox: IntArray
     lesion_sizes_vox: IntArray
-    lesion_shared_vox: IntArray
+    lesion_intersection_vox: IntArray
     distances_mm: NDArray[np.float64]
     _counted: dict[tuple[bytes, Rules], tuple[int, int, int]] = field(default_factory=dict, repr=False, compare=False)
 
     def kept(self, settings: PredictConfig) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
         """Which GTVp (n,) and GTVn (m,) components post-processing leaves."""
-        least_p = max(least_voxels(settings.min_gtvp_ml, self.voxel_ml), settings.min_gtvp_vox)
-        least_n = max(least_voxels(settings.min_gtvn_ml, self.voxel_ml), settings.min_gtvn_vox)
+        least_p = max(min_voxels(settings.min_gtvp_ml, self.voxel_ml), settings.min_gtvp_vox)
+        least_n = max(min_voxels(settings.min_gtvn_ml, self.voxel_ml), settings.min_gtvn_vox)
         p, n = self.gtvp_sizes_vox >= least_p, self.gtvn_sizes_vox >= least_n
         if p.any():
             n &= self.distances_mm[p].min(axis=0) <= settings.max_node_distance_mm + 1e-6
@@ -81,11 +81,11 @@ class ComponentTable:
     def _counts(self, kept: NDArray[np.bool_], rules: Rules) -> tuple[int, int, int]:
         key = kept.tobytes(), rules
         if key not in self._counted:  # most thresholds leave the same components
-            least = least_voxels(rules.min_lesion_ml, self.voxel_ml)
+            least = min_voxels(rules.min_lesion_ml, self.voxel_ml)
             true = self.lesion_sizes_vox >= least
             predicted = kept & (self.gtvn_sizes_vox >= least)
             found = match_components(
-                self.lesion_shared_vox[np.ix_(true, predicted)],
+                self.lesion_intersection_vox[np.ix_(true, predicted)],
                 self.lesion_sizes_vox[true],
                 self.gtvn_sizes_vox[predicted],
                 matching=rules.matching,
@@ -135,7 +135,7 @@ def component_table(
         gtvp_shared_vox=_inside(gtvp, truth == GTVP),
         gtvn_shared_vox=shared.sum(axis=0),
         lesion_sizes_vox=lesions.sizes_vox,
-        lesion_shared_vox=shared,
+        lesion_intersection_vox=shared,
         distances_mm=distances.reshape(len(gtvp), len(gtvn)),
     )
 

@@ -13,7 +13,7 @@ import torch
 from hnseg.cohort.splits import load_splits
 from hnseg.config import Config, TrainConfig
 from hnseg.errors import WorkDirError
-from hnseg.inference.sliding_window import Blend, choose_tiling
+from hnseg.inference.sliding_window import SlidingWindowAccumulator, choose_tiling
 from hnseg.inference.tiling import Tiling, Triple
 from hnseg.models.checkpoint import load_checkpoint, verify_checkpoint
 from hnseg.models.network import CLASSES, make_network
@@ -92,7 +92,7 @@ class Predicted:
     """
 
     logits: torch.Tensor
-    disagreement_bits: torch.Tensor | None
+    mutual_information_bits: torch.Tensor | None
     models: int
     tiling: Tiling
 
@@ -132,8 +132,8 @@ def run_ensemble(
         raise WorkDirError(f"{len(models)} model(s) given; an ensemble needs one, its disagreement two")
     z, y, x = image.shape[1:]
     tiling = choose_tiling((z, y, x), config.train, config.predict, fabric, memory_bytes=memory_bytes)
-    blend = Blend(tiling, fabric.device)
-    opinions = _Opinions(tiling.crop, fabric.device) if disagreement else None
+    blend = SlidingWindowAccumulator(tiling, fabric.device)
+    opinions = _EnsembleSums(tiling.crop, fabric.device) if disagreement else None
     done = 0
     for done, path in enumerate(models, start=1):
         blend.add(load_network(path, config.train, fabric), image, fabric, flips=config.predict.flips)
@@ -146,8 +146,8 @@ def run_ensemble(
                 break
     if opinions is None:
         return Predicted(blend.mean().cpu(), None, done, tiling)
-    disagreement_bits = opinions.disagreement_bits().cpu() if done > 1 else None
-    return Predicted(opinions.mean().cpu(), disagreement_bits, done, tiling)
+    mutual_information_bits = opinions.mutual_information_bits().cpu() if done > 1 else None
+    return Predicted(opinions.mean().cpu(), mutual_information_bits, done, tiling)
 
 
 def ensemble_logits(models: Sequence[Path], image: torch.Tensor, config: Config, fabric: Any) -> torch.Tensor:
@@ -155,7 +155,7 @@ def ensemble_logits(models: Sequence[Path], image: torch.Tensor, config: Config,
     return run_ensemble(models, image, config, fabric).logits
 
 
-class _Opinions:
+class _EnsembleSums:
     """Sums over models, each added once: of logits, of probabilities and of entropies."""
 
     def __init__(self, shape: Triple, device: torch.device) -> None:
@@ -174,7 +174,7 @@ class _Opinions:
     def mean(self) -> torch.Tensor:
         return self._logits / self._models
 
-    def disagreement_bits(self) -> torch.Tensor:
+    def mutual_information_bits(self) -> torch.Tensor:
         together = _entropy_bits(self._probabilities / self._models)
         return (together - self._entropy_bits / self._models).clamp(min=0)
 

@@ -26,14 +26,14 @@ from hnseg.inference.postprocess import SETTINGS, postprocess_label
 from hnseg.inference.restore import restore_probabilities
 from hnseg.models.device import open_device
 from hnseg.preprocessing.prepared_case import PreparedCase, open_case
-from hnseg.progress import Report, silent
+from hnseg.progress import ProgressCallback, no_progress
 from hnseg.provenance import sha256, versions
 from hnseg.workdir import load_config, read_json, write_json
 
 FOLDER = "out_of_fold"
 
 
-def predict_out_of_fold(work: Path, *, device: str = "auto", progress: Report = silent) -> list[str]:
+def predict_out_of_fold(work: Path, *, device: str = "auto", progress: ProgressCallback = no_progress) -> list[str]:
     """Predict every fold's validation cases with that fold's network, before post-processing.
 
     A mask made by the same network from the same prepared case with the same windows is left alone.

@@ -23,7 +23,7 @@ from hnseg.inference.restore import restore_probabilities
 from hnseg.inference.sliding_window import MEMORY_SHARE
 from hnseg.inference.tiling import Tiling
 from hnseg.models.device import free_memory_bytes, open_device
-from hnseg.parallel import GB, Spread
+from hnseg.parallel import GB, ParallelConfig
 from hnseg.provenance import sha256
 from hnseg.workdir import load_config
 
@@ -31,7 +31,7 @@ Mask = NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
-class Options:
+class InferenceOptions:
     """What one call may ask for beside the run's settings.
 
     Attributes:
@@ -78,7 +78,7 @@ class Segmentation:
 
     mask: Mask
     removed: list[dict[str, Any]]
-    disagreement_bits: NDArray[np.float32] | None
+    mutual_information_bits: NDArray[np.float32] | None
     models: int
     tiling: Tiling
 
@@ -96,7 +96,7 @@ class Segmenter:
     """
 
     config: Config
-    options: Options
+    options: InferenceOptions
     models: tuple[Path, ...]
     weights: tuple[str, ...]
     memory_bytes: float | None
@@ -125,7 +125,7 @@ class Segmenter:
                 was the last; True stops there.
         """
 
-        def heard(done: int, logits: torch.Tensor) -> bool:
+        def on_model_done(done: int, logits: torch.Tensor) -> bool:
             return after_model is not None and after_model(done, lambda: self._mask(logits, crop_grid, ct_grid)[0])
 
         predicted = run_ensemble(
@@ -135,10 +135,10 @@ class Segmenter:
             open_device(self.options.device, self.config.train.precision),
             disagreement=self.options.disagreement,
             memory_bytes=self.memory_bytes,
-            after_model=None if after_model is None else heard,
+            after_model=None if after_model is None else on_model_done,
         )
         mask, removed = self._mask(predicted.logits, crop_grid, ct_grid)
-        bits = predicted.disagreement_bits
+        bits = predicted.mutual_information_bits
         restored = None if bits is None else resample(bits.numpy(), crop_grid, ct_grid, outside=0.0)
         return Segmentation(mask, removed, restored, predicted.models, predicted.tiling)
 
@@ -147,10 +147,10 @@ class Segmenter:
         return postprocess_label(raw, ct_grid.spacing_zyx_mm, self.config.predict)
 
 
-def open_segmenter(work: Path, options: Options, spread: Spread | None = None) -> Segmenter:
+def open_segmenter(work: Path, options: InferenceOptions, parallel: ParallelConfig | None = None) -> Segmenter:
     """The models of a work directory, each looked through once.
 
-    ``spread`` says how many processes will share the memory.
+    ``parallel`` says how many processes will share the memory.
 
     Raises:
         WorkDirError: A fold is untrained, or a model is damaged or belongs to another network.
@@ -160,9 +160,9 @@ def open_segmenter(work: Path, options: Options, spread: Spread | None = None) -
     config = config.model_copy(update={"predict": options.applied_to(config.predict)})
     models = find_models(work)
     verify_models(models, config.train)
-    spread = spread or Spread()
+    parallel = parallel or ParallelConfig()
     memory = None if options.memory_gb is None else options.memory_gb * GB
-    if memory is None and spread.dask is None:
+    if memory is None and parallel.dask is None:
         memory = free_memory_bytes(open_device(options.device, config.train.precision).device) * MEMORY_SHARE
     weights = tuple(sha256(path) for path in models)
-    return Segmenter(config, options, tuple(models), weights, None if memory is None else memory / spread.jobs)
+    return Segmenter(config, options, tuple(models), weights, None if memory is None else memory / parallel.jobs)

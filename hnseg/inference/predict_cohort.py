@@ -21,31 +21,35 @@ from hnseg.images.geometry import Grid
 from hnseg.images.image_io import write_image
 from hnseg.images.resample import resample
 from hnseg.inference.baselines import empty_baseline, threshold_baseline
-from hnseg.inference.predict_case import Options, Segmentation, Segmenter, open_segmenter
+from hnseg.inference.predict_case import InferenceOptions, Segmentation, Segmenter, open_segmenter
 from hnseg.inference.restore import restore_label
-from hnseg.parallel import Spread, run_cases
+from hnseg.parallel import ParallelConfig, run_cases
 from hnseg.preprocessing.crop.find_box import brain_in_box
-from hnseg.preprocessing.harmonizer_store import harmonizer_once, load_harmonizer
-from hnseg.preprocessing.prepare_case import fingerprints, is_same, make_input, settings_digest
+from hnseg.preprocessing.harmonizer_store import cached_harmonizer, load_harmonizer
+from hnseg.preprocessing.prepare_case import fingerprints, is_up_to_date, preprocess_case, settings_digest
 from hnseg.preprocessing.prepared_case import open_case
-from hnseg.progress import Report, silent
+from hnseg.progress import ProgressCallback, no_progress
 from hnseg.provenance import sha256, versions
 from hnseg.workdir import read_json, write_json
 
 BASELINE_SUV = 4.0
 RECORDED = ("settings", "files", "disagreement", "mask_sha256")  # what decides whether a mask is current
-DEFAULTS = Options()
+DEFAULTS = InferenceOptions()
 
 
 def predict_cohort(
-    work: Path, *, options: Options = DEFAULTS, spread: Spread | None = None, progress: Report = silent
+    work: Path,
+    *,
+    options: InferenceOptions = DEFAULTS,
+    parallel: ParallelConfig | None = None,
+    progress: ProgressCallback = no_progress,
 ) -> list[CaseError]:
     """Predict the test cases of a work directory into ``predictions/``, from their prepared form.
 
     Args:
         work: With prepared cases and trained models.
         options: How it is predicted.
-        spread: Where to run; one case after the other in this process without it.
+        parallel: Where to run; one case after the other in this process without it.
         progress: Called after each case.
 
     Returns:
@@ -54,8 +58,8 @@ def predict_cohort(
     Raises:
         WorkDirError: A fold is untrained, or a model cannot be used.
     """
-    worker = _FromPrepared(work, open_segmenter(work, options, spread))
-    return run_cases(worker, load_splits(work).test, spread=spread, progress=progress)
+    worker = _FromPrepared(work, open_segmenter(work, options, parallel))
+    return run_cases(worker, load_splits(work).test, parallel=parallel, progress=progress)
 
 
 def predict_raw(
@@ -63,9 +67,9 @@ def predict_raw(
     root: Path,
     out: Path,
     *,
-    options: Options = DEFAULTS,
-    spread: Spread | None = None,
-    progress: Report = silent,
+    options: InferenceOptions = DEFAULTS,
+    parallel: ParallelConfig | None = None,
+    progress: ProgressCallback = no_progress,
 ) -> list[CaseError]:
     """Predict every case of a cohort from its CT and PET files, with the models of a work directory.
 
@@ -73,7 +77,7 @@ def predict_raw(
         work: With trained models and the run's harmonization.
         root: See :func:`hnseg.cohort.cases.discover_cases`. Labels are not read.
         out: Folder of the masks.
-        options, spread, progress As :func:`predict_cohort`.
+        options, parallel, progress: As :func:`predict_cohort`.
 
     Returns:
         The cases that could not be predicted; the others are.
@@ -82,11 +86,13 @@ def predict_raw(
         CohortError, WorkDirError: The cohort as a whole, or a model, cannot be used.
     """
     cases = [replace(case, label=None) for case in discover_cases(root)]
-    worker = _from_files(work, open_segmenter(work, options, spread), out)
-    return run_cases(worker, cases, case_id=lambda case: case.id, spread=spread, progress=progress)
+    worker = _from_files(work, open_segmenter(work, options, parallel), out)
+    return run_cases(worker, cases, case_id=lambda case: case.id, parallel=parallel, progress=progress)
 
 
-def predict_pair(work: Path, ct: Path, pet: Path, out: Path, *, options: Options = DEFAULTS, centre: str = "") -> Path:
+def predict_pair(
+    work: Path, ct: Path, pet: Path, out: Path, *, options: InferenceOptions = DEFAULTS, centre: str = ""
+) -> Path:
     """Predict one CT (HU) and PET (SUV) pair from files with the models of a work directory.
 
     Args:
@@ -139,12 +145,12 @@ class _FromFiles:
     def __call__(self, case: Case) -> None:
         mask = self.out / f"{case.id}.nii.gz"
         known = _read_record(mask)
-        if known is None or not is_same(known, case, self.settings):
+        if known is None or not is_up_to_date(known, case, self.settings):
             self.predict(case, mask)
 
     def predict(self, case: Case, mask: Path) -> None:
-        harmonizer = harmonizer_once(self.work, self.settings)
-        made = make_input(case, self.segmenter.config.prepare, harmonizer, is_new=True)
+        harmonizer = cached_harmonizer(self.work, self.settings)
+        made = preprocess_case(case, self.segmenter.config.prepare, harmonizer, is_new=True)
         ct_grid = made.cropped.ct_grid
         result = _segment(self.segmenter, case.id, made.images[None], made.cropped.crop.grid, ct_grid)
         said = {name: made.record[name] for name in ("centre", "suv_factor", "crop", "harmonization")}
@@ -199,15 +205,15 @@ def _read_record(mask: Path) -> dict[str, Any] | None:
 def _write(mask: Path, result: Segmentation, grid: Grid, segmenter: Segmenter, made_from: Mapping[str, Any]) -> None:
     record, disagreement = _beside(mask)
     write_image(mask, result.mask, grid)
-    if result.disagreement_bits is not None:
-        write_image(disagreement, result.disagreement_bits, grid)
+    if result.mutual_information_bits is not None:
+        write_image(disagreement, result.mutual_information_bits, grid)
     tiling = result.tiling
     content = {
         "models": [str(model.relative_to(model.parents[2])) for model in segmenter.models[: result.models]],
         "removed": result.removed,
         "gtvp_ml": round(float((result.mask == 1).sum()) * grid.voxel_ml, 3),
         "gtvn_ml": round(float((result.mask == 2).sum()) * grid.voxel_ml, 3),
-        "disagreement": result.disagreement_bits is not None,
+        "disagreement": result.mutual_information_bits is not None,
         "windows": {"window_zyx_vox": tiling.window, "count": tiling.count, "cost": round(tiling.cost, 3)},
         "predict": segmenter.config.predict.model_dump(mode="json"),
         **made_from,
@@ -217,7 +223,7 @@ def _write(mask: Path, result: Segmentation, grid: Grid, segmenter: Segmenter, m
     write_json(record, content)
 
 
-def predict_baselines(work: Path, *, progress: Report = silent) -> None:
+def predict_baselines(work: Path, *, progress: ProgressCallback = no_progress) -> None:
     """Write the masks that a model has to beat: ``baselines/threshold`` and ``baselines/empty``.
 
     The threshold baseline sees the same crop box as the network, and is not asked to tell the brain from a tumour:

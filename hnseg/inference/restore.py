@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hnseg.images.geometry import Grid
-from hnseg.images.resample import most_probable, resample_label
+from hnseg.images.resample import argmax_label, resample_label
 
 
 def restore_label(label: NDArray[np.uint8], crop_grid: Grid, ct_grid: Grid) -> NDArray[np.uint8]:
@@ -38,4 +38,4 @@ def restore_probabilities(probabilities: NDArray[Any], crop_grid: Grid, ct_grid:
     Returns:
         ndarray of ``ct_grid.shape``, uint8.
     """
-    return most_probable((np.asarray(plane, dtype=np.float32) for plane in probabilities), crop_grid, ct_grid)
+    return argmax_label((np.asarray(plane, dtype=np.float32) for plane in probabilities), crop_grid, ct_grid)

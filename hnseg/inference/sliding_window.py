@@ -68,12 +68,12 @@ def predict_logits(
         Tensor (3, z, y, x) float32, on the CPU.
     """
     z, y, x = image.shape[1:]
-    blend = Blend(tiling or choose_tiling((z, y, x), train, predict, fabric), fabric.device)
+    blend = SlidingWindowAccumulator(tiling or choose_tiling((z, y, x), train, predict, fabric), fabric.device)
     blend.add(network, image, fabric, flips=predict.flips)
     return blend.mean().cpu()
 
 
-class Blend:
+class SlidingWindowAccumulator:
     """Weighted sum of the logits of windows, of as many networks as are added: memory does not grow with their number.
 
     Windows are weighted by a Gaussian around their middle (standard deviation an eighth of their length), as MONAI

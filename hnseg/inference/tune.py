@@ -32,11 +32,17 @@ from hnseg.cohort.checked_cohort import CheckedCase, load_check
 from hnseg.cohort.splits import load_splits
 from hnseg.config import PredictConfig
 from hnseg.errors import CaseError, WorkDirError, listed
-from hnseg.evaluation.cohort_scores import BOOTSTRAP_SEED, interval, resampled, scores_of_sums, sums_table
+from hnseg.evaluation.cohort_scores import (
+    BOOTSTRAP_SEED,
+    bootstrap_indices,
+    interval,
+    scores_from_sums,
+    sufficient_statistics,
+)
 from hnseg.evaluation.overlap import HECKTOR_2025, Rules
 from hnseg.images.image_io import read_image
 from hnseg.inference.component_table import ComponentTable, component_table
-from hnseg.progress import Report, silent
+from hnseg.progress import ProgressCallback, no_progress
 from hnseg.provenance import versions
 from hnseg.workdir import load_config, read_json, write_json
 
@@ -58,7 +64,7 @@ class Search:
     Attributes:
         settings: List of dict, (g,).
         default: Which of them are the settings as the run was begun.
-        sums (ndarray (g, n, 9)): See :func:`hnseg.evaluation.cohort_scores.sums_table`.
+        sums (ndarray (g, n, 9)): See :func:`hnseg.evaluation.cohort_scores.sufficient_statistics`.
         rules: Rules of the metrics.
     """
 
@@ -69,7 +75,7 @@ class Search:
 
     def objective(self, sums: NDArray[np.float64]) -> NDArray[np.float64]:
         """Weighted mean of the scores that are defined, from sums over a cohort (…, 9); NaN without any."""
-        scores = scores_of_sums(sums, self.rules)
+        scores = scores_from_sums(sums, self.rules)
         stacked = np.stack([scores[name] for name in WEIGHTS])
         weights = np.asarray(list(WEIGHTS.values())).reshape(-1, *[1] * (stacked.ndim - 1)) * ~np.isnan(stacked)
         total = weights.sum(axis=0)
@@ -81,7 +87,7 @@ class Search:
         return Search(self.settings, self.default, self.sums[:, cases], self.rules)
 
 
-def tune_workdir(work: Path, *, seed: int = BOOTSTRAP_SEED, progress: Report = silent) -> dict[str, Any]:
+def tune_workdir(work: Path, *, seed: int = BOOTSTRAP_SEED, progress: ProgressCallback = no_progress) -> dict[str, Any]:
     """Choose the settings, write ``tuning.json`` and the choice into ``run.json``.
 
     Returns:
@@ -113,7 +119,7 @@ def make_search(tables: Sequence[ComponentTable], defaults: PredictConfig, rules
     sums = []
     for setting in settings:
         tried = defaults.model_copy(update=setting)
-        sums.append(sums_table([table.scored(tried, rules) for table in tables], rules))
+        sums.append(sufficient_statistics([table.scored(tried, rules) for table in tables], rules))
     return Search(settings, settings.index(own), np.stack(sums), rules)
 
 
@@ -164,7 +170,7 @@ def choose(search: Search, folds: Sequence[int], *, seed: int, resamples: int = 
 def _scored(search: Search, k: int) -> dict[str, float | None]:
     """Objective and scores of one setting."""
     total = search.sums[k].sum(axis=0)
-    scores = {name: float(value) for name, value in scores_of_sums(total, search.rules).items() if name in WEIGHTS}
+    scores = {name: float(value) for name, value in scores_from_sums(total, search.rules).items() if name in WEIGHTS}
     found = {"objective": float(search.objective(total)), **scores}
     return {name: None if np.isnan(value) else value for name, value in found.items()}
 
@@ -173,7 +179,7 @@ def _resampled_objectives(search: Search, which: Sequence[int], seed: int, resam
     """Objective (len(which), resamples) of some settings on the same bootstrap cohorts."""
     n = search.sums.shape[1]
     counts = np.zeros((resamples, n))
-    np.add.at(counts, (np.arange(resamples)[:, None], resampled(n, seed, resamples)), 1)
+    np.add.at(counts, (np.arange(resamples)[:, None], bootstrap_indices(n, seed, resamples)), 1)
     return np.stack([search.objective(counts @ search.sums[k]) for k in which])
 
 
@@ -230,7 +236,7 @@ def _nested(search: Search, folds: NDArray[np.int64], seed: int, resamples: int)
     }
 
 
-def _tables(work: Path, rules: Rules, progress: Report) -> tuple[list[ComponentTable], list[int]]:
+def _tables(work: Path, rules: Rules, progress: ProgressCallback) -> tuple[list[ComponentTable], list[int]]:
     """Components of every out-of-fold mask, and the fold of each."""
     checked = {case.id: case for case in load_check(work).cases}
     folds = [(case_id, fold) for fold, ids in enumerate(load_splits(work).folds) for case_id in ids]
@@ -258,7 +264,7 @@ def _read_table(mask: Path, case: CheckedCase, rules: Rules) -> ComponentTable:
     return component_table(pred, truth, grid.spacing_zyx_mm, case_id=case.id, centre=case.centre, rules=rules)
 
 
-def told(chosen: Mapping[str, float]) -> str:
+def format_settings(chosen: Mapping[str, float]) -> str:
     """Settings in one line."""
     return (
         f"GTVp ≥ {chosen['min_gtvp_ml']:g} ml, GTVn ≥ {chosen['min_gtvn_ml']:g} ml, "

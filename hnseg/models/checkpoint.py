@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from hnseg.errors import WorkDirError
-from ssimh.files.atomic import replacing
+from ssimh.files.atomic import atomic_write
 
 FORMAT = 1
 
@@ -19,7 +19,7 @@ FORMAT = 1
 def save_checkpoint(path: Path, content: Mapping[str, Any]) -> None:
     """Write tensors and plain Python values to ``path`` through a temporary name."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         torch.save({"format": FORMAT, **content}, temporary)
 
 

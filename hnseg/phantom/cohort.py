@@ -18,7 +18,7 @@ from hnseg.phantom.case import DEMO_PIXEL_MM, Case, case_id_of, describe_case, g
 from hnseg.phantom.scanners import DEFAULT_CENTRES, Centre
 from hnseg.phantom.traps import assign_traps
 from hnseg.workdir import write_text
-from ssimh.files.atomic import replacing
+from ssimh.files.atomic import atomic_write
 
 PHANTOM_VERSION = 1  # raise it whenever the same parameters give other voxels
 RECORD_NAME = "phantom.json"
@@ -161,5 +161,5 @@ def _write_tables(task: Path, rows: Sequence[tuple[dict[str, str | int | float],
 
 
 def _write_csv(path: Path, header: list[str], rows: list[list[Any]]) -> None:
-    with replacing(path) as partial, partial.open("w", newline="", encoding="utf-8") as handle:
+    with atomic_write(path) as partial, partial.open("w", newline="", encoding="utf-8") as handle:
         csv.writer(handle, lineterminator="\n").writerows([header, *rows])

@@ -22,15 +22,15 @@ class Picture:
     alt: str
 
 
-def picture(figure: Figure, alt: str, dpi: int = DPI) -> Picture:
+def encode_png(figure: Figure, alt: str, dpi: int = DPI) -> Picture:
     """Draw a figure to a PNG: for charts and for what is looked at closely."""
     FigureCanvasAgg(figure)
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=dpi)
-    return png(buffer.getvalue(), alt)
+    return wrap_png(buffer.getvalue(), alt)
 
 
-def png(content: bytes, alt: str) -> Picture:
+def wrap_png(content: bytes, alt: str) -> Picture:
     """Wrap the bytes of a PNG."""
     if content[:8] != b"\x89PNG\r\n\x1a\n":
         raise ValueError("not a PNG file")
@@ -38,7 +38,7 @@ def png(content: bytes, alt: str) -> Picture:
     return Picture(_uri("png", content), width, height, alt)
 
 
-def small(figure: Figure, alt: str, dpi: int, quality: int = 72) -> Picture:
+def encode_webp(figure: Figure, alt: str, dpi: int, quality: int = 72) -> Picture:
     """Draw a figure to a lossy WebP, a fifth of the PNG: for pages with hundreds of pictures."""
     canvas = FigureCanvasAgg(figure)
     figure.set_dpi(dpi)

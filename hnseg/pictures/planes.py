@@ -86,7 +86,7 @@ def sample(image: Any, grid: Grid, *, nearest: bool = False, outside: float = 0.
     return values
 
 
-def fullest(label: Any, box: Grid, plane: Plane, coarse_mm: float = 2.0) -> float | None:
+def slice_with_most_label(label: Any, box: Grid, plane: Plane, coarse_mm: float = 2.0) -> float | None:
     """Where to cut to see the most of a label, in mm; None where it is empty."""
     coarse = frame(*box.bounds_mm(), coarse_mm)
     others = tuple(2 - axis for axis in range(3) if axis != plane.across)
@@ -100,21 +100,21 @@ def middle(box: Grid, plane: Plane) -> float:
     return float(low[plane.across] + high[plane.across]) / 2
 
 
-def cut(box: Grid, plane: Plane, position_mm: float) -> Grid:
+def slice_grid(box: Grid, plane: Plane, position_mm: float) -> Grid:
     """The one-voxel-thick grid of a plane through a box."""
     size, origin = list(box.size), list(box.origin_mm)
     size[plane.across], origin[plane.across] = 1, position_mm
     return Grid((size[0], size[1], size[2]), box.spacing_mm, (origin[0], origin[1], origin[2]))
 
 
-def as_seen(values: NDArray[Any], plane: Plane) -> NDArray[Any]:
+def to_display(values: NDArray[Any], plane: Plane) -> NDArray[Any]:
     """A plane (z, y, x) with one axis of length 1, as rows from top to bottom and columns from left to right."""
     flat = values.squeeze(axis=2 - plane.across)
     return flat[::-1] if plane.head_up else flat
 
 
 def box_on_plane(box: Grid, seen: Grid, plane: Plane) -> tuple[float, float, float, float]:
-    """Left, top, width and height of a box on a plane of ``seen``, in pixels of :func:`as_seen`."""
+    """Left, top, width and height of a box on a plane of ``seen``, in pixels of :func:`to_display`."""
     across, down = (axis for axis in range(3) if axis != plane.across)
     index = seen.to_index(np.array(box.bounds_mm()))
     left, right = index[0, across], index[1, across]

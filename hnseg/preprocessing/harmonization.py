@@ -48,7 +48,7 @@ class Harmonizer(Protocol):
     def digest(self) -> str:
         """Content hash: equal digests harmonize equally."""
 
-    def versions(
+    def harmonize(
         self, ct_hu: Volume, scanned: NDArray[np.bool_], case_id: str | None, centre: str
     ) -> dict[int | None, Harmonized]:
         """Harmonize one crop.
@@ -71,7 +71,7 @@ class NoHarmonization:
 
     digest: str = "none"
 
-    def versions(
+    def harmonize(
         self, ct_hu: Volume, scanned: NDArray[np.bool_], case_id: str | None, centre: str
     ) -> dict[int | None, Harmonized]:
         """See :class:`Harmonizer`."""
@@ -91,7 +91,7 @@ class SwapToReference:
         """See :class:`Harmonizer`."""
         return self.reference.content_hash
 
-    def versions(
+    def harmonize(
         self, ct_hu: Volume, scanned: NDArray[np.bool_], case_id: str | None, centre: str
     ) -> dict[int | None, Harmonized]:
         """See :class:`Harmonizer`."""
@@ -120,7 +120,7 @@ class MatchToReference:
         values: NDArray[np.int16] = self.reference_hu[body_mask(self.reference_hu > BODY_THRESHOLD_HU)]
         return values
 
-    def versions(
+    def harmonize(
         self, ct_hu: Volume, scanned: NDArray[np.bool_], case_id: str | None, centre: str
     ) -> dict[int | None, Harmonized]:
         """See :class:`Harmonizer`."""
@@ -193,7 +193,7 @@ class AlignSites:
             for centre, site in sites.items()
         }
 
-    def versions(
+    def harmonize(
         self, ct_hu: Volume, scanned: NDArray[np.bool_], case_id: str | None, centre: str
     ) -> dict[int | None, Harmonized]:
         """See :class:`Harmonizer`."""
@@ -217,7 +217,7 @@ class AlignSites:
         except ValueError as error:  # too little tissue, no air, no body: leave the scan as it is, and say so
             return _result("spectrum-align", ct_hu, ct_hu, scanned, {**said, "fallback": f"not harmonized: {error}"})
         said |= {"subjects": list(difference.subjects), "difference": str(difference)}
-        said["held_back"] = round(difference.held_back, 3)
+        said["shrinkage"] = round(difference.shrinkage, 3)
         after = np.where(scanned, after, np.float32(self.config.valid_hu[0]))
         return _result("spectrum-align", ct_hu, after, scanned, said)
 

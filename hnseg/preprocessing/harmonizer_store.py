@@ -26,17 +26,17 @@ from hnseg.preprocessing.harmonization import (
     SwapToReference,
     fit_subject,
 )
-from hnseg.preprocessing.prepare_case import fingerprints, is_same
-from hnseg.progress import Report, silent
+from hnseg.preprocessing.prepare_case import fingerprints, is_up_to_date
+from hnseg.progress import ProgressCallback, no_progress
 from hnseg.workdir import load_config, read_json, write_json
-from ssimh.files.atomic import replacing
+from ssimh.files.atomic import atomic_write
 
 REFERENCE_SPECTRUM = "reference.npz"
 REFERENCE_CT = "reference_ct.npy"
 SITES = "sites"
 
 
-def fit_harmonizer(work: Path, *, jobs: int = 1, progress: Report = silent) -> Harmonizer:
+def fit_harmonizer(work: Path, *, jobs: int = 1, progress: ProgressCallback = no_progress) -> Harmonizer:
     """Fit what the run's harmonization needs, as far as it is missing or out of date.
 
     Only training cases are read. ``spectrum-align`` crops each of them once more than ``prepare`` does.
@@ -55,7 +55,7 @@ def fit_harmonizer(work: Path, *, jobs: int = 1, progress: Report = silent) -> H
         ).save(work / REFERENCE_SPECTRUM)
     if config.harmonization == "histogram-match" and not (work / REFERENCE_CT).is_file():
         values = np.rint(crop_case(cases[_reference(splits)], config).ct_hu).astype(np.int16)
-        with replacing(work / REFERENCE_CT) as temporary:
+        with atomic_write(work / REFERENCE_CT) as temporary:
             np.save(temporary, values, allow_pickle=False)
     if config.harmonization == "spectrum-align":
         _fit_subjects(work, [cases[i] for i in training_ids(splits) if i in cases], config, jobs, progress)
@@ -82,7 +82,7 @@ def load_harmonizer(work: Path) -> Harmonizer:
 
 
 @functools.lru_cache(maxsize=1)
-def harmonizer_once(work: Path, settings: str) -> Harmonizer:
+def cached_harmonizer(work: Path, settings: str) -> Harmonizer:
     """The run's harmonizer, read once a process; ``settings`` tells one fit from the next."""
     return load_harmonizer(work)
 
@@ -98,7 +98,9 @@ def training_ids(splits: Splits) -> list[str]:
     return sorted({case_id for fold in range(len(splits.folds)) for case_id in splits.train_ids(fold)})
 
 
-def _fit_subjects(work: Path, cases: Sequence[Case], config: PrepareConfig, jobs: int, progress: Report) -> None:
+def _fit_subjects(
+    work: Path, cases: Sequence[Case], config: PrepareConfig, jobs: int, progress: ProgressCallback
+) -> None:
     results: Iterable[None] = joblib.Parallel(n_jobs=jobs, return_as="generator")(
         joblib.delayed(_fit_one)(case, config, work / SITES / f"{case.id}.json") for case in cases
     )
@@ -108,7 +110,7 @@ def _fit_subjects(work: Path, cases: Sequence[Case], config: PrepareConfig, jobs
 
 def _fit_one(case: Case, config: PrepareConfig, path: Path) -> None:
     """Write the row of a case, or why it has none; a case that cannot be read is left to ``prepare`` to report."""
-    if path.is_file() and is_same(read_json(path, "prepare"), case, config.digest()):
+    if path.is_file() and is_up_to_date(read_json(path, "prepare"), case, config.digest()):
         return
     try:
         cropped = crop_case(case, config)

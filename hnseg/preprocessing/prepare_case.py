@@ -50,7 +50,7 @@ def prepare_case(case: Case, config: PrepareConfig, folder: Path, harmonizer: Ha
     Raises:
         CaseError: The case cannot be prepared; nothing is left behind.
     """
-    made = make_input(case, config, harmonizer)
+    made = preprocess_case(case, config, harmonizer)
     cropped = made.cropped
     picture = partial(
         draw_qc, before_hu=cropped.ct_hu, after_hu=made.harmonized_hu, pet_suv=cropped.pet_suv, label=cropped.label
@@ -58,7 +58,7 @@ def prepare_case(case: Case, config: PrepareConfig, folder: Path, harmonizer: Ha
     write_case(folder, made.images, cropped.label, made.record, partial(picture, title=case.id, crop=cropped.crop))
 
 
-def make_input(case: Case, config: PrepareConfig, harmonizer: Harmonizer, *, is_new: bool = False) -> Prepared:
+def preprocess_case(case: Case, config: PrepareConfig, harmonizer: Harmonizer, *, is_new: bool = False) -> Prepared:
     """Crop, resample, harmonize and normalize one case, in memory.
 
     ``is_new``: the case is none of the run's, whatever its ID.
@@ -67,7 +67,7 @@ def make_input(case: Case, config: PrepareConfig, harmonizer: Harmonizer, *, is_
         CaseError: The case cannot be prepared.
     """
     cropped = crop_case(case, config)
-    made = harmonizer.versions(cropped.ct_hu, cropped.scanned, None if is_new else case.id, case.centre)
+    made = harmonizer.harmonize(cropped.ct_hu, cropped.scanned, None if is_new else case.id, case.centre)
     try:
         scaled = PetScale.of(cropped.pet_suv, scale=config.pet_scale, sigmoid=config.sigmoid)
     except ValueError as error:
@@ -132,7 +132,7 @@ def fingerprints(case: Case) -> dict[str, dict[str, Any]]:
     return prints
 
 
-def is_same(record: Mapping[str, Any], case: Case, settings: str) -> bool:
+def is_up_to_date(record: Mapping[str, Any], case: Case, settings: str) -> bool:
     """Whether a record with ``settings`` and ``files`` was made from this case's files with these settings."""
     files = case_files(case)
     if record["settings"] != settings or set(record["files"]) != set(files):

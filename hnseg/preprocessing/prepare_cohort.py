@@ -12,11 +12,11 @@ from hnseg.cohort.cases import Case
 from hnseg.cohort.checked_cohort import load_check
 from hnseg.config import PrepareConfig
 from hnseg.errors import CaseError
-from hnseg.parallel import Spread, run_cases
+from hnseg.parallel import ParallelConfig, run_cases
 from hnseg.preprocessing.crop_case import memory_need
-from hnseg.preprocessing.harmonizer_store import fit_harmonizer, harmonizer_once
-from hnseg.preprocessing.prepare_case import is_same, prepare_case, settings_digest
-from hnseg.progress import Report, silent
+from hnseg.preprocessing.harmonizer_store import cached_harmonizer, fit_harmonizer
+from hnseg.preprocessing.prepare_case import is_up_to_date, prepare_case, settings_digest
+from hnseg.progress import ProgressCallback, no_progress
 from hnseg.workdir import load_config
 
 
@@ -25,7 +25,7 @@ def is_current(case: Case, folder: Path, settings: str) -> bool:
     path = folder / "case.json"
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
-        return is_same(record, case, settings)
+        return is_up_to_date(record, case, settings)
     except FileNotFoundError:
         return False
     except (ValueError, KeyError, TypeError):
@@ -43,31 +43,33 @@ class _Preparer:
     def __call__(self, case: Case) -> None:
         folder = self.work / "prepared" / case.id
         if not is_current(case, folder, self.settings):
-            prepare_case(case, self.config, folder, harmonizer_once(self.work, self.settings))
+            prepare_case(case, self.config, folder, cached_harmonizer(self.work, self.settings))
 
 
 def prepare_cohort(
-    work: Path, *, jobs: int = 1, spread: Spread | None = None, progress: Report = silent
+    work: Path, *, jobs: int = 1, parallel: ParallelConfig | None = None, progress: ProgressCallback = no_progress
 ) -> list[CaseError]:
     """Prepare every checked case of a work directory that is missing or out of date.
 
     Args:
         work: Holds ``run.json``, ``check.json`` and ``splits.json``.
         jobs: Processes, where nothing else is said.
-        spread: Processes and their memory, a share of the cases, or a Dask cluster.
+        parallel: Processes and their memory, a share of the cases, or a Dask cluster.
         progress: Called after each case.
 
     Returns:
         The cases that could not be prepared; the others are.
     """
-    spread = spread or Spread(jobs=jobs)
+    parallel = parallel or ParallelConfig(jobs=jobs)
     work = work.resolve()  # workers may stand elsewhere
     config = load_config(work).prepare
     cases = [checked.as_case() for checked in load_check(work).cases]
-    harmonizer = fit_harmonizer(work, jobs=spread.jobs, progress=progress)
+    harmonizer = fit_harmonizer(work, jobs=parallel.jobs, progress=progress)
     preparer = _Preparer(work, config, settings_digest(config, harmonizer))
     need: Callable[[Case], int] = functools.partial(_need, config)
-    return run_cases(preparer, cases, case_id=lambda case: case.id, spread=spread, need_bytes=need, progress=progress)
+    return run_cases(
+        preparer, cases, case_id=lambda case: case.id, parallel=parallel, need_bytes=need, progress=progress
+    )
 
 
 def _need(config: PrepareConfig, case: Case) -> int:

@@ -16,7 +16,7 @@ from hnseg.cohort.suv import read_suv
 from hnseg.evaluation.overlap import GTVN, GTVP
 from hnseg.images.geometry import Grid
 from hnseg.images.image_io import read_image, to_sitk
-from hnseg.pictures.encoding import Picture, picture, png
+from hnseg.pictures.encoding import Picture, encode_png, wrap_png
 from hnseg.pictures.planes import (
     CT_WINDOW_HU,
     DPI,
@@ -25,13 +25,13 @@ from hnseg.pictures.planes import (
     Outline,
     Plane,
     View,
-    as_seen,
-    cut,
     draw_plane,
     frame,
-    fullest,
     middle,
     sample,
+    slice_grid,
+    slice_with_most_label,
+    to_display,
 )
 from hnseg.report.plots import ORANGE, SKY
 
@@ -96,7 +96,7 @@ def lesion_box(mask: NDArray[np.uint8], grid: Grid) -> Grid:
 def choose_position(scan: Scan, plane: Plane) -> float:
     """Where to cut, in mm: through the most lesion, true if there is any, else predicted, else through the middle."""
     for label in (scan.truth, scan.pred):
-        position_mm = None if label is None else fullest(label, scan.box, plane)
+        position_mm = None if label is None else slice_with_most_label(label, scan.box, plane)
         if position_mm is not None:
             return position_mm
     return middle(scan.box, plane)
@@ -111,10 +111,10 @@ def views(scan: Scan) -> list[View]:
     made = []
     for modality, image, window, outside, colours in shown:
         for plane, position_mm in zip(PLANES, positions, strict=True):
-            grid = cut(scan.box, plane, position_mm)
-            background = as_seen(sample(image, grid, outside=outside), plane)
+            grid = slice_grid(scan.box, plane, position_mm)
+            background = to_display(sample(image, grid, outside=outside), plane)
             outlines = [
-                Outline(as_seen(sample(label, grid, nearest=True), plane) == value, colour, style)
+                Outline(to_display(sample(label, grid, nearest=True), plane) == value, colour, style)
                 for label, colour in ((scan.truth, TRUTH), (scan.pred, PREDICTED))
                 if label is not None
                 for value, style in STYLES.items()
@@ -122,7 +122,7 @@ def views(scan: Scan) -> list[View]:
             alt = f"{modality}, {plane.name} plane at {position_mm:.0f} mm, with contours"
             scale = min(PICTURE_PX_PER_MM * PIXEL_MM, LARGEST_PX / max(background.shape))
             figure = draw_plane(background, window, colours, outlines, scale=scale)
-            drawn = picture(figure, alt, DPI)
+            drawn = encode_png(figure, alt, DPI)
             made.append(View(plane, modality, position_mm, drawn))
     return made
 
@@ -136,4 +136,4 @@ def thumbnail(path: Path, alt: str, width_px: int = 1000) -> Picture:
             smaller = smaller.resize((width_px, height_px), Image.Resampling.LANCZOS)
         buffer = io.BytesIO()
         smaller.quantize(128).save(buffer, format="PNG", optimize=True)
-    return png(buffer.getvalue(), alt)
+    return wrap_png(buffer.getvalue(), alt)

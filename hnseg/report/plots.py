@@ -8,7 +8,7 @@ from typing import Any
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
-from hnseg.pictures.encoding import Picture, picture
+from hnseg.pictures.encoding import Picture, encode_png
 from hnseg.report.data import LogRow
 
 # Okabe and Ito's colours, told apart by colour-blind readers.
@@ -94,7 +94,7 @@ def _draw_intervals(
     axis.grid(False, axis="y")
     if axis.get_legend_handles_labels()[0]:
         figure.legend(fontsize=9, ncols=3, loc="outside upper center", frameon=False, handletextpad=0.3)
-    return picture(figure, alt)
+    return encode_png(figure, alt)
 
 
 def draw_volumes(cases: Sequence[dict[str, Any]]) -> Picture:
@@ -115,7 +115,7 @@ def draw_volumes(cases: Sequence[dict[str, Any]]) -> Picture:
         axis.set_title(f"{name.upper()[:3]}{name[3]}, ml: predicted against true", fontsize=10, loc="left")
         axis.set_ylabel("predicted, ml", fontsize=9)
     axes[1].set_xlabel("true, ml", fontsize=9)
-    return picture(figure, "Predicted against true volume of each case; on the line both are equal")
+    return encode_png(figure, "Predicted against true volume of each case; on the line both are equal")
 
 
 def draw_changes(rows: Sequence[dict[str, Any]], limit_hu: float) -> Picture:
@@ -139,7 +139,9 @@ def draw_changes(rows: Sequence[dict[str, Any]], limit_hu: float) -> Picture:
     axis.set_ylabel("mean |ΔHU| of soft tissue", fontsize=9)
     _name_centres(axis, centres)
     figure.legend(fontsize=9, ncols=2, loc="outside upper center", frameon=False, handletextpad=0.3)
-    return picture(figure, "Mean absolute change of soft tissue by harmonization, by centre; values in the table below")
+    return encode_png(
+        figure, "Mean absolute change of soft tissue by harmonization, by centre; values in the table below"
+    )
 
 
 def _name_centres(axis: Any, centres: Sequence[str]) -> None:
@@ -194,7 +196,7 @@ def draw_sizes(rows: Sequence[dict[str, Any]]) -> Picture:
     axis.set_yticks([0.0, 0.2, 0.4, 0.6, 0.8, 1.0])
     axis.grid(False, axis="x")
     figure.legend(fontsize=9, ncols=2, loc="outside upper center", frameon=False)
-    return picture(figure, "Share of true nodes found, by their volume; counts in the table beside it")
+    return encode_png(figure, "Share of true nodes found, by their volume; counts in the table beside it")
 
 
 def draw_centres(part: dict[str, Any]) -> Picture:
@@ -220,7 +222,9 @@ def draw_centres(part: dict[str, Any]) -> Picture:
         axis.set_title(f"{title}: cases (dots), {word} of the centre (line)", fontsize=10, loc="left")
         axis.set_ylim(-0.04, 1.04)
         _name_centres(axis, centres)
-    return picture(figure, "Dice of each case by centre, with the score of the centre; values in the table beside it")
+    return encode_png(
+        figure, "Dice of each case by centre, with the score of the centre; values in the table beside it"
+    )
 
 
 def draw_learning(logs: dict[int, list[LogRow]]) -> Picture:
@@ -239,4 +243,4 @@ def draw_learning(logs: dict[int, list[LogRow]]) -> Picture:
     axes[1].set_xlabel("epoch", fontsize=9)
     axes[1].set_ylim(0, 1)
     figure.legend(fontsize=9, ncols=3, loc="outside upper center", frameon=False)
-    return picture(figure, "Training loss and validation score of each fold by epoch")
+    return encode_png(figure, "Training loss and validation score of each fold by epoch")

@@ -18,13 +18,13 @@ from torch.utils.data import Dataset, Sampler
 from hnseg.config import TrainConfig
 from hnseg.preprocessing.prepared_case import PreparedCase
 from hnseg.training.augmentation import Augmentation
-from hnseg.training.sampler import Positions, patch_start
+from hnseg.training.sampler import PatchSampler, patch_start
 
 CACHE_BYTES = 2 * 2**30  # cohorts that take less, in all loading processes together, stay decoded in memory
-OUTSIDE = 0.5  # sigmoid(0): air in CT, roughly the mean in PET
+PAD_VALUE = 0.5  # sigmoid(0): air in CT, roughly the mean in PET
 
 
-def stays_decoded(size_bytes: int, workers: int) -> bool:
+def fits_in_cache(size_bytes: int, workers: int) -> bool:
     """Whether a cohort of this size, decoded, is kept: each loading process would have its own copy."""
     return size_bytes * max(1, workers) <= CACHE_BYTES
 
@@ -52,9 +52,9 @@ class PatchDataset(Dataset[dict[str, torch.Tensor]]):
         self.seed = seed
         self.fold = fold
         self._augment = Augmentation(config.augment, config.patch_zyx) if augment else None
-        self._positions = [Positions.of(case) for case in self.cases]
+        self._positions = [PatchSampler.from_case(case) for case in self.cases]
         size = sum(case.image.nbytes + case.label.nbytes for case in self.cases if case.label is not None)
-        self._keep = stays_decoded(size, config.workers)
+        self._keep = fits_in_cache(size, config.workers)
         self._kept: dict[int, tuple[NDArray[np.float16], NDArray[np.uint8]]] = {}
 
     def __len__(self) -> int:
@@ -84,7 +84,7 @@ class PatchDataset(Dataset[dict[str, torch.Tensor]]):
         for begin, length, size in zip(start, patch, shape, strict=True):
             inside.append(slice(max(begin, 0), min(begin + length, size)))
             within.append(slice(inside[-1].start - begin, inside[-1].stop - begin))
-        image = np.full((2, *patch), OUTSIDE, np.float16)
+        image = np.full((2, *patch), PAD_VALUE, np.float16)
         label = np.zeros((1, *patch), np.uint8)
         image[(slice(None), *within)] = images[(slice(None), *inside)]
         label[0][tuple(within)] = labels[tuple(inside)]

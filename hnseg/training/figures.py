@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from hnseg.training.log import History
-from ssimh.files.atomic import replacing
+from ssimh.files.atomic import atomic_write
 
 TRUTH, PREDICTED = "#009e73", "#d55e00"  # Okabe-Ito
 CURVES = (
@@ -37,7 +37,7 @@ def draw_curves(path: Path, history: History, title: str) -> None:
         if axis.lines:
             axis.legend(fontsize=8)
     figure.suptitle(title)
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         figure.savefig(temporary, dpi=90)
 
 
@@ -52,7 +52,7 @@ class ValidationPicture:
         self._most = most
         self._planes: list[tuple[str, NDArray[Any], NDArray[Any], NDArray[Any]]] = []
 
-    def watch(self, case: Any, predicted: NDArray[Any]) -> None:
+    def add_case(self, case: Any, predicted: NDArray[Any]) -> None:
         """Keep the axial plane with the most true (else predicted) lesion."""
         if len(self._planes) < self._most:
             truth = case.label[:]
@@ -75,7 +75,7 @@ class ValidationPicture:
                 axis.set_axis_off()
             axes[0, column].set_title(name, fontsize=9)
         figure.suptitle(f"{title}; truth green, prediction orange, GTVn dashed", fontsize=9)
-        with replacing(path) as temporary:
+        with atomic_write(path) as temporary:
             figure.savefig(temporary, dpi=80)
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import torch
 
-from hnseg.progress import Report, silent
+from hnseg.progress import ProgressCallback, no_progress
 from hnseg.training.log import read_log
 from hnseg.training.loop import train_fold
 from hnseg.workdir import load_config
@@ -29,7 +29,7 @@ def train_folds(
     device: str = "auto",
     jobs: int = 1,
     init: Path | None = None,
-    progress: Report = silent,
+    progress: ProgressCallback = no_progress,
 ) -> list[Path]:
     """Train folds that are not finished.
 
@@ -79,7 +79,7 @@ def train_folds(
         return [future.result() for future in futures if not future.cancelled()]
 
 
-def _counted(progress: Report, before: int, whole: int) -> Report:
+def _counted(progress: ProgressCallback, before: int, whole: int) -> ProgressCallback:
     """Report of one fold as a part of all."""
 
     def report(done: int, total: int, what: str) -> None:

@@ -36,10 +36,10 @@ def read_log(work: Path, fold: int) -> list[str]:
         return []
     with path.open(encoding="utf-8", newline="") as file:
         rows = [{name: float(value) if value else None for name, value in row.items()} for row in csv.DictReader(file)]
-    return [told(fold, row) for row in rows]
+    return [format_epoch(fold, row) for row in rows]
 
 
-def told(fold: int, row: dict[str, Any]) -> str:
+def format_epoch(fold: int, row: dict[str, Any]) -> str:
     """An epoch in one line."""
     parts = [
         f"fold {fold} epoch {row['epoch']:.0f}",
@@ -54,7 +54,7 @@ def told(fold: int, row: dict[str, Any]) -> str:
     return "  ".join(parts) + (f"  validation Dice {', '.join(scores)}" if scores else "")
 
 
-class Board:
+class TensorBoardLogger:
     """TensorBoard, or nothing.
 
     Raises:

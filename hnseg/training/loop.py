@@ -29,26 +29,26 @@ from hnseg.models.checkpoint import load_checkpoint, save_checkpoint
 from hnseg.models.device import open_device
 from hnseg.models.network import make_network
 from hnseg.preprocessing.prepared_case import PreparedCase
-from hnseg.progress import Report, silent
+from hnseg.progress import ProgressCallback, no_progress
 from hnseg.provenance import versions
 from hnseg.training.augmentation import Augmentation
 from hnseg.training.cases import data_digest, open_cases
 from hnseg.training.dataset import EpochSampler, PatchDataset
 from hnseg.training.figures import ValidationPicture, draw_curves
 from hnseg.training.learning_rate import learning_rate
-from hnseg.training.log import Board, History, as_csv, best_epoch, told
+from hnseg.training.log import History, TensorBoardLogger, as_csv, best_epoch, format_epoch
 from hnseg.training.losses import SummedDiceCELoss
 from hnseg.training.optimizer import make_average, make_optimizer
 from hnseg.training.validation import SCORES, validate
 from hnseg.workdir import load_config, write_text
 
-LOOK_EVERY = 20  # steps between two looks at the losses: each look makes a GPU wait for the host
-TELL_SECONDS = 30.0  # of an epoch that go by, at least, before it says how far it is
+LOSS_CHECK_INTERVAL = 20  # steps between two looks at the losses: each look makes a GPU wait for the host
+PROGRESS_INTERVAL_S = 30.0  # of an epoch that go by, at least, before it says how far it is
 SECTIONS = {"preset", "seed", "split", "prepare", "train"}  # of the configuration, that decide the weights
 
 
 def train_fold(
-    work: Path, fold: int, *, device: str = "auto", init: Path | None = None, progress: Report = silent
+    work: Path, fold: int, *, device: str = "auto", init: Path | None = None, progress: ProgressCallback = no_progress
 ) -> Path:
     """Train a fold, or finish it, or leave it alone if it is finished.
 
@@ -81,8 +81,8 @@ def train_fold(
     if state is not None and state["data"] != data:
         raise WorkDirError(f"{home / 'last.pt'} was trained on other prepared cases; remove it to train anew")
     fabric = open_device(device, config.train.precision)
-    run = begin_fold(config, fold, fabric, training, state, init)
-    board = Board(home / "tensorboard", config.train.tensorboard and fabric.global_rank == 0, len(history))
+    run = setup_fold(config, fold, fabric, training, state, init)
+    board = TensorBoardLogger(home / "tensorboard", config.train.tensorboard and fabric.global_rank == 0, len(history))
 
     for epoch in range(len(history), config.train.epochs):
         started = time.perf_counter()
@@ -90,13 +90,13 @@ def train_fold(
         picture = ValidationPicture()
         last = epoch + 1 == config.train.epochs
         if last or (epoch + 1) % config.train.validate_every == 0:
-            row |= validate(run.judged, validation, config, fabric, run.criterion, picture.watch)
+            row |= validate(run.eval_network, validation, config, fabric, run.criterion, picture.add_case)
         row |= {"seconds": round(time.perf_counter() - started, 3), "memory_gb": _memory_gb(fabric)}
         history.append(row)
         if fabric.global_rank == 0:
             _save(run, home, history, data, picture)
             board.write(row)
-            progress(epoch + 1, config.train.epochs, told(fold, row))
+            progress(epoch + 1, config.train.epochs, format_epoch(fold, row))
         fabric.barrier()
         if _is_finished(history, config):
             break
@@ -105,7 +105,7 @@ def train_fold(
 
 
 @dataclass(frozen=True)
-class Run:
+class TrainingState:
     """What a training holds in memory.
 
     Attributes:
@@ -129,19 +129,19 @@ class Run:
     augment: Augmentation | None
 
     @property
-    def judged(self) -> Any:
+    def eval_network(self) -> Any:
         """The network that is validated and kept: the average where there is one."""
         return self.raw if self.average is None else self.average.module
 
 
-def begin_fold(
+def setup_fold(
     config: Config,
     fold: int,
     fabric: Any,
     training: list[PreparedCase],
     state: dict[str, Any] | None = None,
     init: Path | None = None,
-) -> Run:
+) -> TrainingState:
     """Network, optimiser and patches at the start of a fold, or as the last checkpoint left them."""
     # All patches have one shape, so cuDNN times its algorithms for it once, as the Auto3DSeg SegResNet and nnU-Net do.
     torch.backends.cudnn.benchmark = fabric.device.type == "cuda"
@@ -164,7 +164,7 @@ def begin_fold(
     on_device = wanted == "device" or (wanted == "auto" and fabric.device.type == "cuda")
     augment = Augmentation(config.train.augment, config.train.patch_zyx, fabric.device) if on_device else None
     patches = PatchDataset(training, config.train, config.seed, fold, augment=augment is None)
-    sampler = EpochSampler(share_of(len(patches), config.train.batch, fabric.global_rank, fabric.world_size))
+    sampler = EpochSampler(shard_indices(len(patches), config.train.batch, fabric.global_rank, fabric.world_size))
     workers = min(config.train.workers, os.cpu_count() or 1)
     loader = DataLoader(
         patches,
@@ -175,10 +175,12 @@ def begin_fold(
         persistent_workers=workers > 0,
     )
     criterion = SummedDiceCELoss(config.train.head_weights)
-    return Run(config, fold, fabric, raw, network, optimizer, average, criterion, patches, sampler, loader, augment)
+    return TrainingState(
+        config, fold, fabric, raw, network, optimizer, average, criterion, patches, sampler, loader, augment
+    )
 
 
-def _train_epoch(run: Run, epoch: int, progress: Report) -> dict[str, Any]:
+def _train_epoch(run: TrainingState, epoch: int, progress: ProgressCallback) -> dict[str, Any]:
     """One pass over the epoch's patches; its row of the log, without scores."""
     train, fabric = run.config.train, run.fabric
     run.sampler.epoch = epoch
@@ -207,16 +209,16 @@ def _train_epoch(run: Run, epoch: int, progress: Report) -> dict[str, Any]:
         rate = learning_rate(train, epoch * steps + step - 1, steps)
         losses.append(train_step(run, batch, rate))
         cases.append([run.patches.cases[int(number)].id for number in batch["case"]])
-        if step % LOOK_EVERY == 0 or step == steps:
+        if step % LOSS_CHECK_INTERVAL == 0 or step == steps:
             _check_losses(run, losses, cases, epoch)
-            if fabric.global_rank == 0 and step < steps and time.perf_counter() - said >= TELL_SECONDS:
+            if fabric.global_rank == 0 and step < steps and time.perf_counter() - said >= PROGRESS_INTERVAL_S:
                 said = time.perf_counter()
-                told_now = told(run.fold, row(torch.stack(losses).mean()))
+                told_now = format_epoch(run.fold, row(torch.stack(losses).mean()))
                 progress(epoch, train.epochs, f"{told_now}  step {step} of {steps}")
     return row(fabric.all_reduce(torch.stack(losses).mean(), reduce_op="mean"))
 
 
-def train_step(run: Run, batch: dict[str, torch.Tensor], rate: float) -> torch.Tensor:
+def train_step(run: TrainingState, batch: dict[str, torch.Tensor], rate: float) -> torch.Tensor:
     """One step of the optimiser; returns the loss without waiting for it.
 
     Args:
@@ -231,7 +233,7 @@ def train_step(run: Run, batch: dict[str, torch.Tensor], rate: float) -> torch.T
         image = batch["image"].to(run.fabric.device, non_blocking=True)
         label = batch["label"].to(run.fabric.device, non_blocking=True)
         if run.augment is not None:
-            image, label = _changed(run.augment, image, label, batch["seed"])
+            image, label = _augment_batch(run.augment, image, label, batch["seed"])
         heads = run.network(image.contiguous(memory_format=torch.channels_last_3d))
         loss = run.criterion(heads, label)
         run.fabric.backward(loss)
@@ -248,7 +250,7 @@ def train_step(run: Run, batch: dict[str, torch.Tensor], rate: float) -> torch.T
     return detached
 
 
-def share_of(count: int, batch: int, rank: int, world: int) -> list[int]:
+def shard_indices(count: int, batch: int, rank: int, world: int) -> list[int]:
     """Positions of an epoch that one of several processes trains on, in its order.
 
     Step by step, the processes together see the batches that one process with a batch of ``batch * world`` would see.
@@ -261,7 +263,7 @@ def share_of(count: int, batch: int, rank: int, world: int) -> list[int]:
     return [(first + rank * batch + place) % count for first in range(0, count, whole) for place in range(batch)]
 
 
-def _changed(
+def _augment_batch(
     augment: Augmentation, image: torch.Tensor, label: torch.Tensor, seeds: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """The batch after its random changes, made where it is."""
@@ -282,7 +284,7 @@ def _timed(loader: Any) -> Iterator[tuple[dict[str, torch.Tensor], float]]:
         yield batch, time.perf_counter() - asked
 
 
-def _check_losses(run: Run, losses: list[torch.Tensor], cases: list[list[str]], epoch: int) -> None:
+def _check_losses(run: TrainingState, losses: list[torch.Tensor], cases: list[list[str]], epoch: int) -> None:
     """Stop at the first loss that is no number."""
     values = torch.stack(losses)
     if not bool(values.isfinite().all()):
@@ -293,7 +295,7 @@ def _check_losses(run: Run, losses: list[torch.Tensor], cases: list[list[str]], 
         )
 
 
-def _out_of_memory(run: Run, error: Exception) -> Exception:
+def _out_of_memory(run: TrainingState, error: Exception) -> Exception:
     """What to lower, if this error says that memory ran out; else the error itself."""
     text = str(error).lower()
     if not (isinstance(error, MemoryError) or "out of memory" in text or "can't allocate memory" in text):
@@ -306,7 +308,7 @@ def _out_of_memory(run: Run, error: Exception) -> Exception:
     )
 
 
-def _save(run: Run, home: Path, history: History, data: str, picture: ValidationPicture) -> None:
+def _save(run: TrainingState, home: Path, history: History, data: str, picture: ValidationPicture) -> None:
     """Checkpoints, log and pictures of an epoch; ``last.pt`` comes last, so that a kill repeats the epoch."""
     facts = {
         "history": history,
@@ -325,7 +327,7 @@ def _save(run: Run, home: Path, history: History, data: str, picture: Validation
     title = f"fold {run.fold}, epoch {len(history)}"
     try:
         if best_epoch(history) == history[-1]["epoch"]:
-            save_checkpoint(home / "best.pt", {"network": run.judged.state_dict(), **facts})
+            save_checkpoint(home / "best.pt", {"network": run.eval_network.state_dict(), **facts})
         write_text(home / "log.csv", as_csv(history))
         if history[-1]["val_score"] is not None:
             draw_curves(home / "curves.png", history, f"fold {run.fold}")

@@ -21,7 +21,7 @@ from hnseg.errors import WorkDirError
 from hnseg.models.device import free_memory_bytes, open_device
 from hnseg.models.network import CHANNELS, CLASSES, make_network, stride
 from hnseg.preprocessing.prepared_case import open_case
-from hnseg.training.dataset import stays_decoded
+from hnseg.training.dataset import fits_in_cache
 from hnseg.training.losses import SummedDiceCELoss
 from hnseg.training.optimizer import make_optimizer
 from hnseg.workdir import load_config
@@ -135,7 +135,7 @@ def _look(work: Path, config: Config) -> Cohort:
         size += image.nbytes
     longest = tuple(max(shape[axis] for shape in shapes) for axis in range(3))
     largest = max(len(splits.train_ids(fold)) for fold in range(config.split.folds))
-    cached = stays_decoded(size, config.train.workers)
+    cached = fits_in_cache(size, config.train.workers)
     return Cohort(len(folders), (longest[0], longest[1], longest[2]), round(size / 2**30, 3), largest, cached)
 
 

@@ -16,7 +16,7 @@ Index = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class Positions:
+class PatchSampler:
     """Where patches of one case may be centred.
 
     Attributes:
@@ -28,11 +28,11 @@ class Positions:
 
     shape_zyx: Triple
     lesions: dict[int, Index]
-    numbers: dict[int, NDArray[np.int32]]
-    hot: Index
+    lesion_ids: dict[int, NDArray[np.int32]]
+    hot_voxels: Index
 
     @classmethod
-    def of(cls, case: PreparedCase) -> Positions:
+    def from_case(cls, case: PreparedCase) -> PatchSampler:
         """Read them from a prepared case."""
         z, y, x = case.image.shape[1:]
         lesions = {value: case.lesion_index(value) for value in (1, 2)}
@@ -43,7 +43,7 @@ class Positions:
         """Voxels of each lesion."""
         return {
             value: [self.lesions[value][numbers == number] for number in np.unique(numbers)]
-            for value, numbers in self.numbers.items()
+            for value, numbers in self.lesion_ids.items()
         }
 
     def choose_centre(self, config: TrainConfig, rng: np.random.Generator) -> tuple[int, Triple]:
@@ -66,8 +66,8 @@ class Positions:
             chance[0] = 1.0
         value = int(rng.choice(3, p=chance / chance.sum()))
         if value == 0:
-            hot = config.hard_negatives > 0 and rng.random() < config.hard_negatives and self.hot.size > 0
-            flat = int(rng.choice(self.hot)) if hot else int(rng.integers(int(np.prod(self.shape_zyx))))
+            hot = config.hard_negatives > 0 and rng.random() < config.hard_negatives and self.hot_voxels.size > 0
+            flat = int(rng.choice(self.hot_voxels)) if hot else int(rng.integers(int(np.prod(self.shape_zyx))))
         elif config.lesion_balance == "lesion":
             groups = self._by_lesion[value]
             flat = int(rng.choice(groups[int(rng.integers(len(groups)))]))

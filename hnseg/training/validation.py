@@ -18,15 +18,15 @@ from hnseg.models.network import stride
 from hnseg.preprocessing.prepared_case import PreparedCase
 
 # Voxels of a window over those of a patch, at most: what can be trained with can be predicted with.
-LARGEST = 1.25
+MAX_WINDOW_TO_PATCH_RATIO = 1.25
 SCORES = ("val_loss", "val_gtvp_dice", "val_gtvn_dice", "val_gtvn_f1", "val_score")
 # The final rank is the Borda count of the GTVp ranking and the GTVn ranking, which itself joins Dice and F1.
 WEIGHTS = {"val_gtvp_dice": 0.5, "val_gtvn_dice": 0.25, "val_gtvn_f1": 0.25}
-Watch = Callable[[PreparedCase, Any], None]
+OnCase = Callable[[PreparedCase, Any], None]
 
 
 def validate(
-    network: Any, cases: Sequence[PreparedCase], config: Config, fabric: Any, loss: Any, watch: Watch | None = None
+    network: Any, cases: Sequence[PreparedCase], config: Config, fabric: Any, loss: Any, watch: OnCase | None = None
 ) -> dict[str, float | None]:
     """Score a network on the validation cases of a fold.
 
@@ -69,13 +69,13 @@ def validation_windows(shape: Triple, config: Config) -> Tiling:
     ((192, 208, 208), 3)
     """
     train = config.train
-    most = int(LARGEST * math.prod(train.patch_zyx))
+    most = int(MAX_WINDOW_TO_PATCH_RATIO * math.prod(train.patch_zyx))
     overlap = config.predict.overlap
     return cheapest_tiling(shape, train.patch_zyx, multiple=stride(train), overlap=overlap, max_voxels=most)
 
 
 def _score(
-    network: Any, case: PreparedCase, config: Config, fabric: Any, loss: Any, watch: Watch | None
+    network: Any, case: PreparedCase, config: Config, fabric: Any, loss: Any, watch: OnCase | None
 ) -> dict[str, Any]:
     """What one case adds to the scores."""
     assert case.label is not None  # folds hold labelled cases only

@@ -46,7 +46,7 @@ def region_mask(region: str, threshold: int, ndim: int) -> NDArray[np.bool_]:
     return np.asarray(mask, dtype=bool)
 
 
-def holds(region: str, threshold: int, wanted: str, wanted_threshold: int, ndim: int) -> bool:
+def region_contains(region: str, threshold: int, wanted: str, wanted_threshold: int, ndim: int) -> bool:
     """Whether the first region contains every coefficient of the wanted one.
 
     >>> holds("square", 4, "radial", 3, 2), holds("triangle", 3, "square", 3, 2)

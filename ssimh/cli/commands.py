@@ -16,7 +16,7 @@ from rich.progress import Progress
 from rich.table import Table
 
 from ssimh._version import __version__
-from ssimh.files.atomic import replacing
+from ssimh.files.atomic import atomic_write
 from ssimh.files.batch import Settings, read_manifest, run
 from ssimh.files.report import COLUMNS, rows, write_html
 from ssimh.files.scan import find_scans, read_scan
@@ -229,7 +229,7 @@ def report(
         _out.print(table)
         for name, message in manifest["failed"].items():
             _err.print(f"[bold red]failed:[/] {name}: {message}", highlight=False, soft_wrap=True)
-        with replacing(folder / "report.csv") as temporary, temporary.open("w", newline="") as stream:
+        with atomic_write(folder / "report.csv") as temporary, temporary.open("w", newline="") as stream:
             writer = csv.DictWriter(stream, list(COLUMNS))
             writer.writeheader()
             writer.writerows(table_rows)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from ssimh._kernels.coefficients import from_low_frequency
 from ssimh._version import __version__
-from ssimh.files.atomic import replacing
+from ssimh.files.atomic import atomic_write
 from ssimh.files.scan import Scan, ScanError, read_scan, write_scan
 from ssimh.files.site_files import SiteAlignment
 from ssimh.metrics import compare
@@ -183,7 +183,7 @@ class Manifest:
     def save(self) -> None:
         """Write the file; it appears whole or not at all."""
         content = {**self.header, "scans": self.scans, "failed": self.failed}
-        with replacing(self.path) as temporary:
+        with atomic_write(self.path) as temporary:
             temporary.write_text(json.dumps(content, indent=1, sort_keys=True))
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ssimh.files.atomic import replacing
+from ssimh.files.atomic import atomic_write
 
 try:
     from matplotlib.figure import Figure
@@ -85,7 +85,7 @@ def qc_figure(
 
 def save_figure(figure: Figure, path: str | os.PathLike[str], dpi: int = 100) -> None:
     """Write the figure; the file appears whole or not at all."""
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         figure.savefig(temporary, dpi=dpi)
 
 

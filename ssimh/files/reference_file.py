@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ssimh.files.atomic import replacing
+from ssimh.files.atomic import atomic_write
 
 FORMAT = "ssimh-reference"
 VERSION = 1
@@ -27,7 +27,7 @@ class ReferenceFileError(ValueError):
 def write(path: str | os.PathLike[str], header: dict[str, Any], coefficients: NDArray[Any], kind: str = FORMAT) -> None:
     """Write header and coefficients; the file appears whole or not at all."""
     text = json.dumps({"format": kind, "version": VERSION, **header}, sort_keys=True)
-    with replacing(path) as temporary, temporary.open("wb") as stream:
+    with atomic_write(path) as temporary, temporary.open("wb") as stream:
         np.savez_compressed(stream, header=np.frombuffer(text.encode(), dtype=np.uint8), coefficients=coefficients)
 
 

@@ -6,7 +6,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from ssimh.files.atomic import replacing
+from ssimh.files.atomic import atomic_write
 
 # name → heading, format
 COLUMNS = {
@@ -66,5 +66,5 @@ def write_html(path: Path, manifest: dict[str, Any], table_rows: list[dict[str, 
 Soft tissue is what lies within ±150 HU before; SSIM is taken at a data range of 4095 HU.</p>
 <table><thead><tr>{heading}</tr></thead><tbody>{body}</tbody></table>{failed}{figures}</html>
 """
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_text(page, encoding="utf-8")

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ssimh.files.atomic import replacing
+from ssimh.files.atomic import atomic_write
 from ssimh.orientation import orientation_of
 from ssimh.units import unit_from_metadata
 
@@ -150,7 +150,7 @@ def write_scan(path: str | os.PathLike[str], values: NDArray[Any], like: Scan, p
         # Offsets of its own storage are the writer's business.
         if key not in ("scl_slope", "scl_inter", "cal_min", "cal_max", "bitpix", "datatype"):
             image.SetMetaData(key, like.header.GetMetaData(key))
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         try:
             sitk.WriteImage(image, str(temporary), True)
         except RuntimeError as error:

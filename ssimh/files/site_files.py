@@ -40,7 +40,7 @@ class SiteAlignment:
             "target": self.target.content_hash,
             "n_subjects": self.target.n_subjects,
             "difference": str(difference),
-            "held_back": difference.held_back,
+            "shrinkage": difference.shrinkage,
         }
 
     @property

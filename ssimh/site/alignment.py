@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 
 from ssimh._kernels.arrays import ArrayT, check_array, check_finite, is_tensor, output_dtype, to_numpy
 from ssimh.site.body import body_box
-from ssimh.site.field import FRAMES, FieldOnGrid, grid_to_body, lattice
-from ssimh.site.flow import moved
+from ssimh.site.field import FRAMES, FieldOnGrid, grid_to_body, sampling_points
+from ssimh.site.flow import apply_flow
 from ssimh.site.mixture import SPACES
 from ssimh.site.shrinkage import posterior_difference, spread
-from ssimh.site.site_spectrum import SiteSpectrum, find_body, oriented
+from ssimh.site.site_spectrum import SiteSpectrum, find_body, to_zyx
 from ssimh.units import refuse_pet
 
 _LOG = logging.getLogger("ssimh")
@@ -48,7 +48,7 @@ class SiteDifference:
     space: str
     tissue: tuple[float, float]
     threshold: float
-    in_grid: float
+    grid_frame_probability: float
     raw_hu: float
     applied_hu: float
     error_hu: float
@@ -59,14 +59,14 @@ class SiteDifference:
         return replace(self, coefficients=coefficients)
 
     @property
-    def held_back(self) -> float:
+    def shrinkage(self) -> float:
         """Share of the raw difference that shrinkage has held back, 0 … 1."""
         return max(0.0, 1 - self.applied_hu / self.raw_hu) if self.raw_hu > 0 else 0.0
 
     def __str__(self) -> str:
         return (
             f"{self.subjects[0]} against {self.subjects[1]} subject(s): sites differ by {self.raw_hu:.1f} ± "
-            f"{self.error_hu:.1f} HU, {self.applied_hu:.1f} HU applied, {self.held_back:.0%} held back"
+            f"{self.error_hu:.1f} HU, {self.applied_hu:.1f} HU applied, {self.shrinkage:.0%} held back"
         )
 
 
@@ -109,7 +109,7 @@ def site_difference(source: Any, target: Any, *, space: str = "log", shrink: boo
         coefficients = np.zeros_like(coefficients)
     boxes = np.concatenate([first.boxes, second.boxes])
     to_body = np.mean([grid_to_body(box) for box in boxes], axis=0)
-    _, terms, _ = lattice()
+    _, terms, _ = sampling_points()
     noise = spread([one, other]) * (1 / len(one) + 1 / len(other))
     sizes = (first.n_subjects, second.n_subjects)
     difference = SiteDifference(
@@ -213,7 +213,7 @@ def apply_difference(
     if masks is not None and masks.shape != values.shape:
         raise ValueError(f"mask must have the image's shape {values.shape}; given {masks.shape}.")
     for index in np.ndindex(values.shape[:-3]):
-        part = oriented(result[index], order, "image")
+        part = to_zyx(result[index], order, "image")
         _align_volume(part, None if masks is None else masks[index], difference, float(strength), order)
     if clip is not None:
         np.clip(result, *clip, out=result)
@@ -254,7 +254,7 @@ def _align_volume(
         inside = body[z] & (values[z] > difference.threshold)
         before = values[z][inside].astype(np.float64)
         shift = -strength * field.slice(z)[inside]
-        values[z][inside] = moved(before, shift, difference.space, difference.threshold)
+        values[z][inside] = apply_flow(before, shift, difference.space, difference.threshold)
 
 
 def _check_without_air(values: NDArray[Any], difference: SiteDifference) -> None:

@@ -62,7 +62,7 @@ def positions(size: int, low: float, high: float) -> NDArray[np.float64]:
 
 
 @lru_cache(maxsize=1)
-def lattice() -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+def sampling_points() -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
     """Even points of a frame, (343, 3), the terms there and their pseudo-inverse."""
     steps = grid_positions(_LATTICE)
     points = np.stack(np.meshgrid(steps, steps, steps, indexing="ij"), axis=-1).reshape(-1, 3)
@@ -82,7 +82,7 @@ def grid_to_body(box: NDArray[np.float64]) -> NDArray[np.float64]:
     >>> np.allclose(grid_to_body(np.array([[-1.0, 1.0]] * 3)), np.eye(10))
     True
     """
-    points, _, inverse = lattice()
+    points, _, inverse = sampling_points()
     centre, half = box.mean(axis=1), (box[:, 1] - box[:, 0]) / 2
     return np.asarray(inverse @ basis_at(centre + points * half))
 

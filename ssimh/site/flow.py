@@ -21,7 +21,9 @@ _NODES = 600
 _CLOSEST = 1e-5
 
 
-def moved(values: NDArray[np.float64], shift: NDArray[np.float64], space: str, threshold: float) -> NDArray[np.float64]:
+def apply_flow(
+    values: NDArray[np.float64], shift: NDArray[np.float64], space: str, threshold: float
+) -> NDArray[np.float64]:
     """Values after the flow.
 
     Args:
@@ -52,12 +54,12 @@ def _by_table(
     hu, time = _table(space, threshold)
     inside = (values > hu[0]) & (values < hu[-1])
     result = values.copy()
-    at = _forth(values[inside], hu, time, space, threshold) + shift[inside]
-    result[inside] = _back(at, hu, time, space, threshold)
+    at = _hu_to_time(values[inside], hu, time, space, threshold) + shift[inside]
+    result[inside] = _time_to_hu(at, hu, time, space, threshold)
     return result
 
 
-def _forth(
+def _hu_to_time(
     values: NDArray[np.float64], hu: NDArray[np.float64], time: NDArray[np.float64], space: str, threshold: float
 ) -> NDArray[np.float64]:
     """Time at which the flow under s = 1 passes a value: exact where the gate is open, interpolated in the ramps."""
@@ -65,7 +67,7 @@ def _forth(
     return np.where(open_gate, _open_time(values, space), np.interp(values, hu, time))
 
 
-def _back(
+def _time_to_hu(
     time_at: NDArray[np.float64], hu: NDArray[np.float64], time: NDArray[np.float64], space: str, threshold: float
 ) -> NDArray[np.float64]:
     ends = _open_time(np.array([threshold + _STILL_HU + _RAMP_HU, _BONE_HU]), space)

@@ -124,7 +124,7 @@ class SiteSpectrum:
         per_image = spacing_mm is not None and len(spacing_mm) > 0 and np.ndim(spacing_mm[0]) > 0
         steps: Iterable[Any] = spacing_mm if per_image and spacing_mm is not None else repeat(spacing_mm)
         rows = []
-        for number, (image, mask, step) in enumerate(_together(images, masks, steps, per_image), start=1):
+        for number, (image, mask, step) in enumerate(_zip_inputs(images, masks, steps, per_image), start=1):
             try:
                 rows.append(_subject(image, mask, step, tuple(axes), frame))
             except (TypeError, ValueError) as error:
@@ -244,7 +244,7 @@ def is_single(images: Any) -> bool:
     return hasattr(images, "ndim") and images.ndim <= 3
 
 
-def _together(images: Any, masks: Any, steps: Any, per_image: bool) -> Iterator[tuple[Any, Any, Any]]:
+def _zip_inputs(images: Any, masks: Any, steps: Any, per_image: bool) -> Iterator[tuple[Any, Any, Any]]:
     """Image, mask and spacing of each subject; lists of different length are refused."""
     ends = object()
     others = [iter(repeat(None) if masks is None else masks), iter(steps)]
@@ -257,7 +257,7 @@ def _together(images: Any, masks: Any, steps: Any, per_image: bool) -> Iterator[
         raise ValueError("there are more masks or spacings than images; give one for each.")
 
 
-def oriented(values: NDArray[Any], axes: tuple[int, ...], whose: str) -> NDArray[Any]:
+def to_zyx(values: NDArray[Any], axes: tuple[int, ...], whose: str) -> NDArray[Any]:
     """View of a volume with its axes in the order (z, y, x).
 
     Raises:
@@ -287,7 +287,7 @@ def find_body(values: NDArray[Any], mask: Any, threshold: float, axes: tuple[int
         if not found.any():
             raise ValueError(f"no voxel lies above {threshold} HU, so there is no body; are the values in HU?")
         return found
-    given = oriented(to_numpy(mask), axes, "mask")
+    given = to_zyx(to_numpy(mask), axes, "mask")
     if given.dtype != np.bool_ or given.shape != values.shape or not given.any():
         raise ValueError(
             f"mask must be boolean of the image's shape {values.shape} with at least one voxel inside; given "
@@ -299,7 +299,7 @@ def find_body(values: NDArray[Any], mask: Any, threshold: float, axes: tuple[int
 def _subject(image: Any, mask: Any, spacing_mm: Any, axes: tuple[int, ...], site: SiteSpectrum) -> list[float]:
     """The row of one subject."""
     check_array(image, "image")
-    values = oriented(to_numpy(image), axes, "image")
+    values = to_zyx(to_numpy(image), axes, "image")
     check_finite(values, "image")
     body = find_body(values, mask, site.threshold, axes)
     if mask is None and np.count_nonzero(values <= site.threshold) < _LEAST_AIR * values.size:

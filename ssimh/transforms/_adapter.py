@@ -148,7 +148,7 @@ def check_one_reference(reference: Any, reference_key: str | None) -> None:
         raise ValueError(f"give exactly one of reference and reference_key; given reference={given}, {reference_key=}.")
 
 
-def travelling(sample: dict[Hashable, Any], key: str | None, name: str) -> Any:
+def get_from_sample(sample: dict[Hashable, Any], key: str | None, name: str) -> Any:
     """What travels with the sample under ``key``; None where no key was asked for.
 
     Raises:

@@ -120,8 +120,8 @@ class HistogramMatchd(MapTransform):
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """A new dictionary; the images under ``keys`` are matched, everything else is the same."""
         result = dict(data)
-        reference = _adapter.travelling(result, self.reference_key, "reference_key")
-        mask = _adapter.travelling(result, self.mask_key, "mask_key")
+        reference = _adapter.get_from_sample(result, self.reference_key, "reference_key")
+        mask = _adapter.get_from_sample(result, self.mask_key, "mask_key")
         for key in self.key_iterator(result):
             result[key] = self.transform(result[key], reference, mask)
         return result

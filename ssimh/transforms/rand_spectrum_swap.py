@@ -14,7 +14,7 @@ from monai.transforms import InvertibleTransform, MapTransform, Randomizable, Ra
 
 from ssimh.swap import SwapSettings
 from ssimh.transforms import _adapter
-from ssimh.transforms.spectrum_swap import SpectrumSwap, shallow_copy, swapped, undo
+from ssimh.transforms.spectrum_swap import SpectrumSwap, invert_swap, shallow_copy, swapped
 
 
 def _range(given: Any, name: str) -> tuple[Any, Any]:
@@ -108,7 +108,7 @@ class RandSpectrumSwap(RandomizableTransform, InvertibleTransform):
         if not isinstance(data, MetaTensor):
             raise TypeError(f"inverse needs the MetaTensor that carries the record; given {type(data).__name__}.")
         copy = shallow_copy(data)
-        return undo(copy, self.pop_transform(copy))
+        return invert_swap(copy, self.pop_transform(copy))
 
 
 class RandSpectrumSwapd(Randomizable, MapTransform, InvertibleTransform):

@@ -105,7 +105,7 @@ class SpectrumAlign(InvertibleTransform):
             "coefficients": torch.from_numpy(difference.coefficients.copy()),
             "axes": list(axes),
             "flips": list(flips),
-            "held_back": difference.held_back,
+            "shrinkage": difference.shrinkage,
         }
         if inside is not None:
             extra["mask"] = torch.from_numpy(inside.copy())
@@ -198,8 +198,8 @@ class SpectrumAlignd(MapTransform, InvertibleTransform):
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """A new dictionary; the images under ``keys`` are aligned, everything else is the same."""
         result = dict(data)
-        source = _adapter.travelling(result, self.source_key, "source_key")
-        mask = _adapter.travelling(result, self.mask_key, "mask_key")
+        source = _adapter.get_from_sample(result, self.source_key, "source_key")
+        mask = _adapter.get_from_sample(result, self.mask_key, "mask_key")
         for key in self.key_iterator(result):
             result[key] = self.transform(result[key], source, mask)
         return result

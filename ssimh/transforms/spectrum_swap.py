@@ -13,7 +13,7 @@ from monai.transforms import InvertibleTransform, MapTransform
 from monai.utils import TraceKeys, TransformBackends
 
 from ssimh._kernels.coefficients import add_field
-from ssimh.swap import SwapSettings, exchange
+from ssimh.swap import SwapSettings, swap_with_delta
 from ssimh.tissue_warning import BOUND_HU, warn_if_moved
 from ssimh.transforms import _adapter
 
@@ -26,11 +26,11 @@ def swapped(
     image = _adapter.to_tensor(img)
     settings = replace(settings, axes=axes, unit=_adapter.unit(image, settings.unit))
     donor = _adapter.for_image(reference, _adapter.orientation(img))
-    out, delta = exchange(_adapter.plain(image), donor, settings)
+    out, delta = swap_with_delta(_adapter.plain(image), donor, settings)
     return _adapter.wrap(out, image), {"delta": delta.detach().cpu(), "axes": list(axes)}
 
 
-def undo(data: torch.Tensor, record: Mapping[Hashable, Any]) -> torch.Tensor:
+def invert_swap(data: torch.Tensor, record: Mapping[Hashable, Any]) -> torch.Tensor:
     """Subtract the field that a swap has added, as its record in the applied operations states it."""
     if not record[TraceKeys.DO_TRANSFORM]:
         return data
@@ -126,7 +126,7 @@ class SpectrumSwap(InvertibleTransform):
         if not isinstance(data, MetaTensor):
             raise TypeError(f"inverse needs the MetaTensor that carries the record; given {type(data).__name__}.")
         copy = shallow_copy(data)
-        return undo(copy, self.pop_transform(copy))
+        return invert_swap(copy, self.pop_transform(copy))
 
 
 class SpectrumSwapd(MapTransform, InvertibleTransform):
@@ -171,7 +171,7 @@ class SpectrumSwapd(MapTransform, InvertibleTransform):
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """A new dictionary; the images under ``keys`` are swapped, everything else is the same."""
         result = dict(data)
-        reference = _adapter.travelling(result, self.reference_key, "reference_key")
+        reference = _adapter.get_from_sample(result, self.reference_key, "reference_key")
         for key in self.key_iterator(result):
             result[key] = self.transform(result[key], reference)
         return result

@@ -22,7 +22,7 @@ from hnseg.images.geometry import Grid
 from hnseg.images.image_io import read_grid, read_image, write_image
 from hnseg.inference.ensemble import run_ensemble
 from hnseg.inference.export import export_models
-from hnseg.inference.predict_case import Options
+from hnseg.inference.predict_case import InferenceOptions
 from hnseg.inference.predict_cohort import predict_pair
 from hnseg.models.checkpoint import load_checkpoint, save_checkpoint
 
@@ -127,7 +127,7 @@ def test_a_case_in_two_processes_without_network_gets_the_mask_of_predict(job, m
         ct,
         job / "input" / "images" / "pet" / "3f2b.mha",
         job / "direct" / "m.nii.gz",
-        options=Options("cpu"),
+        options=InferenceOptions("cpu"),
     )
     np.testing.assert_array_equal(mask, read_image(expected, "m")[0])
     assert set(np.unique(mask)) == {0, 2}
@@ -301,7 +301,7 @@ def test_several_images_are_told_of(entry, tmp_path, capsys):
 def test_an_export_predicts_alike_and_holds_no_paths_and_images(opinionated_run, model, tmp_path):
     case = load_check(opinionated_run).cases[0].as_case()
     masks = [
-        predict_pair(work, case.ct, case.pet, tmp_path / f"{k}.nii.gz", options=Options("cpu"))
+        predict_pair(work, case.ct, case.pet, tmp_path / f"{k}.nii.gz", options=InferenceOptions("cpu"))
         for k, work in enumerate((opinionated_run, model))
     ]
     first, second = (read_image(path, "m")[0] for path in masks)

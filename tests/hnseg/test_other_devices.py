@@ -17,7 +17,7 @@ import pytest
 import torch
 
 from hnseg.images.image_io import read_image
-from hnseg.inference.predict_case import Options
+from hnseg.inference.predict_case import InferenceOptions
 from hnseg.inference.predict_cohort import predict_cohort
 from hnseg.models.checkpoint import load_checkpoint
 from hnseg.models.device import _best_precision
@@ -116,7 +116,7 @@ def test_there_as_on_the_cpu(run):
                 torch.testing.assert_close(there[kind][name], value, atol=1e-4, rtol=1e-3)
         losses = [[row["loss"] for row in state["history"]] for state in (here, there)]
         assert losses[0] == pytest.approx(losses[1], rel=1e-4)
-    assert predict_cohort(run, options=Options(device="cpu", roi="auto", flips="x", disagreement=True)) == []
+    assert predict_cohort(run, options=InferenceOptions(device="cpu", roi="auto", flips="x", disagreement=True)) == []
     folders = [work / "predictions" / "disagreement" for work in (run, elsewhere)]
     names = [path.name for path in sorted(folders[0].glob("*.nii.gz"))]
     assert names

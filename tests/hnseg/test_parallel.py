@@ -22,7 +22,7 @@ from hnseg.cohort.cases import discover_cases
 from hnseg.cohort.checked_cohort import load_check
 from hnseg.config import PrepareConfig
 from hnseg.errors import CaseError, HnsegError
-from hnseg.parallel import Spread, parse_shard, run_cases
+from hnseg.parallel import ParallelConfig, parse_shard, run_cases
 from hnseg.preprocessing.crop_case import memory_need
 from hnseg.preprocessing.prepare_cohort import prepare_cohort
 from hnseg.preprocessing.prepared_case import open_case, write_case
@@ -52,7 +52,7 @@ def test_one_bad_item_does_not_stop_the_others(tmp_path, jobs):
     failures = run_cases(
         functools.partial(write_square, tmp_path),
         range(8),
-        spread=Spread(jobs),
+        parallel=ParallelConfig(jobs),
         progress=lambda done, total, what: seen.append((done, total, what)),
     )
     assert sorted(int(path.stem) for path in tmp_path.iterdir()) == [0, 1, 2, 4, 6, 7]
@@ -72,11 +72,11 @@ def test_a_full_disk_stops_at_once_and_lack_of_memory_is_told():
 
 def test_shares_are_disjoint_and_complete(tmp_path):
     items = list(range(11))
-    shares = [Spread(shard=(number, 4)).share(items) for number in range(1, 5)]
+    shares = [ParallelConfig(shard=(number, 4)).shard_items(items) for number in range(1, 5)]
     assert sorted(item for share in shares for item in share) == items
     assert max(map(len, shares)) - min(map(len, shares)) <= 1
     assert parse_shard("2/8") == (2, 8)
-    run_cases(functools.partial(write_square, tmp_path), [0, 1, 2], spread=Spread(shard=(2, 3)))
+    run_cases(functools.partial(write_square, tmp_path), [0, 1, 2], parallel=ParallelConfig(shard=(2, 3)))
     assert [path.name for path in tmp_path.iterdir()] == ["1.txt"]
 
 
@@ -91,21 +91,21 @@ def test_shares_are_disjoint_and_complete(tmp_path):
 )
 def test_a_wrong_shard_is_refused(wrong, message):
     with pytest.raises(HnsegError, match=message):
-        Spread(shard=parse_shard(wrong))
+        ParallelConfig(shard=parse_shard(wrong))
 
 
 def test_other_senseless_settings_are_refused():
     with pytest.raises(HnsegError, match="at least 1"):
-        Spread(jobs=0)
+        ParallelConfig(jobs=0)
     with pytest.raises(HnsegError, match="above 0"):
-        Spread(memory_gb=0)
+        ParallelConfig(memory_gb=0)
 
 
 def test_a_budget_reduces_the_processes_where_items_are_large():
     """4 jobs and 8 GB: items of 1 GB run four at once, those of 3 GB two at once, one of 9 GB alone."""
     needs = [int(n * 1e9) for n in (1, 3, 9, 2, 3)]
-    assert Spread(4, memory_gb=8).waves(needs) == [(4, [0, 3]), (2, [1, 4]), (1, [2])]
-    assert Spread(4).waves(needs) == [(4, [0, 1, 2, 3, 4])]
+    assert ParallelConfig(4, memory_gb=8).memory_batches(needs) == [(4, [0, 3]), (2, [1, 4]), (1, [2])]
+    assert ParallelConfig(4).memory_batches(needs) == [(4, [0, 1, 2, 3, 4])]
 
 
 def test_the_need_is_read_from_headers(make_case):
@@ -129,7 +129,7 @@ def cluster():
 @pytest.mark.filterwarnings("default")  # Dask's own, of whatever it imports
 def test_a_dask_cluster_does_the_same(cluster, tmp_path):
     address = cluster.scheduler_address
-    failures = run_cases(functools.partial(write_square, tmp_path), range(8), spread=Spread(dask=address))
+    failures = run_cases(functools.partial(write_square, tmp_path), range(8), parallel=ParallelConfig(dask=address))
     assert [failure.case_id for failure in failures] == ["three", "5"]
     pids = {path.read_text().split()[1] for path in tmp_path.iterdir()}
     assert str(os.getpid()) not in pids
@@ -140,7 +140,7 @@ def test_a_dask_cluster_does_the_same(cluster, tmp_path):
 def test_a_cohort_is_prepared_on_a_dask_cluster_as_here(cluster, run):
     before = {path.parent.name: zarr.open_group(path)["image"][:] for path in (run / "prepared").glob("*/data.zarr")}
     shutil.rmtree(run / "prepared")
-    assert prepare_cohort(run, spread=Spread(dask=cluster.scheduler_address)) == []
+    assert prepare_cohort(run, parallel=ParallelConfig(dask=cluster.scheduler_address)) == []
     for case_id, image in before.items():
         np.testing.assert_array_equal(open_case(run / "prepared" / case_id).image[:], image)
 
@@ -148,7 +148,7 @@ def test_a_cohort_is_prepared_on_a_dask_cluster_as_here(cluster, run):
 @pytest.mark.filterwarnings("default")
 def test_without_a_scheduler_the_address_is_named():
     with pytest.raises(HnsegError, match=r"no Dask scheduler answers at nonsense://"):
-        run_cases(fail_for_memory, [1], spread=Spread(dask="nonsense://127.0.0.1:1"))
+        run_cases(fail_for_memory, [1], parallel=ParallelConfig(dask="nonsense://127.0.0.1:1"))
 
 
 def test_shards_on_the_command_line_complete_each_other(run):

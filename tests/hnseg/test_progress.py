@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 from rich.console import Console
 
-from hnseg.progress import shown
+from hnseg.progress import show_progress
 
 
 def test_a_line_says_how_much_time_is_left(monkeypatch):
@@ -14,7 +14,7 @@ def test_a_line_says_how_much_time_is_left(monkeypatch):
     clock = iter([100.0, 101.0, 105.0, 109.0, 140.0])  # begin, then one look a line
     monkeypatch.setattr("hnseg.progress.time", SimpleNamespace(perf_counter=lambda: next(clock)))
     text = io.StringIO()
-    with shown("train", Console(file=text, width=20)) as progress:
+    with show_progress("train", Console(file=text, width=20)) as progress:
         for done in (10, 11, 12, 20):
             progress(done, 20, f"epoch {done}")
     lines = text.getvalue().splitlines()
@@ -30,7 +30,7 @@ def test_a_report_before_the_first_step_is_done_does_not_shorten_it(monkeypatch)
     clock = iter([0.0, 30.0, 60.0])
     monkeypatch.setattr("hnseg.progress.time", SimpleNamespace(perf_counter=lambda: next(clock)))
     text = io.StringIO()
-    with shown("train", Console(file=text)) as progress:
+    with show_progress("train", Console(file=text)) as progress:
         progress(0, 3, "epoch 1, half of it")
         progress(1, 3, "epoch 1")
     assert "120 s left" in text.getvalue().splitlines()[1]  # two more of 60 s
@@ -39,6 +39,6 @@ def test_a_report_before_the_first_step_is_done_does_not_shorten_it(monkeypatch)
 @pytest.mark.parametrize("total", [0, 1])
 def test_nothing_is_left_of_a_single_step(total):
     text = io.StringIO()
-    with shown("check", Console(file=text)) as progress:
+    with show_progress("check", Console(file=text)) as progress:
         progress(total, total, "case")
     assert "left" not in text.getvalue()

@@ -53,7 +53,7 @@ class Placement:
     brain_ml: float = 0.0
 
 
-def under(centre_xy: Vector, top_mm: float, box_mm: Vector) -> Vector:
+def box_below(centre_xy: Vector, top_mm: float, box_mm: Vector) -> Vector:
     """Lower corner of the box that hangs below ``top_mm``, centred on ``centre_xy``."""
     return np.array([*(np.asarray(centre_xy)[:2] - box_mm[:2] / 2), top_mm - box_mm[2]])
 

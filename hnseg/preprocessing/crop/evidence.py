@@ -40,14 +40,14 @@ class Evidence:
         return 0.5 if self.enclosed is None else self.enclosed
 
     @property
-    def told(self) -> str:
+    def description(self) -> str:
         """For the reason of a crop."""
         if self.enclosed is None:
             return f"in a body {self.width_mm:.0f} mm wide; PET alone"
         return f"with bone in {self.enclosed:.0%} of the directions around it, in a body {self.width_mm:.0f} mm wide"
 
 
-def outline(pet_suv: NDArray[Any], ct_hu: NDArray[Any] | None) -> NDArray[np.bool_]:
+def body_mask(pet_suv: NDArray[Any], ct_hu: NDArray[Any] | None) -> NDArray[np.bool_]:
     """The body on a coarse grid, from CT where there is one; plates as thin as a table are removed."""
     inside = pet_suv > BODY_SUV if ct_hu is None else ct_hu > BODY_HU
     plane = np.ones((1, 3, 3), bool)
@@ -55,7 +55,7 @@ def outline(pet_suv: NDArray[Any], ct_hu: NDArray[Any] | None) -> NDArray[np.boo
     return opened
 
 
-def main_piece(plane: NDArray[np.bool_]) -> NDArray[np.bool_] | None:
+def largest_component(plane: NDArray[np.bool_]) -> NDArray[np.bool_] | None:
     """The largest connected piece of a slice; None where it is empty."""
     pieces, count = ndimage.label(plane)
     if count == 0:
@@ -64,7 +64,7 @@ def main_piece(plane: NDArray[np.bool_]) -> NDArray[np.bool_] | None:
     return largest
 
 
-def weigh(
+def best_evidence(
     where: NDArray[np.float64], heights: tuple[int, ...], body: NDArray[np.bool_], ct_hu: NDArray[Any] | None
 ) -> Evidence:
     """The best evidence among axial slices, around one place in them.

@@ -10,17 +10,17 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from hnseg.images.geometry import Grid
-from hnseg.images.resample import filling
-from hnseg.preprocessing.crop.box import Placement, Scan, Vector, under
+from hnseg.images.resample import covering_grid
+from hnseg.preprocessing.crop.box import Placement, Scan, Vector, box_below
 from hnseg.preprocessing.crop.evidence import (
     COARSE_MM,
     ENCLOSED,
     HEAD_MM,
     Evidence,
-    main_piece,
-    outline,
+    best_evidence,
+    body_mask,
+    largest_component,
     to_index,
-    weigh,
 )
 
 SEARCH_MM = 250.0  # the brain lies in the upper part of any scan that shows it (head 200–230 mm, plus some air)
@@ -61,7 +61,7 @@ class _Head:
     centre_mm: Vector
     top_mm: float
     brain_ml: float
-    told: str
+    description: str
 
     @property
     def accepted(self) -> bool:
@@ -88,10 +88,12 @@ def place_head(scan: Scan, box_mm: Vector) -> Placement:
             if best.accepted:
                 centre = _keep_neck(best, view, box_mm)
                 confidence = best.evidence.score
-                return Placement(under(centre, best.top_mm, box_mm), best.told, confidence, brain_ml=best.brain_ml)
+                return Placement(
+                    box_below(centre, best.top_mm, box_mm), best.description, confidence, brain_ml=best.brain_ml
+                )
             refused.append(best)
     top = _body_at_top(scan, box_mm)
-    why = refused[0].told if refused else f"nothing of {BRAIN_MIN_ML:g} ml exceeds SUV {FAINT_SUV:g}"
+    why = refused[0].description if refused else f"nothing of {BRAIN_MIN_ML:g} ml exceeds SUV {FAINT_SUV:g}"
     reason = f"no head in view: {why}; the box stands at the top of the scan, centred on the body"
     return Placement(top, reason, fallback=True)
 
@@ -103,9 +105,9 @@ def place_centre(scan: Scan, box_mm: Vector) -> Placement:
 
 def _look(scan: Scan) -> _View:
     low, high = scan.common_mm()
-    grid = filling(np.array([low[0], low[1], max(low[2], high[2] - SEARCH_MM)]), high, COARSE_MM)
+    grid = covering_grid(np.array([low[0], low[1], max(low[2], high[2] - SEARCH_MM)]), high, COARSE_MM)
     pet, ct = scan.pet_on(grid), scan.ct_on(grid)
-    return _View(grid, pet, ct, outline(pet, ct))
+    return _View(grid, pet, ct, body_mask(pet, ct))
 
 
 def _brains(view: _View, threshold_suv: float) -> list[_Head]:
@@ -120,8 +122,8 @@ def _brains(view: _View, threshold_suv: float) -> list[_Head]:
         slices = np.argwhere(region)[:, 0]
         heights = (int(np.quantile(slices, 0.5)), int(np.quantile(slices, 0.75)))
         centre = view.middle(region)
-        evidence = weigh(to_index(centre, view.grid), heights, view.body, view.ct)
-        told = f"hot region of {volumes[number]:.0f} ml above SUV {threshold_suv:g} {evidence.told}"
+        evidence = best_evidence(to_index(centre, view.grid), heights, view.body, view.ct)
+        told = f"hot region of {volumes[number]:.0f} ml above SUV {threshold_suv:g} {evidence.description}"
         found.append(_Head(evidence, ENCLOSED, centre, view.top_mm(region), float(volumes[number]), told))
     return found
 
@@ -141,8 +143,10 @@ def _cut_brains(view: _View) -> list[_Head]:
         whole[-count:] = piece
         centre = view.middle(whole)
         last = view.pet.shape[0] - 1
-        evidence = weigh(to_index(centre, view.grid), (last - 1, last - 4), view.body, view.ct)
-        told = f"hot region of {volume:.0f} ml above SUV {BRAIN_SUV:g} at the upper end of the scan {evidence.told}"
+        evidence = best_evidence(to_index(centre, view.grid), (last - 1, last - 4), view.body, view.ct)
+        told = (
+            f"hot region of {volume:.0f} ml above SUV {BRAIN_SUV:g} at the upper end of the scan {evidence.description}"
+        )
         found.append(_Head(evidence, CUT_ENCLOSED, centre, view.top_mm(whole), volume, told))
     return found
 
@@ -155,10 +159,10 @@ def _skull(view: _View) -> list[_Head]:
     height = round(SKULL_MM / COARSE_MM)
     scores: list[float] = []
     for z in range(view.body.shape[0] - 1, -1, -1):
-        piece = main_piece(view.body[z])
+        piece = largest_component(view.body[z])
         if piece is not None:
             closed[z] = piece
-            scores.append(weigh(np.argwhere(piece).mean(axis=0), (z,), view.body, view.ct).score)
+            scores.append(best_evidence(np.argwhere(piece).mean(axis=0), (z,), view.body, view.ct).score)
         if len(scores) == height or (piece is None and scores):
             break
     if len(scores) < height:
@@ -175,7 +179,7 @@ def _keep_neck(head: _Head, view: _View, box_mm: Vector) -> Vector:
     first = view.grid.to_index([0, 0, head.top_mm - NECK_BELOW_MM])[2]
     middles = []
     for z in range(max(0, int(min(first, view.body.shape[0] - 1))), -1, -1):
-        piece = main_piece(view.body[z])
+        piece = largest_component(view.body[z])
         if piece is None:
             continue
         points = np.argwhere(piece)
@@ -193,10 +197,10 @@ def _keep_neck(head: _Head, view: _View, box_mm: Vector) -> Vector:
 def _body_at_top(scan: Scan, box_mm: Vector) -> Vector:
     """The box at the top of the scan, centred on the largest cross-sections of the body in its uppermost 100 mm."""
     low, high = scan.common_mm()
-    grid = filling(np.array([low[0], low[1], max(low[2], high[2] - BODY_TOP_MM)]), high, COARSE_MM)
-    pieces = [main_piece(plane) for plane in outline(scan.pet_on(grid), scan.ct_on(grid))]
+    grid = covering_grid(np.array([low[0], low[1], max(low[2], high[2] - BODY_TOP_MM)]), high, COARSE_MM)
+    pieces = [largest_component(plane) for plane in body_mask(scan.pet_on(grid), scan.ct_on(grid))]
     middles = [np.argwhere(piece).mean(axis=0)[::-1] for piece in pieces if piece is not None]
     centre = (low + high) / 2
     if middles:
         centre = grid.to_physical([*np.median(middles, axis=0), 0])
-    return under(centre, float(high[2]), box_mm)
+    return box_below(centre, float(high[2]), box_mm)

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from hnseg.images.geometry import Grid
-from hnseg.images.resample import filling
-from hnseg.preprocessing.crop.box import Placement, Scan, Vector, under
-from hnseg.preprocessing.crop.evidence import COARSE_MM, outline, to_index, weigh
+from hnseg.images.resample import covering_grid
+from hnseg.preprocessing.crop.box import Placement, Scan, Vector, box_below
+from hnseg.preprocessing.crop.evidence import COARSE_MM, best_evidence, body_mask, to_index
 
 FINE_MM = 2.0
 HOT_SUV = 3.0  # the publication says "coarse threshold"; grey matter is at SUV 6–12, most other tissue below 3
@@ -31,15 +31,15 @@ def place_paper(scan: Scan, box_mm: Vector) -> Placement:
     of them. Where nothing is above it, the box stands in the middle of the top of the scan.
     """
     low, high = scan.common_mm()
-    grid = filling(low, high, COARSE_MM)
+    grid = covering_grid(low, high, COARSE_MM)
     hot = scan.pet_on(grid) > HOT_SUV
     if not hot.any():
-        return _nothing_hot(under((low + high) / 2, float(high[2]), box_mm), f"SUV {HOT_SUV:g}")
+        return _nothing_hot(box_below((low + high) / 2, float(high[2]), box_mm), f"SUV {HOT_SUV:g}")
     last = int(np.flatnonzero(hot.any(axis=(1, 2)))[-1])
     superior = hot.copy()
     superior[: max(0, last + 1 - round(SUPERIOR_MM / COARSE_MM))] = False
     top = float(grid.to_physical([0, 0, last + 0.5])[2])
-    return _judged(scan, superior, grid, under(_middle(superior, grid), top, box_mm), f"above SUV {HOT_SUV:g}")
+    return _judged(scan, superior, grid, box_below(_middle(superior, grid), top, box_mm), f"above SUV {HOT_SUV:g}")
 
 
 def place_nvauto(scan: Scan, box_mm: Vector) -> Placement:
@@ -52,11 +52,11 @@ def place_nvauto(scan: Scan, box_mm: Vector) -> Placement:
     scan.common_mm()
     grid, hot = _upper_quarter(scan, low, high)
     if not hot.any():
-        return _nothing_hot(under((low + high) / 2, float(high[2]), box_mm), "its mean")
+        return _nothing_hot(box_below((low + high) / 2, float(high[2]), box_mm), "its mean")
     last = int(np.flatnonzero(hot.any(axis=(1, 2)))[-1])
     # The end of a Python slice is exclusive: the highest foreground slice is left out.
     top = float(grid.to_physical([0, 0, last + 0.5])[2]) - LITERAL_MM
-    return _judged(scan, hot, grid, under(_middle(hot, grid), top, box_mm), RULE)
+    return _judged(scan, hot, grid, box_below(_middle(hot, grid), top, box_mm), RULE)
 
 
 def place_hecktor2025(scan: Scan, box_mm: Vector) -> Placement:
@@ -88,7 +88,7 @@ def place_hecktor2025(scan: Scan, box_mm: Vector) -> Placement:
 
 def _upper_quarter(scan: Scan, low: Vector, high: Vector) -> tuple[Grid, NDArray[np.bool_]]:
     """PET's foreground in the upper quarter of a box: what exceeds the mean by more than one standard deviation."""
-    grid = filling(np.array([low[0], low[1], low[2] + 0.75 * (high[2] - low[2])]), high, FINE_MM)
+    grid = covering_grid(np.array([low[0], low[1], low[2] + 0.75 * (high[2] - low[2])]), high, FINE_MM)
     pet = scan.pet_on(grid)
     return grid, pet > pet.mean(dtype=np.float64) + pet.std(dtype=np.float64, ddof=1)
 
@@ -111,8 +111,8 @@ def _judged(scan: Scan, region: NDArray[np.bool_], grid: Grid, lower: Vector, ru
     low, high = scan.common_mm()
     margin = 2 * COARSE_MM
     low[2], high[2] = max(low[2], heights_mm.min() - margin), min(high[2], heights_mm.max() + margin)
-    coarse = filling(low, high, COARSE_MM)
+    coarse = covering_grid(low, high, COARSE_MM)
     pet, ct = scan.pet_on(coarse), scan.ct_on(coarse)
     levels = np.clip(np.rint([coarse.to_index([0, 0, z])[2] for z in heights_mm]), 0, coarse.size[2] - 1)
-    evidence = weigh(to_index(middle, coarse), tuple(int(z) for z in levels), outline(pet, ct), ct)
-    return Placement(lower, f"{volume:.0f} ml {rule} {evidence.told}", evidence.score, brain_ml=volume)
+    evidence = best_evidence(to_index(middle, coarse), tuple(int(z) for z in levels), body_mask(pet, ct), ct)
+    return Placement(lower, f"{volume:.0f} ml {rule} {evidence.description}", evidence.score, brain_ml=volume)

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from hnseg.cli.main import app
 from hnseg.cohort.checked_cohort import CheckedCase, load_check
 from hnseg.cohort.published_splits import PublishedFold, read_folds, read_ids
-from hnseg.cohort.splits import adopt_folds, load_splits, make_splits, save_splits, split_by_centre
+from hnseg.cohort.splits import leave_one_centre_out, load_splits, make_splits, published_splits, save_splits
 from hnseg.config import Harmonization, SplitConfig
 from hnseg.errors import CohortError, WorkDirError
 from hnseg.preprocessing.harmonizer_store import fit_harmonizer
@@ -107,9 +107,9 @@ def test_a_slip_in_the_test_list_is_refused():
 
 
 def test_every_centre_is_held_out_once_where_no_reference_is_needed():
-    splits = split_by_centre(cohort(), SplitConfig(test_fraction=0.2), 0, needs_reference=False)
+    splits = leave_one_centre_out(cohort(), SplitConfig(test_fraction=0.2), 0, needs_reference=False)
     assert splits.held_out == ("A", "B", "C")
-    assert (splits.reference, splits.always, splits.notes) == (None, (), ())
+    assert (splits.reference, splits.always_train, splits.notes) == (None, (), ())
     for fold, centre in enumerate(splits.held_out):
         assert centres_of(splits.folds[fold]) == {centre}
         assert centres_of(splits.train_ids(fold)) == set("ABC") - {centre}
@@ -119,10 +119,10 @@ def test_every_centre_is_held_out_once_where_no_reference_is_needed():
 
 def test_the_references_centre_is_never_held_out():
     cases = [*cohort(10), *(CheckedCase(f"B-9{i}", "B", "ct", "pet", "label", 1.0, 1.0, True, 1.0) for i in range(3))]
-    splits = split_by_centre(cases, SplitConfig(test_fraction=0), 0, needs_reference=True)
+    splits = leave_one_centre_out(cases, SplitConfig(test_fraction=0), 0, needs_reference=True)
     assert splits.held_out == ("A", "C")
     assert splits.reference.startswith("B-")
-    assert centres_of(splits.always) == {"B"}
+    assert centres_of(splits.always_train) == {"B"}
     for fold, centre in enumerate(splits.held_out):
         training = splits.train_ids(fold)
         assert centres_of(splits.folds[fold]) == {centre}
@@ -133,7 +133,7 @@ def test_the_references_centre_is_never_held_out():
 @pytest.mark.parametrize(("centres", "needs_reference"), [("A", False), ("AB", True)])
 def test_too_few_centres(centres, needs_reference):
     with pytest.raises(CohortError, match=rf"from {len(centres)} centre\(s\), {', '.join(centres)}; a fold per centre"):
-        split_by_centre(cohort(5, centres), SplitConfig(), 0, needs_reference=needs_reference)
+        leave_one_centre_out(cohort(5, centres), SplitConfig(), 0, needs_reference=needs_reference)
 
 
 def published(ids, count=3) -> list[PublishedFold]:
@@ -144,7 +144,7 @@ def published(ids, count=3) -> list[PublishedFold]:
 def test_published_folds_are_taken_as_they_are():
     cases = cohort(6)
     ids = [case.id for case in cases]
-    splits = adopt_folds(cases, published([*ids, "Z-001", "Z-002"]), 0, needs_reference=False)
+    splits = published_splits(cases, published([*ids, "Z-001", "Z-002"]), 0, needs_reference=False)
     assert splits.folds == tuple(tuple(sorted(ids[k::3])) for k in range(3))
     assert (splits.test, splits.reference) == ((), None)
     assert leaks(splits) == set()
@@ -154,7 +154,7 @@ def test_published_folds_are_taken_as_they_are():
 def test_the_reference_leaves_its_published_validation_part_and_says_so():
     cases = cohort(6)
     ids = [case.id for case in cases]
-    splits = adopt_folds(cases, published(ids), 0, needs_reference=True)
+    splits = published_splits(cases, published(ids), 0, needs_reference=True)
     assert splits.reference not in {i for fold in splits.folds for i in fold}
     assert all(splits.reference in splits.train_ids(fold) for fold in range(3))
     assert f"{splits.reference} is the reference and trains in every fold" in splits.notes[0]
@@ -164,7 +164,7 @@ def test_the_reference_leaves_its_published_validation_part_and_says_so():
 def test_cases_that_no_published_fold_names_are_test_cases_and_told():
     cases = [*cohort(6), CheckedCase("X-001", "X", "ct", "pet", None, None, None, True, 1.0)]
     ids = [case.id for case in cases if case.label][:-2]
-    splits = adopt_folds(cases, published(ids), 0, needs_reference=False)
+    splits = published_splits(cases, published(ids), 0, needs_reference=False)
     assert splits.test == ("C-004", "C-005", "X-001")
     assert "2 labelled cases are in no fold of the list; they are test cases: C-004, C-005" in splits.notes
 
@@ -172,8 +172,8 @@ def test_cases_that_no_published_fold_names_are_test_cases_and_told():
 def test_a_published_case_that_is_only_trained_on_stays_so():
     ids = [case.id for case in cohort(6)]
     folds = [PublishedFold((*fold.train, "A-000"), fold.val) for fold in published(ids[1:])]
-    splits = adopt_folds(cohort(6), folds, 0, needs_reference=False, test=["B-001"])
-    assert splits.always == ("A-000",)
+    splits = published_splits(cohort(6), folds, 0, needs_reference=False, test=["B-001"])
+    assert splits.always_train == ("A-000",)
     assert all("A-000" in splits.train_ids(fold) for fold in range(3))
     assert splits.test == ("B-001",)
     assert leaks(splits) == set()
@@ -184,9 +184,9 @@ def test_published_folds_that_do_not_fit_are_refused():
     first, *others = published(ids)
     kept = tuple(i for i in first.train if i != "A-001")
     with pytest.raises(CohortError, match="fold 0 of the list does not train on what it does not validate: A-001"):
-        adopt_folds(cohort(6), [PublishedFold(kept, first.val), *others], 0, needs_reference=False)
+        published_splits(cohort(6), [PublishedFold(kept, first.val), *others], 0, needs_reference=False)
     with pytest.raises(CohortError, match="0 of the list's 2 cases are in the cohort"):
-        adopt_folds(cohort(6), published(["Z-1", "Z-2"], 2), 0, needs_reference=True)
+        published_splits(cohort(6), published(["Z-1", "Z-2"], 2), 0, needs_reference=True)
 
 
 @pytest.mark.parametrize(
@@ -222,8 +222,8 @@ def test_every_kind_survives_its_file(tmp_path, splitter):
     cases = cohort(6)
     made = {
         "stratified": lambda: make_splits(cases, SplitConfig(), 0),
-        "centres": lambda: split_by_centre(cases, SplitConfig(), 0, needs_reference=True),
-        "published": lambda: adopt_folds(cases, published([c.id for c in cases]), 0, needs_reference=False),
+        "centres": lambda: leave_one_centre_out(cases, SplitConfig(), 0, needs_reference=True),
+        "published": lambda: published_splits(cases, published([c.id for c in cases]), 0, needs_reference=False),
     }[splitter]()
     save_splits(made, tmp_path)
     assert load_splits(tmp_path) == made
@@ -247,7 +247,7 @@ def test_a_damaged_or_leaking_file_is_refused(tmp_path):
 
 def test_the_runs_number_of_folds_is_that_of_its_split(run):
     assert len(load_splits(run).folds) == load_config(run).split.folds == 2
-    splits = split_by_centre(cohort(4, "ABCD"), SplitConfig(), 0, needs_reference=False)
+    splits = leave_one_centre_out(cohort(4, "ABCD"), SplitConfig(), 0, needs_reference=False)
     save_splits(splits, run)
     assert load_config(run).split.folds == 4
 
@@ -258,7 +258,7 @@ def test_a_run_without_a_reference_can_be_prepared(run, harmonization):
     settings = json.loads((run / "run.json").read_text())
     settings["config"]["prepare"]["harmonization"] = harmonization
     (run / "run.json").write_text(json.dumps(settings))
-    splits = split_by_centre(
+    splits = leave_one_centre_out(
         load_check(run).cases, SplitConfig(test_fraction=0), 0, needs_reference=load_config(run).prepare.needs_reference
     )
     save_splits(splits, run)
@@ -275,7 +275,7 @@ def test_only_harmonizations_to_a_reference_need_one(run, harmonization):
     settings["config"]["prepare"]["harmonization"] = harmonization
     (run / "run.json").write_text(json.dumps(settings))
     splits = load_splits(run)
-    save_splits(replace(splits, reference=None, always=(splits.reference,)), run)
+    save_splits(replace(splits, reference=None, always_train=(splits.reference,)), run)
     (run / "reference.npz").unlink()
     (run / "sites").mkdir()
     if load_config(run).prepare.needs_reference:

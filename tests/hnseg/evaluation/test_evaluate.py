@@ -11,7 +11,7 @@ import pytest
 import SimpleITK as sitk
 
 from hnseg.errors import CaseError, CohortError, WorkDirError
-from hnseg.evaluation.evaluate import Truths, evaluate_folder, evaluate_workdir, find_truths, read_label
+from hnseg.evaluation.evaluate import ReferenceLabels, evaluate_folder, evaluate_workdir, find_labels, read_label
 from hnseg.evaluation.overlap import HECKTOR_2022, Rules, dice
 from hnseg.images.geometry import Grid
 from hnseg.images.image_io import write_image
@@ -57,7 +57,7 @@ def test_a_folder_by_hand(tmp_path):
 def test_options_reach_the_scores(tmp_path):
     args = folders(tmp_path, {"A-1": (label(gtvn=(0, 3)), label())})
     assert evaluate_folder(*args)["gtvp_dice_mean"] == 1.0
-    skipped = evaluate_folder(args[0], Truths(args[1], {"A-1": "Oslo"}), rules=Rules(empty_truth="skip"))
+    skipped = evaluate_folder(args[0], ReferenceLabels(args[1], {"A-1": "Oslo"}), rules=Rules(empty_truth="skip"))
     assert skipped["gtvp_dice_mean"] is None
     assert skipped["undefined"]["gtvp_dice_mean"]
     assert list(skipped["by_centre"]) == ["Oslo"]
@@ -120,10 +120,10 @@ def test_a_data_root_and_a_folder_of_labels_are_the_same_truth(small_workdir, tm
     flat.mkdir()
     for path in (root / "Task 1").iterdir():
         shutil.copy(path / f"{path.name}.nii.gz", flat)
-    by_root, by_folder = find_truths(root), find_truths(flat)
+    by_root, by_folder = find_labels(root), find_labels(flat)
     assert list(by_root.labels) == list(by_folder.labels)
     tests = {k: v for k, v in by_root.labels.items() if k.endswith(("1", "2")) and not k.startswith("CCC")}
-    a = evaluate_folder(small_workdir / "predictions", Truths(tests, by_root.centres))
+    a = evaluate_folder(small_workdir / "predictions", ReferenceLabels(tests, by_root.centres))
     b = evaluate_folder(small_workdir / "predictions", {k: by_folder.labels[k] for k in tests})
     assert a == b
     assert a["gtvp_dice_mean"] == evaluate_workdir(small_workdir)["ensemble"]["gtvp_dice_mean"]
@@ -132,15 +132,17 @@ def test_a_data_root_and_a_folder_of_labels_are_the_same_truth(small_workdir, tm
 def test_cases_without_a_label_are_named(small_workdir):
     root = small_workdir / "cohort"
     (root / "Task 1/CCC-001/CCC-001.nii.gz").unlink()
-    truths = find_truths(root)
+    truths = find_labels(root)
     assert truths.unlabelled == ("CCC-001",)
-    tests = Truths({k: truths.labels[k] for k in ("AAA-001", "AAA-002", "BBB-001", "BBB-002")}, {}, truths.unlabelled)
+    tests = ReferenceLabels(
+        {k: truths.labels[k] for k in ("AAA-001", "AAA-002", "BBB-001", "BBB-002")}, {}, truths.unlabelled
+    )
     result = evaluate_folder(small_workdir / "predictions", tests)
     assert result["skipped"] == [{"case_id": "CCC-001", "reason": "no label file: not scored"}]
     for path in (root / "Task 1").iterdir():
         (path / f"{path.name}.nii.gz").unlink(missing_ok=True)
     with pytest.raises(CohortError, match="none of the 9 cases"):
-        find_truths(root)
+        find_labels(root)
 
 
 # --- the 2022 rules ---------------------------------------------------------------------------------------------------
@@ -317,7 +319,7 @@ def test_broken_lists(small_workdir, edit_json):
 @pytest.mark.realdata
 def test_real_labels_are_scored_as_simpleitk_does(realdata_dir, tmp_path):
     """Ten real tumours, each moved by two columns: Dice and Hausdorff distance of another library, on the CT's grid."""
-    truths = find_truths(realdata_dir / "sts_petct")
+    truths = find_labels(realdata_dir / "sts_petct")
     assert len(truths.labels) == 10
     expected = {}
     for case_id, path in truths.labels.items():

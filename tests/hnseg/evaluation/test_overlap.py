@@ -67,7 +67,7 @@ def brute_summary(masks, voxels_ml, rules):
         lesions = [without_small(mask == 2, rules, voxel_ml) for mask in (pred, truth)]
         total += brute_match(*lesions, rules.connectivity, rules.matching, rules.iou_threshold, rules.strict)
     tp, fp, fn = total
-    nothing = {"undefined": None, "one": 1.0, "zero": 0.0}[rules.nothing]
+    nothing = {"undefined": None, "one": 1.0, "zero": 0.0}[rules.zero_division]
     agg = [2 * shared[c] / volume[c] if volume[c] else nothing for c in (1, 2)]
     return {
         "gtvp_dice_mean": sum(scores) / len(scores) if scores else None,
@@ -96,7 +96,7 @@ def test_cohort_scores_equal_brute_force(rules):
 @pytest.mark.parametrize("connectivity", [6, 18, 26])
 def test_cohort_scores_equal_brute_force_under_the_rarer_rules(connectivity, matching, nothing):
     for threshold, least_ml, challenge in itertools.product((0.0, 0.1, 0.5), (0.0, 0.02, 0.06), ("2025", "2022")):
-        rules = Rules(challenge, connectivity, matching, threshold, nothing=nothing, min_lesion_ml=least_ml)
+        rules = Rules(challenge, connectivity, matching, threshold, zero_division=nothing, min_lesion_ml=least_ml)
         compare_to_brute_force(rules, cases=2, voxel_ml=0.02)
         compare_to_brute_force(rules, cases=1, odds=[1.0, 0.0, 0.0])
 
@@ -240,7 +240,7 @@ def test_small_lesions_are_not_counted_but_stay_in_dice():
 
 @pytest.mark.parametrize(("nothing", "value"), [("undefined", None), ("one", 1.0), ("zero", 0.0)])
 def test_a_cohort_with_nothing_in_it(nothing, value):
-    rules = Rules(nothing=nothing)
+    rules = Rules(zero_division=nothing)
     cases = [make_case({1: [], 2: []}, {1: [], 2: []}, rules=rules)] * 2
     summary, boot = summarize(cases, rules), bootstrap(cases, rules, resamples=20)
     for name in ("gtvn_dice_agg", "gtvn_f1_agg", "gtvp_dice_agg", "dice_agg_mean"):
@@ -282,9 +282,9 @@ def test_surface_scores_of_a_cohort_in_the_three_empty_cases():
     none = make_case({1: [], 2: []}, {1: [], 2: []})
     missed = make_case({1: [], 2: []}, {1: [(0, 2)], 2: []})
     false = make_case({1: [(0, 2)], 2: []}, {1: [], 2: []})
-    assert (missed.gtvp.surface_dice, missed.gtvp.hd95_mm, missed.gtvp.one_empty) == (0.0, None, True)
-    assert (false.gtvp.surface_dice, false.gtvp.one_empty) == (0.0, True)
-    assert (none.gtvp.surface_dice, none.gtvp.hd95_mm, none.gtvp.one_empty) == (None, None, False)
+    assert (missed.gtvp.surface_dice, missed.gtvp.hd95_mm, missed.gtvp.exactly_one_empty) == (0.0, None, True)
+    assert (false.gtvp.surface_dice, false.gtvp.exactly_one_empty) == (0.0, True)
+    assert (none.gtvp.surface_dice, none.gtvp.hd95_mm, none.gtvp.exactly_one_empty) == (None, None, False)
     assert both.gtvp.surface_dice == 6 / 7
     two, three = summarize([both, none, both, missed]), summarize([both, missed, false])
     assert two["gtvp_surface_dice_mean"] == pytest.approx((6 / 7 * 2 + 0) / 3)  # `none` is left out

@@ -54,16 +54,20 @@ def test_a_loaded_network_is_the_saved_one_in_channels_last(models, fabric, imag
 
 def test_the_mean_is_of_logits_and_is_told_of_after_every_model(models, fabric, image):
     single = [ensemble_logits([path], image, CONFIG, fabric) for path in models]
-    heard = []
+    on_model_done = []
     predicted = run_ensemble(
-        models, image, CONFIG, fabric, after_model=lambda done, mean: heard.append((done, mean.clone())) or False
+        models,
+        image,
+        CONFIG,
+        fabric,
+        after_model=lambda done, mean: on_model_done.append((done, mean.clone())) or False,
     )
     torch.testing.assert_close(predicted.logits, sum(single) / 3, atol=1e-5, rtol=1e-5)
-    assert [done for done, _ in heard] == [1, 2]
-    torch.testing.assert_close(heard[1][1], (single[0] + single[1]) / 2, atol=1e-5, rtol=1e-5)
+    assert [done for done, _ in on_model_done] == [1, 2]
+    torch.testing.assert_close(on_model_done[1][1], (single[0] + single[1]) / 2, atol=1e-5, rtol=1e-5)
     stopped = run_ensemble(models, image, CONFIG, fabric, after_model=lambda done, mean: done == 2)
     assert stopped.models == 2
-    torch.testing.assert_close(stopped.logits, heard[1][1])
+    torch.testing.assert_close(stopped.logits, on_model_done[1][1])
 
 
 def test_disagreement_is_the_mutual_information_in_bits(models, fabric, image):
@@ -78,7 +82,7 @@ def test_disagreement_is_the_mutual_information_in_bits(models, fabric, image):
         return -(q * np.log2(q)).sum(axis=-4)
 
     expected = entropy(p.mean(axis=0)) - entropy(p).mean(axis=0)
-    np.testing.assert_allclose(predicted.disagreement_bits, expected, atol=1e-5)
+    np.testing.assert_allclose(predicted.mutual_information_bits, expected, atol=1e-5)
     assert expected.max() > 0.01  # the test can fail
 
 
@@ -97,14 +101,14 @@ class _Certain(torch.nn.Module):
 def test_certain_models_disagree_by_whole_bits(monkeypatch, fabric, image, says, bits):
     monkeypatch.setattr("hnseg.inference.ensemble.load_network", lambda path, config, fabric: _Certain(path))
     predicted = run_ensemble(says, image, CONFIG, fabric, disagreement=True)
-    torch.testing.assert_close(predicted.disagreement_bits, torch.full(image.shape[1:], bits), atol=1e-4, rtol=0)
+    torch.testing.assert_close(predicted.mutual_information_bits, torch.full(image.shape[1:], bits), atol=1e-4, rtol=0)
 
 
 def test_one_model_has_no_disagreement(models, fabric, image):
     with pytest.raises(WorkDirError, match=r"1 model\(s\) given; .* two"):
         run_ensemble(models[:1], image, CONFIG, fabric, disagreement=True)
     stopped = run_ensemble(models, image, CONFIG, fabric, disagreement=True, after_model=lambda done, mean: True)
-    assert stopped.disagreement_bits is None
+    assert stopped.mutual_information_bits is None
 
 
 def test_bad_models_are_named_before_any_work(models, tmp_path):

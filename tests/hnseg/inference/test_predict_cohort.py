@@ -17,15 +17,15 @@ from hnseg.errors import CaseError, HnsegError, WorkDirError
 from hnseg.images.image_io import read_grid, read_image, write_image
 from hnseg.inference.ensemble import ensemble_logits, find_models, load_network
 from hnseg.inference.postprocess import postprocess_label
-from hnseg.inference.predict_case import Options
+from hnseg.inference.predict_case import InferenceOptions
 from hnseg.inference.predict_cohort import predict_baselines, predict_cohort, predict_pair, predict_raw
 from hnseg.inference.sliding_window import predict_logits
 from hnseg.models.device import open_device
-from hnseg.parallel import Spread
+from hnseg.parallel import ParallelConfig
 from hnseg.preprocessing.prepared_case import open_case
 from hnseg.workdir import load_config, read_json
 
-CPU = Options(device="cpu")
+CPU = InferenceOptions(device="cpu")
 
 
 @pytest.fixture(scope="module")
@@ -103,17 +103,17 @@ def test_finished_predictions_are_left_alone_and_others_are_made_again(predicted
     content["files"]["pet"]["sha256"] = "0" * 64
     record.write_text(json.dumps(content))
     assert remade() == {first}
-    assert remade(Options(device="cpu", flips="x")) == {first, second}
-    assert remade(Options(device="cpu", flips="x", disagreement=True)) == {first, second}
+    assert remade(InferenceOptions(device="cpu", flips="x")) == {first, second}
+    assert remade(InferenceOptions(device="cpu", flips="x", disagreement=True)) == {first, second}
     (work / "predictions" / "disagreement" / second.name).unlink()
-    assert remade(Options(device="cpu", flips="x", disagreement=True)) == {second}
+    assert remade(InferenceOptions(device="cpu", flips="x", disagreement=True)) == {second}
     assert not list(work.rglob(".writing-*"))
 
 
 def test_disagreement_lies_on_the_ct_grid_in_bits(predicted, tmp_path):
     work = tmp_path / "work"
     shutil.copytree(predicted, work)
-    assert predict_cohort(work, options=Options(device="cpu", disagreement=True)) == []
+    assert predict_cohort(work, options=InferenceOptions(device="cpu", disagreement=True)) == []
     for path in masks(work / "predictions"):
         _, grid = read_image(path, path.name)
         bits, where = read_image(work / "predictions" / "disagreement" / path.name, path.name)
@@ -224,10 +224,10 @@ def test_two_processes_and_shares_give_the_same_masks(predicted, tmp_path):
     shutil.copytree(predicted, work)
     expected = {path.name: path.read_bytes() for path in masks(work / "predictions")}
     shutil.rmtree(work / "predictions")
-    assert predict_cohort(work, options=CPU, spread=Spread(shard=(2, 2))) == []
+    assert predict_cohort(work, options=CPU, parallel=ParallelConfig(shard=(2, 2))) == []
     assert [path.name for path in masks(work / "predictions")] == [f"{load_splits(work).test[1]}.nii.gz"]
     shutil.rmtree(work / "predictions")
-    assert predict_cohort(work, options=CPU, spread=Spread(jobs=2)) == []
+    assert predict_cohort(work, options=CPU, parallel=ParallelConfig(jobs=2)) == []
     assert {path.name: path.read_bytes() for path in masks(work / "predictions")} == expected
 
 
@@ -263,7 +263,7 @@ def test_the_command_names_what_is_missing_and_predicts_a_cohort(predicted, smal
 
 def test_options_that_do_not_exist_are_refused(predicted):
     with pytest.raises(HnsegError, match="flips names axes"):
-        predict_cohort(predicted, options=Options(device="cpu", flips="zx"))
+        predict_cohort(predicted, options=InferenceOptions(device="cpu", flips="zx"))
 
 
 def test_too_little_memory_is_one_cases_error(predicted, tmp_path, monkeypatch):

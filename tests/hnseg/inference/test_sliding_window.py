@@ -9,7 +9,7 @@ import torch
 from monai.inferers import sliding_window_inference
 
 from hnseg.config import PredictConfig, TrainConfig
-from hnseg.inference.sliding_window import Blend, choose_tiling, predict_logits
+from hnseg.inference.sliding_window import SlidingWindowAccumulator, choose_tiling, predict_logits
 from hnseg.inference.tiling import tile
 from hnseg.models.device import _cgroup_bytes, free_memory_bytes, open_device
 from hnseg.models.network import make_network
@@ -49,7 +49,7 @@ def test_blending_is_monais(network, fabric, overlap):
 @pytest.mark.parametrize("flips", ["", "x", "yz", "xyz"])
 def test_weights_sum_to_one_everywhere(fabric, window, flips):
     image = torch.rand(2, *SHAPE)
-    blend = Blend(tile(SHAPE, window, overlap=0.5), fabric.device)
+    blend = SlidingWindowAccumulator(tile(SHAPE, window, overlap=0.5), fabric.device)
     blend.add(Pointwise(), image, fabric, flips=flips)
     blend.add(Pointwise(), image, fabric, flips=flips)
     torch.testing.assert_close(blend.mean(), Pointwise()(image[None])[0])
@@ -57,7 +57,7 @@ def test_weights_sum_to_one_everywhere(fabric, window, flips):
 
 def test_a_margin_repeats_the_border_and_not_zeros(network, fabric):
     image = torch.rand(2, 16, 14, 16)
-    blend = Blend(tile((16, 14, 16), (16, 16, 16), overlap=0.5), fabric.device)
+    blend = SlidingWindowAccumulator(tile((16, 14, 16), (16, 16, 16), overlap=0.5), fabric.device)
     blend.add(network, image, fabric)
     padded = torch.cat([image[:, :, :1], image, image[:, :, -1:]], dim=2)
     with torch.inference_mode():
@@ -105,7 +105,7 @@ def test_free_memory_obeys_the_limits(tmp_path):
 
 
 def test_an_image_of_another_shape_is_refused(network, fabric):
-    blend = Blend(tile(SHAPE, (16, 16, 16), overlap=0.5), fabric.device)
+    blend = SlidingWindowAccumulator(tile(SHAPE, (16, 16, 16), overlap=0.5), fabric.device)
     with pytest.raises(ValueError, match=r"an image of shape \(2, 36, 20, 24\)"):
         blend.add(network, torch.rand(2, 8, 8, 8), fabric)
     with pytest.raises(ValueError, match="no network"):

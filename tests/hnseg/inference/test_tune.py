@@ -13,14 +13,14 @@ from hnseg.cohort.splits import load_splits
 from hnseg.config import PredictConfig
 from hnseg.errors import CaseError, WorkDirError
 from hnseg.evaluation.case_scores import evaluate_case
-from hnseg.evaluation.cohort_scores import scores_of_sums, summarize, sums_table
+from hnseg.evaluation.cohort_scores import scores_from_sums, sufficient_statistics, summarize
 from hnseg.evaluation.overlap import Rules
 from hnseg.images.geometry import Grid
 from hnseg.images.image_io import read_image, write_image
 from hnseg.inference.component_table import component_table
 from hnseg.inference.out_of_fold import postprocess_out_of_fold, predict_out_of_fold
 from hnseg.inference.postprocess import postprocess_label
-from hnseg.inference.tune import GRID, WEIGHTS, Search, choose, make_search, told, tune_workdir
+from hnseg.inference.tune import GRID, WEIGHTS, Search, choose, format_settings, make_search, tune_workdir
 from hnseg.workdir import load_config
 
 RULES = Rules()
@@ -44,7 +44,7 @@ def noisy_pair(seed, shape=(10, 14, 16)):
 
 
 def counts(case):
-    overlaps = [(o.pred_vox, o.truth_vox, o.shared_vox) for o in (case.gtvp, case.gtvn)]
+    overlaps = [(o.pred_vox, o.truth_vox, o.intersection_vox) for o in (case.gtvp, case.gtvn)]
     return overlaps, case.gtvp_dice, (case.tp, case.fp, case.fn)
 
 
@@ -116,7 +116,7 @@ def test_specks_that_cost_f1_are_tuned_away_and_the_gain_is_said():
     assert result["gain"]["interval"][0] > 0
     assert result["nested"]["gain"] > 0
     assert len(result["rows"]) == 6 * 6 * 7
-    assert told(result["chosen"]) == "GTVp ≥ 0 ml, GTVn ≥ 0.1 ml, nodes within 100 mm of the GTVp"
+    assert format_settings(result["chosen"]) == "GTVp ≥ 0 ml, GTVn ≥ 0.1 ml, nodes within 100 mm of the GTVp"
     json.dumps(result, allow_nan=False)
 
 
@@ -183,14 +183,14 @@ def test_a_choice_that_does_not_hold_up_on_other_folds_is_not_taken():
 def test_the_objective_weighs_what_is_defined():
     masks = [noisy_pair(k) for k in range(3)]
     cases = [evaluate_case(*pair, spacing_zyx_mm=SPACING) for pair in masks]
-    search = Search([{}], 0, sums_table(cases, RULES)[None], RULES)
+    search = Search([{}], 0, sufficient_statistics(cases, RULES)[None], RULES)
     summary = summarize(cases)
     expected = sum(weight * summary[name] for name, weight in WEIGHTS.items())
     total = search.sums[0].sum(axis=0)
     assert float(search.objective(total)) == pytest.approx(expected, abs=1e-12)
     total[4:] = 0  # no node anywhere: GTVp alone
     assert float(search.objective(total)) == pytest.approx(summary["gtvp_dice_mean"], abs=1e-12)
-    assert np.isnan(scores_of_sums(total)["gtvn_f1_agg"])
+    assert np.isnan(scores_from_sums(total)["gtvn_f1_agg"])
     assert np.isnan(search.objective(np.zeros(9)))
 
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from hnseg.images.geometry import Grid
 from hnseg.images.image_io import to_sitk
-from hnseg.pictures.planes import PLANES, as_seen, cut, sample
+from hnseg.pictures.planes import PLANES, sample, slice_grid, to_display
 from hnseg.report.figures import Scan, choose_position, lesion_box, views
 
 AXIAL, CORONAL, SAGITTAL = PLANES
@@ -28,8 +28,8 @@ def where_seen(point_mm, plane):
     """Relative place (right, down) of a marked point in a plane's picture, 0 to 1."""
     low, high = TURNED.bounds_mm()
     box = Grid(tuple(int(n) for n in high - low), (1.0, 1.0, 1.0), tuple(low + 0.5))
-    grid = cut(box, plane, point_mm[plane.across])
-    picture = as_seen(sample(marked(TURNED, point_mm), grid, nearest=True), plane)
+    grid = slice_grid(box, plane, point_mm[plane.across])
+    picture = to_display(sample(marked(TURNED, point_mm), grid, nearest=True), plane)
     rows, columns = np.nonzero(picture)
     return columns.mean() / picture.shape[1], rows.mean() / picture.shape[0]
 
@@ -54,7 +54,7 @@ def test_pixels_are_square_whatever_the_spacing():
     ball[np.linalg.norm(TURNED.to_physical(np.stack([i, j, k], -1)), axis=-1) <= 24] = 1
     box = lesion_box(ball, TURNED)
     for plane in PLANES:
-        seen = as_seen(sample(to_sitk(ball, TURNED), cut(box, plane, 0.0), nearest=True), plane)
+        seen = to_display(sample(to_sitk(ball, TURNED), slice_grid(box, plane, 0.0), nearest=True), plane)
         rows, columns = np.nonzero(seen)
         assert abs(np.ptp(rows) - np.ptp(columns)) <= 4  # one voxel of the coarsest axis
         assert abs(np.ptp(columns) - 48) <= 4
@@ -65,10 +65,10 @@ def test_ct_and_pet_on_different_grids_show_the_same_point():
     point = pet_grid.to_physical([22, 14, 15])  # a PET voxel centre
     low, high = TURNED.bounds_mm()
     box = Grid(tuple(int(n) for n in high - low), (1.0, 1.0, 1.0), tuple(low + 0.5))
-    grid = cut(box, AXIAL, float(point[2]))
+    grid = slice_grid(box, AXIAL, float(point[2]))
     centres = []
     for source in (TURNED, pet_grid):
-        rows, columns = np.nonzero(as_seen(sample(marked(source, point), grid, nearest=True), AXIAL))
+        rows, columns = np.nonzero(to_display(sample(marked(source, point), grid, nearest=True), AXIAL))
         centres.append((rows.mean(), columns.mean()))
     assert np.abs(np.subtract(*centres)).max() <= 2.0  # within the coarser grid's half voxel
 

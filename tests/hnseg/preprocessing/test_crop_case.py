@@ -16,7 +16,7 @@ from hnseg.images.image_io import write_image
 from hnseg.phantom import generate_case
 from hnseg.preprocessing.crop_case import crop_case
 from hnseg.preprocessing.harmonization import NoHarmonization
-from hnseg.preprocessing.prepare_case import make_input
+from hnseg.preprocessing.prepare_case import preprocess_case
 from hnseg.workdir import load_config
 
 COARSE = PrepareConfig(spacing_mm=5.0)
@@ -61,12 +61,12 @@ def test_registration_brings_a_displaced_pet_back(shifted):
 def test_the_record_says_how_pet_lay_and_with_which_settings(shifted):
     _, wrong = shifted
     config = COARSE.model_copy(update={"registration": "rigid", "harmonization": "none"})
-    record = make_input(wrong, config, NoHarmonization()).record
+    record = preprocess_case(wrong, config, NoHarmonization()).record
     assert record["alignment"]["corrected"]
     assert record["alignment"]["displacement_mm"] == pytest.approx(np.linalg.norm(SHIFT_MM), abs=2)
     assert PrepareConfig.model_validate(record["config"]) == config
     off = config.model_copy(update={"registration": "off"})
-    assert make_input(wrong, off, NoHarmonization()).record["alignment"] is None
+    assert preprocess_case(wrong, off, NoHarmonization()).record["alignment"] is None
 
 
 def test_check_names_a_displaced_pet_and_only_that(shifted):
@@ -102,7 +102,7 @@ def test_every_option_gives_a_valid_case(shifted):
     assert set(np.unique(cubic.label)) == set(np.unique(usual.label))
     assert 0.5 < (cubic.label > 0).sum() / (usual.label > 0).sum() < 1.5
     assert np.abs(cubic.ct_hu - usual.ct_hu).mean() < 30
-    suv = make_input(right, COARSE.model_copy(update={"pet_scale": "suv", "sigmoid": False}), NoHarmonization())
+    suv = preprocess_case(right, COARSE.model_copy(update={"pet_scale": "suv", "sigmoid": False}), NoHarmonization())
     np.testing.assert_allclose(suv.images[None][1], usual.pet_suv, rtol=1e-3, atol=1e-4)
     assert (suv.images[None][0].min(), suv.images[None][0].max()) == (0, 1)
 

@@ -53,18 +53,18 @@ def aligner() -> AlignSites:
 def test_a_case_moves_to_the_target_centre_and_the_target_stays(aligner):
     assert [aligner.target(version) for version in (FINAL, 0, 1)] == ["A", "A", "A"]
     bright, plain = neck(14, 1.04), neck(14)
-    moved = aligner.versions(bright, SEEN, "B-4", "B")
+    moved = aligner.harmonize(bright, SEEN, "B-4", "B")
     assert set(moved) == {FINAL}  # a test case has one version
     tissue = plain > -300
     before, after = np.abs(bright - plain)[tissue].mean(), np.abs(moved[FINAL].ct_hu - plain)[tissue].mean()
     assert after < 0.4 * before
     assert moved[FINAL].record["subjects"] == [4, 5]
-    (kept,) = aligner.versions(plain, SEEN, "A-5", "A").values()
+    (kept,) = aligner.harmonize(plain, SEEN, "A-5", "A").values()
     np.testing.assert_array_equal(kept.ct_hu, plain)
 
 
 def test_every_fold_has_its_own_version_without_its_validation_cases(aligner):
-    made = aligner.versions(neck(12, 1.04), SEEN, "B-2", "B")
+    made = aligner.harmonize(neck(12, 1.04), SEEN, "B-2", "B")
     assert set(made) == {FINAL, 0, 1}
     assert made[0].record["subjects"] == [3, 3]  # B-1, B-2, B-3 against
     assert made[1].record["subjects"] == [1, 3]  # B-0 against
@@ -78,7 +78,7 @@ def test_no_validation_or_test_case_takes_part(aligner, fold):
     other = replace(aligner, subjects={**aligner.subjects, **strange})
     scan = neck(12, 1.04)
     for case_id in ("A-1", "B-0", "B-2"):
-        mine, theirs = (a.versions(scan, SEEN, case_id, case_id[0]) for a in (aligner, other))
+        mine, theirs = (a.harmonize(scan, SEEN, case_id, case_id[0]) for a in (aligner, other))
         np.testing.assert_array_equal(mine[fold].ct_hu, theirs[fold].ct_hu)
     assert not np.array_equal(mine[FINAL].ct_hu, theirs[FINAL].ct_hu)  # the final version of B-2 may know them
     assert aligner.digest != other.digest
@@ -86,7 +86,7 @@ def test_no_validation_or_test_case_takes_part(aligner, fold):
 
 def test_an_unseen_centre_is_aligned_scan_by_scan_and_says_so(aligner):
     bright = neck(21, 1.06)
-    (made,) = aligner.versions(bright, SEEN, None, "ELSEWHERE").values()
+    (made,) = aligner.harmonize(bright, SEEN, None, "ELSEWHERE").values()
     assert made.record["source"] == "this scan alone"
     assert "no training case of centre ELSEWHERE" in made.record["fallback"]
     assert made.record["subjects"] == [1, 5]
@@ -98,10 +98,10 @@ def test_a_scan_that_cannot_be_fitted_stays_as_it_is_and_says_so(aligner):
     bone = np.full(SHAPE, -1000, np.float32)
     bone[10:20, 10:20, 10:20] = 900
     for centre in ("B", "ELSEWHERE"):
-        (made,) = aligner.versions(bone, SEEN, None, centre).values()
+        (made,) = aligner.harmonize(bone, SEEN, None, centre).values()
         np.testing.assert_array_equal(made.ct_hu, bone)
         assert made.record["fallback"].startswith("not harmonized: ")
-    (made,) = replace(aligner, subjects={}).versions(bone, SEEN, None, "B").values()
+    (made,) = replace(aligner, subjects={}).harmonize(bone, SEEN, None, "B").values()
     assert made.record["fallback"] == "not harmonized: no training case could be fitted"
 
 
@@ -110,12 +110,12 @@ def test_histogram_matching_gives_the_body_the_references_histogram():
     matcher = MatchToReference(PrepareConfig(harmonization="histogram-match"), np.rint(reference).astype(np.int16), "A")
     seen = SEEN.copy()
     seen[:5] = False
-    made = matcher.versions(scan, seen, None, "B")[FINAL]
+    made = matcher.harmonize(scan, seen, None, "B")[FINAL]
     body = (scan > -300) & seen
     for share in (0.2, 0.8):  # fat and muscle
         assert abs(np.quantile(made.ct_hu[body], share) - np.quantile(reference[reference > -300], share)) < 12
     np.testing.assert_array_equal(made.ct_hu[~seen], scan[~seen])
-    empty = matcher.versions(np.full(SHAPE, -1000, np.float32), seen, None, "B")[FINAL]
+    empty = matcher.harmonize(np.full(SHAPE, -1000, np.float32), seen, None, "B")[FINAL]
     assert "no voxel" in empty.record["fallback"]
 
 

@@ -13,7 +13,7 @@ from hnseg.models.checkpoint import load_checkpoint, save_checkpoint
 from hnseg.models.network import make_network
 from hnseg.preprocessing.prepared_case import open_case, write_case
 from hnseg.training.augmentation import Augmentation
-from hnseg.training.dataset import CACHE_BYTES, EpochSampler, PatchDataset, stays_decoded
+from hnseg.training.dataset import CACHE_BYTES, EpochSampler, PatchDataset, fits_in_cache
 from hnseg.training.learning_rate import learning_rate
 from hnseg.training.losses import SummedDiceCELoss
 
@@ -63,9 +63,9 @@ def test_loading_processes_live_through_all_epochs_and_give_the_same_patches(cas
 
 
 def test_every_loading_process_counts_in_what_stays_decoded():
-    assert stays_decoded(CACHE_BYTES, 0)
-    assert stays_decoded(CACHE_BYTES // 4, 4)
-    assert not stays_decoded(CACHE_BYTES // 3, 4)
+    assert fits_in_cache(CACHE_BYTES, 0)
+    assert fits_in_cache(CACHE_BYTES // 4, 4)
+    assert not fits_in_cache(CACHE_BYTES // 3, 4)
 
 
 def test_every_case_comes_as_often_as_asked(cases):

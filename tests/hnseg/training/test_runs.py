@@ -311,10 +311,10 @@ def test_a_numbered_device_does_not_go_with_several_processes(monkeypatch):
 
 @pytest.mark.parametrize(("count", "batch", "world"), [(5, 1, 2), (8, 2, 2), (7, 3, 1), (1, 2, 4)])
 def test_all_processes_together_see_what_one_would_see(count, batch, world):
-    shares = [train.share_of(count, batch, rank, world) for rank in range(world)]
+    shares = [train.shard_indices(count, batch, rank, world) for rank in range(world)]
     assert len({len(share) for share in shares}) == 1
     assert set(np.concatenate(shares)) == set(range(count))
-    (alone,) = [train.share_of(count, batch * world, 0, 1)]
+    (alone,) = [train.shard_indices(count, batch * world, 0, 1)]
     steps = len(alone) // (batch * world)
     for step in range(steps):
         together = [p for share in shares for p in share[step * batch : (step + 1) * batch]]

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from hnseg.config import TrainConfig
 from hnseg.preprocessing.prepared_case import sampling_index
-from hnseg.training.sampler import Positions, patch_start
+from hnseg.training.sampler import PatchSampler, patch_start
 
 DEFAULT = TrainConfig()
 SHAPE = (20, 30, 40)
@@ -22,9 +22,9 @@ def changed(**settings):
     return DEFAULT.model_copy(update=settings)
 
 
-def positions(index, numbers=None, hot=EMPTY):
+def positions(index, lesion_ids=None, hot_voxels=EMPTY):
     ones = {value: np.ones(found.size, np.int32) for value, found in index.items()}
-    return Positions(SHAPE, index, ones if numbers is None else numbers, hot)
+    return PatchSampler(SHAPE, index, ones if lesion_ids is None else lesion_ids, hot_voxels)
 
 
 def frequencies(index, config=DEFAULT, draws=4000):
@@ -63,8 +63,8 @@ def test_a_centre_is_a_voxel_of_its_class():
 
 def test_every_lesion_comes_as_often_as_any_other():
     """A node of 10 voxels beside one of 1,000."""
-    index, numbers = np.arange(1010), np.repeat([1, 2], [10, 1000]).astype(np.int32)
-    where = positions({1: EMPTY, 2: index}, {1: np.empty(0, np.int32), 2: numbers})
+    index, lesion_ids = np.arange(1010), np.repeat([1, 2], [10, 1000]).astype(np.int32)
+    where = positions({1: EMPTY, 2: index}, {1: np.empty(0, np.int32), 2: lesion_ids})
     for balance, expected in (("voxel", 10 / 1010), ("lesion", 0.5)):
         config, rng = changed(class_weights=(0.0, 0.0, 1.0), lesion_balance=balance), np.random.default_rng(2)
         small = [np.ravel_multi_index(where.choose_centre(config, rng)[1], SHAPE) < 10 for _ in range(1000)]
@@ -72,10 +72,10 @@ def test_every_lesion_comes_as_often_as_any_other():
 
 
 def test_hard_negatives_are_hot_and_no_lesion():
-    where, hot = positions({1: EMPTY, 2: EMPTY}, hot=np.array([5, 77])), {5, 77}
+    where, hot_voxels = positions({1: EMPTY, 2: EMPTY}, hot_voxels=np.array([5, 77])), {5, 77}
     for share in (0.0, 0.5, 1.0):
         config, rng = changed(hard_negatives=share), np.random.default_rng(3)
-        found = [np.ravel_multi_index(where.choose_centre(config, rng)[1], SHAPE) in hot for _ in range(600)]
+        found = [np.ravel_multi_index(where.choose_centre(config, rng)[1], SHAPE) in hot_voxels for _ in range(600)]
         assert abs(np.mean(found) - share) < 0.07
 
 

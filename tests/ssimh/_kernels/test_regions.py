@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from ssimh._kernels.regions import holds, region_mask
+from ssimh._kernels.regions import region_contains, region_mask
 
 
 def test_square_is_the_whole_corner():
@@ -32,7 +32,7 @@ def test_radial_lies_between_triangle_and_square():
     ],
 )
 def test_one_region_holds_another(have, wanted, expected):
-    assert holds(*have, *wanted, ndim=2) is expected
+    assert region_contains(*have, *wanted, ndim=2) is expected
 
 
 def test_unknown_region_names_the_known_ones():

@@ -51,7 +51,7 @@ def test_files_are_aligned_as_arrays_are(folder):
         found = found[:, ::-1] if seed == 1 else found
         np.testing.assert_allclose(found, align_spectrum(neck(seed, factor=0.96), *sites), atol=1e-2)
     manifest = json.loads((folder / "out" / "manifest.json").read_text())
-    assert 0 <= manifest["reference"]["held_back"] <= 1
+    assert 0 <= manifest["reference"]["shrinkage"] <= 1
     assert "3 kept" in ssimh("apply", folder / "here", *arguments, "--pixel-type", "float32").output
     assert ssimh("report", folder / "out").exit_code == 0
     assert "Alignment to a site of 3" in (folder / "out" / "report.html").read_text()

@@ -9,7 +9,7 @@ import torch
 import ssimh
 from ssimh import ReferenceSpectrum, SiteSpectrum, align_spectrum, site_difference
 from ssimh.site.body import body_mask
-from ssimh.site.flow import moved
+from ssimh.site.flow import apply_flow
 from tests.ssimh.necks import SHAPE, neck
 from tests.ssimh.tolerances import assert_close
 
@@ -101,12 +101,12 @@ def test_no_voxel_crosses_into_air_or_metal(rng):
     hu = np.concatenate([rng.uniform(-1100, 4000, 20000), [-500.0, -490.0, -489.9, -390.0, 2000.0, 3000.0]])
     for space in ("log", "linear"):
         for size in (0.1, -0.1):
-            out = moved(hu, np.full(hu.shape, size), space, -500.0)
+            out = apply_flow(hu, np.full(hu.shape, size), space, -500.0)
             np.testing.assert_array_equal(out > -490, hu > -490)
             np.testing.assert_array_equal(out < 3000, hu < 3000)
             order = np.argsort(hu)
             assert (np.diff(out[order]) >= -1e-9).all()
-            np.testing.assert_allclose(moved(out, np.full(hu.shape, -size), space, -500.0), hu, atol=1e-6)
+            np.testing.assert_allclose(apply_flow(out, np.full(hu.shape, -size), space, -500.0), hu, atol=1e-6)
 
 
 def test_kind_dtype_shape_and_input_are_kept(source, target):
@@ -157,12 +157,12 @@ def test_shrinkage_is_reported(source, target, caplog):
     assert "held back" in caplog.text
     assert "2 against 2 subject(s)" in caplog.text
     few = site_difference(SiteSpectrum.fit([neck(0)]), SiteSpectrum.fit([neck(1)]))
-    assert few.held_back > 0.5
+    assert few.shrinkage > 0.5
     many = site_difference(source, target)
-    assert many.held_back < 0.3
+    assert many.shrinkage < 0.3
     assert site_difference(target, source).subjects == (10, 10)
     np.testing.assert_array_equal(site_difference(target, source).coefficients, -many.coefficients)
-    assert site_difference(source, target, shrink=False).held_back == 0
+    assert site_difference(source, target, shrink=False).shrinkage == 0
 
 
 def test_one_scan_against_a_site(target):

@@ -97,10 +97,10 @@ def test_frame_of_the_effect_is_recognised(rng):
     fixed[:12] += [grid_to_body(box) @ effect for box in boxes[:12]]
     along = people.copy()
     along[:12] += effect
-    for fields, in_grid in ((fixed, True), (along, False)):
+    for fields, grid_frame_probability in ((fixed, True), (along, False)):
         _, likely = posterior_difference(fields[:12], fields[12:], boxes[:12], boxes[12:])
-        assert (likely[1] > 0.9) == in_grid
-        assert (likely[0] > 0.9) != in_grid
+        assert (likely[1] > 0.9) == grid_frame_probability
+        assert (likely[0] > 0.9) != grid_frame_probability
 
 
 def test_spread_is_learnt_from_many_subjects(rng):

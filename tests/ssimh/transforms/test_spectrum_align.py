@@ -41,7 +41,7 @@ def test_axes_and_directions_are_read_off_the_affine(sites, letters):
     found = found[:: 1 if z == "S" else -1, :: 1 if y == "P" else -1, :: 1 if x == "L" else -1]
     assert_close(found, expected, "float32")
     assert_close(transform.inverse(result), same, "float32")
-    assert result.applied_operations[-1]["extra_info"]["held_back"] == transform.difference.held_back
+    assert result.applied_operations[-1]["extra_info"]["shrinkage"] == transform.difference.shrinkage
 
 
 def test_stated_axes_take_no_notice_of_the_affine(sites):
