@@ -1,0 +1,33 @@
+"""Worker processes that end with the process that started them."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+
+POLL_INTERVAL_S = 0.5
+_watching: set[int] = set()  # by process ID: a forked child has its own parent to watch
+
+
+def end_with_parent(parent_pid: int | None = None) -> None:
+    """End this process when its parent ends, whatever ends the parent (SIGKILL and a closed terminal included).
+
+    To be called in a worker process, as the initializer of its pool; further calls do nothing. A thread looks twice a
+    second whether the parent's process ID is still the same.
+
+    Args:
+        parent_pid: process ID of the parent, as the parent states it; None: the present one. With it a parent that
+            has ended before this call is noticed.
+    """
+    if os.getpid() in _watching:
+        return
+    _watching.add(os.getpid())
+    parent = os.getppid() if parent_pid is None else parent_pid
+    threading.Thread(target=_exit_without, args=(parent,), name="end-with-parent", daemon=True).start()
+
+
+def _exit_without(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(POLL_INTERVAL_S)
+    os._exit(1)
