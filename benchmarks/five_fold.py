@@ -3,7 +3,7 @@
     python -m venv NNUNET && NNUNET/bin/pip install -c constraints.txt nnunetv2
     python benchmarks/five_fold.py OUT --nnunet NNUNET/bin/python [--cohorts generated semireal] [--seeds 0 1]
 
-Two cohorts: the generated one of the demo (40 cases, four centres) and the semi-real one (28 real CTs,
+Two cohorts: the generated one of the demo (40 cases, four centers) and the semi-real one (28 real CTs,
 ``semireal_cohort.py``; left out with a message where the real CTs are not). A seed decides the folds and the training.
 
 Both sides get the crop of the demo preset (200 x 200 x 310 mm at 200/48 mm): hnseg prepares it as always, nnU-Net
@@ -80,7 +80,7 @@ def make_data(name: str, root: Path, jobs: int) -> None:
     if name == "semireal":
         build_cohort(root, seed=0, jobs=jobs)
     else:
-        generate_cohort(root, seed=0, cases_per_centre=10, jobs=jobs)
+        generate_cohort(root, seed=0, cases_per_center=10, jobs=jobs)
 
 
 def settings(seed: int, epochs: int) -> Config:
@@ -206,7 +206,7 @@ def score(work: Path, home: Path, folders: Mapping[str, Path], case_ids: list[st
     """Every system's out-of-fold scores, and hnseg against nnU-Net case by case."""
     cases = {checked.id: checked for checked in load_check(work).cases}
     labels = {case_id: Path(str(cases[case_id].label)) for case_id in case_ids}
-    truths = ReferenceLabels(labels, {case_id: cases[case_id].centre for case_id in case_ids})
+    truths = ReferenceLabels(labels, {case_id: cases[case_id].center for case_id in case_ids})
     metrics = {name: evaluate_folder(folder, truths, jobs=jobs) for name, folder in folders.items()}
     for name, content in metrics.items():
         write_json(home / f"metrics_{name}.json", content)

@@ -6,7 +6,7 @@
 The folders come from ``nnUNet_raw``, ``nnUNet_preprocessed`` and ``nnUNet_results`` as usual. Changed against nnU-Net
 v2 as released: the length of the training is a budget of CPU seconds, counted from the start of the process, and the
 polynomial decay of the learning rate runs along it; there is no online validation, no checkpoint and no progress
-figure in between; augmentation happens in the training process. Network, loss, optimiser, augmentation, oversampling,
+figure in between; augmentation happens in the training process. Network, loss, optimizer, augmentation, oversampling,
 sliding window and mirroring at test time are nnU-Net's own. ``--small`` changes the plan: see :func:`shrink`.
 ``--bf16`` trains in bfloat16, which nnU-Net as released never does on a CPU.
 """

@@ -1,6 +1,6 @@
 """Post-processing of one case, beside the plain way of doing the same: ``python benchmarks/postprocess.py``.
 
-The mask is 200 × 200 × 310 voxels of 1 mm (the published crop): a primary tumour of 25 ml, eight nodes of 0.5 to 14 ml
+The mask is 200 × 200 × 310 voxels of 1 mm (the published crop): a primary tumor of 25 ml, eight nodes of 0.5 to 14 ml
 at 20 to 150 mm, and 200 specks. "plain" labels every class on the whole volume, counts each component by comparing the
 whole volume with its number, and reads the Euclidean distance transform of the whole volume. Both give the same mask,
 which is asserted. Times are the smallest of several; the ratio is what to quote.
@@ -25,25 +25,25 @@ RUNS = 5
 
 
 def make_mask(specks: int = 200) -> NDArray[np.uint8]:
-    """A tumour, nodes and specks, drawn from a seed."""
+    """A tumor, nodes and specks, drawn from a seed."""
     rng = np.random.default_rng(0)
     label = np.zeros(SHAPE, np.uint8)
-    tumour = np.array([200, 100, 100])
+    tumor = np.array([200, 100, 100])
     for radius, distance in ((5, 20), (8, 35), (6, 50), (15, 60), (7, 80), (9, 95), (11, 120), (6, 150)):
         angle = rng.uniform(0, 2 * np.pi)
         shift = np.array([-0.9 * distance, 0.3 * distance * np.cos(angle), 0.3 * distance * np.sin(angle)])
-        draw(label, tumour + shift, radius, 2)
-    draw(label, tumour, 18, 1)
+        draw(label, tumor + shift, radius, 2)
+    draw(label, tumor, 18, 1)
     for _ in range(specks):
         z, y, x = (rng.integers(1, n - 1) for n in SHAPE)
         label[z, y, x : x + 2] = rng.integers(1, 3)
     return label
 
 
-def draw(label: NDArray[np.uint8], centre: NDArray[np.float64], radius: float, value: int) -> None:
+def draw(label: NDArray[np.uint8], center: NDArray[np.float64], radius: float, value: int) -> None:
     """Draw a ball."""
     grid = np.ogrid[tuple(slice(0, n) for n in SHAPE)]
-    label[sum((axis - c) ** 2 for axis, c in zip(grid, centre, strict=True)) <= radius**2] = value
+    label[sum((axis - c) ** 2 for axis, c in zip(grid, center, strict=True)) <= radius**2] = value
 
 
 def plain(label: NDArray[np.uint8], spacing: tuple[float, float, float]) -> NDArray[np.uint8]:

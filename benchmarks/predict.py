@@ -47,7 +47,7 @@ from hnseg.inference.predict_cohort import predict_pair
 from hnseg.models.checkpoint import save_checkpoint
 from hnseg.models.device import open_device
 from hnseg.models.network import make_network
-from hnseg.phantom import DEFAULT_CENTRES, generate_case
+from hnseg.phantom import DEFAULT_CENTERS, generate_case
 from hnseg.workdir import load_config, write_json
 
 FOLDS = 5
@@ -96,7 +96,7 @@ def make_run(work: Path, preset: str, models: int) -> None:
     write_json(work / "run.json", {"config": config.model_dump(mode="json")})
     save_splits(Splits(0, (), tuple((f"ALFA-{k:03d}",) for k in range(models)), "ALFA-100"), work)
     save_check(CohortCheck((), ()), work)
-    case = generate_case(DEFAULT_CENTRES[0], 1, seed=5, pixel_mm=None if preset == "full" else 1.95)
+    case = generate_case(DEFAULT_CENTERS[0], 1, seed=5, pixel_mm=None if preset == "full" else 1.95)
     write_image(work / "ct.nii.gz", case.ct, case.ct_grid)
     write_image(work / "pet.nii.gz", case.pet, case.pet_grid)
     x, y, z = config.prepare.box_vox

@@ -190,10 +190,10 @@ def dice_of(rows: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.stack([np.nanmean(gtvp, axis=-1), 2 * rows[..., 1].sum(-1) / rows[..., 3].sum(-1)])
 
 
-def score_windows(works: list[Path], cases_per_centre: int, device: str) -> None:
+def score_windows(works: list[Path], cases_per_center: int, device: str) -> None:
     """Dice on the crop grid of newly generated cases, by window."""
     with tempfile.TemporaryDirectory() as scratch:
-        generate_cohort(Path(scratch), seed=SEED, cases_per_centre=cases_per_centre, jobs=2)
+        generate_cohort(Path(scratch), seed=SEED, cases_per_center=cases_per_center, jobs=2)
         cases = discover_cases(Path(scratch))
         runs = [count_run(work, cases, device) for work in works]
     settings = runs[0][0]
@@ -220,14 +220,14 @@ def main() -> None:
     """Parse the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--scores", type=Path, nargs="+", metavar="WORK", help="trained runs of the demo preset")
-    parser.add_argument("--cases-per-centre", type=int, default=15, help="new cases, with --scores")
+    parser.add_argument("--cases-per-center", type=int, default=15, help="new cases, with --scores")
     parser.add_argument("--device", default="cpu", help="with --scores")
     parser.add_argument("--child", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.child:
         window_child(arguments.child)
     elif arguments.scores:
-        score_windows(arguments.scores, arguments.cases_per_centre, arguments.device)
+        score_windows(arguments.scores, arguments.cases_per_center, arguments.device)
     else:
         measure_windows()
 

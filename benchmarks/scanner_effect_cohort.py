@@ -46,15 +46,15 @@ class Subject:
         """An elliptic neck of fat around muscle, of random size, place and composition, with an airway and bone."""
         rng = np.random.default_rng(self.seed)
         size = np.array([48, 64, 64])
-        centre = size / 2 + rng.normal(0, 2, 3)
+        center = size / 2 + rng.normal(0, 2, 3)
         half = np.array([30, 20, 24]) * rng.uniform(0.85, 1.15, 3)
         z, y, x = np.ogrid[: size[0], : size[1], : size[2]]
-        radius = np.sqrt(((y - centre[1]) / half[1]) ** 2 + ((x - centre[2]) / half[2]) ** 2 + 0 * z)
+        radius = np.sqrt(((y - center[1]) / half[1]) ** 2 + ((x - center[2]) / half[2]) ** 2 + 0 * z)
         edge = 0.6 + rng.uniform(0, 0.25) + 0.08 * np.sin(z / 7 + rng.uniform(0, 6))
         muscle, fat = 45 + rng.normal(0, 8), -100 + rng.normal(0, 6)
         scan = np.where(radius < edge, muscle, np.where(radius < 1, fat, -1000.0))
-        scan[np.broadcast_to(np.hypot(y - centre[1] - 6, x - centre[2]) < 3, scan.shape)] = 600
-        scan[np.broadcast_to(np.hypot(y - centre[1] + 6, x - centre[2]) < 3, scan.shape)] = -1000
+        scan[np.broadcast_to(np.hypot(y - center[1] - 6, x - center[2]) < 3, scan.shape)] = 600
+        scan[np.broadcast_to(np.hypot(y - center[1] + 6, x - center[2]) < 3, scan.shape)] = -1000
         noise = rng.normal(0, 12, scan.shape)
         return np.where(scan > -900, scan + noise, -1000).astype(np.float32)
 

@@ -1,16 +1,16 @@
-"""Does harmonization help a network that is trained at one centre and tested at others?
+"""Does harmonization help a network that is trained at one center and tested at others?
 
     python benchmarks/scanner_effect_downstream.py --out docs/ssimh/scanner_effect_downstream
 
 Generated patients (``hnseg.phantom``), so that truth is known. The network of the demo is trained on ten cases of
-centre ALFA and tested on other patients: at ALFA itself, at three centres that are ALFA but for a known effect on the
+center ALFA and tested on other patients: at ALFA itself, at three centers that are ALFA but for a known effect on the
 CT (gain, cupping, both with an offset), and at three whose scanners differ in everything, PET included. Every seed
 draws new patients and a new network. Five ways to treat the CT of a test case:
 
 * none, spectrum-swap, histogram-match: as ``hnseg`` does them; the last two also treat the training cases, so their
   network is another one;
-* spectrum-align, one scan: what ``hnseg`` does at a centre that it has never seen;
-* spectrum-align, site: the other test cases of the centre are known as images, without labels, and make its site.
+* spectrum-align, one scan: what ``hnseg`` does at a center that it has never seen;
+* spectrum-align, site: the other test cases of the center are known as images, without labels, and make its site.
 
 About ten minutes a seed on one core. Writes a table (.txt, Markdown), all figures (.json) and a plot (.png); an
 interrupted run continues.
@@ -44,20 +44,20 @@ from hnseg.evaluation.overlap import dice
 from hnseg.inference.ensemble import load_network
 from hnseg.inference.sliding_window import predict_logits
 from hnseg.models.device import open_device
-from hnseg.phantom import DEFAULT_CENTRES, generate_cohort
+from hnseg.phantom import DEFAULT_CENTERS, generate_cohort
 from hnseg.preprocessing.harmonization import AlignSites, Harmonizer, fit_subject
 from hnseg.preprocessing.harmonizer_store import fit_harmonizer
 from hnseg.preprocessing.prepare_case import crop_case, prepare_case
 from hnseg.preprocessing.prepared_case import open_case
 from hnseg.training.loop import train_fold
 
-HOME = DEFAULT_CENTRES[0]
-CENTRES = (
+HOME = DEFAULT_CENTERS[0]
+CENTERS = (
     HOME,
     replace(HOME, name="GAIN", ct_gain=0.96, ct_offset_hu=-8.0),
     replace(HOME, name="CUPPING", ct_cupping_hu=40.0),
     replace(HOME, name="BOTH", ct_gain=1.03, ct_offset_hu=12.0, ct_cupping_hu=-30.0),
-    *DEFAULT_CENTRES[1:],
+    *DEFAULT_CENTERS[1:],
 )
 TRAINING, TESTED = 10, 5
 TRAINED = ("none", "spectrum-swap", "histogram-match")
@@ -68,16 +68,16 @@ PATCH_VOX = (40, 40, 40)  # smaller than the demo's: more steps in the same time
 
 @dataclass(frozen=True)
 class KnownSites:
-    """Alignment to the training centre, where the other test cases of a centre are known as images."""
+    """Alignment to the training center, where the other test cases of a center are known as images."""
 
     sites: AlignSites
     rows: dict[str, ssimh.SiteSpectrum]
     digest: str = "known-sites"
 
-    def harmonize(self, ct_hu: Any, scanned: Any, case_id: str | None, centre: str) -> dict[Any, Any]:
+    def harmonize(self, ct_hu: Any, scanned: Any, case_id: str | None, center: str) -> dict[Any, Any]:
         """See :class:`hnseg.preprocessing.harmonization.Harmonizer`."""
         others = {
-            name: row for name, row in self.rows.items() if name != case_id and self.sites.centres[name] == centre
+            name: row for name, row in self.rows.items() if name != case_id and self.sites.centers[name] == center
         }
         splits = self.sites.splits
         known = replace(
@@ -85,7 +85,7 @@ class KnownSites:
             splits=replace(splits, folds=(*splits.folds, tuple(others))),
             subjects={**self.sites.subjects, **others},
         )
-        return known.harmonize(ct_hu, scanned, None, centre)
+        return known.harmonize(ct_hu, scanned, None, center)
 
 
 def run(work: Path, seed: int, method: str, cases: list[Case]) -> Path:
@@ -101,7 +101,7 @@ def run(work: Path, seed: int, method: str, cases: list[Case]) -> Path:
     open_run(home, config, work / "cohort", resume=True)
     if not (home / "check.json").is_file():
         check_cohort(work / "cohort", config.prepare, work=home)
-    own = [case.id for case in cases if case.centre == HOME.name][:TRAINING]
+    own = [case.id for case in cases if case.center == HOME.name][:TRAINING]
     tests = tuple(case.id for case in cases if case.id not in own)
     save_splits(Splits(seed, tests, (tuple(own[1:3]), tuple(own[3:])), own[0]), home)
     harmonizer = fit_harmonizer(home)
@@ -120,14 +120,14 @@ def prepare(case: Case, config: Config, folder: Path, harmonizer: Harmonizer) ->
 
 
 def score(home: Path, model: Path, tests: list[Case], harmonizer: Harmonizer, name: str) -> dict[str, dict[str, float]]:
-    """GTVp mean Dice and GTVn aggregated Dice on the crop grid, by centre, and by how many HU soft tissue was moved."""
+    """GTVp mean Dice and GTVn aggregated Dice on the crop grid, by center, and by how many HU soft tissue was moved."""
     config = Config.model_validate(json.loads((home / "run.json").read_text())["config"])
     fabric = open_device("cpu", config.train.precision)
     network = load_network(model, config.train, fabric)
     found: dict[str, dict[str, float]] = {}
-    for centre in (c.name for c in CENTRES):
+    for center in (c.name for c in CENTERS):
         gtvp, moved, overlap, volume = [], [], 0, 0
-        for case in (case for case in tests if case.centre == centre):
+        for case in (case for case in tests if case.center == center):
             folder = home / f"tests-{name}" / case.id
             prepare(case, config, folder, harmonizer)
             prepared = open_case(folder)
@@ -138,7 +138,7 @@ def score(home: Path, model: Path, tests: list[Case], harmonizer: Harmonizer, na
             overlap += int(np.sum((mask == 2) & (truth == 2)))
             volume += int(np.sum(mask == 2) + np.sum(truth == 2))
             moved.append(prepared.record["harmonization"]["soft_tissue_mean_abs_hu"])
-        found[centre] = {
+        found[center] = {
             "gtvp_dice_mean": float(np.mean(gtvp)),
             "gtvn_dice_agg": 2 * overlap / volume,
             "soft_tissue_moved_hu": float(np.mean(moved)),
@@ -151,12 +151,12 @@ def one_seed(folder: Path, seed: int) -> dict[str, dict[str, dict[str, float]]]:
     work, done = folder / f"seed-{seed}", folder / f"seed-{seed}.json"
     if done.is_file():
         return dict(json.loads(done.read_text()))
-    counts = [TRAINING + TESTED] + [TESTED] * (len(CENTRES) - 1)
-    generate_cohort(work / "cohort", seed=1000 + seed, cases_per_centre=counts, centres=CENTRES, traps={})
+    counts = [TRAINING + TESTED] + [TESTED] * (len(CENTERS) - 1)
+    generate_cohort(work / "cohort", seed=1000 + seed, cases_per_center=counts, centers=CENTERS, traps={})
     cases = discover_cases(work / "cohort")
     results: dict[str, dict[str, dict[str, float]]] = {}
     homes = {method: run(work, seed, method, cases) for method in (*TRAINED, "spectrum-align")}
-    own = {case.id for case in cases if case.centre == HOME.name and case.id <= f"{HOME.name}-{TRAINING:03d}"}
+    own = {case.id for case in cases if case.center == HOME.name and case.id <= f"{HOME.name}-{TRAINING:03d}"}
     tests = [case for case in cases if case.id not in own]
     for method in TRAINED:
         model = homes[method] / "models" / "fold_0" / "best.pt"
@@ -177,7 +177,7 @@ def one_seed(folder: Path, seed: int) -> dict[str, dict[str, dict[str, float]]]:
 
 
 def _means(found: dict[str, dict[str, float]]) -> str:
-    return " ".join(f"{centre} {row['gtvp_dice_mean']:.2f}/{row['gtvn_dice_agg']:.2f}" for centre, row in found.items())
+    return " ".join(f"{center} {row['gtvp_dice_mean']:.2f}/{row['gtvn_dice_agg']:.2f}" for center, row in found.items())
 
 
 def summary(seeds: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -233,17 +233,17 @@ def draw(rows: list[dict[str, Any]], path: Path) -> None:
     figure = Figure(figsize=(9.5, 3.8), layout="constrained")
     FigureCanvasAgg(figure)
     groups = ["ALFA", "CT effect only", "everything differs"]
-    colours = dict(zip(METHODS[1:], ("#d55e00", "#cc79a7", "#56b4e9", "#0072b2"), strict=True))
+    colors = dict(zip(METHODS[1:], ("#d55e00", "#cc79a7", "#56b4e9", "#0072b2"), strict=True))
     for axis, key, title in zip(
         figure.subplots(1, 2, sharey=True), ("gtvp_dice_mean", "gtvn_dice_agg"),
         ("GTVp mean Dice", "GTVn aggregated Dice"), strict=True,
     ):  # fmt: skip
-        for number, (method, colour) in enumerate(colours.items()):
+        for number, (method, color) in enumerate(colors.items()):
             mine = {row["tested_at"]: row[f"{key}_gain"] for row in rows if row["method"] == method}
             places = [groups.index(group) + (number - 1.5) * 0.16 for group in mine]
             axis.errorbar(
                 places, [g["mean"] for g in mine.values()], [g["half_width_95"] for g in mine.values()],
-                fmt="o", color=colour, label=method, capsize=3,
+                fmt="o", color=color, label=method, capsize=3,
             )  # fmt: skip
         axis.axhline(0, color="0.4", linewidth=0.8)
         axis.set_xticks(range(len(groups)), groups)

@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 METHODS = ("SpectrumAlign", "without shrinkage", "swap, b = 1", "swap, b = 3", "histogram matching")
-_COLOURS = {"SpectrumAlign": "#0b6e4f", "without shrinkage": "#e08e0b", "nothing": "#666666"}
+_COLORS = {"SpectrumAlign": "#0b6e4f", "without shrinkage": "#e08e0b", "nothing": "#666666"}
 
 
 def draw(results: dict[str, Any], out: Path) -> None:
@@ -55,11 +55,11 @@ def figure(results: dict[str, Any]) -> Figure:
         mine = [row for row in rows if (row["effect"], row["frame"]) == (effect, frame)]
         sizes = [row["subjects_per_site"] or results["subjects"] // 2 for row in mine]
         places = np.arange(len(sizes))
-        for method, colour in _COLOURS.items():
+        for method, color in _COLORS.items():
             means = [row[method]["mean"] for row in mine]
             halves = [row[method]["half_width_95"] for row in mine]
             style = "--" if method == "nothing" else "-"
-            panel.errorbar(places, means, halves, color=colour, label=method, capsize=3, linestyle=style)
+            panel.errorbar(places, means, halves, color=color, label=method, capsize=3, linestyle=style)
         panel.set_xticks(places, [str(size) for size in sizes])
         panel.set(title=f"{effect}\nfixed to the {frame}" if effect != "none" else "none: two groups of one site")
         panel.set_ylim(0, None)

@@ -19,8 +19,8 @@ from hnseg.images.resample import resample, upright_grid
 
 STEP_MM = 2.0
 OUTSIDE_HU = -1024
-PTV56, PTV63, PTV70, BRAINSTEM, CORD, PAROTID_RIGHT, PAROTID_LEFT, OESOPHAGUS, LARYNX, MANDIBLE = range(1, 11)
-ORGANS = (BRAINSTEM, CORD, PAROTID_RIGHT, PAROTID_LEFT, OESOPHAGUS, LARYNX, MANDIBLE)  # organs, not targets
+PTV56, PTV63, PTV70, BRAINSTEM, CORD, PAROTID_RIGHT, PAROTID_LEFT, ESOPHAGUS, LARYNX, MANDIBLE = range(1, 11)
+ORGANS = (BRAINSTEM, CORD, PAROTID_RIGHT, PAROTID_LEFT, ESOPHAGUS, LARYNX, MANDIBLE)  # organs, not targets
 LEAST_AREA_MM2 = 2000.0  # of the body in a slice that belongs to the scan; below, only the cord was kept
 
 Mask = NDArray[np.bool_]
@@ -50,7 +50,7 @@ class Anatomy:
     hu : ndarray of float32
         −1024 where the subject was not scanned.
     structures : ndarray of uint8
-        As drawn: 1 PTV56, 2 PTV63, 3 PTV70, 4 brainstem, 5 cord, 6 and 7 parotids (right, left), 8 oesophagus,
+        As drawn: 1 PTV56, 2 PTV63, 3 PTV70, 4 brainstem, 5 cord, 6 and 7 parotids (right, left), 8 esophagus,
         9 larynx, 10 mandible.
     """
 
@@ -155,9 +155,9 @@ class Anatomy:
         if z < 0:
             return mask
         y, x = self.pharynx(z)
-        centre = (z, y + behind_mm / STEP_MM, x + left_mm / STEP_MM)
+        center = (z, y + behind_mm / STEP_MM, x + left_mm / STEP_MM)
         grid = np.ogrid[tuple(slice(0, n) for n in mask.shape)]
-        axes = zip(grid, centre, half_mm[::-1], strict=True)
+        axes = zip(grid, center, half_mm[::-1], strict=True)
         return self.soft & (sum(((axis - c) * STEP_MM / h) ** 2 for axis, c, h in axes) <= 1)
 
 

@@ -3,7 +3,7 @@
     python benchmarks/semireal_cohort.py COHORT [--seed 0] [--jobs 2]
 
 Real: 28 head-and-neck planning CTs (OpenKBP, seven groups of voxel sizes that stand for institutions) and the organs
-and target volumes drawn on them. Simulated: the uptake of FDG in them, a primary tumour in PTV70 and up to four nodes
+and target volumes drawn on them. Simulated: the uptake of FDG in them, a primary tumor in PTV70 and up to four nodes
 in PTV56 and PTV63 (where they are empty, in PTV70), and a PET scanner for each group, with a grid of its own. The CT
 is left as it is, so it does not show the simulated lesions: what tells a lesion from a tonsil here is uptake and place.
 
@@ -30,8 +30,8 @@ from scipy import ndimage
 from semireal_anatomy import (
     BRAINSTEM,
     CORD,
+    ESOPHAGUS,
     LARYNX,
-    OESOPHAGUS,
     OUTSIDE_HU,
     PAROTID_LEFT,
     PAROTID_RIGHT,
@@ -46,7 +46,7 @@ from hnseg.errors import CohortError
 from hnseg.images.geometry import Grid
 from hnseg.images.image_io import read_grid, write_image
 from hnseg.images.resample import resample
-from hnseg.phantom import Centre
+from hnseg.phantom import Center
 from hnseg.phantom.scanners import FWHM_PER_SIGMA, acquire_pet
 from hnseg.phantom.subject import Uptake, sample_subject
 from hnseg.workdir import write_json
@@ -58,13 +58,13 @@ PET_GRID_MM = 4.0
 
 # One PET scanner a group: resolution, noise at SUV 1 and its grain, calibration, how far patients move from CT to PET.
 SCANNERS = {
-    "A": Centre("A", pet_fwhm_mm=5.2, pet_noise=0.16, pet_noise_fwhm_mm=5.0, misregistration_mm=0.6),
-    "B": Centre("B", pet_fwhm_mm=6.8, pet_noise=0.28, pet_noise_fwhm_mm=5.5, pet_gain=0.94, misregistration_mm=0.8),
-    "C": Centre("C", pet_fwhm_mm=7.6, pet_noise=0.20, pet_noise_fwhm_mm=7.0, pet_gain=1.06, misregistration_mm=0.8),
-    "D": Centre("D", pet_fwhm_mm=6.2, pet_noise=0.38, pet_noise_fwhm_mm=5.0, misregistration_mm=1.2),
-    "E": Centre("E", pet_fwhm_mm=5.8, pet_noise=0.24, pet_noise_fwhm_mm=6.0, pet_gain=0.97, misregistration_mm=0.8),
-    "F": Centre("F", pet_fwhm_mm=7.0, pet_noise=0.32, pet_noise_fwhm_mm=6.0, pet_gain=1.03, misregistration_mm=1.0),
-    "G": Centre("G", pet_fwhm_mm=6.5, pet_noise=0.22, pet_noise_fwhm_mm=5.5, misregistration_mm=0.6),
+    "A": Center("A", pet_fwhm_mm=5.2, pet_noise=0.16, pet_noise_fwhm_mm=5.0, misregistration_mm=0.6),
+    "B": Center("B", pet_fwhm_mm=6.8, pet_noise=0.28, pet_noise_fwhm_mm=5.5, pet_gain=0.94, misregistration_mm=0.8),
+    "C": Center("C", pet_fwhm_mm=7.6, pet_noise=0.20, pet_noise_fwhm_mm=7.0, pet_gain=1.06, misregistration_mm=0.8),
+    "D": Center("D", pet_fwhm_mm=6.2, pet_noise=0.38, pet_noise_fwhm_mm=5.0, misregistration_mm=1.2),
+    "E": Center("E", pet_fwhm_mm=5.8, pet_noise=0.24, pet_noise_fwhm_mm=6.0, pet_gain=0.97, misregistration_mm=0.8),
+    "F": Center("F", pet_fwhm_mm=7.0, pet_noise=0.32, pet_noise_fwhm_mm=6.0, pet_gain=1.03, misregistration_mm=1.0),
+    "G": Center("G", pet_fwhm_mm=6.5, pet_noise=0.22, pet_noise_fwhm_mm=5.5, misregistration_mm=0.6),
 }
 
 
@@ -89,7 +89,7 @@ def uptake_map(anatomy: Anatomy, uptake: Uptake, lesions: Sequence[Lesion], rng:
     suv[lining] = 1.6
     for number, value in (
         (CORD, 1.15 * uptake.blood), (PAROTID_RIGHT, uptake.parotid), (PAROTID_LEFT, uptake.parotid),
-        (OESOPHAGUS, uptake.oesophagus), (LARYNX, uptake.larynx),
+        (ESOPHAGUS, uptake.esophagus), (LARYNX, uptake.larynx),
     ):  # fmt: skip
         where = anatomy.drawn(number) & (hu > -100)
         suv[where] = value * (1 + 0.12 * texture[where])
@@ -108,8 +108,8 @@ def _paint_brain(suv: Volume, anatomy: Anatomy, uptake: Uptake, texture: Volume)
     """Cortex of 8 mm with its sulci, white matter with the deep nuclei, cerebellum, brainstem."""
     brain = anatomy.brain
     depth = ndimage.distance_transform_edt(np.pad(brain, ((0, 1), (0, 0), (0, 0)), "edge"), sampling=STEP_MM)[:-1]
-    grey = (depth < 8) | (texture > 1.2)
-    suv[brain] = np.where(grey[brain], uptake.grey_matter, uptake.white_matter) * (1 + 0.1 * texture[brain])
+    gray = (depth < 8) | (texture > 1.2)
+    suv[brain] = np.where(gray[brain], uptake.gray_matter, uptake.white_matter) * (1 + 0.1 * texture[brain])
     stem = anatomy.drawn(BRAINSTEM)
     slices = np.flatnonzero(stem.any(axis=(1, 2)))
     behind = np.zeros_like(brain)
@@ -117,7 +117,7 @@ def _paint_brain(suv: Volume, anatomy: Anatomy, uptake: Uptake, texture: Volume)
     behind[slices[0] : slices[0] + round(45 / STEP_MM), back:] = True
     behind &= brain
     suv[behind] = uptake.cerebellum * (1 + 0.1 * texture[behind])
-    suv[stem] = 0.55 * uptake.grey_matter
+    suv[stem] = 0.55 * uptake.gray_matter
 
 
 def _paint_reactive(suv: Volume, anatomy: Anatomy, lesions: Sequence[Lesion], rng: np.random.Generator) -> None:
@@ -139,7 +139,7 @@ def _texture(rng: np.random.Generator, shape: tuple[int, ...], grain_mm: float) 
     return noise / noise.std()
 
 
-def scan_pet(truth: Volume, grid: Grid, scanner: Centre, rng: np.random.Generator) -> tuple[Volume, Grid]:
+def scan_pet(truth: Volume, grid: Grid, scanner: Center, rng: np.random.Generator) -> tuple[Volume, Grid]:
     """PET (SUV) of a map of true uptake, on a grid of 4 mm that lies anywhere."""
     low, high = grid.bounds_mm()
     low = low - 20 + rng.uniform(0, PET_GRID_MM, 3) * (1, 1, 0)

@@ -1,4 +1,4 @@
-"""Primary tumours and nodes for a real anatomy: grown inside the target volumes that were drawn for its patient."""
+"""Primary tumors and nodes for a real anatomy: grown inside the target volumes that were drawn for its patient."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def sample_lesions(anatomy: Anatomy, rng: np.random.Generator) -> list[Lesion]:
     """
     lesions = [_try(_primary, anatomy, [], rng)]
     if lesions[0] is None:
-        raise RuntimeError(f"no room for a primary tumour in PTV70 in {ATTEMPTS} attempts")
+        raise RuntimeError(f"no room for a primary tumor in PTV70 in {ATTEMPTS} attempts")
     for _ in range(int(rng.choice(len(NODE_COUNT_P), p=NODE_COUNT_P))):
         lesions.append(_try(_node, anatomy, [lesion for lesion in lesions if lesion], rng))
     return [lesion for lesion in lesions if lesion is not None]
@@ -118,22 +118,22 @@ def _grow(allowed: Mask, seeds: Mask, volume_ml: float, rng: np.random.Generator
     points = np.argwhere(seeds)
     if not len(points):
         return None
-    centre = points[rng.integers(len(points))]
+    center = points[rng.integers(len(points))]
     radius_mm = (volume_ml * 1000 * 3 / (4 * np.pi)) ** (1 / 3)
     reach = int(np.ceil(1.9 * radius_mm / STEP_MM))
-    box = tuple(slice(max(c - reach, 0), c + reach + 1) for c in centre)
+    box = tuple(slice(max(c - reach, 0), c + reach + 1) for c in center)
     room = allowed[box]
     corner = np.array([part.start for part in box])
-    offset = np.argwhere(np.ones(room.shape, bool)).reshape(*room.shape, 3) + corner - centre
+    offset = np.argwhere(np.ones(room.shape, bool)).reshape(*room.shape, 3) + corner - center
     shape = np.array([rng.uniform(1.0, 1.4), rng.uniform(0.8, 1.1), rng.uniform(0.75, 1.05)])  # longer head to foot
     ripple = ndimage.gaussian_filter(rng.standard_normal(room.shape), 0.35 * radius_mm / STEP_MM)
     distance = np.linalg.norm(offset * STEP_MM / shape, axis=-1) * (1 + 0.13 * ripple / max(ripple.std(), 1e-9))
     low, high = 0.0, 1.9 * radius_mm
     for _ in range(12):
         middle = (low + high) / 2
-        mask = _piece(room & (distance < middle), centre - corner)
+        mask = _piece(room & (distance < middle), center - corner)
         low, high = (middle, high) if mask.sum() * VOXEL_ML < volume_ml else (low, middle)
-    mask = _piece(room & (distance < high), centre - corner)
+    mask = _piece(room & (distance < high), center - corner)
     if not 0.7 * volume_ml <= mask.sum() * VOXEL_ML <= 1.3 * volume_ml:
         return None
     whole = np.zeros_like(allowed)

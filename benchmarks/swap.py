@@ -38,7 +38,7 @@ def scan(shape: tuple[int, ...], seed: int) -> np.ndarray:
     return (rng.normal(-1000.0, 20.0, shape) + body * (1 + 0.05 * seed * x)).astype(np.float32)
 
 
-def vectorised_scipy(image: np.ndarray, reference: np.ndarray) -> np.ndarray:
+def vectorized_scipy(image: np.ndarray, reference: np.ndarray) -> np.ndarray:
     """The obvious implementation: two transforms, the corner, one inverse."""
     options = {"axes": (-2, -1), "norm": "ortho", "workers": 2}
     spectrum = scipy.fft.dctn(image, **options)
@@ -133,14 +133,14 @@ def on_cpu(quick: bool) -> None:
         def swap(image: np.ndarray = image, stored: ReferenceSpectrum = stored) -> np.ndarray:
             return swap_spectrum(image, stored)
 
-        exact = vectorised_scipy(image.astype(np.float64), reference.astype(np.float64))
+        exact = vectorized_scipy(image.astype(np.float64), reference.astype(np.float64))
         error = float(np.abs(swap() - exact).max())
         fast: dict[str, Job] = {
             "plain copy": image.copy,
             "ssimh, stored reference": swap,
             "ssimh, reference image": lambda a=image, b=reference: swap_spectrum(a, b),
             "ssimh, volume mode, reference image": lambda a=image, b=reference: swap_spectrum(a, b, axes=(-3, -2, -1)),
-            "scipy.fft, vectorised, workers=2": lambda a=image, b=reference: vectorised_scipy(a, b),
+            "scipy.fft, vectorized, workers=2": lambda a=image, b=reference: vectorized_scipy(a, b),
         }
         times = in_turns(fast, 25)
         missing: list[str] = []

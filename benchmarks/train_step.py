@@ -7,7 +7,7 @@
 
 Four variants take turns, round by round, and medians over the rounds are printed:
 
-* bare: forward, loss, backward and optimiser on one batch that lies on the device already, as hnseg computes it;
+* bare: forward, loss, backward and optimizer on one batch that lies on the device already, as hnseg computes it;
 * full: the loop of hnseg train, with patches that are read, cut and augmented meanwhile;
 * plain MONAI, bare and full: float32, MONAI's memory order, CacheDataset, crops by class and augmentation on the CPU.
 

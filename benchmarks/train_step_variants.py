@@ -49,10 +49,10 @@ def write_cases(folder: Path, count: int, shape_zyx: tuple[int, int, int]) -> li
             image = 0.5 + 0.1 * ndimage.zoom(coarse, zoom, order=1) + 0.02 * rng.standard_normal((2, *shape_zyx))
             label = np.zeros(shape_zyx, np.uint8)
             for value in (1, 2, 2):
-                centre = [rng.integers(n // 4, 3 * n // 4) for n in shape_zyx]
+                center = [rng.integers(n // 4, 3 * n // 4) for n in shape_zyx]
                 grid = np.ogrid[tuple(slice(0, n) for n in shape_zyx)]
                 label[
-                    sum((axis - c) ** 2 for axis, c in zip(grid, centre, strict=True)) <= (shape_zyx[1] / 16) ** 2
+                    sum((axis - c) ** 2 for axis, c in zip(grid, center, strict=True)) <= (shape_zyx[1] / 16) ** 2
                 ] = value
             images = {None: image.astype(np.float16)}
             write_case(home, images, label, {"id": home.name}, lambda path: path.write_bytes(b""))
@@ -73,7 +73,7 @@ def make_run(config: Config, device: str, cases: list[PreparedCase]) -> Training
 
 
 def bare(config: Config, device: str, cases: list[PreparedCase]) -> Variant:
-    """Forward, loss, backward and optimiser on one batch that lies on the device, in hnseg's precision and layout."""
+    """Forward, loss, backward and optimizer on one batch that lies on the device, in hnseg's precision and layout."""
     run = make_run(config, device, cases)
     image, label = fixed_batch(config.train, run.fabric.device)
     image = image.contiguous(memory_format=torch.channels_last_3d)

@@ -64,7 +64,7 @@ def main(
         root = data_root or work_dir / "cohort"
         if data_root is None:
             with show_progress("phantom", console) as progress:
-                generate_cohort(root, seed=seed, cases_per_centre=10, jobs=jobs, progress=progress)
+                generate_cohort(root, seed=seed, cases_per_center=10, jobs=jobs, progress=progress)
         open_run(work_dir, config, root, resume=resume)
         found = check(root, work_dir, config, jobs)
         if not (work_dir / "splits.json").is_file():

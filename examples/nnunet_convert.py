@@ -94,7 +94,7 @@ def generated_dataset(folder: Path) -> None:
             sitk.WriteImage(image, str(folder / path))
     description = {
         "channel_names": {"0": "CT", "1": "PET"},
-        "labels": {"background": 0, "tumour": 1},
+        "labels": {"background": 0, "tumor": 1},
         "numTraining": 4,
         "file_ending": ".nii.gz",
     }

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Preset = Literal["demo", "paper"]
 Harmonization = Literal["none", "spectrum-swap", "spectrum-align", "histogram-match"]
-CropMethod = Literal["head", "paper", "nvauto", "hecktor2025", "centre"]
+CropMethod = Literal["head", "paper", "nvauto", "hecktor2025", "center"]
 Interpolation = Literal["linear", "cubic"]
 Registration = Literal["off", "measure", "rigid"]
 Triple = tuple[int, int, int]
@@ -106,11 +106,11 @@ class TrainConfig(_Frozen):
     heads: int = Field(4, ge=1)  # deep supervision: the main output and heads - 1 coarser ones
     head_weights: Literal["equal", "exponential"] = "equal"  # exponential: 1, 1/2, 1/4, … from the main output on
     patch_vox: Triple = (192, 192, 192)  # x, y, z
-    class_weights: tuple[float, float, float] = (0.10, 0.45, 0.45)  # patch centre: background, GTVp, GTVn
+    class_weights: tuple[float, float, float] = (0.10, 0.45, 0.45)  # patch center: background, GTVp, GTVn
     batch: int = Field(1, ge=1)
     epochs: int = Field(300, ge=1)
     lesion_balance: Literal["voxel", "lesion"] = "voxel"  # lesion: a small node is chosen as often as a large one
-    hard_negatives: Fraction = 0.0  # share of the background patches that are centred on hot tissue outside lesions
+    hard_negatives: Fraction = 0.0  # share of the background patches that are centered on hot tissue outside lesions
     patches_per_case: int = Field(1, ge=1)  # per epoch
     optimizer: Literal["adamw", "sgd"] = "adamw"  # sgd: Nesterov momentum, as nnU-Net
     momentum: float = Field(0.99, ge=0, lt=1)  # of sgd

@@ -49,7 +49,7 @@ def read_json(path: Path, made_by: str) -> dict[str, Any]:
 def load_config(work: Path, *, tuned: bool = True) -> Config:
     """The settings of the run in ``work``: as it was begun, with what ``split`` and ``tune`` have chosen since.
 
-    The number of folds is that of ``splits.json``, where there is one: a split by centre or by a published list has
+    The number of folds is that of ``splits.json``, where there is one: a split by center or by a published list has
     its own.
 
     Args:

@@ -160,7 +160,7 @@ def predict(arguments: argparse.Namespace) -> int:
     segmenter = open_segmenter(
         model, InferenceOptions(arguments.device, arguments.roi or ("auto" if on_cpu else "patch"))
     )
-    case = Case(ct.name.split(".")[0], ct, pet, None, arguments.centre)
+    case = Case(ct.name.split(".")[0], ct, pet, None, arguments.center)
     made = preprocess_case(case, segmenter.config.prepare, load_harmonizer(model), is_new=True)
     say(f"crop: {made.record['crop']['reason']}")
     say(f"harmonization: {made.record['harmonization'].get('fallback', made.record['harmonization']['method'])}")
@@ -201,7 +201,7 @@ def main() -> int:
     parser.add_argument("--limit-s", type=float, help="whole time for the case, in seconds")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--roi", choices=("patch", "auto"), default=os.environ.get("HNSEG_ROI"))
-    parser.add_argument("--centre", default="", help="where the scan comes from, if known")
+    parser.add_argument("--center", default="", help="where the scan comes from, if known")
     parser.add_argument("--left", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--deadline", type=float, help=argparse.SUPPRESS)
     arguments = parser.parse_args()

@@ -92,7 +92,7 @@ def check_case(case: Case, config: PrepareConfig, *, pictures: bool = True) -> C
     usable = not any(finding.severity == "error" for finding in findings)
     overview = Overview(
         case.id,
-        case.centre,
+        case.center,
         usable,
         ct_grid.as_dict() if ct_grid else None,
         pet.grid.as_dict() if pet else None,
@@ -165,7 +165,7 @@ def _as_checked(case: Case, overview: Overview, crop: Crop | None) -> CheckedCas
         raise AssertionError(f"{case.id} has no error finding, yet no crop box or no PET")
     return CheckedCase(
         case.id,
-        case.centre,
+        case.center,
         str(case.ct),
         str(case.pet),
         str(case.label) if case.label else None,

@@ -153,7 +153,7 @@ def label_findings(
     if ct is not None:
         air = float(np.count_nonzero(ct[tuple(where.T)] < AIR_HU)) / len(where)
         if air > LABEL_AIR:
-            told = f"{air:.0%} of the labelled volume is air in the CT: do label and CT belong together?"
+            told = f"{air:.0%} of the labeled volume is air in the CT: do label and CT belong together?"
             yield Finding(case.id, "warning", "label-in-air", told, str(case.label))
     points = grid.to_physical(where[:, ::-1])
     places = (

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from hnseg.check.picture import COLOURS
+from hnseg.check.picture import COLORS
 from hnseg.cohort.checked_cohort import SEVERITIES, CohortCheck, Finding, Overview, worst
 from hnseg.pictures.html import environment
 from hnseg.pictures.planes import CT_WINDOW_HU, PET_WINDOW_SUV, View
@@ -41,7 +41,7 @@ def write_check_page(check: CohortCheck, views: Mapping[str, Sequence[View]], ro
             counts={name: sum(case["worst"] == name for case in cases) for name in order},
             usable=sum(case["usable"] for case in cases),
             windows={"ct": CT_WINDOW_HU, "pet": PET_WINDOW_SUV},
-            colours=COLOURS,
+            colors=COLORS,
             versions=versions(),
         )
     )
@@ -53,7 +53,7 @@ def _case(overview: Overview, findings: Sequence[Finding], views: Sequence[View]
     crop = overview.crop or {}
     return {
         "id": overview.id,
-        "centre": overview.centre,
+        "center": overview.center,
         "usable": overview.usable,
         "worst": worst(findings) or "none",
         "findings": sorted(findings, key=lambda finding: SEVERITIES.index(finding.severity)),

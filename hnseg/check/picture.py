@@ -29,7 +29,7 @@ SHOWN = PLANES[1:]  # coronal and sagittal
 COARSE_MM = 4.0  # in which the plane with the most lesion is looked for
 LONGEST_PX = 400  # of a picture's longer side
 MARGIN = 0.03
-COLOURS = {1: "#e69f00", 2: "#56b4e9"}  # GTVp, GTVn, as in the pictures of prepare
+COLORS = {1: "#e69f00", 2: "#56b4e9"}  # GTVp, GTVn, as in the pictures of prepare
 
 
 def draw_case(case_id: str, ct: Any | None, pet: Any | None, label: Any | None, box: Grid | None) -> tuple[View, ...]:
@@ -45,8 +45,8 @@ def draw_case(case_id: str, ct: Any | None, pet: Any | None, label: Any | None, 
         frame holds the CT (the PET where there is no CT) and the box.
     """
     shown = [
-        (name, image, window, outside, colours)
-        for name, image, window, outside, colours in (
+        (name, image, window, outside, colors)
+        for name, image, window, outside, colors in (
             ("CT", ct, CT_WINDOW_HU, -1024.0, "gray"),
             ("PET", pet, PET_WINDOW_SUV, 0.0, "gray_r"),
         )
@@ -67,17 +67,17 @@ def draw_case(case_id: str, ct: Any | None, pet: Any | None, label: Any | None, 
         position_mm = None if label is None else slice_with_most_label(label, seen, plane, COARSE_MM)
         positions_mm.append(middle(box or seen, plane) if position_mm is None else position_mm)
     views = []
-    for name, image, window, outside, colours in shown:
+    for name, image, window, outside, colors in shown:
         for plane, position_mm in zip(SHOWN, positions_mm, strict=True):
             grid = slice_grid(seen, plane, position_mm)
             outlines = []
             if label is not None:
                 flat = to_display(sample(label, grid, nearest=True), plane)
-                outlines = [Outline(flat == value, colour) for value, colour in COLOURS.items()]
+                outlines = [Outline(flat == value, color) for value, color in COLORS.items()]
             figure = draw_plane(
                 to_display(sample(image, grid, outside=outside), plane),
                 window,
-                colours,
+                colors,
                 outlines,
                 scale=scale,
                 box=box_on_plane(box, seen, plane) if box is not None else None,

@@ -15,7 +15,7 @@ from hnseg.errors import HnsegError
 
 app = typer.Typer(
     name="hnseg",
-    help="Head-and-neck tumour and lymph-node segmentation in FDG-PET/CT. Run the verbs in their order: "
+    help="Head-and-neck tumor and lymph-node segmentation in FDG-PET/CT. Run the verbs in their order: "
     "check, split, prepare, train, tune, predict, evaluate, report.",
     no_args_is_help=True,
     add_completion=False,

@@ -14,8 +14,8 @@ from hnseg.cli.app import HARMONIZATION_HELP, Jobs, Root, Work, app, err, handle
 from hnseg.cohort.checked_cohort import load_check
 from hnseg.cohort.open_run import open_run
 from hnseg.cohort.published_splits import read_folds, read_ids
-from hnseg.cohort.splits import leave_one_centre_out, make_splits, published_splits, save_splits
-from hnseg.cohort.table import COLOURS, cohort_table
+from hnseg.cohort.splits import leave_one_center_out, make_splits, published_splits, save_splits
+from hnseg.cohort.table import COLORS, cohort_table
 from hnseg.config import Config, CropMethod, Harmonization, Interpolation, Registration
 from hnseg.errors import HnsegError
 from hnseg.parallel import ParallelConfig, parse_shard
@@ -26,19 +26,19 @@ from hnseg.workdir import load_config
 @app.command()
 def phantom(
     root: Root,
-    cases_per_centre: Annotated[int, typer.Option(min=1)] = 10,
+    cases_per_center: Annotated[int, typer.Option(min=1)] = 10,
     seed: int = 0,
     full_resolution: Annotated[bool, typer.Option(help="512 x 512 CT at 0.98 mm.")] = False,
     jobs: Jobs = 1,
 ) -> None:
-    """Generate a multi-centre PET/CT cohort in HECKTOR layout."""
+    """Generate a multi-center PET/CT cohort in HECKTOR layout."""
     from hnseg.phantom import generate_cohort
 
     with handle_errors(), show_progress("phantom", out) as progress:
         generate_cohort(
             root,
             seed=seed,
-            cases_per_centre=cases_per_centre,
+            cases_per_center=cases_per_center,
             full_resolution=full_resolution,
             jobs=jobs,
             progress=progress,
@@ -70,8 +70,8 @@ def check(
     out.print(cohort_table(result))
     for finding in result.findings:
         if finding.severity != "info":
-            colour = COLOURS[finding.severity]
-            err.print(f"[{colour}]{finding.severity}:[/] {escape(str(finding))}", highlight=False, soft_wrap=True)
+            color = COLORS[finding.severity]
+            err.print(f"[{color}]{finding.severity}:[/] {escape(str(finding))}", highlight=False, soft_wrap=True)
     if work is not None:
         out.print(f"page: {work / 'check.html'}", highlight=False, soft_wrap=True)
     if result.unusable:
@@ -83,14 +83,14 @@ def split(
     work: Work,
     test: Annotated[Path | None, typer.Option(help="The test cases: a text file with one ID a line.")] = None,
     folds: Annotated[Path | None, typer.Option(help="Published folds: a splits_final.json as of nnU-Net.")] = None,
-    by_centre: Annotated[
-        bool, typer.Option("--leave-one-centre-out", help="One fold per centre, which it is validated on.")
+    by_center: Annotated[
+        bool, typer.Option("--leave-one-center-out", help="One fold per center, which it is validated on.")
     ] = False,
 ) -> None:
     """Hold out the test cases and deal the folds, write splits.json."""
     with handle_errors():
-        if folds is not None and by_centre:
-            raise HnsegError("--folds and --leave-one-centre-out: give one of the two")
+        if folds is not None and by_center:
+            raise HnsegError("--folds and --leave-one-center-out: give one of the two")
         if (work / "splits.json").is_file():
             raise HnsegError(
                 f"{work / 'splits.json'} exists; models trained on it would leak: remove it to split again"
@@ -102,8 +102,8 @@ def split(
         cases, reference = found.cases, config.prepare.needs_reference
         if folds is not None:
             splits = published_splits(cases, read_folds(folds), config.seed, needs_reference=reference, test=ids)
-        elif by_centre:
-            splits = leave_one_centre_out(cases, config.split, config.seed, needs_reference=reference, test=ids)
+        elif by_center:
+            splits = leave_one_center_out(cases, config.split, config.seed, needs_reference=reference, test=ids)
         else:
             splits = make_splits(cases, config.split, config.seed, test=ids)
         if away:

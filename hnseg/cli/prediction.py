@@ -25,7 +25,7 @@ def predict(
     ct: Annotated[Path | None, typer.Option(help="A CT in HU, for one pair of files.")] = None,
     pet: Annotated[Path | None, typer.Option(help="Its PET in SUV.")] = None,
     mask: Annotated[Path | None, typer.Option(help="Where to write the pair's mask.")] = None,
-    centre: Annotated[str, typer.Option(help="The pair's centre, if it is one of the training cases.")] = "",
+    center: Annotated[str, typer.Option(help="The pair's center, if it is one of the training cases.")] = "",
     roi: Annotated[Literal["patch", "auto"] | None, typer.Option(help=ROI)] = None,
     flips: Annotated[str | None, typer.Option(help=FLIPS)] = None,
     disagreement: Annotated[bool, typer.Option("--disagreement", help="Also map where the models disagree.")] = False,
@@ -50,7 +50,7 @@ def predict(
         if ct is not None or pet is not None or mask is not None:
             if ct is None or pet is None or mask is None or data is not None or target is not None:
                 raise HnsegError("one pair needs --ct, --pet and --mask, and neither a cohort nor --out")
-            predict_pair(work, ct, pet, mask, options=options, centre=centre)
+            predict_pair(work, ct, pet, mask, options=options, center=center)
             out.print(f"mask: {mask}", highlight=False, soft_wrap=True)
         elif data is not None:
             if target is None:

@@ -3,7 +3,7 @@
 * HECKTOR 2025: ``Task 1/<ID>/<ID>__CT.nii.gz``, ``<ID>__PT.nii.gz``, ``<ID>.nii.gz``, with or without ``Task 1``;
 * nnU-Net: ``imagesTr/<ID>_0000.nii.gz`` (CT), ``_0001`` (PET), ``labelsTr/<ID>.nii.gz``; ``imagesTs`` and
   ``labelsTs``; both with the suffix ``_cropped`` of the challenge's baseline;
-* a CSV file with the columns ``id``, ``ct``, and optionally ``pet``, ``label``, ``centre``; paths relative to it.
+* a CSV file with the columns ``id``, ``ct``, and optionally ``pet``, ``label``, ``center``; paths relative to it.
 
 A ``suv_conversion_tags.csv`` beside the images gives the factors of PET in Bq/ml, see :mod:`hnseg.cohort.suv_table`.
 """
@@ -23,7 +23,7 @@ from hnseg.errors import CohortError
 
 SAFE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 SUFFIXES = (".nii.gz", ".nii", ".mha", ".nrrd")
-COLUMNS = ("id", "ct", "pet", "label", "centre")
+COLUMNS = ("id", "ct", "pet", "label", "center")
 PET_NAMES = {"pet", "pt", "suv"}  # in a dataset.json
 
 
@@ -32,11 +32,11 @@ class Case:
     """The files of one case; whether they exist and can be used is for check to say.
 
     Attributes:
-        id: Name of the case, ``<CENTRE>-<NNN>`` in the challenge.
+        id: Name of the case, ``<CENTER>-<NNN>`` in the challenge.
         ct: CT in HU.
         pet: PET in SUV, or in Bq/ml with a factor; None where the cohort names none.
         label: 1 GTVp, 2 GTVn, on the CT grid; None where there is no such file.
-        centre: Where the case comes from; taken from the ID where nothing else says it.
+        center: Where the case comes from; taken from the ID where nothing else says it.
         suv_factor: SUV per Bq/ml, from the cohort's table. Whether the file is in Bq/ml, its values tell
             (:mod:`hnseg.cohort.suv`).
     """
@@ -45,18 +45,18 @@ class Case:
     ct: Path
     pet: Path | None
     label: Path | None
-    centre: str = ""
+    center: str = ""
     suv_factor: float | None = None
 
     def __post_init__(self) -> None:
-        if not self.centre:
-            object.__setattr__(self, "centre", centre_of(self.id))
+        if not self.center:
+            object.__setattr__(self, "center", center_of(self.id))
 
 
-def centre_of(case_id: str) -> str:
+def center_of(case_id: str) -> str:
     """The ID up to its last hyphen; without a hyphen, the ID without the number at its end.
 
-    >>> [centre_of(name) for name in ("CHUM-001", "A-B-003", "MDA_012", "patient7", "0042")]
+    >>> [center_of(name) for name in ("CHUM-001", "A-B-003", "MDA_012", "patient7", "0042")]
     ['CHUM', 'A-B', 'MDA', 'patient', 'unknown']
     """
     if "-" in case_id:
@@ -209,12 +209,12 @@ def _from_csv(table: Path) -> Iterator[Case]:
         if not cells["ct"]:
             raise CohortError(f"{table}, line {line}: {case_id} has no CT")
         pet, label = (table.parent / cells[n] if cells.get(n) else None for n in ("pet", "label"))
-        yield Case(case_id, table.parent / cells["ct"], pet, label, cells.get("centre", ""))
+        yield Case(case_id, table.parent / cells["ct"], pet, label, cells.get("center", ""))
 
 
 def _csv_columns(table: Path, header: list[str]) -> Mapping[str, str]:
     """The file's column of each of :data:`COLUMNS`; others are left alone, unless they look like a slip of the pen."""
-    plain = {name.strip().lower().replace("center", "centre"): name for name in header}
+    plain = {name.strip().lower().replace("center", "center"): name for name in header}
     missing = [name for name in ("id", "ct") if name not in plain]
     if missing:
         raise CohortError(

@@ -43,7 +43,7 @@ class CheckedCase:
     """A usable case, as later stages need it.
 
     Attributes:
-        id, centre: Str.
+        id, center: Str.
         ct, pet, label: Paths; ``label`` is None where there is none.
         gtvp_ml, gtvn_ml: Lesions; None without a label.
         head_found: Bool.
@@ -53,7 +53,7 @@ class CheckedCase:
     """
 
     id: str
-    centre: str
+    center: str
     ct: str
     pet: str
     label: str | None
@@ -67,7 +67,7 @@ class CheckedCase:
     def as_case(self) -> Case:
         """The case's files."""
         label = Path(self.label) if self.label else None
-        return Case(self.id, Path(self.ct), Path(self.pet), label, self.centre, self.suv_factor)
+        return Case(self.id, Path(self.ct), Path(self.pet), label, self.center, self.suv_factor)
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ class Overview:
     """What is known of a case, usable or not; None for what could not be read.
 
     Attributes:
-        id, centre: Str.
+        id, center: Str.
         usable: Bool.
         ct_grid, pet_grid: :meth:`hnseg.images.geometry.Grid.as_dict`.
         pet_unit: Unit of the PET's file.
@@ -84,7 +84,7 @@ class Overview:
     """
 
     id: str
-    centre: str
+    center: str
     usable: bool
     ct_grid: dict[str, Any] | None = None
     pet_grid: dict[str, Any] | None = None

@@ -1,4 +1,4 @@
-"""Held-out test cases and cross-validation folds: dealt evenly, one per centre, or taken from a published list."""
+"""Held-out test cases and cross-validation folds: dealt evenly, one per center, or taken from a published list."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from hnseg.config import SplitConfig
 from hnseg.errors import CohortError, WorkDirError
 from hnseg.workdir import read_json, write_json
 
-Kind = Literal["stratified", "centres", "published"]
+Kind = Literal["stratified", "centers", "published"]
 
 
 @dataclass(frozen=True)
@@ -30,11 +30,11 @@ class Splits:
             not test.
         reference: The case whose spectrum harmonizes all others. It is in the training part of every fold and in no
             validation part, so that nothing of a validation or test case enters the harmonization. With one fold per
-            centre the same holds for its whole centre. None where no fold can spare it and the run's harmonization
+            center the same holds for its whole center. None where no fold can spare it and the run's harmonization
             needs none.
         always: Further cases that are in the training part of every fold.
-        kind: {"stratified", "centres", "published"}.
-        held_out: With one fold per centre: which one each fold holds out.
+        kind: {"stratified", "centers", "published"}.
+        held_out: With one fold per center: which one each fold holds out.
         notes: What the split could not do as asked.
     """
 
@@ -56,7 +56,7 @@ class Splits:
 def make_splits(
     cases: Sequence[CheckedCase], config: SplitConfig, seed: int, *, test: Iterable[str] | None = None
 ) -> Splits:
-    """Deal the cases, stratified by centre and lesion presence.
+    """Deal the cases, stratified by center and lesion presence.
 
     Cases are shuffled within their stratum, strata are laid one after the other, and the test cases are taken at even
     steps along that line, the folds dealt round from the rest: every stratum is spread as evenly as its size allows.
@@ -71,12 +71,12 @@ def make_splits(
         test (iterable of str, optional): The test cases, in place of a share of the line.
 
     Raises:
-        CohortError: Fewer labelled cases than the folds need, or a test case that is none of the cohort.
+        CohortError: Fewer labeled cases than the folds need, or a test case that is none of the cohort.
     """
     held_out, rest = _hold_out(cases, config, seed, test)
     if len(rest) < config.folds + 1:
         raise CohortError(
-            f"{len(rest)} labelled cases are left for training; {config.folds} folds and a reference need at least "
+            f"{len(rest)} labeled cases are left for training; {config.folds} folds and a reference need at least "
             f"{config.folds + 1}: use fewer folds or more cases"
         )
     reference = _best_in_view(rest)
@@ -85,7 +85,7 @@ def make_splits(
     return Splits(seed, held_out, folds, reference.id)
 
 
-def leave_one_centre_out(
+def leave_one_center_out(
     cases: Sequence[CheckedCase],
     config: SplitConfig,
     seed: int,
@@ -93,43 +93,43 @@ def leave_one_centre_out(
     needs_reference: bool,
     test: Iterable[str] | None = None,
 ) -> Splits:
-    """One fold per centre, which validates on all its cases and trains on those of the others.
+    """One fold per center, which validates on all its cases and trains on those of the others.
 
-    Where the harmonization moves every case to one reference subject, a fold that held out this subject's centre would
-    still show that centre to the network, through every harmonized training case. So that centre, the largest, is in
+    Where the harmonization moves every case to one reference subject, a fold that held out this subject's center would
+    still show that center to the network, through every harmonized training case. So that center, the largest, is in
     the training part of every fold, and no fold holds it out; a note says so. Harmonizations without a reference
-    subject get a fold for every centre, and no reference.
+    subject get a fold for every center, and no reference.
 
     Args:
         cases, config, seed, test As for :func:`make_splits`.
         needs_reference: Whether the run's harmonization uses a reference subject.
 
     Raises:
-        CohortError: Fewer than two centres to hold out, or a test case that is none of the cohort.
+        CohortError: Fewer than two centers to hold out, or a test case that is none of the cohort.
     """
     held_out, rest = _hold_out(cases, config, seed, test)
-    sizes = Counter(case.centre for case in rest)
+    sizes = Counter(case.center for case in rest)
     least = 3 if needs_reference else 2
     if len(sizes) < least:
         raise CohortError(
-            f"the labelled cases left for training come from {len(sizes)} centre(s), {', '.join(sorted(sizes))}; "
-            f"a fold per centre needs {least} with this harmonization (the centre is the ID up to its last hyphen, "
+            f"the labeled cases left for training come from {len(sizes)} center(s), {', '.join(sorted(sizes))}; "
+            f"a fold per center needs {least} with this harmonization (the center is the ID up to its last hyphen, "
             "or a column of the cohort's table)"
         )
     if not needs_reference:
-        centres = sorted(sizes)
-        folds = tuple(_ids(case for case in rest if case.centre == centre) for centre in centres)
-        return Splits(seed, held_out, folds, None, kind="centres", held_out=tuple(centres))
-    home = min(sizes, key=lambda centre: (-sizes[centre], centre))
-    reference = _best_in_view([case for case in rest if case.centre == home])
-    always = _ids(case for case in rest if case.centre == home and case is not reference)
-    centres = sorted(set(sizes) - {home})
-    folds = tuple(_ids(case for case in rest if case.centre == centre) for centre in centres)
+        centers = sorted(sizes)
+        folds = tuple(_ids(case for case in rest if case.center == center) for center in centers)
+        return Splits(seed, held_out, folds, None, kind="centers", held_out=tuple(centers))
+    home = min(sizes, key=lambda center: (-sizes[center], center))
+    reference = _best_in_view([case for case in rest if case.center == home])
+    always = _ids(case for case in rest if case.center == home and case is not reference)
+    centers = sorted(set(sizes) - {home})
+    folds = tuple(_ids(case for case in rest if case.center == center) for center in centers)
     note = (
-        f"{home} is the centre of the reference {reference.id} and trains in every fold: no fold holds it out. "
-        "With spectrum-align or no harmonization every centre gets a fold"
+        f"{home} is the center of the reference {reference.id} and trains in every fold: no fold holds it out. "
+        "With spectrum-align or no harmonization every center gets a fold"
     )
-    return Splits(seed, held_out, folds, reference.id, always, "centres", tuple(centres), (note,))
+    return Splits(seed, held_out, folds, reference.id, always, "centers", tuple(centers), (note,))
 
 
 def published_splits(
@@ -142,7 +142,7 @@ def published_splits(
 ) -> Splits:
     """Folds of a published list, such as the challenge's ``splits_final.json``.
 
-    IDs that are no case of the cohort are left out, and labelled cases that no fold names become test cases; notes
+    IDs that are no case of the cohort are left out, and labeled cases that no fold names become test cases; notes
     tell both. Where the harmonization needs a reference subject, it is taken out of its validation part and trains in
     every fold.
 
@@ -174,7 +174,7 @@ def published_splits(
         notes.append(f"{len(unknown)} IDs of the list are no usable case of the cohort and left out: {_some(unknown)}")
     unnamed = known.keys() - named - chosen
     if unnamed:
-        notes.append(f"{len(unnamed)} labelled cases are in no fold of the list; they are test cases: {_some(unnamed)}")
+        notes.append(f"{len(unnamed)} labeled cases are in no fold of the list; they are test cases: {_some(unnamed)}")
     reference = None
     if needs_reference and usable:
         reference = _best_in_view([known[case_id] for case_id in sorted(always or usable)])
@@ -185,11 +185,11 @@ def published_splits(
     empty = [str(k) for k, ids in enumerate(folds) if not ids]
     if empty:
         raise CohortError(
-            f"fold {', '.join(empty)} of the list has no labelled case of the cohort in its validation part; "
+            f"fold {', '.join(empty)} of the list has no labeled case of the cohort in its validation part; "
             f"{len(usable)} of the list's {len(named)} cases are in the cohort"
         )
-    unlabelled = {case.id for case in cases if case.label is None}
-    held_out = tuple(sorted(chosen | unnamed | unlabelled))
+    unlabeled = {case.id for case in cases if case.label is None}
+    held_out = tuple(sorted(chosen | unnamed | unlabeled))
     identity = reference.id if reference else None
     return Splits(seed, held_out, folds, identity, tuple(sorted(always - taken)), "published", (), tuple(notes))
 
@@ -197,20 +197,20 @@ def published_splits(
 def _hold_out(
     cases: Sequence[CheckedCase], config: SplitConfig, seed: int, test: Iterable[str] | None
 ) -> tuple[tuple[str, ...], list[CheckedCase]]:
-    """The test cases, and the labelled others in the order in which they are dealt."""
+    """The test cases, and the labeled others in the order in which they are dealt."""
     rng = np.random.default_rng(np.random.SeedSequence([seed, 0]))
     strata: dict[tuple[str, bool, bool], list[CheckedCase]] = defaultdict(list)
     for case in sorted(cases, key=lambda c: c.id):
         if case.label is not None:
-            strata[case.centre, bool(case.gtvp_ml), bool(case.gtvn_ml)].append(case)
+            strata[case.center, bool(case.gtvp_ml), bool(case.gtvn_ml)].append(case)
     line = [members[i] for _, members in sorted(strata.items()) for i in rng.permutation(len(members))]
     if test is None:
         count = round(config.test_fraction * len(line))
         chosen = {line[int((i + 0.5) * len(line) / count)].id for i in range(count)}
     else:
         chosen = _check_ids(cases, test)
-    unlabelled = {case.id for case in cases if case.label is None}
-    return tuple(sorted(chosen | unlabelled)), [case for case in line if case.id not in chosen]
+    unlabeled = {case.id for case in cases if case.label is None}
+    return tuple(sorted(chosen | unlabeled)), [case for case in line if case.id not in chosen]
 
 
 def _check_ids(cases: Sequence[CheckedCase], test: Iterable[str]) -> set[str]:

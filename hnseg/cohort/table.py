@@ -10,7 +10,7 @@ from rich.text import Text
 from hnseg.cohort.checked_cohort import SEVERITIES, CohortCheck
 
 SHORT = {"error": "err", "warning": "warn", "info": "info"}
-COLOURS = {"error": "red", "warning": "yellow", "info": "cyan"}
+COLORS = {"error": "red", "warning": "yellow", "info": "cyan"}
 
 
 def cohort_table(check: CohortCheck) -> Table:
@@ -28,7 +28,7 @@ def cohort_table(check: CohortCheck) -> Table:
             head,
             f"{crop['in_view']:.0%}" if crop else "–",
         ]
-        marks = [Text(str(counts[row.id, severity] or ""), style=COLOURS[severity]) for severity in SEVERITIES]
+        marks = [Text(str(counts[row.id, severity] or ""), style=COLORS[severity]) for severity in SEVERITIES]
         table.add_row(Text(row.id, style="" if row.usable else "red"), *map(Text, cells), *marks)
     return table
 

@@ -59,7 +59,7 @@ class CaseScores:
     """Everything a cohort score needs to know about one case.
 
     Attributes:
-        case_id, centre: Str.
+        case_id, center: Str.
         voxel_ml: Float.
         gtvp, gtvn: Overlap.
         gtvp_dice: Under the rules for an empty truth; None only where these leave the case out.
@@ -69,7 +69,7 @@ class CaseScores:
     """
 
     case_id: str
-    centre: str
+    center: str
     voxel_ml: float
     gtvp: Overlap
     gtvn: Overlap
@@ -121,7 +121,7 @@ class CaseScores:
             KeyError, TypeError: The row is not one that :meth:`as_dict` wrote.
         """
         plain: dict[str, Any] = {
-            name: row[name] for name in ("case_id", "centre", "voxel_ml", "gtvp_dice", "tp", "fp", "fn")
+            name: row[name] for name in ("case_id", "center", "voxel_ml", "gtvp_dice", "tp", "fp", "fn")
         }
         lesions = tuple(Lesion(**lesion) for lesion in row["lesions"])
         plain |= {name: Overlap(**row[name]) for name in CLASSES}
@@ -134,7 +134,7 @@ def evaluate_case(
     *,
     spacing_zyx_mm: Sequence[float],
     case_id: str = "",
-    centre: str = "",
+    center: str = "",
     rules: Rules = HECKTOR_2025,
     missing: bool = False,
 ) -> CaseScores:
@@ -177,7 +177,7 @@ def evaluate_case(
         min_vox=min_voxels(rules.min_lesion_ml, voxel_ml),
     )
     lesions, dice = _lesions(found, voxel_ml), gtvp_dice(gtvp, rules)
-    return CaseScores(case_id, centre, voxel_ml, gtvp, gtvn, dice, found.tp, found.fp, found.fn, lesions, missing)
+    return CaseScores(case_id, center, voxel_ml, gtvp, gtvn, dice, found.tp, found.fp, found.fn, lesions, missing)
 
 
 def min_voxels(least_ml: float, voxel_ml: float) -> int:

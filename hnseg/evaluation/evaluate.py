@@ -19,7 +19,7 @@ import joblib
 import numpy as np
 from numpy.typing import NDArray
 
-from hnseg.cohort.cases import centre_of, discover_cases
+from hnseg.cohort.cases import center_of, discover_cases
 from hnseg.errors import CaseError, CohortError, WorkDirError, listed
 from hnseg.evaluation.case_scores import CaseScores, evaluate_case, invalid_label_values
 from hnseg.evaluation.cohort_scores import bootstrap, detection_by_size, summarize
@@ -48,13 +48,13 @@ class ReferenceLabels:
 
     Attributes:
         labels: Mapping {case ID: label file}.
-        centres (mapping {case ID: centre}): Of a case without one: :func:`hnseg.cohort.cases.centre_of` its ID.
-        unlabelled: Cases without a label file: they cannot be scored.
+        centers (mapping {case ID: center}): Of a case without one: :func:`hnseg.cohort.cases.center_of` its ID.
+        unlabeled: Cases without a label file: they cannot be scored.
     """
 
     labels: Mapping[str, Path]
-    centres: Mapping[str, str]
-    unlabelled: tuple[str, ...] = ()
+    centers: Mapping[str, str]
+    unlabeled: tuple[str, ...] = ()
 
 
 def find_labels(root: Path) -> ReferenceLabels:
@@ -70,8 +70,8 @@ def find_labels(root: Path) -> ReferenceLabels:
     labels = {case.id: case.label for case in cases if case.label is not None}
     if not labels:
         raise CohortError(f"none of the {len(cases)} cases in {root} has a label: nothing to score against")
-    unlabelled = tuple(case.id for case in cases if case.label is None)
-    return ReferenceLabels(labels, {case.id: case.centre for case in cases}, unlabelled)
+    unlabeled = tuple(case.id for case in cases if case.label is None)
+    return ReferenceLabels(labels, {case.id: case.center for case in cases}, unlabeled)
 
 
 def evaluate_folder(
@@ -87,7 +87,7 @@ def evaluate_folder(
     """Score every ``<ID>.nii.gz`` of a folder against its truth.
 
     Args:
-        predictions: Folder of masks, one for each labelled case.
+        predictions: Folder of masks, one for each labeled case.
         truths: Truths or mapping {case ID: label file}.
         rules: Rules of the metrics.
         missing ({"error", "empty"}): A case without a prediction is an error (default), or is scored as an empty mask
@@ -98,7 +98,7 @@ def evaluate_folder(
 
     Returns:
         dict, JSON-ready: The summary at the top (see :func:`hnseg.evaluation.cohort_scores.summarize`), then
-        ``bootstrap``, ``by_centre``, ``by_size``, ``cases``, ``missing``, ``skipped``, ``rules``, ``definitions`` and
+        ``bootstrap``, ``by_center``, ``by_size``, ``cases``, ``missing``, ``skipped``, ``rules``, ``definitions`` and
         ``versions``.
 
     Raises:
@@ -124,8 +124,8 @@ def evaluate_folder(
             f"{predictions} holds no mask <ID>.nii.gz of any of the {len(absent)} cases: {listed(absent)}"
         )
     scores = _score_folder(predictions, truths, rules, missing, jobs, progress)
-    skipped = [_skipped(name, "no label file: not scored") for name in truths.unlabelled]
-    skipped += [_skipped(name, "no truth: not scored") for name in extra if name not in truths.unlabelled]
+    skipped = [_skipped(name, "no label file: not scored") for name in truths.unlabeled]
+    skipped += [_skipped(name, "no truth: not scored") for name in extra if name not in truths.unlabeled]
     return {**score_cases(scores, rules), "skipped": skipped, **_scoring_metadata(rules)}
 
 
@@ -149,7 +149,7 @@ def evaluate_workdir(
     Returns:
         dict, JSON-ready: ``ensemble``, ``threshold_baseline``, ``empty_baseline`` (each as :func:`score_cases`),
         ``validation`` (the same for the out-of-fold masks; None where ``hnseg tune`` has made none), ``skipped`` (test
-        cases without a label file, with the reason), ``rules``, ``definitions`` and ``versions``. With no labelled test
+        cases without a label file, with the reason), ``rules``, ``definitions`` and ``versions``. With no labeled test
         case every score is None, with the reason.
 
     Raises:
@@ -166,7 +166,7 @@ def evaluate_workdir(
     result: dict[str, Any] = {"validation": None}
     for method, folder, cases in runs:
         labels = {case.id: Path(case.label) for case in cases if case.label}
-        truths = ReferenceLabels(labels, {case.id: case.centre for case in cases})
+        truths = ReferenceLabels(labels, {case.id: case.center for case in cases})
         tell = _offset_progress(progress, done, total, method.replace("_", " "))
         scored = _score_folder(folder, truths, rules, missing, jobs, tell) if labels else []
         done += len(scored)
@@ -179,12 +179,12 @@ def evaluate_workdir(
 
 
 def score_cases(cases: Sequence[CaseScores], rules: Rules = HECKTOR_2025) -> dict[str, Any]:
-    """Summary, bootstrap intervals, scores by centre and by lesion size, and the cases, JSON-ready."""
-    centres = sorted({case.centre for case in cases})
+    """Summary, bootstrap intervals, scores by center and by lesion size, and the cases, JSON-ready."""
+    centers = sorted({case.center for case in cases})
     return {
         **summarize(cases, rules),
         "bootstrap": bootstrap(cases, rules),
-        "by_centre": {c: summarize([case for case in cases if case.centre == c], rules) for c in centres},
+        "by_center": {c: summarize([case for case in cases if case.center == c], rules) for c in centers},
         "by_size": detection_by_size(cases),
         "missing": [case.case_id for case in cases if case.missing],
         "cases": [case.as_dict() for case in cases],
@@ -221,7 +221,7 @@ def _score_folder(
             None if case_id in absent else folder / f"{case_id}.nii.gz",
             label,
             case_id,
-            truths.centres.get(case_id) or centre_of(case_id),
+            truths.centers.get(case_id) or center_of(case_id),
             rules,
         )
         for case_id, label in truths.labels.items()
@@ -233,7 +233,7 @@ def _score_folder(
     return scores
 
 
-def _score_file(prediction: Path | None, label: Path, case_id: str, centre: str, rules: Rules) -> CaseScores:
+def _score_file(prediction: Path | None, label: Path, case_id: str, center: str, rules: Rules) -> CaseScores:
     truth, grid = read_label(label, case_id)
     if prediction is None:
         pred = np.zeros_like(truth)
@@ -246,14 +246,14 @@ def _score_file(prediction: Path | None, label: Path, case_id: str, centre: str,
         truth,
         spacing_zyx_mm=grid.spacing_zyx_mm,
         case_id=case_id,
-        centre=centre,
+        center=center,
         rules=rules,
         missing=prediction is None,
     )
 
 
 def _resample_to_truth(pred: NDArray[np.uint8], grid: Grid, like: Grid, case_id: str, path: Path) -> NDArray[np.uint8]:
-    """A mask on the truth's grid as the 2022 scorer did it: the same spacing is asked for, then nearest neighbour."""
+    """A mask on the truth's grid as the 2022 scorer did it: the same spacing is asked for, then nearest neighbor."""
     if not np.allclose(like.spacing_mm, grid.spacing_mm, atol=1e-6):
         raise CaseError(case_id, f"the mask has another spacing than the truth: {_differs(grid, like)}", path)
     same = Grid(grid.size, like.spacing_mm, grid.origin_mm, grid.direction)
@@ -276,7 +276,7 @@ def _skipped(case_id: str, reason: str) -> dict[str, str]:
 @dataclass(frozen=True)
 class _TestCase:
     id: str
-    centre: str
+    center: str
     label: str | None
 
 
@@ -285,7 +285,7 @@ def _test_cases(work: Path) -> tuple[list[_TestCase], dict[str, _TestCase]]:
     splits = read_json(work / "splits.json", "split")
     checked = read_json(work / "check.json", "check")
     try:
-        cases = {case["id"]: _TestCase(case["id"], case["centre"], case["label"]) for case in checked["cases"]}
+        cases = {case["id"]: _TestCase(case["id"], case["center"], case["label"]) for case in checked["cases"]}
         wanted = list(splits["test"])
     except (KeyError, TypeError) as error:
         raise WorkDirError(f"{work}: splits.json or check.json lacks {error}; see docs/hnseg/workdir.md") from error

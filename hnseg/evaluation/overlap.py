@@ -35,14 +35,14 @@ class Rules:
         challenge ({"2025", "2022"}): Which scores stand at the top, see :attr:`headline`, and where a prediction has to
             lie. 2025: on the truth's own grid, "will not be resampled if this is not the case". 2022: the prediction
             must have the truth's spacing (numpy's ``allclose`` with ``atol=1e-6``) and is brought onto its grid by
-            nearest neighbour, so that a cropped mask with a right origin is legal; outside of it is background.
+            nearest neighbor, so that a cropped mask with a right origin is legal; outside of it is background.
         connectivity ({6, 18, 26}): What a lesion is. Default 26: a node drawn on thick slices may be joined by a corner
             only.
         matching ({"greedy", "hungarian", "grouped"}): See :func:`hnseg.images.components.match_lesions`. Default
             greedy: one lesion, one detection.
         iou_threshold, strict (float, bool): "Detection is for IoU>30%": 0.3, strictly above.
         empty_truth ({"score", "skip", "zero"}): GTVp Dice of a case whose truth has no GTVp. ``score`` (default, as
-            HERMES): 1 when the prediction is empty too, else 0, because a patient without a primary tumour is a patient
+            HERMES): 1 when the prediction is empty too, else 0, because a patient without a primary tumor is a patient
             like any other, and a false alarm has to cost something. It also gives an empty mask 1.0 on those cases.
             ``skip``: the case has no GTVp Dice (as MONAI's DiceMetric). ``zero``: 0 whatever was predicted (as
             SimpleITK's overlap filter).
@@ -122,9 +122,9 @@ class Rules:
             "grouped": "in groups of touching lesions and predictions, by the IoU of the group",
         }[self.matching]
         sign = ">" if self.strict else "≥"
-        unit = "millilitres" if self.aggregate == "ml" else "voxels"
+        unit = "milliliters" if self.aggregate == "ml" else "voxels"
         least = f" of at least {self.min_lesion_ml:g} ml" if self.min_lesion_ml else ""
-        surface = "a surface is the centres of a mask's voxels with a face neighbour outside of it"
+        surface = "a surface is the centers of a mask's voxels with a face neighbor outside of it"
         return {
             "gtvp_dice_mean": f"mean over patients of the GTVp Dice 2|A∩B|/(|A|+|B|); {empty}",
             "gtvn_dice_agg": f"2 Σ|A∩B| / Σ(|A|+|B|) of GTVn, summed in {unit} over all patients",

@@ -1,6 +1,6 @@
 """How far apart the outlines of two masks are: distances between their surfaces in mm, and two scores of them.
 
-The surface of a mask is the centres of its voxels with a face neighbour outside of it; beyond the image counts as
+The surface of a mask is the centers of its voxels with a face neighbor outside of it; beyond the image counts as
 outside. The expensive step, every surface voxel's distance to the other surface, is done once
 (:func:`surface_distances_mm`); the scores are small functions of its result, as in DeepMind's ``surface-distance``
 (Nikolov et al. 2021, doi 10.2196/26151), which weighs surface elements by area where each voxel counts once here.
@@ -30,7 +30,7 @@ class SurfaceDistances:
 
 
 def surface_voxels(mask: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """Indices (n, 3) of the voxels of a mask (z, y, x) with a face neighbour outside of it, in scan order."""
+    """Indices (n, 3) of the voxels of a mask (z, y, x) with a face neighbor outside of it, in scan order."""
     box = bounding_box(mask)
     if box is None:
         return np.empty((0, 3), np.int64)

@@ -1,4 +1,4 @@
-"""Lesions are connected components: labelling them, and pairing predicted with true ones.
+"""Lesions are connected components: labeling them, and pairing predicted with true ones.
 
 The 2025 challenge text says "detection is for IoU>30%" and no more. What a lesion is and who is paired with
 whom are options here; the defaults are those of the HERMES re-implementation: 26-connected components,
@@ -87,7 +87,7 @@ def connected_components(mask: BoolArray, connectivity: Connectivity = 26) -> Co
 
     Args:
         mask: Ndarray of bool, (z, y, x).
-        connectivity ({6, 18, 26}): Neighbours that belong together: across faces, also edges, also corners.
+        connectivity ({6, 18, 26}): Neighbors that belong together: across faces, also edges, also corners.
 
     Raises:
         ValueError: A mask that is not three-dimensional, or another connectivity.

@@ -3,10 +3,10 @@
 Convention of the whole package, said once:
 
 * arrays are indexed ``(z, y, x)``, with channels in front ``(C, z, y, x)``;
-* everything physical is ``(x, y, z)`` in millimetres in the LPS frame, as in DICOM and ITK headers
+* everything physical is ``(x, y, z)`` in millimeters in the LPS frame, as in DICOM and ITK headers
   (x grows to the patient's left, y to the back, z to the head);
 * a :class:`Grid` is an ITK header: ``physical = origin + direction @ (spacing * index)`` with ``index = (i, j, k)``
-  along x, y, z; the origin is the *centre* of voxel (0, 0, 0).
+  along x, y, z; the origin is the *center* of voxel (0, 0, 0).
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Grid:
 
     Attributes:
         size (tuple of 3 int): Number of voxels along the grid's own x, y, z axes.
-        spacing_mm, origin_mm (tuple of 3 float): Voxel spacing, and the physical position of the centre of the first
+        spacing_mm, origin_mm (tuple of 3 float): Voxel spacing, and the physical position of the center of the first
             voxel, (x, y, z), LPS.
         direction (tuple of 9 float): Direction cosines, row-major as in ITK; the columns are the grid's axes in the LPS
             frame.
@@ -60,7 +60,7 @@ class Grid:
 
     @property
     def voxel_ml(self) -> float:
-        """Volume of one voxel in millilitres."""
+        """Volume of one voxel in milliliters."""
         return float(np.prod(self.spacing_mm)) / 1000.0
 
     @property

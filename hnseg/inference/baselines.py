@@ -26,7 +26,7 @@ def threshold_baseline(
             that the baseline is no straw man: the brain is the largest hot component of nearly every scan. None:
             nothing is left out.
         voxel_ml: Float > 0.
-        threshold_suv: Strictly above this value (4 separates most tumours from most normal tissue).
+        threshold_suv: Strictly above this value (4 separates most tumors from most normal tissue).
         max_nodes (int ≥ 0): Components called GTVn at most.
         min_ml (float ≥ 0): Components smaller than this are dropped.
 
@@ -58,5 +58,5 @@ def threshold_baseline(
 
 
 def empty_baseline(shape: tuple[int, int, int]) -> NDArray[np.uint8]:
-    """No tumour anywhere: zeros of a shape (z, y, x)."""
+    """No tumor anywhere: zeros of a shape (z, y, x)."""
     return np.zeros(shape, np.uint8)

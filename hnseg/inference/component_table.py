@@ -35,7 +35,7 @@ class ComponentTable:
     """What is known about the components of one case.
 
     Attributes:
-        case_id, centre: Str.
+        case_id, center: Str.
         voxel_ml: Float.
         gtvp_truth_vox, gtvn_truth_vox: Int.
         gtvp_sizes_vox, gtvn_sizes_vox (ndarray of int64, (n,), (m,)): Of the predicted components.
@@ -48,7 +48,7 @@ class ComponentTable:
     """
 
     case_id: str
-    centre: str
+    center: str
     voxel_ml: float
     gtvp_truth_vox: int
     gtvn_truth_vox: int
@@ -76,7 +76,7 @@ class ComponentTable:
         gtvp = Overlap(int(self.gtvp_sizes_vox[p].sum()), self.gtvp_truth_vox, int(self.gtvp_shared_vox[p].sum()))
         gtvn = Overlap(int(self.gtvn_sizes_vox[n].sum()), self.gtvn_truth_vox, int(self.gtvn_shared_vox[n].sum()))
         dice = gtvp_dice(gtvp, rules)
-        return CaseScores(self.case_id, self.centre, self.voxel_ml, gtvp, gtvn, dice, *self._counts(n, rules))
+        return CaseScores(self.case_id, self.center, self.voxel_ml, gtvp, gtvn, dice, *self._counts(n, rules))
 
     def _counts(self, kept: NDArray[np.bool_], rules: Rules) -> tuple[int, int, int]:
         key = kept.tobytes(), rules
@@ -102,7 +102,7 @@ def component_table(
     spacing_zyx_mm: Sequence[float],
     *,
     case_id: str = "",
-    centre: str = "",
+    center: str = "",
     rules: Rules,
 ) -> ComponentTable:
     """Measure the components of a mask before post-processing.
@@ -126,7 +126,7 @@ def component_table(
     distances = np.asarray([nearest_mm(surface, nodes) for surface in component_surfaces_mm(gtvp, spacing)])
     return ComponentTable(
         case_id=case_id,
-        centre=centre,
+        center=center,
         voxel_ml=float(np.prod(spacing)) / 1000,
         gtvp_truth_vox=int(np.count_nonzero(truth == GTVP)),
         gtvn_truth_vox=int(lesions.sizes_vox.sum()),

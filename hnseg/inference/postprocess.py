@@ -56,7 +56,7 @@ def remove_islands(
 
     Args:
         label: Ndarray of uint8, (z, y, x), values 0, 1, 2.
-        min_ml (mapping {class: ml} or (gtvp_ml, gtvn_ml)): Components of fewer millilitres go; one of exactly this
+        min_ml (mapping {class: ml} or (gtvp_ml, gtvn_ml)): Components of fewer milliliters go; one of exactly this
             volume stays. 0 keeps all. Millilitres mean the same on every scanner's grid.
         min_vox (mapping {class: voxels} or (gtvp_vox, gtvn_vox)): Components of fewer voxels go, too.
         voxel_ml (float > 0): Volume of one voxel.
@@ -65,7 +65,7 @@ def remove_islands(
     Returns:
         label (ndarray of uint8, a copy): ndarray of uint8, a copy.
         removed: One JSON-ready record per removed component: ``step``, ``label``, ``voxels``, ``volume_ml``,
-            ``centre_zyx_vox``, ``reason``.
+            ``center_zyx_vox``, ``reason``.
 
     >>> mask = np.zeros((1, 1, 6), np.uint8); mask[..., 0] = 2; mask[..., 2:5] = 2
     >>> out, removed = remove_islands(mask, min_ml={2: 0.2}, voxel_ml=0.1)
@@ -108,10 +108,10 @@ def apply_distance_prior(
     spacing_zyx_mm: Sequence[float],
     connectivity: Connectivity = 26,
 ) -> tuple[Label, list[dict[str, Any]]]:
-    """Remove nodes too far from the primary tumour.
+    """Remove nodes too far from the primary tumor.
 
     A GTVn component goes when its surface-to-surface distance to the GTVp exceeds ``max_distance_mm``: the smallest
-    distance between the centre of one of its voxels and the centre of a GTVp voxel, in mm with the true spacing.
+    distance between the center of one of its voxels and the center of a GTVp voxel, in mm with the true spacing.
     That is the Euclidean distance transform of the GTVp's complement, read at the component; it is computed between
     surface voxels, which gives the same number in a fraction of the time. Between the voxels' outer faces the gap
     is smaller, by at most one voxel's diagonal (3.3 mm at 0.98 × 0.98 × 3 mm): two lesions that touch are one
@@ -154,14 +154,14 @@ def apply_distance_prior(
 def component_distances_mm(
     target: NDArray[np.bool_], parts: Components, spacing_zyx_mm: NDArray[np.float64]
 ) -> NDArray[np.float64] | None:
-    """Smallest voxel-centre distance (n,) in mm from each component to a mask; None for an empty mask."""
+    """Smallest voxel-center distance (n,) in mm from each component to a mask; None for an empty mask."""
     if not target.any():
         return None
     return nearest_mm(surface_voxels(target) * spacing_zyx_mm, component_surfaces_mm(parts, spacing_zyx_mm))
 
 
 def component_surfaces_mm(parts: Components, spacing_zyx_mm: NDArray[np.float64]) -> list[NDArray[np.float64]]:
-    """Surface voxels (k, 3) of every component, in mm from the centre of the whole array's first voxel."""
+    """Surface voxels (k, 3) of every component, in mm from the center of the whole array's first voxel."""
     return [(surface_voxels(mask) + start) * spacing_zyx_mm for mask, start in parts.each()]
 
 
@@ -191,7 +191,7 @@ def _remove(
                 **record,
                 "voxels": int(parts.sizes_vox[number]),
                 "volume_ml": round(float(parts.sizes_vox[number] * voxel_ml), 4),
-                "centre_zyx_vox": np.round(np.argwhere(mask).mean(axis=0) + start, 1).tolist(),
+                "center_zyx_vox": np.round(np.argwhere(mask).mean(axis=0) + start, 1).tolist(),
             }
         )
     return removed

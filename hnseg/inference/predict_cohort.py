@@ -91,7 +91,7 @@ def predict_raw(
 
 
 def predict_pair(
-    work: Path, ct: Path, pet: Path, out: Path, *, options: InferenceOptions = DEFAULTS, centre: str = ""
+    work: Path, ct: Path, pet: Path, out: Path, *, options: InferenceOptions = DEFAULTS, center: str = ""
 ) -> Path:
     """Predict one CT (HU) and PET (SUV) pair from files with the models of a work directory.
 
@@ -99,12 +99,12 @@ def predict_pair(
         work, ct, pet: Path.
         out: The mask, ``*.nii.gz``; always made anew.
         options: How it is predicted.
-        centre: Where the scan comes from, if that is a centre of the training cases; ``spectrum-align`` asks.
+        center: Where the scan comes from, if that is a center of the training cases; ``spectrum-align`` asks.
 
     Raises:
         CaseError: The images cannot be used; nothing is written.
     """
-    case = Case(ct.name.split(".")[0], ct, pet, None, centre)
+    case = Case(ct.name.split(".")[0], ct, pet, None, center)
     _from_files(work, open_segmenter(work, options), out.parent).predict(case, out)
     return out
 
@@ -153,7 +153,7 @@ class _FromFiles:
         made = preprocess_case(case, self.segmenter.config.prepare, harmonizer, is_new=True)
         ct_grid = made.cropped.ct_grid
         result = _segment(self.segmenter, case.id, made.images[None], made.cropped.crop.grid, ct_grid)
-        said = {name: made.record[name] for name in ("centre", "suv_factor", "crop", "harmonization")}
+        said = {name: made.record[name] for name in ("center", "suv_factor", "crop", "harmonization")}
         _write(mask, result, ct_grid, self.segmenter, {"settings": self.settings, "files": fingerprints(case), **said})
 
 
@@ -226,7 +226,7 @@ def _write(mask: Path, result: Segmentation, grid: Grid, segmenter: Segmenter, m
 def predict_baselines(work: Path, *, progress: ProgressCallback = no_progress) -> None:
     """Write the masks that a model has to beat: ``baselines/threshold`` and ``baselines/empty``.
 
-    The threshold baseline sees the same crop box as the network, and is not asked to tell the brain from a tumour:
+    The threshold baseline sees the same crop box as the network, and is not asked to tell the brain from a tumor:
     it marks everything above SUV 4 in the box but the brain, the largest component as GTVp, the next ones as GTVn.
     A case that is not prepared is left out, as :func:`predict_cohort` reports.
     """

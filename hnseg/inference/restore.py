@@ -12,7 +12,7 @@ from hnseg.images.resample import argmax_label, resample_label
 
 
 def restore_label(label: NDArray[np.uint8], crop_grid: Grid, ct_grid: Grid) -> NDArray[np.uint8]:
-    """A label on the crop grid, by nearest neighbour on the CT grid; 0 outside the box.
+    """A label on the crop grid, by nearest neighbor on the CT grid; 0 outside the box.
 
     Args:
         label: Ndarray (z, y, x) uint8.
@@ -27,7 +27,7 @@ def restore_label(label: NDArray[np.uint8], crop_grid: Grid, ct_grid: Grid) -> N
 def restore_probabilities(probabilities: NDArray[Any], crop_grid: Grid, ct_grid: Grid) -> NDArray[np.uint8]:
     """Resample class probabilities linearly onto the CT grid, then take the most probable class.
 
-    Resampling before the decision keeps thin lesions that a nearest-neighbour mask would tear. Only the part of the
+    Resampling before the decision keeps thin lesions that a nearest-neighbor mask would tear. Only the part of the
     CT that the box covers is computed.
 
     Args:

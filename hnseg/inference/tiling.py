@@ -59,7 +59,7 @@ def tile(shape: Triple, window: Triple, *, overlap: float) -> Tiling:
 
     Args:
         shape, window: Tuple of int.
-        overlap (float, 0 ≤ overlap < 1): Neighbours share at least this part of their length; the last window is moved
+        overlap (float, 0 ≤ overlap < 1): Neighbors share at least this part of their length; the last window is moved
             back inside the crop.
 
     Raises:

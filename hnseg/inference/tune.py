@@ -261,7 +261,7 @@ def _read_table(mask: Path, case: CheckedCase, rules: Rules) -> ComponentTable:
     truth, grid = read_image(Path(case.label), case.id, np.uint8)
     if not pred_grid.matches(grid):
         raise CaseError(case.id, "the out-of-fold mask is not on the grid of the label; remove it and tune again", mask)
-    return component_table(pred, truth, grid.spacing_zyx_mm, case_id=case.id, centre=case.centre, rules=rules)
+    return component_table(pred, truth, grid.spacing_zyx_mm, case_id=case.id, center=case.center, rules=rules)
 
 
 def format_settings(chosen: Mapping[str, float]) -> str:

@@ -21,7 +21,7 @@ def shell(outer: Material, inner: Material, thickness_mm: float) -> tuple[Layer,
 
 
 def sheathed(muscle: Material, fat: Material) -> tuple[Layer, Layer]:
-    """A muscle in its thin fatty sheath, so that neighbours stay apart."""
+    """A muscle in its thin fatty sheath, so that neighbors stay apart."""
     return Layer(fat, -0.4), Layer(muscle, 0.7, 0.5)
 
 
@@ -46,7 +46,7 @@ class Builder:
 
     def ellipsoid(
         self,
-        centre: ArrayLike,
+        center: ArrayLike,
         radii: ArrayLike,
         *,
         turn_deg: ArrayLike = (0.0, 0.0, 0.0),
@@ -55,7 +55,7 @@ class Builder:
         jitter_mm: float = 0.0,
     ) -> Ellipsoid:
         """An ellipsoid with its half-axes, shifted at random with a standard deviation of ``jitter_mm``."""
-        point = np.asarray(centre, dtype=np.float64)
+        point = np.asarray(center, dtype=np.float64)
         if jitter_mm:
             point = point + self.jitter(jitter_mm)
         local = np.diag(1 / np.asarray(radii, dtype=np.float64)) @ rotation(turn_deg).T
@@ -77,7 +77,7 @@ class Builder:
         for k in range(len(path) - 1):
             metric = np.eye(3)
             if stretch != (1.0, 1.0, 1.0):
-                # It follows the posture's turn but not its scale: radii stay millimetres of the thin direction.
+                # It follows the posture's turn but not its scale: radii stay millimeters of the thin direction.
                 u, _, vt = np.linalg.svd(posture.jacobian((path[k] + path[k + 1]) / 2))
                 metric = np.diag(1 / np.asarray(stretch, dtype=np.float64)) @ (u @ vt).T
             members.append(Capsule(placed[k], placed[k + 1], float(radius[k]), float(radius[k + 1]), metric))

@@ -15,7 +15,7 @@ from hnseg.phantom.anatomy import build_anatomy
 from hnseg.phantom.builder import Builder
 from hnseg.phantom.lesions import Lesion, sample_lesions
 from hnseg.phantom.render import Part, Texture, inside, render
-from hnseg.phantom.scanners import DEFAULT_CENTRES, Centre, Grids, acquire_ct, acquire_pet, sample_grids
+from hnseg.phantom.scanners import DEFAULT_CENTERS, Center, Grids, acquire_ct, acquire_pet, sample_grids
 from hnseg.phantom.subject import Subject, sample_subject
 
 DEMO_PIXEL_MM = 1.95  # half the usual in-plane resolution: a quarter of the voxels
@@ -27,7 +27,7 @@ class Case:
     """A generated case.
 
     Attributes:
-        case_id: ``<CENTRE>-<NNN>``.
+        case_id: ``<CENTER>-<NNN>``.
         ct (ndarray of int16, (z, y, x)): HU, −1024 to 3071, on ``ct_grid``.
         pet (ndarray of float32, (z, y, x)): SUV ≥ 0 (Bq/ml under the trap ``pet-bqml``), on ``pet_grid``.
         label (ndarray of uint8, (z, y, x)): 0 background, 1 GTVp, 2 GTVn, on ``ct_grid``.
@@ -57,22 +57,22 @@ class Case:
         raise KeyError(f"no part {name!r} in case {self.case_id}")
 
 
-def case_id_of(centre: Centre, index: int) -> str:
-    """Identifier of the ``index``-th case of a centre, counted from 1."""
-    return f"{centre.name}-{index:03d}"
+def case_id_of(center: Center, index: int) -> str:
+    """Identifier of the ``index``-th case of a center, counted from 1."""
+    return f"{center.name}-{index:03d}"
 
 
-def _streams(seed: int, centre: Centre, index: int) -> dict[str, np.random.Generator]:
-    """Independent generators of one case; they know its seed, its centre's name and its index, nothing else."""
+def _streams(seed: int, center: Center, index: int) -> dict[str, np.random.Generator]:
+    """Independent generators of one case; they know its seed, its center's name and its index, nothing else."""
     if seed < 0 or index < 1:
         raise ValueError(f"seed must be ≥ 0 and index ≥ 1; got {seed} and {index}")
-    root = np.random.SeedSequence(seed, spawn_key=(zlib.crc32(centre.name.encode()), index))
+    root = np.random.SeedSequence(seed, spawn_key=(zlib.crc32(center.name.encode()), index))
     children = root.spawn(len(_STREAMS))
     return {name: np.random.default_rng(s) for name, s in zip(_STREAMS, children, strict=True)}
 
 
 def generate_case(
-    centre: Centre = DEFAULT_CENTRES[0],
+    center: Center = DEFAULT_CENTERS[0],
     index: int = 1,
     *,
     seed: int = 0,
@@ -82,27 +82,27 @@ def generate_case(
     """Generate a case.
 
     Args:
-        centre: The centre.
-        index: Number of the case within its centre, from 1.
-        seed: The same seed, centre and index give the same person at any ``pixel_mm``, and the same voxels at the same.
-        pixel_mm: In-plane CT pixel; None keeps the centre's native grids (512 × 512), 4.0 suits unit tests.
+        center: The center.
+        index: Number of the case within its center, from 1.
+        seed: The same seed, center and index give the same person at any ``pixel_mm``, and the same voxels at the same.
+        pixel_mm: In-plane CT pixel; None keeps the center's native grids (512 × 512), 4.0 suits unit tests.
         trap: A name from :data:`hnseg.phantom.TRAPS`.
     """
     traps.check_trap(trap)
     if pixel_mm is not None and not 0.3 <= pixel_mm <= 8:
         raise ValueError(f"pixel_mm must lie between 0.3 and 8 mm, or be None for native grids; got {pixel_mm}")
-    rng = _streams(seed, centre, index)
-    subject = _subject(centre, rng["subject"])
+    rng = _streams(seed, center, index)
+    subject = _subject(center, rng["subject"])
     builder = build_anatomy(subject, rng["anatomy"])
     lesions = sample_lesions(builder, rng["lesions"])
-    grids = _lay_grids(centre, subject, rng["grids"], pixel_mm, trap)
-    ct, pet = _acquire(builder, lesions, grids, centre, rng)
+    grids = _lay_grids(center, subject, rng["grids"], pixel_mm, trap)
+    ct, pet = _acquire(builder, lesions, grids, center, rng)
     label = np.zeros(grids.ct.shape, dtype=np.uint8)
     for lesion in lesions:
         label[_largest(inside(grids.ct, lesion.contour))] = lesion.label
-    clinical, factor = describe_case(centre, index, seed=seed, trap=trap)
+    clinical, factor = describe_case(center, index, seed=seed, trap=trap)
     return Case(
-        case_id=case_id_of(centre, index),
+        case_id=case_id_of(center, index),
         ct=ct,
         ct_grid=grids.ct,
         pet=pet if factor is None else pet / np.float32(factor),
@@ -116,35 +116,35 @@ def generate_case(
 
 
 def describe_case(
-    centre: Centre, index: int, *, seed: int, trap: str | None
+    center: Center, index: int, *, seed: int, trap: str | None
 ) -> tuple[dict[str, str | int | float], float | None]:
     """A case's clinical row and its factor from Bq/ml to SUV, without its images."""
-    rng = _streams(seed, centre, index)
-    subject = _subject(centre, rng["subject"])
+    rng = _streams(seed, center, index)
+    subject = _subject(center, rng["subject"])
     factor = traps.suv_per_bqml(trap, rng["clinical"])
-    return _clinical(case_id_of(centre, index), subject, rng["clinical"]), factor
+    return _clinical(case_id_of(center, index), subject, rng["clinical"]), factor
 
 
-def _subject(centre: Centre, rng: np.random.Generator) -> Subject:
+def _subject(center: Center, rng: np.random.Generator) -> Subject:
     return sample_subject(
         rng,
-        arms_up_probability=centre.arms_up_probability,
-        contrast_probability=centre.contrast_probability,
+        arms_up_probability=center.arms_up_probability,
+        contrast_probability=center.contrast_probability,
     )
 
 
 def _lay_grids(
-    centre: Centre, subject: Subject, rng: np.random.Generator, pixel_mm: float | None, trap: str | None
+    center: Center, subject: Subject, rng: np.random.Generator, pixel_mm: float | None, trap: str | None
 ) -> Grids:
-    top = float(subject.posture.place(np.array([0.0, 0.0, centre.top_mm]))[2] + rng.uniform(-6, 6))
-    bottom = float(subject.posture.place(np.array([0.0, 0.0, centre.bottom_mm]))[2] + rng.uniform(-12, 12))
+    top = float(subject.posture.place(np.array([0.0, 0.0, center.top_mm]))[2] + rng.uniform(-6, 6))
+    bottom = float(subject.posture.place(np.array([0.0, 0.0, center.bottom_mm]))[2] + rng.uniform(-12, 12))
     if trap == "whole-body-ct":
         bottom = top - traps.WHOLE_BODY_MM
-    return traps.on_grids(trap, sample_grids(centre, rng, z_range_mm=(bottom, top), pixel_mm=pixel_mm))
+    return traps.on_grids(trap, sample_grids(center, rng, z_range_mm=(bottom, top), pixel_mm=pixel_mm))
 
 
 def _acquire(
-    builder: Builder, lesions: list[Lesion], grids: Grids, centre: Centre, rng: dict[str, np.random.Generator]
+    builder: Builder, lesions: list[Lesion], grids: Grids, center: Center, rng: dict[str, np.random.Generator]
 ) -> tuple[NDArray[np.int16], NDArray[np.float32]]:
     parts = [*builder.parts, *(part for lesion in lesions for part in lesion.parts)]
     texture = Texture.sample(rng["texture"], (10.0, 45.0), 9)
@@ -153,11 +153,11 @@ def _acquire(
     slices_mm = grids.ct.to_physical([(0, 0, k) for k in range(grids.ct.size[2])])[:, 2]
     wide = np.interp(slices_mm, placed, [1.5, 1.6, 1.5, 2.0, 1.2, 1.0, 1.1]).astype(np.float32)
     truth = render(grids.ct, parts, texture, "hu", -1000.0)
-    ct = acquire_ct(truth, grids, centre, rng["ct"], wide)
+    ct = acquire_ct(truth, grids, center, rng["ct"], wide)
     del truth
-    moved = np.asarray(grids.pet.origin_mm) + rng["pet"].normal(0, centre.misregistration_mm, 3)
+    moved = np.asarray(grids.pet.origin_mm) + rng["pet"].normal(0, center.misregistration_mm, 3)
     seen = replace(grids.pet, origin_mm=tuple(moved))
-    pet = acquire_pet(render(seen, parts, texture, "suv", 0.005), grids.pet, centre, rng["pet"])
+    pet = acquire_pet(render(seen, parts, texture, "suv", 0.005), grids.pet, center, rng["pet"])
     return ct, pet
 
 

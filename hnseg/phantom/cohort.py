@@ -15,7 +15,7 @@ from hnseg.cohort.suv_table import TAGS_NAME
 from hnseg.errors import CohortError
 from hnseg.images.image_io import write_image
 from hnseg.phantom.case import DEMO_PIXEL_MM, Case, case_id_of, describe_case, generate_case
-from hnseg.phantom.scanners import DEFAULT_CENTRES, Centre
+from hnseg.phantom.scanners import DEFAULT_CENTERS, Center
 from hnseg.phantom.traps import assign_traps
 from hnseg.workdir import write_text
 from ssimh.files.atomic import atomic_write
@@ -31,8 +31,8 @@ def generate_cohort(
     root: Path,
     *,
     seed: int = 0,
-    cases_per_centre: int | Sequence[int] = 8,
-    centres: Sequence[Centre] = DEFAULT_CENTRES,
+    cases_per_center: int | Sequence[int] = 8,
+    centers: Sequence[Center] = DEFAULT_CENTERS,
     pixel_mm: float = DEMO_PIXEL_MM,
     full_resolution: bool = False,
     traps: Mapping[str, str] | Sequence[str] = (),
@@ -42,32 +42,32 @@ def generate_cohort(
     """Write a cohort below ``root / "Task 1"``.
 
     A case folder is complete or absent. Complete cases of the same cohort are kept, so an interrupted call can be
-    repeated; more cases per centre extend a cohort.
+    repeated; more cases per center extend a cohort.
 
     Args:
         root: Path.
-        seed, centres, pixel_mm As for :func:`hnseg.phantom.generate_case`; ``full_resolution`` stands for native grids.
-        cases_per_centre (int or sequence of int): One number for all, or one per centre.
+        seed, centers, pixel_mm As for :func:`hnseg.phantom.generate_case`; ``full_resolution`` stands for native grids.
+        cases_per_center (int or sequence of int): One number for all, or one per center.
         traps (mapping of case ID to trap, or sequence of trap names): A sequence serves the cases in their order.
             Names: :data:`hnseg.phantom.TRAPS`.
         jobs: Worker processes; the files do not depend on it.
         progress: Called as ``progress(done, total, case_id)`` after each new case.
 
     Returns:
-        Case folders, in order of centre and index. A :class:`~hnseg.errors.CohortError` tells that ``root`` holds other
+        Case folders, in order of center and index. A :class:`~hnseg.errors.CohortError` tells that ``root`` holds other
         data, or a cohort of other parameters.
     """
     root, pixel = Path(root), None if full_resolution else pixel_mm
     if jobs < 1:
         raise ValueError(f"jobs must be ≥ 1; got {jobs}")
-    plan = _plan(cases_per_centre, centres)
-    folders = [root / TASK_FOLDER / case_id_of(centre, index) for centre, index in plan]
+    plan = _plan(cases_per_center, centers)
+    folders = [root / TASK_FOLDER / case_id_of(center, index) for center, index in plan]
     wanted = assign_traps(traps, [folder.name for folder in folders])
-    _claim(root, {"seed": seed, "pixel_mm": pixel, "centres": [asdict(c) for c in centres], "traps": wanted})
+    _claim(root, {"seed": seed, "pixel_mm": pixel, "centers": [asdict(c) for c in centers], "traps": wanted})
     _refuse_extra_cases(root / TASK_FOLDER, folders)
     missing = [
-        (root, centre, index, seed, pixel, wanted.get(folder.name))
-        for folder, (centre, index) in zip(folders, plan, strict=True)
+        (root, center, index, seed, pixel, wanted.get(folder.name))
+        for folder, (center, index) in zip(folders, plan, strict=True)
         if not folder.is_dir()
     ]
     for done, case_id in enumerate(_run(missing, jobs), start=len(folders) - len(missing) + 1):
@@ -79,14 +79,14 @@ def generate_cohort(
     return folders
 
 
-def _plan(cases_per_centre: int | Sequence[int], centres: Sequence[Centre]) -> list[tuple[Centre, int]]:
-    counts = [cases_per_centre] * len(centres) if isinstance(cases_per_centre, int) else list(cases_per_centre)
-    names = [centre.name for centre in centres]
-    if not centres or len(set(names)) != len(names):
-        raise ValueError(f"centres must be at least one, with different names; got {names}")
-    if len(counts) != len(centres) or min(counts) < 0 or sum(counts) == 0:
-        raise ValueError(f"cases_per_centre {counts} does not fit {len(centres)} centres: one count ≥ 0 for each")
-    return [(centre, k) for centre, count in zip(centres, counts, strict=True) for k in range(1, count + 1)]
+def _plan(cases_per_center: int | Sequence[int], centers: Sequence[Center]) -> list[tuple[Center, int]]:
+    counts = [cases_per_center] * len(centers) if isinstance(cases_per_center, int) else list(cases_per_center)
+    names = [center.name for center in centers]
+    if not centers or len(set(names)) != len(names):
+        raise ValueError(f"centers must be at least one, with different names; got {names}")
+    if len(counts) != len(centers) or min(counts) < 0 or sum(counts) == 0:
+        raise ValueError(f"cases_per_center {counts} does not fit {len(centers)} centers: one count ≥ 0 for each")
+    return [(center, k) for center, count in zip(centers, counts, strict=True) for k in range(1, count + 1)]
 
 
 def _claim(root: Path, parameters: dict[str, Any]) -> None:
@@ -118,11 +118,11 @@ def _refuse_extra_cases(task: Path, folders: Sequence[Path]) -> None:
     if extra:
         raise CohortError(
             f"{task} holds {len(extra)} case(s) more than asked for ({', '.join(extra[:3])}, …); "
-            "ask for at least as many cases per centre, or choose another folder"
+            "ask for at least as many cases per center, or choose another folder"
         )
 
 
-def _run(missing: Sequence[tuple[Path, Centre, int, int, float | None, str | None]], jobs: int) -> Any:
+def _run(missing: Sequence[tuple[Path, Center, int, int, float | None, str | None]], jobs: int) -> Any:
     if jobs == 1 or len(missing) < 2:
         return (_write_case(*item) for item in missing)
     from joblib import Parallel, delayed
@@ -131,8 +131,8 @@ def _run(missing: Sequence[tuple[Path, Centre, int, int, float | None, str | Non
     return pool(delayed(_write_case)(*item) for item in missing)
 
 
-def _write_case(root: Path, centre: Centre, index: int, seed: int, pixel_mm: float | None, trap: str | None) -> str:
-    case = generate_case(centre, index, seed=seed, pixel_mm=pixel_mm, trap=trap)
+def _write_case(root: Path, center: Center, index: int, seed: int, pixel_mm: float | None, trap: str | None) -> str:
+    case = generate_case(center, index, seed=seed, pixel_mm=pixel_mm, trap=trap)
     partial = root / _PARTIAL / case.case_id
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)

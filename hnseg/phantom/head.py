@@ -8,7 +8,7 @@ from hnseg.phantom.builder import SIDES, Builder, sheathed, shell
 from hnseg.phantom.render import Layer, Material
 from hnseg.phantom.shapes import Ellipsoid, Intersection
 
-SKULL_CENTRE = np.array([0.0, -6.0, 195.0])
+SKULL_CENTER = np.array([0.0, -6.0, 195.0])
 SKULL_RADII = np.array([73.0, 92.0, 72.0])
 SKULL_TAPER = (0.10, 0.0)  # broader behind the ears than at the forehead
 FLOOR = (np.array([0.0, -20.0, 147.0]), np.array([0.0, 0.36, 1.0]))  # skull base: from orbital roof down to occiput
@@ -17,7 +17,7 @@ FLOOR = (np.array([0.0, -20.0, 147.0]), np.array([0.0, 0.36, 1.0]))  # skull bas
 def outline(b: Builder, scalp_mm: float) -> list[Ellipsoid]:
     """Skin surface of cranium, face, chin and nose."""
     return [
-        b.ellipsoid(SKULL_CENTRE, SKULL_RADII + scalp_mm, taper=SKULL_TAPER),
+        b.ellipsoid(SKULL_CENTER, SKULL_RADII + scalp_mm, taper=SKULL_TAPER),
         b.ellipsoid((0, -44, 128), (66, 58, 66), taper=(0.0, 0.10)),
         b.ellipsoid((0, -48, 90), (60, 57, 44), taper=(0.12, 0.10)),
         *(b.ellipsoid((side * 50, -14, 102), (24, 34, 42)) for side, _ in SIDES),  # over the parotid
@@ -34,7 +34,7 @@ def add_brain_case(b: Builder) -> None:
     """Skull vault and base, meninges, brain."""
     t = b.tissues
     floor = b.above(*FLOOR, steepness=1.8)  # the base is thinner than the vault
-    vault = b.ellipsoid(SKULL_CENTRE, SKULL_RADII, taper=SKULL_TAPER)
+    vault = b.ellipsoid(SKULL_CENTER, SKULL_RADII, taper=SKULL_TAPER)
     table = float(b.rng.uniform(1.8, 2.6))
     diploe = float(b.rng.uniform(1.8, 3.2))
     layers = (
@@ -45,18 +45,18 @@ def add_brain_case(b: Builder) -> None:
     )
     b.add("skull", Intersection(vault, [floor]), layers, solid=True)
     depth = 2 * table + diploe
-    folded = (Layer(t.grey_matter, 0.0, 1.2), Layer(t.white_matter, 6.5, 3.5))
+    folded = (Layer(t.gray_matter, 0.0, 1.2), Layer(t.white_matter, 6.5, 3.5))
     inner = SKULL_RADII - depth - 2.0
     tent = b.above((0, 30, 164), (0, -0.25, 1.0))
     for side, name in SIDES:
         half = b.above((side * 0.9, 0, 190), (side, 0, 0))
-        lobe = b.ellipsoid(SKULL_CENTRE + np.array([0, 0, 2]), inner, taper=SKULL_TAPER)
+        lobe = b.ellipsoid(SKULL_CENTER + np.array([0, 0, 2]), inner, taper=SKULL_TAPER)
         raised = b.above(FLOOR[0] + np.array([0, 0, depth + 1.5]), FLOOR[1])
         behind = Intersection(lobe, [half, raised, tent])
         front = b.ellipsoid((side * 34, -40, 178), (30, 40, 26))
         b.add(f"cerebrum-{name}", behind, folded)
         b.add(f"temporal-lobe-{name}", Intersection(front, [lobe, raised, half]), folded)
-        b.add(f"basal-ganglia-{name}", b.ellipsoid((side * 16, -12, 196), (9, 22, 13)), t.grey_matter)
+        b.add(f"basal-ganglia-{name}", b.ellipsoid((side * 16, -12, 196), (9, 22, 13)), t.gray_matter)
         horn = b.tube([(side * 9, -36, 206), (side * 11, 0, 212), (side * 20, 28, 204)], (5, 6, 5))
         b.add(f"ventricle-{name}", horn, Material(7, t.white_matter.suv * 0.6))
         cerebellum = Intersection(b.ellipsoid((side * 22, 42, 150), (28, 30, 21)), [lobe])
@@ -109,7 +109,7 @@ def add_orbits_and_sinuses(b: Builder) -> None:
         for dx, dz in ((0, 10), (0, -10), (9, 0), (-9, 0)):
             muscle = b.tube([(side * 20, -50, 166), (side * (32 + dx), -76, 166 + dz)], 2.0)
             b.add(f"eye-muscle-{name}", muscle, Material(50, 3.0))
-        b.add(f"optic-nerve-{name}", b.tube([(side * 17, -46, 166), (side * 31, -68, 166)], 2.0), t.grey_matter)
+        b.add(f"optic-nerve-{name}", b.tube([(side * 17, -46, 166), (side * 31, -68, 166)], 2.0), t.gray_matter)
         b.add(f"eye-{name}", b.ellipsoid((side * 32, -80, 166), (12, 12, 12)), shell(t.muscle, t.eye, 1.2))
         ear = b.ellipsoid((side * 77, 6, 138), (3.2, 15, 27), turn_deg=(0, 0, -side * 22))
         b.add(f"ear-{name}", ear, Material(30, 0.6, 20))

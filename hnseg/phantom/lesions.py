@@ -1,4 +1,4 @@
-"""Primary tumours and lymph-node metastases: how many, where, how large, how hot."""
+"""Primary tumors and lymph-node metastases: how many, where, how large, how hot."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Lesion:
     """One lesion.
 
     Attributes:
-        label: 1 for the primary tumour (GTVp), 2 for a node (GTVn).
+        label: 1 for the primary tumor (GTVp), 2 for a node (GTVn).
         site: For example ``"tonsil-left"`` or ``"level-II-right"``.
         shape, contour: What the scanners see, and what a reader draws.
         suv: True uptake of its viable part; measured maxima of small lesions are lower.
@@ -50,7 +50,7 @@ class Lesion:
 class _Plan:
     label: int
     site: str
-    centre: F64  # canonical mm
+    center: F64  # canonical mm
     volume_ml: float
     aspect: tuple[float, float, float]
     suv: float
@@ -58,7 +58,7 @@ class _Plan:
     ripple: float
 
 
-# Canonical centre (x on the patient's left), mean half-axis ratios, frequency and largest volume in ml of each site.
+# Canonical center (x on the patient's left), mean half-axis ratios, frequency and largest volume in ml of each site.
 _PRIMARY_SITES = {
     "tonsil": ((19.0, -32.0, 86.0), (0.85, 1.0, 1.2), 0.45, 40.0),
     "tongue-base": ((9.0, -45.0, 74.0), (1.1, 1.0, 0.95), 0.33, 40.0),
@@ -92,11 +92,11 @@ def sample_lesions(b: Builder, rng: np.random.Generator) -> list[Lesion]:
 def _plan_primary(rng: np.random.Generator, side: float) -> _Plan:
     names = list(_PRIMARY_SITES)
     name = names[int(rng.choice(len(names), p=[_PRIMARY_SITES[n][2] for n in names]))]
-    centre, aspect, _, largest_ml = _PRIMARY_SITES[name]
+    center, aspect, _, largest_ml = _PRIMARY_SITES[name]
     volume = float(np.clip(rng.lognormal(np.log(10.0), 0.75), GTVP_RANGE_ML[0] * 1.15, largest_ml))
-    # Large tumours grow away from the lumen, into the wall.
+    # Large tumors grow away from the lumen, into the wall.
     outward = 0.35 * ((volume * 1000 * 3 / 4 / np.pi) ** (1 / 3) - 10)
-    point = np.array(centre) * (side, 1, 1) + np.array([side * max(outward, 0), 0, 0]) + rng.normal(0, 2.0, 3)
+    point = np.array(center) * (side, 1, 1) + np.array([side * max(outward, 0), 0, 0]) + rng.normal(0, 2.0, 3)
     ratio = np.asarray(aspect) * rng.uniform(0.88, 1.14, 3)
     suv = float(np.clip(rng.lognormal(np.log(10.5), 0.33), 5.5, 16.5))
     necrosis = float(rng.uniform(0.4, 0.6)) if volume > 9 and rng.random() < 0.3 else 0.0
@@ -105,7 +105,7 @@ def _plan_primary(rng: np.random.Generator, side: float) -> _Plan:
 
 
 def _plan_node(rng: np.random.Generator, side: float) -> _Plan:
-    side = side if rng.random() < 0.75 else -side  # most lie on the tumour's side
+    side = side if rng.random() < 0.75 else -side  # most lie on the tumor's side
     level = str(rng.choice(list(LEVELS_MM), p=[0.6, 0.27, 0.13]))
     volume = float(np.clip(rng.lognormal(np.log(2.6), 0.9), GTVN_RANGE_ML[0] * 1.3, 0.9 * GTVN_RANGE_ML[1]))
     radius = (volume * 1000 * 3 / 4 / np.pi) ** (1 / 3)
@@ -124,7 +124,7 @@ def _plan_node(rng: np.random.Generator, side: float) -> _Plan:
 
 def _mass(b: Builder, plan: _Plan, rng: np.random.Generator) -> Lobulated:
     """The free form of a lesion, before its surroundings cut into it."""
-    where = b.subject.posture.place(plan.centre)
+    where = b.subject.posture.place(plan.center)
     axes = rotation(rng.uniform(-25, 25, 3)).T
     unit = np.diag(1 / np.asarray(plan.aspect)) @ axes
     directions = rng.normal(size=(6, 3))
@@ -184,20 +184,20 @@ def _overlap(one: Shape, other: Shape) -> bool:
 
 
 def _parts(b: Builder, plan: _Plan, mass: Lobulated, shape: Shape, rng: np.random.Generator) -> tuple[Part, ...]:
-    """Viable tumour with a hot spot, and where planned a necrotic core."""
+    """Viable tumor with a hot spot, and where planned a necrotic core."""
     name = f"lesion-{plan.site}"
     enhancement = 14.0 if b.subject.habitus.contrast else 0.0
     hu = float(np.clip(rng.normal(54, 5), 42, 66)) + enhancement
     rim = Material(hu - 3, 0.6 * plan.suv, 4, 0.1)
-    tumour = Material(hu, plan.suv, 5, 0.13)
-    parts = [Part(name, shape, (Layer(rim), Layer(tumour, 1.5)))]
+    tumor = Material(hu, plan.suv, 5, 0.13)
+    parts = [Part(name, shape, (Layer(rim), Layer(tumor, 1.5)))]
     inverse = np.linalg.inv(mass.to_unit)
     shift = inverse @ rng.uniform(-0.3, 0.3, 3)
     if plan.necrosis:
-        core = Ellipsoid(mass.centre_mm + shift * 0.5, mass.to_unit / plan.necrosis)
+        core = Ellipsoid(mass.center_mm + shift * 0.5, mass.to_unit / plan.necrosis)
         dead = Material(float(rng.uniform(18, 30)), float(rng.uniform(1.5, 3.0)), 4)
         parts.append(Part(f"{name}-necrosis", core, (Layer(dead, 0.0, 1.0),)))
     else:
-        spot = Ellipsoid(mass.centre_mm + shift, mass.to_unit / 0.45)
+        spot = Ellipsoid(mass.center_mm + shift, mass.to_unit / 0.45)
         parts.append(Part(f"{name}-hot-spot", spot, (Layer(Material(hu, plan.suv * 1.15, 5, 0.1), 0.0, 1.0),)))
     return tuple(parts)

@@ -107,7 +107,7 @@ def add_neck_muscles(b: Builder) -> None:
 
 
 def add_pharynx(b: Builder) -> None:
-    """Pharyngeal wall with tonsils, the airway from nose to trachea, oesophagus."""
+    """Pharyngeal wall with tonsils, the airway from nose to trachea, esophagus."""
     t, uptake = b.tissues, b.subject.uptake
     wall = Material(52, 1.4, 5, 0.15)
     b.add("nasopharynx-wall", b.ellipsoid((0, -30, 126), (19, 15, 18), boxy=True), wall)
@@ -136,7 +136,7 @@ def add_pharynx(b: Builder) -> None:
         b.add(f"vallecula-{name}", vallecula, t.air, solid=True)
     gullet = [(2, spine_y_mm(z) - 14 if z > -90 else spine_y_mm(z) - 22, z) for z in (18, -20, -60, -110, -170)]
     tube = b.tube(gullet, 5.0, stretch=(1.5, 1, 1))
-    b.add("oesophagus", tube, Material(40, uptake.oesophagus, 8, 0.15))
+    b.add("esophagus", tube, Material(40, uptake.esophagus, 8, 0.15))
 
 
 def add_larynx(b: Builder) -> None:
@@ -189,9 +189,9 @@ def add_vessels(b: Builder) -> None:
         b.add(f"external-carotid-{name}", external, t.artery)
         for _ in range(int(b.rng.integers(2, 6))):
             z = float(b.rng.uniform(-5, 95))
-            centre = _by(along_mm(JUGULAR_MM, z) * mirror, (side * b.rng.uniform(5, 11), b.rng.uniform(1, 14), 0))
+            center = _by(along_mm(JUGULAR_MM, z) * mirror, (side * b.rng.uniform(5, 11), b.rng.uniform(1, 14), 0))
             radii = b.rng.uniform(2.2, 4.2) * np.array([0.8, 1.0, 1.5])
-            b.add(f"node-{name}", b.ellipsoid(centre, radii), t.node)
+            b.add(f"node-{name}", b.ellipsoid(center, radii), t.node)
 
 
 def add_brown_fat(b: Builder) -> None:

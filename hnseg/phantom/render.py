@@ -134,7 +134,7 @@ def _values(material: Material, wave: F32, quantity: Quantity) -> F32 | np.float
 
 
 def inside(grid: Grid, shape: Shape) -> NDArray[np.bool_]:
-    """Voxels of a grid whose centre lies in a shape, (z, y, x)."""
+    """Voxels of a grid whose center lies in a shape, (z, y, x)."""
     mask = np.zeros(grid.shape, dtype=bool)
     depth = max(1, SLAB_VOXELS // (grid.size[0] * grid.size[1]))
     for first in range(0, grid.size[2], depth):

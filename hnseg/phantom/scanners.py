@@ -1,4 +1,4 @@
-"""Scanners: the grids of a centre, and what its CT and PET do to the truth."""
+"""Scanners: the grids of a center, and what its CT and PET do to the truth."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ FWHM_PER_SIGMA = 2.354820045
 
 
 @dataclass(frozen=True)
-class Centre:
+class Center:
     """A hospital: its protocol and the traits of its scanner. Every number of the scanner model is here.
 
     Attributes:
@@ -79,34 +79,34 @@ class Centre:
         )
         for name in positive:
             if getattr(self, name) <= 0:
-                raise ValueError(f"Centre.{name} must be > 0; got {getattr(self, name)}")
+                raise ValueError(f"Center.{name} must be > 0; got {getattr(self, name)}")
         if not self.name.isalnum():
-            raise ValueError(f"a centre's name is the prefix of its case IDs: letters and digits; got {self.name!r}")
+            raise ValueError(f"a center's name is the prefix of its case IDs: letters and digits; got {self.name!r}")
         if self.bottom_mm >= self.top_mm:
             raise ValueError(f"top_mm must lie above bottom_mm; got {self.top_mm} and {self.bottom_mm}")
 
 
-DEFAULT_CENTRES = (
-    Centre(
+DEFAULT_CENTERS = (
+    Center(
         "ALFA", ct_pixel_mm=0.977, ct_slice_mm=3.0, ct_offset_hu=0.0, ct_gain=1.0, ct_cupping_hu=0.0,
         ct_fwhm_mm=1.4, ct_noise_hu=9.0, pet_pixel_mm=4.07, pet_slice_mm=3.0, pet_field_mm=620.0,
         pet_fwhm_mm=5.5, pet_noise=0.16, top_mm=284.0, bottom_mm=-100.0, contrast_probability=0.9,
     ),
-    Centre(
+    Center(
         "BETA", ct_pixel_mm=1.172, ct_slice_mm=3.27, ct_offset_hu=-4.0, ct_gain=0.995, ct_cupping_hu=7.0,
         ct_fwhm_mm=2.4, ct_noise_hu=14.0, ct_noise_fwhm_mm=3.0, ct_round_field=True, pet_pixel_mm=2.73,
         pet_slice_mm=3.27, pet_field_mm=500.0, pet_fwhm_mm=6.8, pet_noise=0.28, pet_noise_fwhm_mm=5.0,
         pet_gain=0.94, top_mm=292.0, bottom_mm=-180.0, pet_top_mm=-4.0, pet_bottom_mm=12.0,
         contrast_probability=0.2,
     ),
-    Centre(
+    Center(
         "GAMA", ct_pixel_mm=0.977, ct_slice_mm=2.5, ct_offset_hu=8.0, ct_gain=1.006, ct_cupping_hu=-5.0,
         ct_fwhm_mm=1.0, ct_sharpening=0.5, ct_noise_hu=15.0, ct_noise_fwhm_mm=1.2, pet_pixel_mm=5.3,
         pet_slice_mm=2.0, pet_field_mm=660.0, pet_fwhm_mm=7.8, pet_noise=0.20, pet_noise_fwhm_mm=7.0,
         pet_gain=1.07, top_mm=262.0, bottom_mm=-45.0, pet_top_mm=4.0, pet_bottom_mm=-5.0,
         contrast_probability=0.5,
     ),
-    Centre(
+    Center(
         "DELTA", ct_pixel_mm=1.367, ct_slice_mm=4.0, ct_offset_hu=3.0, ct_gain=1.003, ct_cupping_hu=6.0,
         ct_fwhm_mm=2.0, ct_noise_hu=20.0, ct_noise_fwhm_mm=2.4, pet_pixel_mm=4.0, pet_slice_mm=4.0,
         pet_field_mm=560.0, pet_fwhm_mm=6.2, pet_noise=0.38, pet_noise_fwhm_mm=5.0, top_mm=300.0,
@@ -118,7 +118,7 @@ DEFAULT_CENTRES = (
 
 @dataclass(frozen=True)
 class Grids:
-    """The CT and PET grids of one case, and the physical point both fields are centred on (x, y)."""
+    """The CT and PET grids of one case, and the physical point both fields are centered on (x, y)."""
 
     ct: Grid
     pet: Grid
@@ -126,12 +126,12 @@ class Grids:
 
 
 def sample_grids(
-    centre: Centre, rng: np.random.Generator, *, z_range_mm: tuple[float, float], pixel_mm: float | None
+    center: Center, rng: np.random.Generator, *, z_range_mm: tuple[float, float], pixel_mm: float | None
 ) -> Grids:
     """Lay out the grids of a case.
 
     Args:
-        centre: The centre.
+        center: The center.
         rng: Source of offsets between the grids and of the field's position around the patient.
         z_range_mm (tuple of 2 float): Lower and upper end of the CT in the scanner.
         pixel_mm: Coarsens all grids as if a native CT pixel of 0.977 mm had this size; None keeps the native grids.
@@ -141,18 +141,18 @@ def sample_grids(
     finest = 0.0 if pixel_mm is None else pixel_mm
     shift = rng.uniform(-6, 6, 2)
     axis = (float(shift[0]), float(8 + shift[1]))
-    pixel, thick = centre.ct_pixel_mm * factor, max(centre.ct_slice_mm, 0.999 * finest)
-    size = 2 * round(centre.ct_matrix / factor / 2)
-    ct = _centred(axis, low, high, (size, size), pixel, thick)
-    pixel, thick = max(centre.pet_pixel_mm, finest), max(centre.pet_slice_mm, 0.999 * finest)
-    size = 2 * round(centre.pet_field_mm / pixel / 2)
-    skew = rng.uniform(-0.5, 0.5, 3) * (pixel, pixel, thick)  # sub-voxel: the grids never share their voxel centres
+    pixel, thick = center.ct_pixel_mm * factor, max(center.ct_slice_mm, 0.999 * finest)
+    size = 2 * round(center.ct_matrix / factor / 2)
+    ct = _centered(axis, low, high, (size, size), pixel, thick)
+    pixel, thick = max(center.pet_pixel_mm, finest), max(center.pet_slice_mm, 0.999 * finest)
+    size = 2 * round(center.pet_field_mm / pixel / 2)
+    skew = rng.uniform(-0.5, 0.5, 3) * (pixel, pixel, thick)  # sub-voxel: the grids never share their voxel centers
     corner = (axis[0] + skew[0], axis[1] + skew[1])
-    low, high = low - centre.pet_bottom_mm + skew[2], high + centre.pet_top_mm + skew[2]
-    return Grids(ct, _centred(corner, low, high, (size, size), pixel, thick), axis)
+    low, high = low - center.pet_bottom_mm + skew[2], high + center.pet_top_mm + skew[2]
+    return Grids(ct, _centered(corner, low, high, (size, size), pixel, thick), axis)
 
 
-def _centred(
+def _centered(
     axis_mm: tuple[float, float], low: float, high: float, size: tuple[int, int], pixel_mm: float, slice_mm: float
 ) -> Grid:
     count = max(2, round((high - low) / slice_mm))
@@ -182,7 +182,7 @@ def _noise(rng: np.random.Generator, shape: tuple[int, ...], sigma_vox: tuple[fl
     return noise
 
 
-def acquire_ct(truth: F32, grids: Grids, centre: Centre, rng: np.random.Generator, wide: F32) -> NDArray[np.int16]:
+def acquire_ct(truth: F32, grids: Grids, center: Center, rng: np.random.Generator, wide: F32) -> NDArray[np.int16]:
     """CT image of a true HU map, which is overwritten.
 
     Args:
@@ -195,31 +195,31 @@ def acquire_ct(truth: F32, grids: Grids, centre: Centre, rng: np.random.Generato
     # Everything a CT does here happens within a slice: a few slices at a time stay in the cache.
     for first in range(0, len(truth), CT_SLAB):
         chosen = slice(first, first + CT_SLAB)
-        _acquire_slices(truth[chosen], grids.ct, centre, rng, wide[chosen], radius2_mm2)
+        _acquire_slices(truth[chosen], grids.ct, center, rng, wide[chosen], radius2_mm2)
         stored[chosen] = truth[chosen]
-    if centre.ct_round_field:
+    if center.ct_round_field:
         half = grids.ct.size[0] * grids.ct.spacing_mm[0] / 2
         stored[:, radius2_mm2 > half * half] = CT_FLOOR_HU
     return stored
 
 
-def _acquire_slices(hu: F32, grid: Grid, centre: Centre, rng: np.random.Generator, wide: F32, radius2_mm2: F32) -> None:
-    _blur(hu, _sigma_vox(grid, centre.ct_fwhm_mm, 0.0))
-    if centre.ct_sharpening:
+def _acquire_slices(hu: F32, grid: Grid, center: Center, rng: np.random.Generator, wide: F32, radius2_mm2: F32) -> None:
+    _blur(hu, _sigma_vox(grid, center.ct_fwhm_mm, 0.0))
+    if center.ct_sharpening:
         soft = hu.copy()
         _blur(soft, _sigma_vox(grid, 2 * grid.spacing_mm[0], 0.0))
         soft -= hu
-        soft *= np.float32(-centre.ct_sharpening)
+        soft *= np.float32(-center.ct_sharpening)
         hu += soft
     hu += np.float32(1000.0)
-    hu *= np.float32(centre.ct_gain)
+    hu *= np.float32(center.ct_gain)
     matter = np.clip(hu * np.float32(1e-3), 0, 1)  # beam hardening needs matter: air keeps its number
     cup = np.minimum(radius2_mm2 / np.float32(150.0**2), 2) - 1
-    hu += matter * (np.float32(centre.ct_cupping_hu) * cup + np.float32(centre.ct_offset_hu))
+    hu += matter * (np.float32(center.ct_cupping_hu) * cup + np.float32(center.ct_offset_hu))
     hu -= np.float32(1000.0)
-    grain_mm = max(centre.ct_noise_fwhm_mm, 0.8 * grid.spacing_mm[0])
+    grain_mm = max(center.ct_noise_fwhm_mm, 0.8 * grid.spacing_mm[0])
     noise = _noise(rng, hu.shape, _sigma_vox(grid, grain_mm, 0.0))
-    noise *= (np.float32(centre.ct_noise_hu) * wide)[:, None, None]
+    noise *= (np.float32(center.ct_noise_hu) * wide)[:, None, None]
     matter *= np.float32(0.65)  # less noise outside the body, where fewer rays cross
     matter += np.float32(0.35)
     noise *= matter
@@ -234,16 +234,16 @@ def _offsets_mm(grid: Grid, axis_mm: tuple[float, float]) -> tuple[F32, F32]:
     return (middle[..., 0] - axis_mm[0]).astype(np.float32), (middle[..., 1] - axis_mm[1]).astype(np.float32)
 
 
-def acquire_pet(truth: F32, grid: Grid, centre: Centre, rng: np.random.Generator) -> F32:
+def acquire_pet(truth: F32, grid: Grid, center: Center, rng: np.random.Generator) -> F32:
     """PET image (SUV) of a true uptake map, which is overwritten."""
-    _blur(truth, _sigma_vox(grid, centre.pet_fwhm_mm))
-    noise = _noise(rng, grid.shape, _sigma_vox(grid, centre.pet_noise_fwhm_mm))
+    _blur(truth, _sigma_vox(grid, center.pet_fwhm_mm))
+    noise = _noise(rng, grid.shape, _sigma_vox(grid, center.pet_noise_fwhm_mm))
     # Counts scatter with the square root of the local activity; the floor is scatter and randoms in air.
     noise *= np.sqrt(np.clip(truth, 0, None) + np.float32(0.002))
     edge = np.minimum(np.arange(grid.size[2]), np.arange(grid.size[2])[::-1]) * np.float32(grid.spacing_mm[2])
-    noise *= (np.float32(centre.pet_noise) * (1 + np.exp(-edge / np.float32(15.0))))[:, None, None]
+    noise *= (np.float32(center.pet_noise) * (1 + np.exp(-edge / np.float32(15.0))))[:, None, None]
     truth += noise
-    truth *= np.float32(centre.pet_gain)
+    truth *= np.float32(center.pet_gain)
     np.clip(truth, 0, None, out=truth)
     # Scanners store 16-bit integers with a slope.
     slope = np.float32(max(float(truth.max()), 1e-3) / 32767)

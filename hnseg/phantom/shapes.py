@@ -113,13 +113,13 @@ class Ellipsoid(Shape):
     """Ellipsoid, or with ``boxy`` the rounder-cornered fourth-power one.
 
     Attributes:
-        centre_mm: Array (3,).
-        to_unit (array (3, 3)): Maps an offset from the centre in mm into the unit ball.
+        center_mm: Array (3,).
+        to_unit (array (3, 3)): Maps an offset from the center in mm into the unit ball.
         boxy: Fourth powers instead of squares: near-flat ends, as vertebral bodies have.
         taper (tuple of 2 float): Relative growth of the x half-axis along the local y and z axes.
     """
 
-    centre_mm: F64
+    center_mm: F64
     to_unit: F64
     boxy: bool = False
     taper: tuple[float, float] = (0.0, 0.0)
@@ -130,10 +130,10 @@ class Ellipsoid(Shape):
         reach = np.sqrt((inverse**2).sum(axis=1)) * (1 + abs(self.taper[0]) + abs(self.taper[1]))
         if self.boxy:
             reach = reach * 3**0.25
-        return self.centre_mm - reach, self.centre_mm + reach
+        return self.center_mm - reach, self.center_mm + reach
 
     def depth_mm(self, points: Points) -> F32:
-        u, v, w = points.mapped(self.to_unit, self.centre_mm)
+        u, v, w = points.mapped(self.to_unit, self.center_mm)
         if self.taper != (0.0, 0.0):
             growth = np.float32(self.taper[0]) * np.clip(v, -1, 1) + np.float32(self.taper[1]) * np.clip(w, -1, 1)
             u = np.asarray(u / (1 + growth), dtype=np.float32)
@@ -175,7 +175,7 @@ class Stack(Shape):
     """A solid of elliptic axial sections that change smoothly along z: neck and trunk.
 
     Attributes:
-        z_mm, x_mm, y_mm (array (n,)): Centres of the sections, z increasing.
+        z_mm, x_mm, y_mm (array (n,)): Centers of the sections, z increasing.
         half_x_mm, half_y_mm (array (n,)): Half-axes of the sections.
         squareness (array (n,)): 0 an ellipse, towards 1 a rounded rectangle.
         yaw_rad: In-plane turn of all sections.
@@ -321,12 +321,12 @@ class Lobulated(Shape):
     """An ellipsoid whose radius ripples with direction: an irregular mass.
 
     Attributes:
-        centre_mm, to_unit As for :class:`Ellipsoid`.
+        center_mm, to_unit As for :class:`Ellipsoid`.
         ripples (array (k, 6)): Rows (vx, vy, vz, frequency, phase, amplitude): the unit direction n has the relative
             radius ``1 + Σ amplitude · cos(frequency · n·v + phase)``.
     """
 
-    centre_mm: F64
+    center_mm: F64
     to_unit: F64
     ripples: F64
 
@@ -348,10 +348,10 @@ class Lobulated(Shape):
     def box_mm(self) -> Box:
         inverse = np.linalg.inv(self.to_unit)
         reach = np.sqrt((inverse**2).sum(axis=1)) * (1 + np.abs(self.ripples[:, 5]).sum())
-        return self.centre_mm - reach, self.centre_mm + reach
+        return self.center_mm - reach, self.center_mm + reach
 
     def depth_mm(self, points: Points) -> F32:
-        u, v, w = np.broadcast_arrays(*points.mapped(self.to_unit, self.centre_mm))
+        u, v, w = np.broadcast_arrays(*points.mapped(self.to_unit, self.center_mm))
         r = np.sqrt(u * u + v * v + w * w) + _TINY
         relative = np.ones_like(r)
         for row in self.ripples.astype(np.float32):

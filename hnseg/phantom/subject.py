@@ -89,7 +89,7 @@ class Uptake:
 
     blood: float
     muscle: float
-    grey_matter: float
+    gray_matter: float
     white_matter: float
     cerebellum: float
     tonsil_left: float
@@ -105,7 +105,7 @@ class Uptake:
     marrow: float
     myocardium: float
     liver: float
-    oesophagus: float
+    esophagus: float
     brown_fat: float
 
 
@@ -142,7 +142,7 @@ def sample_subject(
 
     Args:
         rng: Random generator.
-        arms_up_probability, contrast_probability: Habits of the centre: arms beside the head, and intravenous contrast.
+        arms_up_probability, contrast_probability: Habits of the center: arms beside the head, and intravenous contrast.
     """
     male = rng.random() < 0.8  # as in published head-and-neck cohorts
     size = (1.0 if male else 0.93) * rng.normal(1.0, 0.025)
@@ -172,13 +172,13 @@ def _sample_uptake(rng: np.random.Generator) -> Uptake:
     tonsil = float(np.clip(rng.lognormal(np.log(4.5), 0.26), 2.9, 7.5))
     # One in five has clearly asymmetric tonsils without disease.
     asymmetry = rng.choice([1.0, 1.3], p=[0.8, 0.2]) ** rng.choice([-1, 1])
-    grey = float(np.clip(rng.normal(9.8, 1.5), 7.0, 13.0))
+    gray = float(np.clip(rng.normal(9.8, 1.5), 7.0, 13.0))
     return Uptake(
         blood=float(np.clip(rng.normal(1.7, 0.2), 1.2, 2.2)),
         muscle=float(np.clip(rng.normal(0.75, 0.1), 0.5, 1.0)),
-        grey_matter=grey,
-        white_matter=grey * float(rng.uniform(0.38, 0.47)),
-        cerebellum=grey * float(rng.uniform(0.7, 0.85)),
+        gray_matter=gray,
+        white_matter=gray * float(rng.uniform(0.38, 0.47)),
+        cerebellum=gray * float(rng.uniform(0.7, 0.85)),
         tonsil_left=tonsil * float(asymmetry),
         tonsil_right=tonsil / float(asymmetry),
         lingual_tonsil=float(np.clip(rng.lognormal(np.log(4.2), 0.26), 2.4, 7.0)),
@@ -192,7 +192,7 @@ def _sample_uptake(rng: np.random.Generator) -> Uptake:
         marrow=float(rng.uniform(0.9, 1.8)),
         myocardium=float(rng.choice([2.2, 7.0], p=[0.4, 0.6]) * rng.uniform(0.75, 1.2)),
         liver=float(np.clip(rng.normal(2.4, 0.3), 1.8, 3.2)),
-        oesophagus=float(rng.uniform(1.3, 2.4)),
+        esophagus=float(rng.uniform(1.3, 2.4)),
         brown_fat=float(rng.uniform(3.0, 9.0)),
     )
 
@@ -218,7 +218,7 @@ class Tissues:
     cartilage: Material
     disc: Material
     fluid: Material
-    grey_matter: Material
+    gray_matter: Material
     white_matter: Material
     cerebellum: Material
     cord: Material
@@ -255,7 +255,7 @@ def tissues_of(subject: Subject) -> Tissues:
         cartilage=Material(190, 0.6, 90),
         disc=Material(80, 0.7, 8),
         fluid=Material(8, 0.9, 2),
-        grey_matter=Material(39, uptake.grey_matter, 2, 0.10),
+        gray_matter=Material(39, uptake.gray_matter, 2, 0.10),
         white_matter=Material(29, uptake.white_matter, 1.5, 0.08),
         cerebellum=Material(37, uptake.cerebellum, 3, 0.08),
         cord=Material(36, uptake.blood * 1.15, 2),

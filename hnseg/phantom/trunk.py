@@ -248,7 +248,7 @@ def add_abdomen(b: Builder) -> None:
 
 
 def add_table(b: Builder, back_mm: float) -> None:
-    """Curved carbon-fibre table top below the back, and a head rest; they belong to the scanner, not to the patient."""
+    """Curved carbon-fiber table top below the back, and a head rest; they belong to the scanner, not to the patient."""
     skin, foam = Material(60, 0.03, 20), Material(-950, 0.02)
     x, z = 0.3 * float(b.subject.posture.shift_mm[0]), float(b.subject.posture.shift_mm[2])
 

@@ -1,1 +1,1 @@
-"""Planes, colours, encodings and page templates for everything that is looked at."""
+"""Planes, colors, encodings and page templates for everything that is looked at."""

@@ -64,10 +64,10 @@ class View:
 
 @dataclass(frozen=True)
 class Outline:
-    """What is drawn around a region of a plane: its mask (rows, columns), colour and line style."""
+    """What is drawn around a region of a plane: its mask (rows, columns), color and line style."""
 
     mask: NDArray[np.bool_]
-    colour: str
+    color: str
     style: Any = "solid"
 
 
@@ -127,7 +127,7 @@ def box_on_plane(box: Grid, seen: Grid, plane: Plane) -> tuple[float, float, flo
 def draw_plane(
     background: NDArray[Any],
     window: tuple[float, float],
-    colours: str,
+    colors: str,
     outlines: Sequence[Outline],
     *,
     scale: float,
@@ -137,8 +137,8 @@ def draw_plane(
 
     Args:
         background: Ndarray (rows, columns).
-        window: Values at the two ends of the colours.
-        colours: A colour map of matplotlib.
+        window: Values at the two ends of the colors.
+        colors: A color map of matplotlib.
         outlines: Sequence of Outline.
         scale: Pixels of the picture per pixel of the background.
         box: Left, top, width, height of a rectangle, see :func:`box_on_plane`.
@@ -150,13 +150,13 @@ def draw_plane(
     figure = Figure(figsize=(columns * scale / DPI, rows * scale / DPI))
     axis = figure.add_axes((0, 0, 1, 1))
     axis.set_axis_off()
-    # 48 grey levels are more than a screen shows in this window, and a third of the file.
+    # 48 gray levels are more than a screen shows in this window, and a third of the file.
     levels = np.round(np.clip((background - window[0]) / (window[1] - window[0]), 0, 1) * 47) / 47
-    axis.imshow(levels, cmap=colours, vmin=0, vmax=1, aspect="auto", interpolation="nearest")
+    axis.imshow(levels, cmap=colors, vmin=0, vmax=1, aspect="auto", interpolation="nearest")
     for outline in outlines:
         if outline.mask.any() and not outline.mask.all():
             lines = axis.contour(
-                outline.mask, [0.5], colors=[outline.colour], linewidths=1.5, linestyles=[outline.style]
+                outline.mask, [0.5], colors=[outline.color], linewidths=1.5, linestyles=[outline.style]
             )
             lines.set_path_effects([withStroke(linewidth=2.6, foreground="#000000a0")])
     if box is not None:

@@ -112,7 +112,7 @@ def _crop_label(case: Case, config: PrepareConfig, box: Grid) -> tuple[NDArray[n
 
 
 def _outside_ml(label: NDArray[np.uint8], grid: Grid, box: Grid) -> float:
-    """Volume of the labelled voxels whose centre lies outside the box, in ml."""
+    """Volume of the labeled voxels whose center lies outside the box, in ml."""
     slices = np.flatnonzero(label.any(axis=(1, 2)))  # a tenth of them, usually
     where = np.argwhere(label[slices])[:, ::-1]
     where[:, 2] = slices[where[:, 2]]

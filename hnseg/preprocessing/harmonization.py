@@ -1,10 +1,10 @@
 """CT harmonization of a prepared cohort: what each method moves a crop to, and what that changed.
 
 A run harmonizes by one of four methods. ``spectrum-swap`` (published) and ``histogram-match`` move every case to one
-reference subject, which is a training case of every fold. ``spectrum-align`` moves a case by what its centre differs in
-from the target centre, and keeps one version of the case per fold: the sites of fold *k* are fitted on the training
+reference subject, which is a training case of every fold. ``spectrum-align`` moves a case by what its center differs in
+from the target center, and keeps one version of the case per fold: the sites of fold *k* are fitted on the training
 cases of fold *k* alone, so that no validation case takes part in what the fold's network sees; the sites of the final
-version, which test cases get, are fitted on everything that is not test. A centre without a training case is aligned
+version, which test cases get, are fitted on everything that is not test. A center without a training case is aligned
 scan by scan (one-to-one), and the record says so.
 """
 
@@ -49,7 +49,7 @@ class Harmonizer(Protocol):
         """Content hash: equal digests harmonize equally."""
 
     def harmonize(
-        self, ct_hu: Volume, scanned: NDArray[np.bool_], case_id: str | None, centre: str
+        self, ct_hu: Volume, scanned: NDArray[np.bool_], case_id: str | None, center: str
     ) -> dict[int | None, Harmonized]:
         """Harmonize one crop.
 
@@ -58,7 +58,7 @@ class Harmonizer(Protocol):
                 did not see.
             scanned (ndarray of bool, same shape): Where it did. What it did not see keeps its value.
             case_id: A case of the run, or None for a new scan.
-            centre: The centre.
+            center: The center.
 
         Returns:
             The final version under None; with a method that depends on the fold, one more under each fold's number.
@@ -72,7 +72,7 @@ class NoHarmonization:
     digest: str = "none"
 
     def harmonize(
-        self, ct_hu: Volume, scanned: NDArray[np.bool_], case_id: str | None, centre: str
+        self, ct_hu: Volume, scanned: NDArray[np.bool_], case_id: str | None, center: str
     ) -> dict[int | None, Harmonized]:
         """See :class:`Harmonizer`."""
         return {FINAL: _result("none", ct_hu, ct_hu, scanned, {})}
@@ -92,7 +92,7 @@ class SwapToReference:
         return self.reference.content_hash
 
     def harmonize(
-        self, ct_hu: Volume, scanned: NDArray[np.bool_], case_id: str | None, centre: str
+        self, ct_hu: Volume, scanned: NDArray[np.bool_], case_id: str | None, center: str
     ) -> dict[int | None, Harmonized]:
         """See :class:`Harmonizer`."""
         config = self.config
@@ -121,7 +121,7 @@ class MatchToReference:
         return values
 
     def harmonize(
-        self, ct_hu: Volume, scanned: NDArray[np.bool_], case_id: str | None, centre: str
+        self, ct_hu: Volume, scanned: NDArray[np.bool_], case_id: str | None, center: str
     ) -> dict[int | None, Harmonized]:
         """See :class:`Harmonizer`."""
         body = body_mask(ct_hu > BODY_THRESHOLD_HU) & scanned
@@ -135,28 +135,28 @@ class MatchToReference:
 
 @dataclass(frozen=True)
 class AlignSites:
-    """Move a case by what its centre differs in from the target centre, see :class:`ssimh.SiteSpectrum`.
+    """Move a case by what its center differs in from the target center, see :class:`ssimh.SiteSpectrum`.
 
-    The target is the centre with the most training cases (ties go to the first name): its mean is known best, and the
+    The target is the center with the most training cases (ties go to the first name): its mean is known best, and the
     most cases stay as they were scanned.
 
     Attributes:
         config: Settings.
         splits: The split.
-        centres (mapping of str to str): Centre of every case of the run.
+        centers (mapping of str to str): Center of every case of the run.
         subjects (mapping of str to SiteSpectrum): One row per case that a site may be made of; test cases are not
             looked at.
     """
 
     config: PrepareConfig
     splits: Splits
-    centres: Mapping[str, str]
+    centers: Mapping[str, str]
     subjects: Mapping[str, ssimh.SiteSpectrum]
 
     @cached_property
     def digest(self) -> str:
         """See :class:`Harmonizer`."""
-        parts = [f"{version}:{centre}:{site.content_hash}" for version in self._sites for centre, site in
+        parts = [f"{version}:{center}:{site.content_hash}" for version in self._sites for center, site in
                  sorted(self._sites[version].items())]  # fmt: skip
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
@@ -170,8 +170,8 @@ class AlignSites:
             rows: dict[str, list[ssimh.SiteSpectrum]] = {}
             for case_id in ids:
                 if case_id in self.subjects:
-                    rows.setdefault(self.centres[case_id], []).append(self.subjects[case_id])
-            found[version] = {centre: reduce(add, parts) for centre, parts in rows.items()}
+                    rows.setdefault(self.centers[case_id], []).append(self.subjects[case_id])
+            found[version] = {center: reduce(add, parts) for center, parts in rows.items()}
         return found
 
     @property
@@ -179,40 +179,40 @@ class AlignSites:
         return range(len(self.splits.folds))
 
     def target(self, fold: int | None) -> str | None:
-        """The centre that all others are moved to; None where no training case could be fitted."""
+        """The center that all others are moved to; None where no training case could be fitted."""
         sites = self._sites[fold]
-        return min(sites, key=lambda centre: (-sites[centre].n_subjects, centre), default=None)
+        return min(sites, key=lambda center: (-sites[center].n_subjects, center), default=None)
 
     @cached_property
     def _differences(self) -> dict[tuple[int | None, str], SiteDifference]:
-        """Difference of every known centre from the target, by version."""
+        """Difference of every known center from the target, by version."""
         return {
-            (version, centre): site_difference(site, sites[target])
+            (version, center): site_difference(site, sites[target])
             for version, sites in self._sites.items()
             if (target := self.target(version)) is not None
-            for centre, site in sites.items()
+            for center, site in sites.items()
         }
 
     def harmonize(
-        self, ct_hu: Volume, scanned: NDArray[np.bool_], case_id: str | None, centre: str
+        self, ct_hu: Volume, scanned: NDArray[np.bool_], case_id: str | None, center: str
     ) -> dict[int | None, Harmonized]:
         """See :class:`Harmonizer`."""
         in_folds = any(case_id in self.splits.train_ids(fold) for fold in self._folds) if case_id else False
         wanted: list[int | None] = [FINAL, *(self._folds if in_folds else ())]
-        return {version: self._version(version, ct_hu, scanned, centre) for version in wanted}
+        return {version: self._version(version, ct_hu, scanned, center) for version in wanted}
 
-    def _version(self, version: int | None, ct_hu: Volume, scanned: NDArray[np.bool_], centre: str) -> Harmonized:
+    def _version(self, version: int | None, ct_hu: Volume, scanned: NDArray[np.bool_], center: str) -> Harmonized:
         target = self.target(version)
-        said: dict[str, Any] = {"source": centre, "target": target}
+        said: dict[str, Any] = {"source": center, "target": target}
         try:
             if target is None:
                 raise ValueError("no training case could be fitted")
-            difference = self._differences.get((version, centre))
+            difference = self._differences.get((version, center))
             if difference is None:
                 alone = ssimh.SiteSpectrum.fit([ct_hu], orientation=ORIENTATION)
                 difference = site_difference(alone, self._sites[version][target])
                 said["source"] = "this scan alone"
-                said["fallback"] = f"one-to-one: no training case of centre {centre} in this version"
+                said["fallback"] = f"one-to-one: no training case of center {center} in this version"
             after = apply_difference(ct_hu, difference, clip=self.config.valid_hu)
         except ValueError as error:  # too little tissue, no air, no body: leave the scan as it is, and say so
             return _result("spectrum-align", ct_hu, ct_hu, scanned, {**said, "fallback": f"not harmonized: {error}"})

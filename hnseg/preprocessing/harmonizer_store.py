@@ -105,7 +105,7 @@ def _fit_subjects(
         joblib.delayed(_fit_one)(case, config, work / SITES / f"{case.id}.json") for case in cases
     )
     for done, (case, _) in enumerate(zip(cases, results, strict=True), start=1):
-        progress(done, len(cases), f"site of {case.centre}: {case.id}")
+        progress(done, len(cases), f"site of {case.center}: {case.id}")
 
 
 def _fit_one(case: Case, config: PrepareConfig, path: Path) -> None:
@@ -135,5 +135,5 @@ def _load_sites(work: Path, config: PrepareConfig, splits: Splits) -> AlignSites
         row = read_json(path, "prepare")["row"] if path.is_file() else None
         if row is not None:
             subjects[case_id] = ssimh.SiteSpectrum(np.array([row]), orientation=ORIENTATION)
-    centres = {checked.id: checked.centre for checked in load_check(work).cases}
-    return AlignSites(config, splits, centres, subjects)
+    centers = {checked.id: checked.center for checked in load_check(work).cases}
+    return AlignSites(config, splits, centers, subjects)

@@ -67,7 +67,7 @@ def preprocess_case(case: Case, config: PrepareConfig, harmonizer: Harmonizer, *
         CaseError: The case cannot be prepared.
     """
     cropped = crop_case(case, config)
-    made = harmonizer.harmonize(cropped.ct_hu, cropped.scanned, None if is_new else case.id, case.centre)
+    made = harmonizer.harmonize(cropped.ct_hu, cropped.scanned, None if is_new else case.id, case.center)
     try:
         scaled = PetScale.of(cropped.pet_suv, scale=config.pet_scale, sigmoid=config.sigmoid)
     except ValueError as error:
@@ -78,7 +78,7 @@ def preprocess_case(case: Case, config: PrepareConfig, harmonizer: Harmonizer, *
     final = made[FINAL]
     record = {
         "id": case.id,
-        "centre": case.centre,
+        "center": case.center,
         "ct_grid": cropped.ct_grid.as_dict(),
         "pet_grid": cropped.pet_grid.as_dict(),
         "suv_factor": cropped.suv_factor,  # by which the file's values were multiplied; 1 where they were in SUV

@@ -135,7 +135,7 @@ def sampling_index(label: NDArray[np.uint8], pet: NDArray[Any]) -> dict[str, NDA
     for value, name in INDEX_NAMES.items():
         index, lesion = np.empty(0, np.int64), np.empty(0, np.int32)
         box = boxes[value - 1]
-        if box is not None:  # all of the class lies in it: the rest need not be labelled
+        if box is not None:  # all of the class lies in it: the rest need not be labeled
             lesions, _ = ndimage.label(label[box] == value, structure=np.ones((3, 3, 3)))
             where = np.nonzero(lesions)
             lesion = lesions[where].astype(np.int32)

@@ -14,7 +14,7 @@ from hnseg.preprocessing.crop.find_box import Crop
 
 CT_WINDOW_HU = (-160.0, 240.0)
 PET_WINDOW_SUV = (0.0, 10.0)
-COLOURS = {1: "#e69f00", 2: "#56b4e9"}  # Okabe-Ito: told apart by colour-blind readers
+COLORS = {1: "#e69f00", 2: "#56b4e9"}  # Okabe-Ito: told apart by color-blind readers
 NAMES = {1: "GTVp", 2: "GTVn"}
 
 
@@ -46,9 +46,9 @@ def draw_qc(
             ("PET, SUV 0–10", cut(pet_suv), "gray_r", PET_WINDOW_SUV),
         ]
         bottom, height = ((0.9 - tall, tall - 0.03), (0.0, 0.9 - tall))[row]
-        for column, (name, plane, colours, (low, high)) in enumerate(panels):
+        for column, (name, plane, colors, (low, high)) in enumerate(panels):
             axis = figure.add_axes((0.005 + column * 0.25, bottom, 0.24, height))
-            axis.imshow(plane, cmap=colours, vmin=low, vmax=high, interpolation="nearest")
+            axis.imshow(plane, cmap=colors, vmin=low, vmax=high, interpolation="nearest")
             axis.set_axis_off()
             if row == 0:
                 axis.set_title(name, fontsize=9)
@@ -73,7 +73,7 @@ def _plane(pet_suv: NDArray[Any], label: NDArray[Any] | None) -> tuple[int, int]
 
 
 def _contours(axis: Any, plane: NDArray[Any]) -> None:
-    for value, colour in COLOURS.items():
+    for value, color in COLORS.items():
         mask = plane == value
         if mask.any() and not mask.all():
-            axis.contour(mask.astype(np.float32), levels=[0.5], colors=[colour], linewidths=0.9)
+            axis.contour(mask.astype(np.float32), levels=[0.5], colors=[color], linewidths=0.9)

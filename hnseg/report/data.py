@@ -160,7 +160,7 @@ def warnings(files: RunFiles) -> list[str]:
         )
     outside = [i for i, record in files.prepared.items() if (record.get("label_outside_box_ml") or 0) > 0]
     if outside:
-        said.append(f"The crop box cuts off a part of the true tumour in {_count(outside, files.prepared)}.")
+        said.append(f"The crop box cuts off a part of the true tumor in {_count(outside, files.prepared)}.")
     told_already = {COHORT}
     for severity, effect in (("error", "left out"), ("warning", "used, with a warning")):
         named = {finding["case_id"] for finding in files.findings if finding.get("severity") == severity} - told_already
@@ -203,7 +203,7 @@ def preparation_rows(files: RunFiles) -> list[dict[str, Any]]:
             {
                 "case_id": case_id,
                 "part": "test" if case_id in tests else "training",
-                "centre": record.get("centre", ""),
+                "center": record.get("center", ""),
                 "method": crop.get("method", "unknown"),
                 "confidence": crop.get("confidence"),
                 "reason": crop.get("reason", ""),

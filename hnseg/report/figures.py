@@ -61,7 +61,7 @@ def load_scan(case_id: str, files: dict[str, Any], prediction: Path, crop_grid: 
         files: Paths ``ct``, ``pet`` and ``label``, of which the last two may be None, and ``suv_factor``, as in
             check.json.
         prediction: Path.
-        crop_grid: The crop box; without it the view is centred on the lesions.
+        crop_grid: The crop box; without it the view is centered on the lesions.
 
     Raises:
         CaseError: A file is missing or unreadable.
@@ -109,19 +109,19 @@ def views(scan: Scan) -> list[View]:
         shown.append(("PET", scan.pet, PET_WINDOW_SUV, 0.0, "gray_r"))
     positions = [choose_position(scan, plane) for plane in PLANES]
     made = []
-    for modality, image, window, outside, colours in shown:
+    for modality, image, window, outside, colors in shown:
         for plane, position_mm in zip(PLANES, positions, strict=True):
             grid = slice_grid(scan.box, plane, position_mm)
             background = to_display(sample(image, grid, outside=outside), plane)
             outlines = [
-                Outline(to_display(sample(label, grid, nearest=True), plane) == value, colour, style)
-                for label, colour in ((scan.truth, TRUTH), (scan.pred, PREDICTED))
+                Outline(to_display(sample(label, grid, nearest=True), plane) == value, color, style)
+                for label, color in ((scan.truth, TRUTH), (scan.pred, PREDICTED))
                 if label is not None
                 for value, style in STYLES.items()
             ]
             alt = f"{modality}, {plane.name} plane at {position_mm:.0f} mm, with contours"
             scale = min(PICTURE_PX_PER_MM * PIXEL_MM, LARGEST_PX / max(background.shape))
-            figure = draw_plane(background, window, colours, outlines, scale=scale)
+            figure = draw_plane(background, window, colors, outlines, scale=scale)
             drawn = encode_png(figure, alt, DPI)
             made.append(View(plane, modality, position_mm, drawn))
     return made

@@ -32,7 +32,7 @@ from hnseg.report.plots import (
     METHODS,
     OTHER_NAMES,
     SCORE_NAMES,
-    draw_centres,
+    draw_centers,
     draw_changes,
     draw_learning,
     draw_parts,
@@ -123,7 +123,7 @@ def _results(files: RunFiles) -> dict[str, Any]:
         "cases": [_case_row(case, files) for case in ensemble["cases"]],
         "skipped": metrics.get("skipped", []),
         "overlays": overlays,
-        "colours": {"truth": TRUTH, "predicted": PREDICTED},
+        "colors": {"truth": TRUTH, "predicted": PREDICTED},
         "windows": {"ct": CT_WINDOW_HU, "pet": PET_WINDOW_SUV},
         "sizes": sizes,
         "figures": {
@@ -131,7 +131,7 @@ def _results(files: RunFiles) -> dict[str, Any]:
             "parts": draw_parts(metrics, wanted) if scored and validated else None,
             "volumes": draw_volumes(ensemble["cases"]) if scored else None,
             "sizes": draw_sizes(sizes) if any(row["lesions"] for row in sizes) else None,
-            "centres": draw_centres(ensemble) if scored else None,
+            "centers": draw_centers(ensemble) if scored else None,
         },
         "gaps": [*files.gaps, *gaps],
     }

@@ -11,8 +11,8 @@ from matplotlib.ticker import NullLocator
 from hnseg.pictures.encoding import Picture, encode_png
 from hnseg.report.data import LogRow
 
-# Okabe and Ito's colours, told apart by colour-blind readers.
-BLUE, ORANGE, GREEN, PURPLE, SKY, RED, GREY = (
+# Okabe and Ito's colors, told apart by color-blind readers.
+BLUE, ORANGE, GREEN, PURPLE, SKY, RED, GRAY = (
     "#0072b2",
     "#e69f00",
     "#009e73",
@@ -24,7 +24,7 @@ BLUE, ORANGE, GREEN, PURPLE, SKY, RED, GREY = (
 METHODS = {
     "ensemble": ("Ensemble", BLUE, "o"),
     "threshold_baseline": ("SUV\u00a0>\u00a04", ORANGE, "s"),
-    "empty_baseline": ("Empty mask", GREY, "D"),
+    "empty_baseline": ("Empty mask", GRAY, "D"),
 }
 SCORE_NAMES = {
     "gtvp_dice_mean": "GTVp mean Dice",
@@ -41,7 +41,7 @@ OTHER_NAMES = {  # what the challenge does not rank by: name, unit, digits
     "gtvp_volume_bias_ml": ("GTVp volume, predicted − true", "ml", 1),
     "gtvn_volume_bias_ml": ("GTVn volume, predicted − true", "ml", 1),
 }
-CROWDED = 6  # centres: with more, names are turned and values left to the table
+CROWDED = 6  # centers: with more, names are turned and values left to the table
 LONGEST_NAME = 10
 PARTS = {"validation": ("Validation", GREEN, "^"), "ensemble": ("Test", BLUE, "o")}
 
@@ -74,18 +74,18 @@ def _draw_intervals(
 ) -> Picture:
     figure, (axis,) = _figure(0.9 + 0.75 * len(scores))
     offsets = [0.22 * (2 * k / (len(parts) - 1) - 1) for k in range(len(parts))]
-    for offset, (method, (name, colour, marker)) in zip(offsets, parts.items(), strict=True):
+    for offset, (method, (name, color, marker)) in zip(offsets, parts.items(), strict=True):
         part = metrics[method]
         shown = False
         for row, score in enumerate(scores):
             value, interval = part[score], part["bootstrap"]["intervals"][score]
             if value is None:
-                axis.text(0.01, row + offset, f"{name}: undefined", color=colour, fontsize=8, va="center")
+                axis.text(0.01, row + offset, f"{name}: undefined", color=color, fontsize=8, va="center")
                 continue
             if interval is not None:
-                axis.plot(interval, [row + offset] * 2, color=colour, linewidth=2.2, solid_capstyle="round")
+                axis.plot(interval, [row + offset] * 2, color=color, linewidth=2.2, solid_capstyle="round")
             label = None if shown else name
-            axis.plot([value], [row + offset], marker, color=colour, markersize=7, label=label, clip_on=False)
+            axis.plot([value], [row + offset], marker, color=color, markersize=7, label=label, clip_on=False)
             shown = True
     axis.set_yticks(range(len(scores)), [SCORE_NAMES[score] for score in scores])
     axis.set_ylim(len(scores) - 0.5, -0.5)
@@ -100,11 +100,11 @@ def _draw_intervals(
 def draw_volumes(cases: Sequence[dict[str, Any]]) -> Picture:
     """Predicted against true volume of each case, both classes, on axes that also hold 0."""
     figure, axes = _figure(6.4, rows=2)
-    for axis, name, colour in zip(axes, ("gtvp", "gtvn"), (ORANGE, SKY), strict=True):
+    for axis, name, color in zip(axes, ("gtvp", "gtvn"), (ORANGE, SKY), strict=True):
         true, predicted = ([case[f"{name}_{side}_ml"] for case in cases] for side in ("truth", "pred"))
         top = 1.6 * max([1.0, *true, *predicted])
-        axis.plot([0, top], [0, top], color=GREY, linewidth=1)
-        axis.plot(true, predicted, "o", color=colour, markersize=5.5, markeredgecolor="#333333", markeredgewidth=0.6)
+        axis.plot([0, top], [0, top], color=GRAY, linewidth=1)
+        axis.plot(true, predicted, "o", color=color, markersize=5.5, markeredgecolor="#333333", markeredgewidth=0.6)
         for scale, limit in ((axis.set_xscale, axis.set_xlim), (axis.set_yscale, axis.set_ylim)):
             scale("symlog", linthresh=0.5, linscale=0.4)
             limit(-0.1, top)
@@ -119,37 +119,35 @@ def draw_volumes(cases: Sequence[dict[str, Any]]) -> Picture:
 
 
 def draw_changes(rows: Sequence[dict[str, Any]], limit_hu: float) -> Picture:
-    """Mean absolute change of soft tissue by harmonization, each case, by centre."""
+    """Mean absolute change of soft tissue by harmonization, each case, by center."""
     known = [row for row in rows if row["change_hu"] is not None and not row["reference"]]
-    centres = sorted({row["centre"] for row in known})
+    centers = sorted({row["center"] for row in known})
     figure, (axis,) = _figure(2.9)
-    for k, centre in enumerate(centres):
-        inside = [row for row in known if row["centre"] == centre]
-        for part, colour, marker in (("training", SKY, "o"), ("test", ORANGE, "D")):
+    for k, center in enumerate(centers):
+        inside = [row for row in known if row["center"] == center]
+        for part, color, marker in (("training", SKY, "o"), ("test", ORANGE, "D")):
             values = [row["change_hu"] for row in inside if row["part"] == part]
             spread = [k + 0.5 * ((i + 0.5) / len(values) - 0.5) for i in range(len(values))]
             label = part if k == 0 else None
-            axis.plot(
-                spread, values, marker, color=colour, markersize=5, markeredgecolor="#333333", markeredgewidth=0.5
-            )
-            axis.plot([], [], marker, color=colour, label=label)
+            axis.plot(spread, values, marker, color=color, markersize=5, markeredgecolor="#333333", markeredgewidth=0.5)
+            axis.plot([], [], marker, color=color, label=label)
     axis.axhline(limit_hu, color=RED, linewidth=1.4, linestyle="--")
-    axis.text(len(centres) - 0.45, limit_hu, f"{limit_hu:g} HU", color=RED, fontsize=9, va="bottom", ha="right")
+    axis.text(len(centers) - 0.45, limit_hu, f"{limit_hu:g} HU", color=RED, fontsize=9, va="bottom", ha="right")
     axis.set_ylim(0, 1.12 * max([limit_hu * 1.2, *(row["change_hu"] for row in known)]))
     axis.set_ylabel("mean |ΔHU| of soft tissue", fontsize=9)
-    _name_centres(axis, centres)
+    _name_centers(axis, centers)
     figure.legend(fontsize=9, ncols=2, loc="outside upper center", frameon=False, handletextpad=0.3)
     return encode_png(
-        figure, "Mean absolute change of soft tissue by harmonization, by centre; values in the table below"
+        figure, "Mean absolute change of soft tissue by harmonization, by center; values in the table below"
     )
 
 
-def _name_centres(axis: Any, centres: Sequence[str]) -> None:
-    """Name the centres below an axis; long names are cut, their whole form is in the table."""
-    crowded = len(centres) > CROWDED
-    short = [name if len(name) <= LONGEST_NAME else name[: LONGEST_NAME - 1] + "…" for name in centres]
-    axis.set_xlim(-0.5, len(centres) - 0.35)
-    axis.set_xticks(range(len(centres)), short, rotation=60 if crowded else 0, ha="right" if crowded else "center")
+def _name_centers(axis: Any, centers: Sequence[str]) -> None:
+    """Name the centers below an axis; long names are cut, their whole form is in the table."""
+    crowded = len(centers) > CROWDED
+    short = [name if len(name) <= LONGEST_NAME else name[: LONGEST_NAME - 1] + "…" for name in centers]
+    axis.set_xlim(-0.5, len(centers) - 0.35)
+    axis.set_xticks(range(len(centers)), short, rotation=60 if crowded else 0, ha="right" if crowded else "center")
     axis.grid(False, axis="x")
 
 
@@ -174,13 +172,13 @@ def size_rows(ensemble: Sequence[dict[str, Any]], threshold: Sequence[dict[str, 
 def draw_sizes(rows: Sequence[dict[str, Any]]) -> Picture:
     """Share of true GTVn lesions that were found, by volume."""
     figure, (axis,) = _figure(3.0)
-    for shift, key, (name, colour, _) in (
+    for shift, key, (name, color, _) in (
         (-0.19, "ensemble", METHODS["ensemble"]),
         (0.19, "threshold", METHODS["threshold_baseline"]),
     ):
         at = [k + shift for k in range(len(rows))]
         share = [row[f"{key}_found"] / row["lesions"] if row["lesions"] else 0.0 for row in rows]
-        axis.bar(at, share, width=0.36, color=colour, label=name)
+        axis.bar(at, share, width=0.36, color=color, label=name)
         for x, value, row in zip(at, share, rows, strict=True):
             if row["lesions"]:
                 between = "\n/" if row["lesions"] > 99 else "/"  # two numbers of three digits are wider than a bar
@@ -188,7 +186,7 @@ def draw_sizes(rows: Sequence[dict[str, Any]]) -> Picture:
                 axis.text(x, value + 0.02, text, ha="center", fontsize=9, linespacing=0.95)
     for k, row in enumerate(rows):
         if not row["lesions"]:
-            axis.text(k, 0.02, "none", ha="center", fontsize=9, color=GREY)
+            axis.text(k, 0.02, "none", ha="center", fontsize=9, color=GRAY)
     axis.set_xticks(range(len(rows)), [row["name"] for row in rows])
     axis.set_xlabel("volume of the true lesion", fontsize=9)
     axis.set_ylabel("share found", fontsize=9)
@@ -199,45 +197,45 @@ def draw_sizes(rows: Sequence[dict[str, Any]]) -> Picture:
     return encode_png(figure, "Share of true nodes found, by their volume; counts in the table beside it")
 
 
-def draw_centres(part: dict[str, Any]) -> Picture:
-    """Dice of every case by centre, with the centre's own score."""
-    centres = sorted(part["by_centre"])
+def draw_centers(part: dict[str, Any]) -> Picture:
+    """Dice of every case by center, with the center's own score."""
+    centers = sorted(part["by_center"])
     figure, axes = _figure(4.6, rows=2)
     panels = (
         ("gtvp_dice", "gtvp_dice_mean", "GTVp Dice", "mean"),
         ("gtvn_dice", "gtvn_dice_agg", "GTVn Dice", "aggregate"),
     )
-    for axis, (case_key, centre_key, title, word) in zip(axes, panels, strict=True):
-        for k, centre in enumerate(centres):
-            values = [c[case_key] for c in part["cases"] if c["centre"] == centre and c[case_key] is not None]
+    for axis, (case_key, center_key, title, word) in zip(axes, panels, strict=True):
+        for k, center in enumerate(centers):
+            values = [c[case_key] for c in part["cases"] if c["center"] == center and c[case_key] is not None]
             spread = [k + 0.24 * ((i + 0.5) / len(values) - 0.5) for i in range(len(values))]
             axis.plot(spread, values, "o", color=SKY, markersize=5, markeredgecolor=BLUE, markeredgewidth=0.6)
-            score = part["by_centre"][centre][centre_key]
+            score = part["by_center"][center][center_key]
             if score is None:
-                axis.text(k, 0.03, "undefined", ha="center", fontsize=9, color=GREY)
+                axis.text(k, 0.03, "undefined", ha="center", fontsize=9, color=GRAY)
             else:
                 axis.plot([k - 0.26, k + 0.26], [score] * 2, color=RED, linewidth=2.4)
-                if len(centres) <= CROWDED:
+                if len(centers) <= CROWDED:
                     axis.text(k + 0.29, score, f"{score:.2f}", va="center", fontsize=9, color=RED)
-        axis.set_title(f"{title}: cases (dots), {word} of the centre (line)", fontsize=10, loc="left")
+        axis.set_title(f"{title}: cases (dots), {word} of the center (line)", fontsize=10, loc="left")
         axis.set_ylim(-0.04, 1.04)
-        _name_centres(axis, centres)
+        _name_centers(axis, centers)
     return encode_png(
-        figure, "Dice of each case by centre, with the score of the centre; values in the table beside it"
+        figure, "Dice of each case by center, with the score of the center; values in the table beside it"
     )
 
 
 def draw_learning(logs: dict[int, list[LogRow]]) -> Picture:
     """Training loss and validation score of every fold by epoch."""
     figure, axes = _figure(4.6, rows=2)
-    colours = (BLUE, ORANGE, GREEN, PURPLE, RED, SKY)
+    colors = (BLUE, ORANGE, GREEN, PURPLE, RED, SKY)
     for number, (fold, rows) in enumerate(logs.items()):
         for axis, key, marker in zip(axes, ("loss", "val_score"), ("", "o"), strict=True):
             points = [(row["epoch"], row[key]) for row in rows if row[key] is not None]
             if points:
-                colour, dash = colours[number % 6], ("-", "--", ":")[number // 6 % 3]
+                color, dash = colors[number % 6], ("-", "--", ":")[number // 6 % 3]
                 name = f"fold {fold}" if key == "loss" else None
-                axis.plot(*zip(*points, strict=True), dash, color=colour, marker=marker, markersize=4, label=name)
+                axis.plot(*zip(*points, strict=True), dash, color=color, marker=marker, markersize=4, label=name)
     axes[0].set_title("Training loss (Dice + cross-entropy, all heads)", fontsize=10, loc="left")
     axes[1].set_title("Validation score (GTVp Dice ½, GTVn Dice ¼, F1 ¼)", fontsize=10, loc="left")
     axes[1].set_xlabel("epoch", fontsize=9)

@@ -77,8 +77,8 @@ class PatchDataset(Dataset[dict[str, torch.Tensor]]):
     def _read_patch(self, number: int, rng: np.random.Generator) -> tuple[NDArray[np.float16], NDArray[np.uint8]]:
         images, labels = self._arrays(number)
         shape, patch = labels.shape, self.config.patch_zyx
-        _, centre = self._positions[number].choose_centre(self.config, rng)
-        start = patch_start(centre, patch, shape)
+        _, center = self._positions[number].choose_center(self.config, rng)
+        start = patch_start(center, patch, shape)
         inside: list[slice] = []
         within: list[slice] = []
         for begin, length, size in zip(start, patch, shape, strict=True):
@@ -96,7 +96,7 @@ class PatchDataset(Dataset[dict[str, torch.Tensor]]):
             return self.cases[number].image, self.cases[number].label
         if number not in self._kept:
             case = self.cases[number]
-            assert case.label is not None  # train() admits labelled cases only
+            assert case.label is not None  # train() admits labeled cases only
             self._kept[number] = (case.image[:], case.label[:])
         return self._kept[number]
 

@@ -68,9 +68,9 @@ class ValidationPicture:
         FigureCanvasAgg(figure)
         axes = figure.subplots(2, len(self._planes), squeeze=False)
         for column, (name, image, truth, predicted) in enumerate(self._planes):
-            for row, (plane, colours) in enumerate(zip(image, ("gray", "gray_r"), strict=True)):
+            for row, (plane, colors) in enumerate(zip(image, ("gray", "gray_r"), strict=True)):
                 axis = axes[row, column]
-                axis.imshow(plane, cmap=colours, vmin=plane.min(), vmax=max(plane.max(), plane.min() + 1e-3))
+                axis.imshow(plane, cmap=colors, vmin=plane.min(), vmax=max(plane.max(), plane.min() + 1e-3))
                 _contours(axis, (truth, predicted))
                 axis.set_axis_off()
             axes[0, column].set_title(name, fontsize=9)
@@ -80,8 +80,8 @@ class ValidationPicture:
 
 
 def _contours(axis: Any, labels: Sequence[NDArray[Any]]) -> None:
-    for label, colour in zip(labels, (TRUTH, PREDICTED), strict=True):
+    for label, color in zip(labels, (TRUTH, PREDICTED), strict=True):
         for value, style in ((1, "solid"), (2, "dashed")):
             mask = label == value
             if mask.any() and not mask.all():
-                axis.contour(mask.astype(np.float32), levels=[0.5], colors=[colour], linewidths=1, linestyles=style)
+                axis.contour(mask.astype(np.float32), levels=[0.5], colors=[color], linewidths=1, linestyles=style)

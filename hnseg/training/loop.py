@@ -142,7 +142,7 @@ def setup_fold(
     state: dict[str, Any] | None = None,
     init: Path | None = None,
 ) -> TrainingState:
-    """Network, optimiser and patches at the start of a fold, or as the last checkpoint left them."""
+    """Network, optimizer and patches at the start of a fold, or as the last checkpoint left them."""
     # All patches have one shape, so cuDNN times its algorithms for it once, as the Auto3DSeg SegResNet and nnU-Net do.
     torch.backends.cudnn.benchmark = fabric.device.type == "cuda"
     torch.manual_seed(config.seed * 1000 + fold)
@@ -154,7 +154,7 @@ def setup_fold(
             raise WorkDirError(f"{init} holds no network with the settings of this run: {error}") from error
     network, optimizer = fabric.setup(raw, make_optimizer(raw.parameters(), config.train))
     average = make_average(raw, config.train)
-    if state is not None:  # after the setup, which moves the weights to the device but not what the optimiser remembers
+    if state is not None:  # after the setup, which moves the weights to the device but not what the optimizer remembers
         raw.load_state_dict(state["weights"])
         optimizer.load_state_dict(state["optimizer"])
         fabric.strategy.precision.load_state_dict(state["precision"])
@@ -219,7 +219,7 @@ def _train_epoch(run: TrainingState, epoch: int, progress: ProgressCallback) -> 
 
 
 def train_step(run: TrainingState, batch: dict[str, torch.Tensor], rate: float) -> torch.Tensor:
-    """One step of the optimiser; returns the loss without waiting for it.
+    """One step of the optimizer; returns the loss without waiting for it.
 
     Args:
         run: The training.

@@ -1,4 +1,4 @@
-"""The optimiser, and the running average of the weights."""
+"""The optimizer, and the running average of the weights."""
 
 from __future__ import annotations
 

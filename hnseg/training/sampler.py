@@ -17,7 +17,7 @@ Index = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class PatchSampler:
-    """Where patches of one case may be centred.
+    """Where patches of one case may be centered.
 
     Attributes:
         shape_zyx: Of the volume.
@@ -46,17 +46,17 @@ class PatchSampler:
             for value, numbers in self.lesion_ids.items()
         }
 
-    def choose_centre(self, config: TrainConfig, rng: np.random.Generator) -> tuple[int, Triple]:
-        """Choose the class to centre a patch on, then a voxel of it.
+    def choose_center(self, config: TrainConfig, rng: np.random.Generator) -> tuple[int, Triple]:
+        """Choose the class to center a patch on, then a voxel of it.
 
-        The weights of absent classes go to the present ones in proportion. A lesion class is centred on any of its
+        The weights of absent classes go to the present ones in proportion. A lesion class is centered on any of its
         voxels or, with ``lesion_balance`` "lesion", on a voxel of a lesion that was chosen first, so that a small node
         is seen as often as a large one. Background is a voxel anywhere in the volume; a share ``hard_negatives`` of it
         is a hot voxel outside lesions.
 
         Returns:
             value: 0, 1 or 2.
-            centre: (z, y, x).
+            center: (z, y, x).
         """
         chance = np.asarray(config.class_weights, dtype=np.float64).copy()
         for value in (1, 2):
@@ -77,8 +77,8 @@ class PatchSampler:
         return value, (int(z), int(y), int(x))
 
 
-def patch_start(centre: Triple, patch: Triple, shape: Triple) -> Triple:
-    """First voxel of a patch around ``centre``, moved inside the volume.
+def patch_start(center: Triple, patch: Triple, shape: Triple) -> Triple:
+    """First voxel of a patch around ``center``, moved inside the volume.
 
     Along an axis where the patch is longer than the volume it starts at a negative index, so that the volume sits in
     the middle of the patch and the margins are padded.
@@ -87,6 +87,6 @@ def patch_start(centre: Triple, patch: Triple, shape: Triple) -> Triple:
     (-12, 18, 36)
     """
     starts = []
-    for c, p, n in zip(centre, patch, shape, strict=True):
+    for c, p, n in zip(center, patch, shape, strict=True):
         starts.append(min(max(c - p // 2, 0), n - p) if n >= p else -((p - n) // 2))
     return starts[0], starts[1], starts[2]

@@ -78,7 +78,7 @@ def _score(
     network: Any, case: PreparedCase, config: Config, fabric: Any, loss: Any, watch: OnCase | None
 ) -> dict[str, Any]:
     """What one case adds to the scores."""
-    assert case.label is not None  # folds hold labelled cases only
+    assert case.label is not None  # folds hold labeled cases only
     truth = case.label[:]
     image = torch.from_numpy(case.image[:])
     z, y, x = truth.shape

@@ -4,7 +4,7 @@ Three facts decide its shape, each measured on two cores with 310 × 200 × 200 
 
 * Two thin matrix products per slice cost little more than reading the slice, so memory traffic is what counts. A slab
   is first copied into the output (a streaming read, which the prefetcher serves; the row-wise products alone read
-  main memory at a fifth of that speed), then analysed, synthesised and added while it is in the second-level cache.
+  main memory at a fifth of that speed), then analyzed, synthesized and added while it is in the second-level cache.
 * OpenBLAS starts threads of its own above about 2^18 multiply-adds per product, and together with our threads these
   thrash. Products are therefore issued in batches below that size.
 * The order of the axes in memory, not their meaning, decides the speed: everything works on a view whose strides fall.
@@ -138,12 +138,12 @@ def _each(tasks: Sequence[Any], start: Callable[[], Callable[[Any], None]], work
 
 @dataclass(frozen=True)
 class _Job:
-    """What to do: ``change`` turns the coefficients of a slab into the move that is synthesised and added."""
+    """What to do: ``change`` turns the coefficients of a slab into the move that is synthesized and added."""
 
     change: Change
     out: NDArray[Any] | None
     clip: tuple[float, float] | None
-    analyse: bool
+    analyze: bool
 
 
 class Kernel:
@@ -203,7 +203,7 @@ class Kernel:
         """Image plus the synthesis of ``delta``."""
         stored = self._to_memory_order(delta)
         out = np.empty(self.image.shape, self.out_dtype)
-        self._run(lambda _, index: stored[index], out, analyse=False)
+        self._run(lambda _, index: stored[index], out, analyze=False)
         return self._to_image_order(out)
 
     def swap(
@@ -232,9 +232,9 @@ class Kernel:
         out: NDArray[Any] | None,
         clip: tuple[float, float] | None = None,
         *,
-        analyse: bool = True,
+        analyze: bool = True,
     ) -> None:
-        job = _Job(change, out, clip, analyse)
+        job = _Job(change, out, clip, analyze)
         if self.one_pass:
             _each(list(self._slabs(self.lead - 1)), lambda: self._single(job), self.workers)
             return
@@ -276,14 +276,14 @@ class Kernel:
             np.copyto(job.out[index], slab, casting="same_kind")
 
     def _single(self, job: _Job) -> Callable[[Index], None]:
-        """Worker for items that fit in the cache: load, analyse, synthesise, add, store."""
+        """Worker for items that fit in the cache: load, analyze, synthesize, add, store."""
         slab_of, field_of = self._borrower(job.out), self._borrower(None)
         axes = self.axes[self.lead - 1 :]
 
         def work(index: Index) -> None:
             slab = slab_of(index)
             self._load(slab, index)
-            move = job.change(_contract(slab, axes) if job.analyse else slab, index)
+            move = job.change(_contract(slab, axes) if job.analyze else slab, index)
             if job.out is not None:
                 field = field_of(index)
                 _expand(move, axes, field)
@@ -327,12 +327,12 @@ class Kernel:
             return work
 
         coefficients = np.empty(0, self.dtype)
-        if job.analyse:
+        if job.analyze:
             _each(tasks, collect, self.workers)
             # Summed in slab order, so that the result does not depend on which thread was first.
             with np.errstate(all="ignore"):
                 coefficients = np.sum(parts, axis=0, dtype=np.float64).astype(self.dtype)
         move = job.change(coefficients, index)
-        loaded = job.analyse and job.out is not None and job.out.dtype == self.dtype
+        loaded = job.analyze and job.out is not None and job.out.dtype == self.dtype
         if job.out is not None:
             _each(tasks, add, self.workers)

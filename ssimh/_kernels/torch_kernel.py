@@ -285,7 +285,7 @@ def like(result: torch.Tensor, image: torch.Tensor) -> torch.Tensor:
     kind = type(image)
     if kind in (torch.Tensor, torch.nn.Parameter):
         return result
-    if hasattr(image, "copy_meta_from"):  # MONAI's MetaTensor, recognised without importing MONAI
+    if hasattr(image, "copy_meta_from"):  # MONAI's MetaTensor, recognized without importing MONAI
         wrapped: torch.Tensor = kind(result)
         wrapped.copy_meta_from(image)  # type: ignore[attr-defined]
         return wrapped

@@ -44,7 +44,7 @@ def qc_figure(
         reference_name: what ``reference`` is.
         title: first line of the figure.
         unit: of the values.
-        window: grey-value range of the three images.
+        window: gray-value range of the three images.
 
     Returns:
         A Matplotlib figure that belongs to no window system; save it with :func:`save_figure`.
@@ -62,7 +62,7 @@ def qc_figure(
     names = (_with_range(reference_name, shown, window, unit), "before", "after", "after − before")
     handles: list[Any] = [None, None]
     for row, (plane, axis) in enumerate(planes):
-        share = _centre(volumes[1])[axis] / volumes[1].shape[axis]
+        share = _center(volumes[1])[axis] / volumes[1].shape[axis]
         pixel = steps[1 - axis] / steps[2]
         for column, volume in enumerate((*volumes, difference)):
             axes = grid[row, column]
@@ -97,7 +97,7 @@ def _reference_window(reference: NDArray[Any], window: tuple[float, float]) -> t
 
 
 def _with_range(name: str, shown: tuple[float, float], window: tuple[float, float], unit: str) -> str:
-    return name if shown == window else f"{name}\n(grey: {shown[0]:.0f} … {shown[1]:.0f} {unit})"
+    return name if shown == window else f"{name}\n(gray: {shown[0]:.0f} … {shown[1]:.0f} {unit})"
 
 
 def _style(is_difference: bool, window: tuple[float, float], limit: float) -> dict[str, Any]:
@@ -130,8 +130,8 @@ def _order(orientation: str) -> list[int]:
     return [next(n for n, letter in enumerate(orientation) if letter in pair) for pair in ("SI", "AP", "RL")]
 
 
-def _centre(volume: NDArray[Any]) -> list[float]:
-    """Centre of everything denser than the window's lower end, else of the grid."""
+def _center(volume: NDArray[Any]) -> list[float]:
+    """Center of everything denser than the window's lower end, else of the grid."""
     body = np.argwhere(volume[:, ::4, ::4] > WINDOW_HU[0])
     if len(body) == 0:
         return [size / 2 for size in volume.shape]

@@ -67,7 +67,7 @@ def read_scan(path: str | os.PathLike[str]) -> Scan:
 
     Raises:
         FileNotFoundError: no such file or folder.
-        ScanError: not an image, several series, colour or time, or values that are not real numbers.
+        ScanError: not an image, several series, color or time, or values that are not real numbers.
     """
     source = Path(path)
     if not source.exists():

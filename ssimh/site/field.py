@@ -48,7 +48,7 @@ def basis_at(points: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def grid_positions(size: int) -> NDArray[np.float64]:
-    """Coordinates of the voxel centres of an axis, -1 and 1 at its outer faces.
+    """Coordinates of the voxel centers of an axis, -1 and 1 at its outer faces.
 
     >>> grid_positions(4).tolist()
     [-0.75, -0.25, 0.25, 0.75]
@@ -57,7 +57,7 @@ def grid_positions(size: int) -> NDArray[np.float64]:
 
 
 def positions(size: int, low: float, high: float) -> NDArray[np.float64]:
-    """Coordinates of the voxel centres of an axis in a frame from ``low`` to ``high``, both in grid coordinates."""
+    """Coordinates of the voxel centers of an axis in a frame from ``low`` to ``high``, both in grid coordinates."""
     return (grid_positions(size) - low) / (high - low) * 2 - 1
 
 
@@ -83,8 +83,8 @@ def grid_to_body(box: NDArray[np.float64]) -> NDArray[np.float64]:
     True
     """
     points, _, inverse = sampling_points()
-    centre, half = box.mean(axis=1), (box[:, 1] - box[:, 0]) / 2
-    return np.asarray(inverse @ basis_at(centre + points * half))
+    center, half = box.mean(axis=1), (box[:, 1] - box[:, 0]) / 2
+    return np.asarray(inverse @ basis_at(center + points * half))
 
 
 class FieldOnGrid:

@@ -53,7 +53,7 @@ class TissueFit:
 def bin_edges(tissue: tuple[float, float]) -> NDArray[np.float64]:
     """Edges of the HU bins, 150 HU beyond the tissue window on either side.
 
-    Half an HU off whole numbers, so that the centre of a bin is the mean of the whole numbers within it.
+    Half an HU off whole numbers, so that the center of a bin is the mean of the whole numbers within it.
 
     >>> edges = bin_edges((-150.0, 150.0))
     >>> float(edges[0]), float(edges[-1]), len(edges)

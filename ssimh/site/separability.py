@@ -38,16 +38,16 @@ class Separability:
 def site_separability(
     features: ArrayLike, sites: Sequence[Any] | NDArray[Any], *, n_neighbors: int = 5, folds: int = 5, seed: int = 0
 ) -> Separability:
-    """How well the site can be read off the features: k-nearest neighbours and RBF-MMD.
+    """How well the site can be read off the features: k-nearest neighbors and RBF-MMD.
 
     The two feature-level scores of the DomainATM toolbox (Guan & Liu 2023, doi 10.1016/j.neuroimage.2023.119863), with
-    stratified cross-validation in place of its single 60/40 split. Features are standardised, for the neighbours with
+    stratified cross-validation in place of its single 60/40 split. Features are standardized, for the neighbors with
     mean and deviation of the training part only; the MMD kernel (Gretton et al. 2012) has the median distance as width.
 
     Args:
         features: (subjects, features) numbers, for instance histograms, radiomics or network activations.
         sites: one label per subject.
-        n_neighbors: k; ties are decided by the nearest neighbour.
+        n_neighbors: k; ties are decided by the nearest neighbor.
         folds: parts of the cross-validation, at most the number of subjects of the smallest site.
         seed: of the shuffling.
 
@@ -56,7 +56,7 @@ def site_separability(
 
     Raises:
         ValueError: shapes that do not fit, values that are not finite, fewer than two sites, a site with fewer
-            subjects than folds, or fewer training subjects than neighbours.
+            subjects than folds, or fewer training subjects than neighbors.
 
     >>> import numpy as np
     >>> rng = np.random.default_rng(0)
@@ -128,10 +128,10 @@ def _nearest(
 ) -> NDArray[np.intp]:
     order = np.argsort(cdist(test, train), axis=1, kind="stable")[:, :k]
     guesses = np.empty(len(test), dtype=np.intp)
-    for number, neighbours in enumerate(labels[order]):
-        votes = np.bincount(neighbours)
+    for number, neighbors in enumerate(labels[order]):
+        votes = np.bincount(neighbors)
         winners = np.flatnonzero(votes == votes.max())
-        guesses[number] = next(label for label in neighbours if label in winners)
+        guesses[number] = next(label for label in neighbors if label in winners)
     return guesses
 
 

@@ -43,8 +43,8 @@ def spread(groups: list[NDArray[np.float64]]) -> NDArray[np.float64]:
     expected = back @ np.diag(np.where(degrees == 0, SPREAD_CONSTANT, SPREAD_SHAPE) ** 2) @ back.T
     scatter, freedom = expected * SPREAD_SUBJECTS, SPREAD_SUBJECTS
     for group in groups:
-        centred = group - group.mean(axis=0)
-        scatter = scatter + centred.T @ centred
+        centered = group - group.mean(axis=0)
+        scatter = scatter + centered.T @ centered
         freedom += len(group) - 1
     return np.asarray(scatter / freedom)
 

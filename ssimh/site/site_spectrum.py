@@ -310,7 +310,7 @@ def _subject(image: Any, mask: Any, spacing_mm: Any, axes: tuple[int, ...], site
     box = body_box(body)
     volume = float(np.count_nonzero(body)) * _voxel_ml(spacing_mm)
     if spacing_mm is not None and not _VOLUME_ML[0] <= volume <= _VOLUME_ML[1]:
-        raise ValueError(f"the body has {volume:.3g} ml with spacing_mm={spacing_mm}; are these millimetres?")
+        raise ValueError(f"the body has {volume:.3g} ml with spacing_mm={spacing_mm}; are these millimeters?")
     steps = strides(values.shape)
     coarse, inside = values[steps].astype(np.float64), body[steps]
     inside = inside & (coarse > site.threshold)

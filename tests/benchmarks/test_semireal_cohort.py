@@ -25,10 +25,10 @@ CT_GRID = Grid((56, 56, 64), (4.0, 4.0, 3.0), (0.0, 0.0, 0.0))
 NAME = "C-001"
 
 
-def tube(centre_yx: tuple[float, float], radius_mm: float, low_mm: float, high_mm: float) -> np.ndarray:
+def tube(center_yx: tuple[float, float], radius_mm: float, low_mm: float, high_mm: float) -> np.ndarray:
     """Upright cylinder on the CT's grid."""
     z, y, x = np.ogrid[:64, :56, :56]
-    inside = ((y * 4 - centre_yx[0]) ** 2 + (x * 4 - centre_yx[1]) ** 2) <= radius_mm**2
+    inside = ((y * 4 - center_yx[0]) ** 2 + (x * 4 - center_yx[1]) ** 2) <= radius_mm**2
     return inside & (z * 3 >= low_mm) & (z * 3 < high_mm)
 
 
@@ -112,7 +112,7 @@ def test_a_case_has_hecktor_layout_and_is_decided_by_the_seed(
     for name, seed in (("one", 5), ("same", 5), ("other", 6)):
         sc.build_cohort(tmp_path / name, seed=seed)
     (case,) = discover_cases(tmp_path / "one")
-    assert (case.id, case.centre) == (NAME, "C")
+    assert (case.id, case.center) == (NAME, "C")
     ct, grid = read_image(case.ct, case.id)
     pet, pet_grid = read_image(case.pet, case.id)
     label, label_grid = read_image(case.label, case.id, dtype=np.uint8)

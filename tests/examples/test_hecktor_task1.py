@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from hnseg.phantom import DEFAULT_CENTRES, generate_cohort
+from hnseg.phantom import DEFAULT_CENTERS, generate_cohort
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "hecktor_task1.py"
 SCORES = ("gtvp_dice_mean", "gtvn_dice_agg", "gtvn_f1_agg")
@@ -29,10 +29,10 @@ def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture(scope="module")
 def cohort(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two centres of three coarse cases, the second of them without its PET."""
+    """Two centers of three coarse cases, the second of them without its PET."""
     root = tmp_path_factory.mktemp("example") / "cohort"
     generate_cohort(
-        root, seed=5, cases_per_centre=3, centres=DEFAULT_CENTRES[:2], pixel_mm=4.0, traps={"ALFA-002": "missing-pet"}
+        root, seed=5, cases_per_center=3, centers=DEFAULT_CENTERS[:2], pixel_mm=4.0, traps={"ALFA-002": "missing-pet"}
     )
     return root
 

@@ -15,17 +15,17 @@ from hnseg.cohort.splits import make_splits, save_splits
 from hnseg.config import Config, PredictConfig, PrepareConfig, SplitConfig, TrainConfig
 from hnseg.images.geometry import Grid
 from hnseg.images.image_io import write_image
-from hnseg.phantom import DEFAULT_CENTRES, generate_cohort
+from hnseg.phantom import DEFAULT_CENTERS, generate_cohort
 from hnseg.preprocessing.prepare_cohort import prepare_cohort
 from hnseg.training.loop import train_fold
 
 MakeCase = Callable[..., Path]
 
 
-def ball(grid: Grid, centre_mm: tuple[float, float, float], radius_mm: float) -> np.ndarray:
+def ball(grid: Grid, center_mm: tuple[float, float, float], radius_mm: float) -> np.ndarray:
     """Boolean ball (z, y, x) on a grid."""
     index = np.stack(np.meshgrid(*(np.arange(n) for n in grid.size), indexing="ij"), axis=-1)
-    distance = np.linalg.norm(grid.to_physical(index) - np.asarray(centre_mm), axis=-1)
+    distance = np.linalg.norm(grid.to_physical(index) - np.asarray(center_mm), axis=-1)
     return (distance <= radius_mm).transpose(2, 1, 0)
 
 
@@ -53,9 +53,9 @@ def make_case(tmp_path: Path) -> MakeCase:
 
 @pytest.fixture(scope="session")
 def small_cohort(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Eight coarse phantom cases of two centres."""
+    """Eight coarse phantom cases of two centers."""
     root = tmp_path_factory.mktemp("small") / "cohort"
-    generate_cohort(root, seed=3, cases_per_centre=4, centres=DEFAULT_CENTRES[:2], pixel_mm=4.0)
+    generate_cohort(root, seed=3, cases_per_center=4, centers=DEFAULT_CENTERS[:2], pixel_mm=4.0)
     return root
 
 

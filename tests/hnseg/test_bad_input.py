@@ -134,7 +134,7 @@ CASES: list[tuple[str, str, Damage, str]] = [
     ("zero spacing", CT, header(84, "<f", 0.0), "spacing 4, 0, 5 mm; each must be a positive number"),
     ("negative spacing", PET, header(88, "<f", -6.0), "spacing 5, 5, -6 mm; each must be a positive number"),
     ("spacing not a number", CT, header(80, "<f", float("nan")), "spacing nan, 4, 5 mm"),
-    ("spacing in metres", CT, header(123, "<B", 1), "160000 × 144000 × 150000 mm large; expected are 20 to 3000"),
+    ("spacing in meters", CT, header(123, "<B", 1), "160000 × 144000 × 150000 mm large; expected are 20 to 3000"),
     ("size of zero", CT, header(42, "<h", 0), r"size \(0, 36, 30\); every length must be ≥ 1"),
     ("absurd size", CT, header(42, "<3h", *HUGE), "more than 2147483648 are refused"),
     ("size beyond the file", PET, header(42, "<h", 3400), "the header asks for .* bytes, the file holds"),

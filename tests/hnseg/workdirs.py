@@ -23,18 +23,18 @@ TESTS = ("AAA-001", "AAA-002", "BBB-001", "BBB-002")
 TRAINS = ("AAA-003", "AAA-004", "BBB-003", "BBB-004", "CCC-001")
 
 
-def ball(grid: Grid, centre_mm: tuple[float, float, float], radius_mm: float) -> np.ndarray:
+def ball(grid: Grid, center_mm: tuple[float, float, float], radius_mm: float) -> np.ndarray:
     """Mask (z, y, x) of a ball in physical space."""
     k, j, i = np.meshgrid(*(np.arange(n) for n in grid.shape), indexing="ij")
     points = grid.to_physical(np.stack([i, j, k], axis=-1))
-    return np.linalg.norm(points - np.asarray(centre_mm), axis=-1) <= radius_mm
+    return np.linalg.norm(points - np.asarray(center_mm), axis=-1) <= radius_mm
 
 
 def draw(grid: Grid, gtvp: list, gtvn: list) -> np.ndarray:
     label = np.zeros(grid.shape, np.uint8)
     for value, balls in ((2, gtvn), (1, gtvp)):
-        for centre, radius in balls:
-            label[ball(grid, centre, radius)] = value
+        for center, radius in balls:
+            label[ball(grid, center, radius)] = value
     return label
 
 
@@ -55,14 +55,14 @@ def write_case(root: Path, case_id: str) -> dict:
     body = ball(CT_GRID, (0, 0, 0), 48)
     ct = np.where(body, 40, -1000) + rng.normal(0, 15, CT_GRID.shape)
     pet = np.where(ball(PET_GRID, (0, 0, 0), 48), 1.0, 0.05) + rng.gamma(1, 0.1, PET_GRID.shape)
-    for centre, radius in [b for group in MASKS.get(case_id, MASKS["AAA-001"])[0] for b in group]:
-        pet[ball(PET_GRID, centre, radius)] += 9
+    for center, radius in [b for group in MASKS.get(case_id, MASKS["AAA-001"])[0] for b in group]:
+        pet[ball(PET_GRID, center, radius)] += 9
     paths = {kind: root / case_id / f"{case_id}{end}.nii.gz" for kind, end in (("ct", "__CT"), ("pet", "__PT"))}
     paths["label"] = root / case_id / f"{case_id}.nii.gz"
     write_image(paths["ct"], ct.astype(np.float32), CT_GRID)
     write_image(paths["pet"], pet.astype(np.float32), PET_GRID)
     write_image(paths["label"], truth, CT_GRID)
-    return {"id": case_id, "centre": case_id.split("-")[0], **{kind: str(path) for kind, path in paths.items()}}
+    return {"id": case_id, "center": case_id.split("-")[0], **{kind: str(path) for kind, path in paths.items()}}
 
 
 def write_prepared(work: Path, case_id: str, *, fallback: bool) -> None:
@@ -76,7 +76,7 @@ def write_prepared(work: Path, case_id: str, *, fallback: bool) -> None:
     reason = "no brain in view: top of the scan" if fallback else "brain: 1300 ml, 97 % enclosed by bone"
     record = {
         "id": case_id,
-        "centre": case_id.split("-")[0],
+        "center": case_id.split("-")[0],
         "ct_grid": CT_GRID.as_dict(),
         "pet_grid": PET_GRID.as_dict(),
         "crop_grid": CROP_GRID.as_dict(),
@@ -103,7 +103,7 @@ def write_models(work: Path) -> None:
 
 
 def make_workdir(work: Path) -> Path:
-    """Everything up to the predictions, two centres, four test cases."""
+    """Everything up to the predictions, two centers, four test cases."""
     root = work / "cohort" / "Task 1"
     cases = [write_case(root, case_id) for case_id in (*TESTS, *TRAINS)]
     finding = {

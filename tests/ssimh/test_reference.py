@@ -215,7 +215,7 @@ def damaged(path, reference, kind):
         )
         header.update({"tampered": {"unit": "SUV"}}.get(kind, {}))
         if kind == "unknown":
-            header["colour"] = "blue"
+            header["color"] = "blue"
         if kind == "values":
             coefficients = coefficients + 1
         text = "[1, 2" if kind == "json" else json.dumps(header)

@@ -53,9 +53,9 @@ class Placement:
     brain_ml: float = 0.0
 
 
-def box_below(centre_xy: Vector, top_mm: float, box_mm: Vector) -> Vector:
-    """Lower corner of the box that hangs below ``top_mm``, centred on ``centre_xy``."""
-    return np.array([*(np.asarray(centre_xy)[:2] - box_mm[:2] / 2), top_mm - box_mm[2]])
+def box_below(center_xy: Vector, top_mm: float, box_mm: Vector) -> Vector:
+    """Lower corner of the box that hangs below ``top_mm``, centered on ``center_xy``."""
+    return np.array([*(np.asarray(center_xy)[:2] - box_mm[:2] / 2), top_mm - box_mm[2]])
 
 
 @dataclass(frozen=True, eq=False)

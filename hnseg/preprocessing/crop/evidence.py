@@ -84,7 +84,7 @@ def _enclosed(where: NDArray[np.float64], z: int, ct_hu: NDArray[Any]) -> float:
     angles = np.linspace(0, 2 * np.pi, 72, endpoint=False)
     radii = np.arange(*RAY_MM, COARSE_MM / 2) / COARSE_MM
     ys, xs = where[0] + np.outer(np.sin(angles), radii), where[1] + np.outer(np.cos(angles), radii)
-    # A 4 mm voxel may miss a thin table of the skull: take the maximum over neighbouring slices.
+    # A 4 mm voxel may miss a thin table of the skull: take the maximum over neighboring slices.
     plate = ct_hu[max(z - 1, 0) : z + 2].max(axis=0)
     samples = ndimage.map_coordinates(plate, [ys, xs], order=1, cval=-1024.0)
     return float((samples.max(axis=1) > BONE_HU).mean())
@@ -101,7 +101,7 @@ def _width(where: NDArray[np.float64], plane: NDArray[np.bool_]) -> float:
     return float(columns[-1] - columns[0] + 1) * COARSE_MM
 
 
-def to_index(centre_xy: NDArray[np.float64], grid: Grid) -> NDArray[np.float64]:
+def to_index(center_xy: NDArray[np.float64], grid: Grid) -> NDArray[np.float64]:
     """(y, x) in voxels of a physical place (x, y)."""
-    index = grid.to_index([centre_xy[0], centre_xy[1], grid.origin_mm[2]])
+    index = grid.to_index([center_xy[0], center_xy[1], grid.origin_mm[2]])
     return np.array([index[1], index[0]])

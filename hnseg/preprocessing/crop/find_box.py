@@ -1,7 +1,7 @@
 """Where the head and neck are: one fixed box per case, by a method of choice.
 
 ``head`` is the default: the brain must be hot in PET and enclosed by bone in CT. ``paper``, ``nvauto`` and
-``hecktor2025`` are the crops of the field, ``centre`` looks for nothing. Each gives a box with a confidence and a
+``hecktor2025`` are the crops of the field, ``center`` looks for nothing. Each gives a box with a confidence and a
 reason, and says when it had to fall back.
 """
 
@@ -18,7 +18,7 @@ from hnseg.config import CropMethod
 from hnseg.images.geometry import Grid
 from hnseg.images.resample import upright_grid
 from hnseg.preprocessing.crop.box import Crop, Placement, Scan, Vector
-from hnseg.preprocessing.crop.head import BRAIN_SUV, place_centre, place_head
+from hnseg.preprocessing.crop.head import BRAIN_SUV, place_center, place_head
 from hnseg.preprocessing.crop.published import place_hecktor2025, place_nvauto, place_paper
 
 __all__ = ["METHODS", "Crop", "brain_in_box", "find_crop"]
@@ -28,7 +28,7 @@ METHODS: Mapping[CropMethod, Callable[[Scan, Vector], Placement]] = {
     "paper": place_paper,
     "nvauto": place_nvauto,
     "hecktor2025": place_hecktor2025,
-    "centre": place_centre,
+    "center": place_center,
 }
 
 
@@ -50,7 +50,7 @@ def find_crop(
         ct_grid, pet_grid: Grid.
         box_vox: Size of the box in voxels (x, y, z).
         spacing_mm: Edge of a voxel of the box.
-        method ({"head", "paper", "nvauto", "hecktor2025", "centre"}): See the functions of the same names in
+        method ({"head", "paper", "nvauto", "hecktor2025", "center"}): See the functions of the same names in
             :mod:`hnseg.preprocessing.crop.head` and :mod:`hnseg.preprocessing.crop.published`.
 
     Raises:

@@ -24,7 +24,7 @@ from hnseg.preprocessing.crop.evidence import (
 )
 
 SEARCH_MM = 250.0  # the brain lies in the upper part of any scan that shows it (head 200–230 mm, plus some air)
-BRAIN_SUV = 3.0  # grey matter is at SUV 6–12, most other tissue in the head below 3
+BRAIN_SUV = 3.0  # gray matter is at SUV 6–12, most other tissue in the head below 3
 FAINT_SUV = 2.0  # a brain after a meal or under high blood sugar
 BRAIN_MIN_ML = 150.0  # an adult brain has 1,100–1,500 ml; a scan may begin in the middle of it
 CUT_MIN_ML = 30.0  # what is left of a brain whose base alone is in view, where it reaches the scan's upper end
@@ -58,7 +58,7 @@ class _View:
 class _Head:
     evidence: Evidence
     least: float
-    centre_mm: Vector
+    center_mm: Vector
     top_mm: float
     brain_ml: float
     description: str
@@ -74,7 +74,7 @@ class _Head:
 
 
 def place_head(scan: Scan, box_mm: Vector) -> Placement:
-    """The box hangs below the top of the brain, centred on it, moved where it would miss the neck.
+    """The box hangs below the top of the brain, centered on it, moved where it would miss the neck.
 
     The published crop takes whatever is hot at the top of the scan for the brain; a bladder, a heart or a sarcoma
     would pass. Here it must also lie inside a head (:mod:`hnseg.preprocessing.crop.evidence`). Tried in turn:
@@ -86,20 +86,20 @@ def place_head(scan: Scan, box_mm: Vector) -> Placement:
         if candidates:
             best = max(candidates, key=lambda head: head.margin)
             if best.accepted:
-                centre = _keep_neck(best, view, box_mm)
+                center = _keep_neck(best, view, box_mm)
                 confidence = best.evidence.score
                 return Placement(
-                    box_below(centre, best.top_mm, box_mm), best.description, confidence, brain_ml=best.brain_ml
+                    box_below(center, best.top_mm, box_mm), best.description, confidence, brain_ml=best.brain_ml
                 )
             refused.append(best)
     top = _body_at_top(scan, box_mm)
     why = refused[0].description if refused else f"nothing of {BRAIN_MIN_ML:g} ml exceeds SUV {FAINT_SUV:g}"
-    reason = f"no head in view: {why}; the box stands at the top of the scan, centred on the body"
+    reason = f"no head in view: {why}; the box stands at the top of the scan, centered on the body"
     return Placement(top, reason, fallback=True)
 
 
-def place_centre(scan: Scan, box_mm: Vector) -> Placement:
-    """The box stands at the top of the scan, centred on the body; no head is looked for."""
+def place_center(scan: Scan, box_mm: Vector) -> Placement:
+    """The box stands at the top of the scan, centered on the body; no head is looked for."""
     return Placement(_body_at_top(scan, box_mm), "as asked")
 
 
@@ -121,10 +121,10 @@ def _brains(view: _View, threshold_suv: float) -> list[_Head]:
         region = regions == number + 1
         slices = np.argwhere(region)[:, 0]
         heights = (int(np.quantile(slices, 0.5)), int(np.quantile(slices, 0.75)))
-        centre = view.middle(region)
-        evidence = best_evidence(to_index(centre, view.grid), heights, view.body, view.ct)
+        center = view.middle(region)
+        evidence = best_evidence(to_index(center, view.grid), heights, view.body, view.ct)
         told = f"hot region of {volumes[number]:.0f} ml above SUV {threshold_suv:g} {evidence.description}"
-        found.append(_Head(evidence, ENCLOSED, centre, view.top_mm(region), float(volumes[number]), told))
+        found.append(_Head(evidence, ENCLOSED, center, view.top_mm(region), float(volumes[number]), told))
     return found
 
 
@@ -141,13 +141,13 @@ def _cut_brains(view: _View) -> list[_Head]:
             continue
         whole = np.zeros_like(view.body)
         whole[-count:] = piece
-        centre = view.middle(whole)
+        center = view.middle(whole)
         last = view.pet.shape[0] - 1
-        evidence = best_evidence(to_index(centre, view.grid), (last - 1, last - 4), view.body, view.ct)
+        evidence = best_evidence(to_index(center, view.grid), (last - 1, last - 4), view.body, view.ct)
         told = (
             f"hot region of {volume:.0f} ml above SUV {BRAIN_SUV:g} at the upper end of the scan {evidence.description}"
         )
-        found.append(_Head(evidence, CUT_ENCLOSED, centre, view.top_mm(whole), volume, told))
+        found.append(_Head(evidence, CUT_ENCLOSED, center, view.top_mm(whole), volume, told))
     return found
 
 
@@ -174,8 +174,8 @@ def _skull(view: _View) -> list[_Head]:
 
 
 def _keep_neck(head: _Head, view: _View, box_mm: Vector) -> Vector:
-    """The head's axial centre, moved the least that keeps the middle of the neck well inside the box."""
-    centre = np.array(head.centre_mm[:2], dtype=np.float64)
+    """The head's axial center, moved the least that keeps the middle of the neck well inside the box."""
+    center = np.array(head.center_mm[:2], dtype=np.float64)
     first = view.grid.to_index([0, 0, head.top_mm - NECK_BELOW_MM])[2]
     middles = []
     for z in range(max(0, int(min(first, view.body.shape[0] - 1))), -1, -1):
@@ -187,20 +187,20 @@ def _keep_neck(head: _Head, view: _View, box_mm: Vector) -> Vector:
             break  # the shoulders
         middles.append(view.grid.to_physical([*points.mean(axis=0)[::-1], z])[:2])
     if not middles:
-        return centre
+        return center
     reach = np.maximum(box_mm[:2] / 2 - NECK_MARGIN_MM, 0)
     low, high = np.max(middles, axis=0) - reach, np.min(middles, axis=0) + reach
-    target = np.where(low <= high, np.clip(centre, low, high), (low + high) / 2)
-    return np.clip(target, centre - MOVE_MM, centre + MOVE_MM)
+    target = np.where(low <= high, np.clip(center, low, high), (low + high) / 2)
+    return np.clip(target, center - MOVE_MM, center + MOVE_MM)
 
 
 def _body_at_top(scan: Scan, box_mm: Vector) -> Vector:
-    """The box at the top of the scan, centred on the largest cross-sections of the body in its uppermost 100 mm."""
+    """The box at the top of the scan, centered on the largest cross-sections of the body in its uppermost 100 mm."""
     low, high = scan.common_mm()
     grid = covering_grid(np.array([low[0], low[1], max(low[2], high[2] - BODY_TOP_MM)]), high, COARSE_MM)
     pieces = [largest_component(plane) for plane in body_mask(scan.pet_on(grid), scan.ct_on(grid))]
     middles = [np.argwhere(piece).mean(axis=0)[::-1] for piece in pieces if piece is not None]
-    centre = (low + high) / 2
+    center = (low + high) / 2
     if middles:
-        centre = grid.to_physical([*np.median(middles, axis=0), 0])
-    return box_below(centre, float(high[2]), box_mm)
+        center = grid.to_physical([*np.median(middles, axis=0), 0])
+    return box_below(center, float(high[2]), box_mm)

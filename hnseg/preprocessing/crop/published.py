@@ -18,7 +18,7 @@ from hnseg.preprocessing.crop.box import Placement, Scan, Vector, box_below
 from hnseg.preprocessing.crop.evidence import COARSE_MM, best_evidence, body_mask, to_index
 
 FINE_MM = 2.0
-HOT_SUV = 3.0  # the publication says "coarse threshold"; grey matter is at SUV 6–12, most other tissue below 3
+HOT_SUV = 3.0  # the publication says "coarse threshold"; gray matter is at SUV 6–12, most other tissue below 3
 SUPERIOR_MM = 100.0  # the height of a brain
 RULE = "one SD above the mean of the upper quarter"
 LITERAL_MM = 1.0  # the grid that the definitions of nvauto and hecktor2025 count on
@@ -27,7 +27,7 @@ LITERAL_MM = 1.0  # the grid that the definitions of nvauto and hecktor2025 coun
 def place_paper(scan: Scan, box_mm: Vector) -> Placement:
     """As published: the box hangs below the highest voxel above a coarse PET threshold.
 
-    Its axial centre is the mean of the voxels above the threshold in the superior slices, here the uppermost 100 mm
+    Its axial center is the mean of the voxels above the threshold in the superior slices, here the uppermost 100 mm
     of them. Where nothing is above it, the box stands in the middle of the top of the scan.
     """
     low, high = scan.common_mm()
@@ -46,7 +46,7 @@ def place_nvauto(scan: Scan, box_mm: Vector) -> Placement:
     """NVAUTO, HECKTOR 2022 (Project-MONAI/tutorials, ``hecktor_crop_neck_region.py``).
 
     In the upper quarter of the CT's slices, voxels one standard deviation above the mean are foreground; the box is
-    centred on their mean in plane and ends below the highest of them.
+    centered on their mean in plane and ends below the highest of them.
     """
     low, high = scan.grids[0].bounds_mm()
     scan.common_mm()
@@ -60,14 +60,14 @@ def place_nvauto(scan: Scan, box_mm: Vector) -> Placement:
 
 
 def place_hecktor2025(scan: Scan, box_mm: Vector) -> Placement:
-    """The organisers' template of HECKTOR 2025 (BioMedIA-MBZUAI/HECKTOR2025, ``docker-template``, ``preprocess.py``).
+    """The organizers' template of HECKTOR 2025 (BioMedIA-MBZUAI/HECKTOR2025, ``docker-template``, ``preprocess.py``).
 
     In the upper quarter of the slices that CT and PET share, voxels one standard deviation above the mean are
-    foreground; the box is centred on the largest 26-connected piece, in z too, and shifted into the images. Where the
+    foreground; the box is centered on the largest 26-connected piece, in z too, and shifted into the images. Where the
     images are smaller than the box it is flush with their lower end.
     """
     low, high = scan.common_mm()
-    # The template counts from voxel centres: its region lies half a voxel higher along each axis.
+    # The template counts from voxel centers: its region lies half a voxel higher along each axis.
     halves = [np.abs(grid.matrix) @ np.asarray(grid.spacing_mm) / 2 for grid in scan.grids]
     low = np.max([grid.bounds_mm()[0] + half for grid, half in zip(scan.grids, halves, strict=True)], axis=0)
     high = np.min([grid.bounds_mm()[1] + half for grid, half in zip(scan.grids, halves, strict=True)], axis=0)
@@ -76,10 +76,10 @@ def place_hecktor2025(scan: Scan, box_mm: Vector) -> Placement:
     if hot.any():
         pieces, _ = ndimage.label(hot, structure=np.ones((3, 3, 3)))
         region = pieces == 1 + int(np.argmax(np.bincount(pieces.ravel())[1:]))
-        centre = _middle(region, grid)
+        center = _middle(region, grid)
     else:
-        centre = np.array([*(low + high)[:2] / 2, high[2] - (high[2] - low[2]) / 8])
-    start = np.maximum(np.minimum(np.maximum(centre - box_mm / 2, low) + box_mm, high) - box_mm, low)
+        center = np.array([*(low + high)[:2] / 2, high[2] - (high[2] - low[2]) / 8])
+    start = np.maximum(np.minimum(np.maximum(center - box_mm / 2, low) + box_mm, high) - box_mm, low)
     lower = start - LITERAL_MM / 2
     if not hot.any():
         return _nothing_hot(lower, "its mean")

@@ -22,7 +22,7 @@ from hnseg.config import Config
 from hnseg.errors import CohortError
 from hnseg.images.geometry import Grid
 from hnseg.images.image_io import read_image, write_image
-from hnseg.phantom import DEFAULT_CENTRES, generate_cohort
+from hnseg.phantom import DEFAULT_CENTERS, generate_cohort
 from tests.hnseg.fixtures import ball
 
 PREPARE = Config.from_preset("demo").prepare
@@ -33,7 +33,7 @@ def test_a_good_cohort_has_no_findings(small_cohort, tmp_path):
     assert result.findings == ()
     assert len(result.cases) == 8
     assert all(case.head_found and case.label for case in result.cases)
-    assert {case.centre for case in result.cases} == {centre.name for centre in DEFAULT_CENTRES[:2]}
+    assert {case.center for case in result.cases} == {center.name for center in DEFAULT_CENTERS[:2]}
     assert load_check(tmp_path) == result
 
 
@@ -51,21 +51,21 @@ def test_a_good_cohort_has_no_findings(small_cohort, tmp_path):
 )
 def test_a_trap_is_named_and_the_other_case_goes_on(tmp_path, trap, severity, message, file):
     root = tmp_path / "cohort"
-    generate_cohort(root, cases_per_centre=2, centres=DEFAULT_CENTRES[:1], pixel_mm=4.0, traps=[trap])
+    generate_cohort(root, cases_per_center=2, centers=DEFAULT_CENTERS[:1], pixel_mm=4.0, traps=[trap])
     result = check_cohort(root, PREPARE, work=tmp_path / "work")
-    bad = f"{DEFAULT_CENTRES[0].name}-001"
+    bad = f"{DEFAULT_CENTERS[0].name}-001"
     about = [finding for finding in result.findings if message in finding.message]
     assert about, [str(finding) for finding in result.findings]
     assert {(finding.case_id, finding.severity) for finding in about} == {(bad, severity)}
     assert file in str(about[0].path)
     used = {case.id for case in result.cases}
-    assert used == ({f"{DEFAULT_CENTRES[0].name}-002"} if severity == "error" else used | {bad})
+    assert used == ({f"{DEFAULT_CENTERS[0].name}-002"} if severity == "error" else used | {bad})
     assert len(json.loads((tmp_path / "work" / "check.json").read_text())["findings"]) == len(result.findings)
 
 
 def test_bqml_is_converted_by_the_cohorts_table_and_refused_without_it(tmp_path):
     root = tmp_path / "cohort"
-    generate_cohort(root, cases_per_centre=2, centres=DEFAULT_CENTRES[:1], pixel_mm=4.0, traps=["pet-bqml"])
+    generate_cohort(root, cases_per_center=2, centers=DEFAULT_CENTERS[:1], pixel_mm=4.0, traps=["pet-bqml"])
     converted, other = check_cohort(root, PREPARE, work=tmp_path / "work").cases
     assert (converted.pet_unit, other.pet_unit, other.suv_factor) == ("Bq/ml", "SUV", None)
     assert load_check(tmp_path / "work").cases[0].as_case().suv_factor == converted.suv_factor
@@ -100,7 +100,7 @@ def test_flipped_and_oblique_heads_are_found_where_the_straight_one_is(tmp_path)
     for trap in (None, "flipped-direction", "oblique-direction"):
         root = tmp_path / str(trap)
         generate_cohort(
-            root, cases_per_centre=1, centres=DEFAULT_CENTRES[:1], pixel_mm=4.0, traps=[trap] if trap else []
+            root, cases_per_center=1, centers=DEFAULT_CENTERS[:1], pixel_mm=4.0, traps=[trap] if trap else []
         )
         (case,) = check_cohort(root, PREPARE).cases
         boxes[trap] = (case.head_found, case.in_view)
@@ -162,7 +162,7 @@ def test_everything_wrong_with_a_case_is_said_at_once(make_case):
 
 
 def test_lesions_outside_pet_and_box_and_in_air_are_told(make_case):
-    grid = Grid((40, 36, 200), (4.0, 4.0, 5.0), (-80.0, -70.0, 10.0))  # one metre high: the box covers its top
+    grid = Grid((40, 36, 200), (4.0, 4.0, 5.0), (-80.0, -70.0, 10.0))  # one meter high: the box covers its top
     ct = np.where(ball(grid, (0.0, 0.0, 900.0), 60.0), 40, -1000).astype(np.int16)
     label = ball(grid, (0.0, 0.0, 910.0), 10.0).astype(np.uint8)
     label[ball(grid, (0.0, 0.0, 300.0), 20.0)] = 2
@@ -176,7 +176,7 @@ def test_lesions_outside_pet_and_box_and_in_air_are_told(make_case):
     lost_ml = float((label == 2).sum()) * grid.voxel_ml
     for code in ("label-outside-pet", "label-outside-box"):
         assert f"{lost_ml:.1f} ml of {total_ml:.1f} ml of lesions" in found[code].message
-    assert f"{lost_ml / total_ml:.0%} of the labelled volume is air" in found["label-in-air"].message
+    assert f"{lost_ml / total_ml:.0%} of the labeled volume is air" in found["label-in-air"].message
 
 
 def test_a_pet_that_stops_short_of_the_ct_is_told(make_case):

@@ -89,7 +89,7 @@ def test_bone_and_box_are_drawn_where_they_are():
     assert (width, height) == (coronal.picture.width, coronal.picture.height)
 
     def at(x_mm: float, z_mm: float) -> np.ndarray:
-        """Colour at a place; the frame has a margin of 3 % around the scan."""
+        """Color at a place; the frame has a margin of 3 % around the scan."""
         across, down = (x_mm + 3.6) / 127.2, 1 - (z_mm + 3.6) / 127.2
         return seen[int(down * height), int(across * width)]
 

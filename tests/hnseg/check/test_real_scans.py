@@ -38,7 +38,7 @@ def test_sarcomas_of_the_limbs_have_no_head_and_short_scans(realdata_dir):
 
 def test_head_and_neck_cts_are_a_cohort_without_pet_and_not_in_hu(realdata_dir, tmp_path):
     scans = sorted((realdata_dir / "openkbp_ct").glob("*/*_ct.nii.gz"))
-    lines = ["id,ct,centre", *(f"{path.name.split('_')[0]},{path},{path.parent.name}" for path in scans)]
+    lines = ["id,ct,center", *(f"{path.name.split('_')[0]},{path},{path.parent.name}" for path in scans)]
     (tmp_path / "cases.csv").write_text("\n".join(lines) + "\n")
     with pytest.raises(CohortError, match="no PET in any of the 28 cases: this is a cohort of CT alone"):
         check_cohort(tmp_path / "cases.csv", PREPARE, work=tmp_path / "work")

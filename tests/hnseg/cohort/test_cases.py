@@ -12,14 +12,14 @@ from hnseg.cohort.cases import discover_cases
 from hnseg.errors import CohortError
 
 
-def test_finds_cases_in_order_with_their_centres(make_case):
+def test_finds_cases_in_order_with_their_centers(make_case):
     for name in ("TWO-010", "ONE-002", "A-B-003"):
         root = make_case(name)
     (root / "Task 1" / "notes").mkdir()
     (root / "Task 1" / ".hidden-001").mkdir()
     (root / "Task 1" / "HECKTOR_2025_Training_Task_1.csv").write_text("PatientID\n")
     cases = discover_cases(root)
-    assert [(case.id, case.centre) for case in cases] == [("A-B-003", "A-B"), ("ONE-002", "ONE"), ("TWO-010", "TWO")]
+    assert [(case.id, case.center) for case in cases] == [("A-B-003", "A-B"), ("ONE-002", "ONE"), ("TWO-010", "TWO")]
     assert discover_cases(root / "Task 1") == cases
 
 
@@ -51,7 +51,7 @@ def test_nnunet_folders(make_case, tmp_path, cropped):
         root = make_case(name)
     nnunet = as_nnunet(root, tmp_path / "Dataset001", cropped)
     cases = discover_cases(nnunet)
-    assert [(case.id, case.centre, case.label is None) for case in cases] == [
+    assert [(case.id, case.center, case.label is None) for case in cases] == [
         ("ONE-001", "ONE", False),
         ("ONE-002", "ONE", False),
         ("TWO-001", "TWO", True),
@@ -99,8 +99,8 @@ def test_a_table_of_paths(make_case, tmp_path):
     )
     (tmp_path / "suv_conversion_tags.csv").write_text("pid,suv_factor\nB-2,0.0003\n")
     first, second = discover_cases(table)
-    assert (first.id, first.centre, first.pet, first.label, first.suv_factor) == ("B-1", "B", None, None, None)
-    assert (second.id, second.centre, second.suv_factor) == ("B-2", "Lyon", 0.0003)
+    assert (first.id, first.center, first.pet, first.label, first.suv_factor) == ("B-1", "B", None, None, None)
+    assert (second.id, second.center, second.suv_factor) == ("B-2", "Lyon", 0.0003)
     assert first.ct.samefile(second.ct)
     assert second.pet.is_file()
     assert second.label.is_file()
@@ -109,7 +109,7 @@ def test_a_table_of_paths(make_case, tmp_path):
 @pytest.mark.parametrize(
     ("header", "rows", "message"),
     [
-        (["name", "ct"], [["A", "a"]], "lacks the column id; it has name, ct; known are id, ct, pet, label, centre"),
+        (["name", "ct"], [["A", "a"]], "lacks the column id; it has name, ct; known are id, ct, pet, label, center"),
         (["id;ct"], [["A;a"]], "lacks the column id and ct; it has id;ct"),
         (["id", "ct", "lable"], [["A", "a", "b"]], "has a column 'lable': is 'label' meant"),
         (["id", "ct"], [["../x", "a"]], r"line 2: '\.\./x' is no case ID; allowed are letters"),

@@ -45,7 +45,7 @@ def table(root: Path, home: Path) -> Path:
     for folder, path in (("ct", case.ct), ("pet", case.pet), ("label", case.label)):
         (home / folder).mkdir(parents=True)
         shutil.copy(path, home / folder / "image.nii.gz")
-    (home / "cases.csv").write_text(f"id,ct,pet,label,centre\n{case.id}," + ",".join(
+    (home / "cases.csv").write_text(f"id,ct,pet,label,center\n{case.id}," + ",".join(
         f"{folder}/image.nii.gz" for folder in ("ct", "pet", "label")) + ",Lyon\n")  # fmt: skip
     return home / "cases.csv"
 
@@ -73,7 +73,7 @@ def test_layout_and_unit_make_no_difference(make_case, tmp_path, layout):
     np.testing.assert_allclose(made.image[:], expected.image[:], atol=1e-3)
     np.testing.assert_array_equal(made.label[:], expected.label[:])
     assert made.record["suv_factor"] == (FACTOR if layout is in_bqml else 1.0)
-    assert case.centre == ("Lyon" if layout is table else "ONE")
+    assert case.center == ("Lyon" if layout is table else "ONE")
     settings = settings_digest(COARSE, NoHarmonization())
     folder = tmp_path / "work" / "prepared" / case.id
     assert is_current(case, folder, settings)

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from hnseg.cli.main import app
 from hnseg.cohort.checked_cohort import CheckedCase, load_check
 from hnseg.cohort.published_splits import PublishedFold, read_folds, read_ids
-from hnseg.cohort.splits import leave_one_centre_out, load_splits, make_splits, published_splits, save_splits
+from hnseg.cohort.splits import leave_one_center_out, load_splits, make_splits, published_splits, save_splits
 from hnseg.config import Harmonization, SplitConfig
 from hnseg.errors import CohortError, WorkDirError
 from hnseg.preprocessing.harmonizer_store import fit_harmonizer
@@ -22,11 +22,11 @@ from hnseg.preprocessing.prepared_case import open_case
 from hnseg.workdir import load_config
 
 
-def cohort(per_centre: int = 20, centres: str = "ABC") -> list[CheckedCase]:
+def cohort(per_center: int = 20, centers: str = "ABC") -> list[CheckedCase]:
     return [
         CheckedCase(f"{c}-{i:03}", c, "ct", "pet", "label", float(i % 8 > 0), float(i % 5 > 0), i > 1, 1.0)
-        for c in centres
-        for i in range(per_centre)
+        for c in centers
+        for i in range(per_center)
     ]
 
 
@@ -43,7 +43,7 @@ def test_every_case_has_one_place(seed):
         assert len(training) + len(held_out) + len(splits.test) == len(cases)
 
 
-def test_centres_are_spread_evenly():
+def test_centers_are_spread_evenly():
     splits = make_splits(cohort(), SplitConfig(folds=5, test_fraction=0.2), 0)
     counts = [[sum(i[0] == c for i in ids) for c in "ABC"] for ids in (splits.test, *splits.folds)]
     assert counts[0] == [4, 4, 4]
@@ -68,7 +68,7 @@ def test_cases_without_a_label_are_test_cases():
 
 def test_too_few_cases():
     with pytest.raises(
-        CohortError, match="3 labelled cases are left for training; 5 folds and a reference need at least 6"
+        CohortError, match="3 labeled cases are left for training; 5 folds and a reference need at least 6"
     ):
         make_splits(cohort(4, "A"), SplitConfig(folds=5, test_fraction=0.2), 0)
 
@@ -88,7 +88,7 @@ def leaks(splits) -> set[str]:
     }
 
 
-def centres_of(ids) -> set[str]:
+def centers_of(ids) -> set[str]:
     return {case_id.split("-")[0] for case_id in ids}
 
 
@@ -106,34 +106,34 @@ def test_a_slip_in_the_test_list_is_refused():
         make_splits(cohort(), SplitConfig(), 0, test=["A-03", "B-004"])
 
 
-def test_every_centre_is_held_out_once_where_no_reference_is_needed():
-    splits = leave_one_centre_out(cohort(), SplitConfig(test_fraction=0.2), 0, needs_reference=False)
+def test_every_center_is_held_out_once_where_no_reference_is_needed():
+    splits = leave_one_center_out(cohort(), SplitConfig(test_fraction=0.2), 0, needs_reference=False)
     assert splits.held_out == ("A", "B", "C")
     assert (splits.reference, splits.always_train, splits.notes) == (None, (), ())
-    for fold, centre in enumerate(splits.held_out):
-        assert centres_of(splits.folds[fold]) == {centre}
-        assert centres_of(splits.train_ids(fold)) == set("ABC") - {centre}
+    for fold, center in enumerate(splits.held_out):
+        assert centers_of(splits.folds[fold]) == {center}
+        assert centers_of(splits.train_ids(fold)) == set("ABC") - {center}
     assert leaks(splits) == set()
     assert len(splits.test) == 12
 
 
-def test_the_references_centre_is_never_held_out():
+def test_the_references_center_is_never_held_out():
     cases = [*cohort(10), *(CheckedCase(f"B-9{i}", "B", "ct", "pet", "label", 1.0, 1.0, True, 1.0) for i in range(3))]
-    splits = leave_one_centre_out(cases, SplitConfig(test_fraction=0), 0, needs_reference=True)
+    splits = leave_one_center_out(cases, SplitConfig(test_fraction=0), 0, needs_reference=True)
     assert splits.held_out == ("A", "C")
     assert splits.reference.startswith("B-")
-    assert centres_of(splits.always_train) == {"B"}
-    for fold, centre in enumerate(splits.held_out):
+    assert centers_of(splits.always_train) == {"B"}
+    for fold, center in enumerate(splits.held_out):
         training = splits.train_ids(fold)
-        assert centres_of(splits.folds[fold]) == {centre}
-        assert {case.id for case in cases if case.centre != centre} == set(training)
-    assert "B is the centre of the reference" in splits.notes[0]
+        assert centers_of(splits.folds[fold]) == {center}
+        assert {case.id for case in cases if case.center != center} == set(training)
+    assert "B is the center of the reference" in splits.notes[0]
 
 
-@pytest.mark.parametrize(("centres", "needs_reference"), [("A", False), ("AB", True)])
-def test_too_few_centres(centres, needs_reference):
-    with pytest.raises(CohortError, match=rf"from {len(centres)} centre\(s\), {', '.join(centres)}; a fold per centre"):
-        leave_one_centre_out(cohort(5, centres), SplitConfig(), 0, needs_reference=needs_reference)
+@pytest.mark.parametrize(("centers", "needs_reference"), [("A", False), ("AB", True)])
+def test_too_few_centers(centers, needs_reference):
+    with pytest.raises(CohortError, match=rf"from {len(centers)} center\(s\), {', '.join(centers)}; a fold per center"):
+        leave_one_center_out(cohort(5, centers), SplitConfig(), 0, needs_reference=needs_reference)
 
 
 def published(ids, count=3) -> list[PublishedFold]:
@@ -166,7 +166,7 @@ def test_cases_that_no_published_fold_names_are_test_cases_and_told():
     ids = [case.id for case in cases if case.label][:-2]
     splits = published_splits(cases, published(ids), 0, needs_reference=False)
     assert splits.test == ("C-004", "C-005", "X-001")
-    assert "2 labelled cases are in no fold of the list; they are test cases: C-004, C-005" in splits.notes
+    assert "2 labeled cases are in no fold of the list; they are test cases: C-004, C-005" in splits.notes
 
 
 def test_a_published_case_that_is_only_trained_on_stays_so():
@@ -217,12 +217,12 @@ def test_lists_of_cases(tmp_path):
         read_ids(tmp_path / "none.txt")
 
 
-@pytest.mark.parametrize("splitter", ["stratified", "centres", "published"])
+@pytest.mark.parametrize("splitter", ["stratified", "centers", "published"])
 def test_every_kind_survives_its_file(tmp_path, splitter):
     cases = cohort(6)
     made = {
         "stratified": lambda: make_splits(cases, SplitConfig(), 0),
-        "centres": lambda: leave_one_centre_out(cases, SplitConfig(), 0, needs_reference=True),
+        "centers": lambda: leave_one_center_out(cases, SplitConfig(), 0, needs_reference=True),
         "published": lambda: published_splits(cases, published([c.id for c in cases]), 0, needs_reference=False),
     }[splitter]()
     save_splits(made, tmp_path)
@@ -247,25 +247,25 @@ def test_a_damaged_or_leaking_file_is_refused(tmp_path):
 
 def test_the_runs_number_of_folds_is_that_of_its_split(run):
     assert len(load_splits(run).folds) == load_config(run).split.folds == 2
-    splits = leave_one_centre_out(cohort(4, "ABCD"), SplitConfig(), 0, needs_reference=False)
+    splits = leave_one_center_out(cohort(4, "ABCD"), SplitConfig(), 0, needs_reference=False)
     save_splits(splits, run)
     assert load_config(run).split.folds == 4
 
 
 @pytest.mark.parametrize("harmonization", ["none", "spectrum-align"])
 def test_a_run_without_a_reference_can_be_prepared(run, harmonization):
-    """Every centre is held out once; a centre that a fold has never seen is aligned scan by scan, and says so."""
+    """Every center is held out once; a center that a fold has never seen is aligned scan by scan, and says so."""
     settings = json.loads((run / "run.json").read_text())
     settings["config"]["prepare"]["harmonization"] = harmonization
     (run / "run.json").write_text(json.dumps(settings))
-    splits = leave_one_centre_out(
+    splits = leave_one_center_out(
         load_check(run).cases, SplitConfig(test_fraction=0), 0, needs_reference=load_config(run).prepare.needs_reference
     )
     save_splits(splits, run)
     assert prepare_cohort(run) == []
     held_out = open_case(run / "prepared" / splits.folds[0][0]).record["harmonization"]
     if harmonization == "spectrum-align":
-        assert "no training case of centre ALFA" in held_out["folds"]["0"]["fallback"]
+        assert "no training case of center ALFA" in held_out["folds"]["0"]["fallback"]
         assert held_out["folds"]["0"]["target"] == "BETA"
 
 
@@ -285,7 +285,7 @@ def test_only_harmonizations_to_a_reference_need_one(run, harmonization):
         fit_harmonizer(run)
 
 
-def test_the_command_splits_by_lists_and_by_centre(prepared_run, tmp_path):
+def test_the_command_splits_by_lists_and_by_center(prepared_run, tmp_path):
     """The small cohort has four cases each of ALFA and BETA."""
     ids = [case.id for case in load_check(prepared_run).cases]
     (tmp_path / "test.txt").write_text(f"{ids[0]}\n{ids[5]}\n")
@@ -307,10 +307,10 @@ def test_the_command_splits_by_lists_and_by_centre(prepared_run, tmp_path):
     assert status == 0
     assert "note: 1 IDs of the list are no usable case of the cohort and left out: CHUV-001" in told
     assert load_config(tmp_path / "work").split.folds == 3
-    status, told = command("--leave-one-centre-out")  # two centres, and the run's harmonization needs a reference
-    assert (status, "2 centre(s), ALFA, BETA; a fold per centre needs 3" in told) == (1, True)
+    status, told = command("--leave-one-center-out")  # two centers, and the run's harmonization needs a reference
+    assert (status, "2 center(s), ALFA, BETA; a fold per center needs 3" in told) == (1, True)
     assert not (tmp_path / "work" / "splits.json").exists()
-    status, told = command("--leave-one-centre-out", "--folds", str(tmp_path / "splits_final.json"))
+    status, told = command("--leave-one-center-out", "--folds", str(tmp_path / "splits_final.json"))
     assert (status, "give one of the two" in told) == (1, True)
 
 

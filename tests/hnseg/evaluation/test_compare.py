@@ -30,7 +30,7 @@ def cohort(n, quality, seed=1, *, empty=()):
         pred = np.where(noise.random(truth.shape) < quality, truth, other).astype(np.uint8)
         if k in empty:
             pred[:] = 0
-        cases.append(evaluate_case(pred, truth, spacing_zyx_mm=(3, 1, 1), case_id=f"C-{k}", centre="C"))
+        cases.append(evaluate_case(pred, truth, spacing_zyx_mm=(3, 1, 1), case_id=f"C-{k}", center="C"))
     return cases
 
 

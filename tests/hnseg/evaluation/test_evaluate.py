@@ -46,7 +46,7 @@ def test_a_folder_by_hand(tmp_path):
     assert result["gtvn_dice_agg"] == pytest.approx(2 * 1 / (3 + 1), abs=1e-12)
     assert (result["tp"], result["fp"], result["fn"]) == (1, 0, 1)
     assert result["gtvn_f1_agg"] == pytest.approx(2 / 3, abs=1e-12)
-    assert result["by_centre"]["B"]["gtvn_f1_agg"] == 0.0
+    assert result["by_center"]["B"]["gtvn_f1_agg"] == 0.0
     assert [case["case_id"] for case in result["cases"]] == ["A-1", "B-1"]
     assert result["cases"][0]["gtvp_truth_ml"] == pytest.approx(3 * 6 / 1000)
     assert result["rules"]["matching"] == "greedy"
@@ -60,7 +60,7 @@ def test_options_reach_the_scores(tmp_path):
     skipped = evaluate_folder(args[0], ReferenceLabels(args[1], {"A-1": "Oslo"}), rules=Rules(empty_truth="skip"))
     assert skipped["gtvp_dice_mean"] is None
     assert skipped["undefined"]["gtvp_dice_mean"]
-    assert list(skipped["by_centre"]) == ["Oslo"]
+    assert list(skipped["by_center"]) == ["Oslo"]
 
 
 def test_the_work_directory(small_workdir):
@@ -75,7 +75,7 @@ def test_the_work_directory(small_workdir):
     assert (ensemble["tp"], ensemble["fp"], ensemble["fn"]) == (3, 1, 1)
     assert empty["gtvp_dice_mean"] == 0.5  # two of four cases have no GTVp, and an empty mask is right there
     assert empty["gtvn_f1_agg"] == 0.0
-    assert sorted(ensemble["by_centre"]) == ["AAA", "BBB"]
+    assert sorted(ensemble["by_center"]) == ["AAA", "BBB"]
     truth, _ = read_label(small_workdir / "cohort/Task 1/AAA-002/AAA-002.nii.gz", "AAA-002")
     pred, _ = read_label(small_workdir / "predictions/AAA-002.nii.gz", "AAA-002")
     by_id = {case["case_id"]: case for case in ensemble["cases"]}
@@ -123,7 +123,7 @@ def test_a_data_root_and_a_folder_of_labels_are_the_same_truth(small_workdir, tm
     by_root, by_folder = find_labels(root), find_labels(flat)
     assert list(by_root.labels) == list(by_folder.labels)
     tests = {k: v for k, v in by_root.labels.items() if k.endswith(("1", "2")) and not k.startswith("CCC")}
-    a = evaluate_folder(small_workdir / "predictions", ReferenceLabels(tests, by_root.centres))
+    a = evaluate_folder(small_workdir / "predictions", ReferenceLabels(tests, by_root.centers))
     b = evaluate_folder(small_workdir / "predictions", {k: by_folder.labels[k] for k in tests})
     assert a == b
     assert a["gtvp_dice_mean"] == evaluate_workdir(small_workdir)["ensemble"]["gtvp_dice_mean"]
@@ -133,9 +133,9 @@ def test_cases_without_a_label_are_named(small_workdir):
     root = small_workdir / "cohort"
     (root / "Task 1/CCC-001/CCC-001.nii.gz").unlink()
     truths = find_labels(root)
-    assert truths.unlabelled == ("CCC-001",)
+    assert truths.unlabeled == ("CCC-001",)
     tests = ReferenceLabels(
-        {k: truths.labels[k] for k in ("AAA-001", "AAA-002", "BBB-001", "BBB-002")}, {}, truths.unlabelled
+        {k: truths.labels[k] for k in ("AAA-001", "AAA-002", "BBB-001", "BBB-002")}, {}, truths.unlabeled
     )
     result = evaluate_folder(small_workdir / "predictions", tests)
     assert result["skipped"] == [{"case_id": "CCC-001", "reason": "no label file: not scored"}]
@@ -310,15 +310,15 @@ def test_a_test_case_that_check_does_not_know(small_workdir, edit_json):
 
 
 def test_broken_lists(small_workdir, edit_json):
-    edit_json(small_workdir / "check.json", lambda c: c["cases"][0].pop("centre"))
-    with pytest.raises(WorkDirError, match="centre"):
+    edit_json(small_workdir / "check.json", lambda c: c["cases"][0].pop("center"))
+    with pytest.raises(WorkDirError, match="center"):
         evaluate_workdir(small_workdir)
 
 
 # --- real labels, against SimpleITK -----------------------------------------------------------------------------------
 @pytest.mark.realdata
 def test_real_labels_are_scored_as_simpleitk_does(realdata_dir, tmp_path):
-    """Ten real tumours, each moved by two columns: Dice and Hausdorff distance of another library, on the CT's grid."""
+    """Ten real tumors, each moved by two columns: Dice and Hausdorff distance of another library, on the CT's grid."""
     truths = find_labels(realdata_dir / "sts_petct")
     assert len(truths.labels) == 10
     expected = {}
@@ -334,7 +334,7 @@ def test_real_labels_are_scored_as_simpleitk_does(realdata_dir, tmp_path):
         volume_ml = sitk.GetArrayViewFromImage(truth).sum() * np.prod(truth.GetSpacing()) / 1000
         expected[case_id] = overlap.GetDiceCoefficient(1), far.GetHausdorffDistance(), volume_ml
     result = evaluate_folder(tmp_path / "pred", truths)
-    assert len(result["by_centre"]) == 2
+    assert len(result["by_center"]) == 2
     for case in result["cases"]:
         dice_itk, hausdorff_itk, volume_ml = expected[case["case_id"]]
         assert case["gtvp_dice"] == pytest.approx(dice_itk, abs=1e-12)

@@ -17,7 +17,7 @@ SPACINGS = [(1.0, 1.0, 1.0), (3.27, 0.977, 0.977), (0.5, 2.0, 4.0)]
 
 
 def brute_surface(mask):
-    """Voxels with a face neighbour that is outside the mask or outside the image."""
+    """Voxels with a face neighbor that is outside the mask or outside the image."""
     voxels = {tuple(int(a) for a in v) for v in np.argwhere(mask)}
     steps = [step for step in itertools.product((-1, 0, 1), repeat=3) if sum(map(abs, step)) == 1]
     return sorted(

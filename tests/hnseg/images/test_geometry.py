@@ -34,7 +34,7 @@ def test_physical_position_by_hand():
     np.testing.assert_allclose(grid.to_physical([1, 2, 3]), [10 - 2, 20 - 6, 30 + 12])
 
 
-def test_bounds_reach_half_a_voxel_beyond_the_outer_centres():
+def test_bounds_reach_half_a_voxel_beyond_the_outer_centers():
     low, high = Grid((4, 5, 6), (2.0, 3.0, 4.0), (10.0, 20.0, 30.0), FLIPPED).bounds_mm()
     np.testing.assert_allclose(low, [10 - 7, 20 - 13.5, 28])
     np.testing.assert_allclose(high, [11, 21.5, 52])

@@ -81,7 +81,7 @@ def _four_dimensional(path):
     sitk.WriteImage(sitk.JoinSeries([sitk.GetImageFromArray(RAMP)] * 2), str(path))
 
 
-def _colour(path):
+def _color(path):
     sitk.WriteImage(sitk.GetImageFromArray(np.zeros((3, 4, 5, 3), np.uint8), isVector=True), str(path))
 
 
@@ -101,7 +101,7 @@ def _nan(path):
         (_cut_in_the_middle_of_a_whole_gzip, "the header asks for 472 bytes, the file holds 400"),
         (_not_gzip, "not a readable image|is damaged"),
         (_four_dimensional, "expected a scalar 3-D image"),
-        (_colour, "expected a scalar 3-D image"),
+        (_color, "expected a scalar 3-D image"),
         (_nan, "1 voxels are NaN or infinite"),
     ],
 )

@@ -10,14 +10,14 @@ import pytest
 from hnseg.images.geometry import Grid
 from hnseg.images.registration import Alignment, measure_alignment
 from hnseg.images.resample import resample
-from hnseg.phantom import DEFAULT_CENTRES, generate_case
+from hnseg.phantom import DEFAULT_CENTERS, generate_case
 from hnseg.phantom.subject import rotation
 from hnseg.preprocessing.crop.find_box import find_crop
 
 
-@pytest.fixture(scope="module", params=DEFAULT_CENTRES, ids=lambda centre: centre.name)
+@pytest.fixture(scope="module", params=DEFAULT_CENTERS, ids=lambda center: center.name)
 def scan(request):
-    """A phantom of a centre, and its box; the phantom itself is misaligned by about a millimetre."""
+    """A phantom of a center, and its box; the phantom itself is misaligned by about a millimeter."""
     case = generate_case(request.param, 2, seed=11, pixel_mm=4.0)
     crop = find_crop(case.ct, case.ct_grid, case.pet, case.pet_grid, box_vox=(200, 200, 310), spacing_mm=1.0)
     return case, crop.grid

@@ -27,8 +27,8 @@ def coordinates(grid: Grid) -> np.ndarray:
 @pytest.mark.parametrize("direction", DIRECTIONS)
 def test_a_linear_function_of_position_is_reproduced_exactly(direction):
     grid = Grid((24, 22, 20), (2.0, 2.5, 3.0), (-20.0, 10.0, 5.0), DIRECTIONS[direction])
-    centre = grid.to_physical((np.asarray(grid.size) - 1) / 2)
-    target = upright_grid(centre - 10, (10, 10, 10), 2.0)
+    center = grid.to_physical((np.asarray(grid.size) - 1) / 2)
+    target = upright_grid(center - 10, (10, 10, 10), 2.0)
     slope = np.array([3.0, -2.0, 0.5])
     image = (coordinates(grid) @ slope).astype(np.float32)
     moved = resample(image, grid, target, outside=-9999.0)
@@ -71,8 +71,8 @@ def test_looking_at_the_covered_part_alone_changes_nothing(direction, interpolat
     """The whole image through ITK, and the part that the target covers, give the same values."""
     grid = Grid((60, 50, 40), (0.98, 0.98, 3.0), (-20.0, 10.0, 5.0), DIRECTIONS[direction])
     image = np.random.default_rng(0).normal(0, 400, grid.shape).astype(np.int16)
-    centre = grid.to_physical((np.asarray(grid.size) - 1) * 0.6)
-    target = upright_grid(centre - 11.3, (22, 21, 23), 1.03)
+    center = grid.to_physical((np.asarray(grid.size) - 1) * 0.6)
+    target = upright_grid(center - 11.3, (22, 21, 23), 1.03)
     sitk = load_sitk()
     method = {"linear": sitk.sitkLinear, "cubic": sitk.sitkBSpline, "nearest": sitk.sitkNearestNeighbor}[interpolation]
     source = to_sitk(image.astype(np.float64), grid)
@@ -105,7 +105,7 @@ def test_cubic_stays_within_what_was_measured_and_is_sharper():
 
 
 def test_linear_labels_split_the_distance_between_slices():
-    """Two classes in neighbouring slices 4 mm apart meet in the middle; a linear border is smooth in between."""
+    """Two classes in neighboring slices 4 mm apart meet in the middle; a linear border is smooth in between."""
     grid = Grid((9, 1, 2), (1.0, 1.0, 4.0), (0.0, 0.0, 0.0))
     label = np.array([[[0, 0, 1, 1, 1, 1, 1, 0, 0]], [[2] * 9]], np.uint8)
     target = Grid((9, 1, 5), (1.0, 1.0, 1.0), (0.0, 0.0, 0.0))

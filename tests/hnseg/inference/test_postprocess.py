@@ -52,7 +52,7 @@ def test_an_island_of_exactly_the_least_volume_stays():
             "reason": "smaller than 0.3 ml",
             "voxels": 2,
             "volume_ml": 0.2,
-            "centre_zyx_vox": [0.0, 0.0, 5.5],
+            "center_zyx_vox": [0.0, 0.0, 5.5],
         }
     ]
     assert remove_islands(label, min_ml={2: 0.7}, voxel_ml=0.7 / 3)[0][0, 0].tolist() == [2, 2, 2, 0, 0, 0, 0, 0]
@@ -81,7 +81,7 @@ def test_islands_by_voxels_by_class_beside_those_by_volume():
 
 
 def brute_distance_mm(a, b, spacing):
-    """Smallest distance between any voxel centre of one mask and any of the other, pair by pair."""
+    """Smallest distance between any voxel center of one mask and any of the other, pair by pair."""
     p, q = np.argwhere(a) * np.float64(spacing), np.argwhere(b) * np.float64(spacing)
     return min(float(np.sqrt(((point - q) ** 2).sum(axis=1)).min()) for point in p)
 
@@ -96,7 +96,7 @@ def brute_gap_mm(a, b, spacing):
 
 
 @pytest.mark.parametrize("spacing", [(1.0, 1.0, 1.0), (3.27, 0.977, 0.977), (0.5, 2.0, 4.0)])
-def test_distances_equal_brute_force_between_voxel_centres(spacing):
+def test_distances_equal_brute_force_between_voxel_centers(spacing):
     for seed in range(8):
         label = blobs(seed, (6, 8, 9))
         if not (label == 1).any():

@@ -196,7 +196,7 @@ def test_postprocessing_removes_specks_and_far_nodes(predicted):
     grid = read_grid(load_check(predicted).cases[0].as_case().ct, "x")
     mask = np.zeros(grid.shape, np.uint8)
     mask[60:66, 100:112, 100:112] = 1
-    mask[60:64, 114:124, 100:110] = 2  # beside the tumour
+    mask[60:64, 114:124, 100:110] = 2  # beside the tumor
     mask[2:6, 20:30, 20:30] = 2  # 170 mm below
     mask[70, 100, 100] = 1  # a speck
     kept, removed = postprocess_label(mask, grid.spacing_zyx_mm, config.predict)

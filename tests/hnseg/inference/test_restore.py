@@ -12,7 +12,7 @@ from hnseg.evaluation.overlap import dice
 from hnseg.images.geometry import Grid
 from hnseg.images.resample import covered_index, resample, upright_grid
 from hnseg.inference.restore import restore_label, restore_probabilities
-from hnseg.phantom import DEFAULT_CENTRES, generate_case
+from hnseg.phantom import DEFAULT_CENTERS, generate_case
 from hnseg.phantom.subject import rotation
 from hnseg.phantom.traps import OBLIQUE_DEG
 from hnseg.preprocessing.crop.find_box import find_crop
@@ -28,8 +28,8 @@ def there_and_back(label: np.ndarray, ct_grid: Grid, crop_grid: Grid, route: str
 
 
 @pytest.mark.parametrize("route", ROUTES)
-def test_a_phantom_label_survives_at_one_millimetre(route):
-    case = generate_case(DEFAULT_CENTRES[0], 3, seed=2, pixel_mm=1.95)
+def test_a_phantom_label_survives_at_one_millimeter(route):
+    case = generate_case(DEFAULT_CENTERS[0], 3, seed=2, pixel_mm=1.95)
     crop = find_crop(case.ct, case.ct_grid, case.pet, case.pet_grid, box_vox=(200, 200, 310), spacing_mm=1.0)
     back = there_and_back(case.label, case.ct_grid, crop.grid, route)
     assert back.shape == case.ct_grid.shape
@@ -73,8 +73,8 @@ def random_lesions(grid: Grid, seed: int, amount: int = 6) -> np.ndarray:
 def test_random_lesions_return_to_every_kind_of_grid(name, route):
     grid = GRIDS[name]
     label = random_lesions(grid, seed=len(name))
-    centre = grid.to_physical((np.asarray(grid.size) - 1) / 2)
-    crop_grid = upright_grid(centre - np.array([100.3, 99.6, 155.2]), (200, 200, 310), 1.0)
+    center = grid.to_physical((np.asarray(grid.size) - 1) / 2)
+    crop_grid = upright_grid(center - np.array([100.3, 99.6, 155.2]), (200, 200, 310), 1.0)
     back = there_and_back(label, grid, crop_grid, route)
     # Interpolating zeros and ones takes the edge off small lesions; a network's probabilities have none.
     least = 0.98 if route == "label" else 0.96

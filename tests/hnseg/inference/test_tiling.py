@@ -36,7 +36,7 @@ def test_costs_of_the_published_box():
 
 @pytest.mark.parametrize("overlap", [0.0, 0.5, 0.625])
 @pytest.mark.parametrize("shape", [(310, 200, 200), (75, 48, 48), (150, 60, 41), (20, 90, 33)])
-def test_every_voxel_is_covered_and_neighbours_share_the_overlap(shape, overlap):
+def test_every_voxel_is_covered_and_neighbors_share_the_overlap(shape, overlap):
     tiling = cheapest_tiling(shape, (40, 40, 40), multiple=8, overlap=overlap, max_voxels=10**9)
     for n, w, starts in zip(shape, tiling.window, tiling.starts, strict=True):
         assert starts[0] <= 0

@@ -33,8 +33,8 @@ def noisy_pair(seed, shape=(10, 14, 16)):
     rng = np.random.default_rng(seed)
     truth, index = np.zeros(shape, np.uint8), np.indices(shape)
     for value in (2, 1, 2):
-        centre = np.array([rng.integers(2, n - 2) for n in shape])
-        truth[((index - centre[:, None, None, None]) ** 2).sum(axis=0) <= rng.integers(2, 8)] = value
+        center = np.array([rng.integers(2, n - 2) for n in shape])
+        truth[((index - center[:, None, None, None]) ** 2).sum(axis=0) <= rng.integers(2, 8)] = value
     if rng.random() < 0.2:
         truth[truth == 1] = 0
     pred = np.where(rng.random(shape) < 0.9, truth, 0).astype(np.uint8)

@@ -13,7 +13,7 @@ from scipy import ndimage
 from hnseg.errors import CohortError
 from hnseg.images.geometry import Grid
 from hnseg.images.image_io import read_grid, read_image
-from hnseg.phantom import DEFAULT_CENTRES, Case, Centre, generate_case, generate_cohort
+from hnseg.phantom import DEFAULT_CENTERS, Case, Center, generate_case, generate_cohort
 from hnseg.phantom.anatomy import build_anatomy
 from hnseg.phantom.case import _streams
 from hnseg.phantom.lesions import GTVN_RANGE_ML, GTVP_RANGE_ML, Lesion, sample_lesions
@@ -21,13 +21,13 @@ from hnseg.phantom.render import inside
 from hnseg.phantom.subject import sample_subject
 
 COARSE_MM = 5.0
-ALFA, BETA, GAMA, DELTA = DEFAULT_CENTRES
+ALFA, BETA, GAMA, DELTA = DEFAULT_CENTERS
 
 
 @pytest.fixture(scope="module")
 def cases() -> list[Case]:
-    """One case of each centre."""
-    return [generate_case(centre, 1, seed=0, pixel_mm=4.0) for centre in DEFAULT_CENTRES]
+    """One case of each center."""
+    return [generate_case(center, 1, seed=0, pixel_mm=4.0) for center in DEFAULT_CENTERS]
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +41,7 @@ def lesions() -> list[list[Lesion]]:
 
 
 def typical(image: np.ndarray, case: Case, name: str, *, pet: bool = False) -> float:
-    """Median over the voxels of a part: neighbours painted over its rim do not count."""
+    """Median over the voxels of a part: neighbors painted over its rim do not count."""
     part = next(part for part in case.parts if part.name == name)
     grid = case.pet_grid if pet else case.ct_grid
     mask = inside(grid, part.shape)
@@ -60,7 +60,7 @@ def test_a_case_is_deterministic() -> None:
     assert one.clinical == two.clinical
 
 
-def test_seed_centre_and_index_each_change_the_person() -> None:
+def test_seed_center_and_index_each_change_the_person() -> None:
     volumes = {
         tuple(round(lesion.volume_ml, 6) for lesion in case.lesions)
         for case in (
@@ -95,7 +95,7 @@ def test_grids(cases: list[Case]) -> None:
     assert max(extents) > 1.5 * min(extents)
 
 
-def test_native_grids_are_those_of_the_centre() -> None:
+def test_native_grids_are_those_of_the_center() -> None:
     small = replace(ALFA, ct_matrix=96, ct_pixel_mm=5.2, ct_slice_mm=9.0, pet_pixel_mm=7.0, pet_slice_mm=8.0)
     case = generate_case(small, 1, pixel_mm=None)
     assert case.ct_grid.size[:2] == (96, 96)
@@ -123,14 +123,14 @@ def test_tissues_have_plausible_values(cases: list[Case]) -> None:
         assert corner.mean() < -980
 
 
-def test_uptake_alone_does_not_find_the_tumours(cases: list[Case]) -> None:
+def test_uptake_alone_does_not_find_the_tumors(cases: list[Case]) -> None:
     # Most of what is hotter than SUV 4 is brain and other normal tissue.
     for case in cases:
         hot = case.pet > 4
-        tumour = np.zeros_like(hot)
+        tumor = np.zeros_like(hot)
         for lesion in case.lesions:
-            tumour |= inside(case.pet_grid, lesion.contour)
-        assert (hot & ~tumour).sum() > 5 * (hot & tumour).sum() > 0
+            tumor |= inside(case.pet_grid, lesion.contour)
+        assert (hot & ~tumor).sum() > 5 * (hot & tumor).sum() > 0
 
 
 def test_lesions_are_hot_and_in_soft_tissue(cases: list[Case]) -> None:
@@ -178,11 +178,11 @@ def test_lesions_keep_apart(lesions: list[list[Lesion]]) -> None:
                 assert not (near & inside(grid, other.contour)).any()
 
 
-def test_centres_differ_in_calibration() -> None:
+def test_centers_differ_in_calibration() -> None:
     quiet = {"ct_noise_hu": 0.0, "pet_noise": 0.0, "contrast_probability": 0.0}
     base = replace(ALFA, **quiet)
     shifted = replace(base, ct_offset_hu=12.0, ct_gain=1.01, pet_gain=1.1)
-    one, two = (generate_case(centre, 1, pixel_mm=COARSE_MM) for centre in (base, shifted))
+    one, two = (generate_case(center, 1, pixel_mm=COARSE_MM) for center in (base, shifted))
     tissue = (one.ct > -200) & (one.ct < 200)
     difference = two.ct[tissue].astype(float) - one.ct[tissue]
     # (HU + 1000) · 1.01 − 1000 + 12: between +20 and +24 HU for soft tissue.
@@ -193,8 +193,8 @@ def test_centres_differ_in_calibration() -> None:
 
 def test_cohort_layout_and_resumption(tmp_path: Path) -> None:
     seen: list[tuple[int, int, str]] = []
-    small = {"centres": (ALFA, GAMA), "pixel_mm": COARSE_MM, "seed": 3}
-    folders = generate_cohort(tmp_path / "a", cases_per_centre=(2, 1), progress=lambda *k: seen.append(k), **small)
+    small = {"centers": (ALFA, GAMA), "pixel_mm": COARSE_MM, "seed": 3}
+    folders = generate_cohort(tmp_path / "a", cases_per_center=(2, 1), progress=lambda *k: seen.append(k), **small)
     assert [folder.name for folder in folders] == ["ALFA-001", "ALFA-002", "GAMA-001"]
     assert seen == [(1, 3, "ALFA-001"), (2, 3, "ALFA-002"), (3, 3, "GAMA-001")]
     for folder in folders:
@@ -223,16 +223,16 @@ def test_cohort_layout_and_resumption(tmp_path: Path) -> None:
         path.unlink()
     folders[2].rmdir()  # as if the run had been interrupted
     seen.clear()
-    generate_cohort(tmp_path / "a", cases_per_centre=(2, 1), progress=lambda *k: seen.append(k), **small)
+    generate_cohort(tmp_path / "a", cases_per_center=(2, 1), progress=lambda *k: seen.append(k), **small)
     assert seen == [(3, 3, "GAMA-001")]
     assert files_of(tmp_path / "a") == before
     assert (folders[0] / "ALFA-001__CT.nii.gz").stat().st_mtime_ns == stamp
 
 
 def test_files_do_not_depend_on_jobs_or_on_the_number_of_cases(tmp_path: Path) -> None:
-    small = {"centres": (BETA, DELTA), "pixel_mm": 7.0, "seed": 1}
-    generate_cohort(tmp_path / "one", cases_per_centre=1, jobs=1, **small)
-    generate_cohort(tmp_path / "two", cases_per_centre=2, jobs=2, **small)
+    small = {"centers": (BETA, DELTA), "pixel_mm": 7.0, "seed": 1}
+    generate_cohort(tmp_path / "one", cases_per_center=1, jobs=1, **small)
+    generate_cohort(tmp_path / "two", cases_per_center=2, jobs=2, **small)
     few, many = files_of(tmp_path / "one"), files_of(tmp_path / "two")
     images = [name for name in few if name.endswith(".nii.gz")]
     assert len(images) == 6
@@ -241,26 +241,26 @@ def test_files_do_not_depend_on_jobs_or_on_the_number_of_cases(tmp_path: Path) -
 
 def test_another_cohort_is_refused(tmp_path: Path) -> None:
     root = tmp_path / "cohort"
-    generate_cohort(root, cases_per_centre=2, centres=(ALFA,), pixel_mm=8.0)
+    generate_cohort(root, cases_per_center=2, centers=(ALFA,), pixel_mm=8.0)
     with pytest.raises(CohortError, match=r"other parameters.*seed"):
-        generate_cohort(root, cases_per_centre=2, centres=(ALFA,), pixel_mm=8.0, seed=1)
+        generate_cohort(root, cases_per_center=2, centers=(ALFA,), pixel_mm=8.0, seed=1)
     with pytest.raises(CohortError, match="1 case"):
-        generate_cohort(root, cases_per_centre=1, centres=(ALFA,), pixel_mm=8.0)
+        generate_cohort(root, cases_per_center=1, centers=(ALFA,), pixel_mm=8.0)
     other = tmp_path / "other"
     other.mkdir()
     (other / "notes.txt").write_text("mine")
     with pytest.raises(CohortError, match="not empty"):
-        generate_cohort(other, cases_per_centre=1, centres=(ALFA,), pixel_mm=8.0)
+        generate_cohort(other, cases_per_center=1, centers=(ALFA,), pixel_mm=8.0)
     assert [p.name for p in other.iterdir()] == ["notes.txt"]
 
 
 def test_bad_parameters_are_named(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="does not fit 4 centres"):
-        generate_cohort(tmp_path / "x", cases_per_centre=(1, 2))
+    with pytest.raises(ValueError, match="does not fit 4 centers"):
+        generate_cohort(tmp_path / "x", cases_per_center=(1, 2))
     with pytest.raises(ValueError, match="jobs"):
         generate_cohort(tmp_path / "x", jobs=0)
     with pytest.raises(ValueError, match="pixel_mm"):
         generate_case(pixel_mm=0.0)
     with pytest.raises(ValueError, match="letters and digits"):
-        Centre("A-B")
+        Center("A-B")
     assert not (tmp_path / "x").exists()

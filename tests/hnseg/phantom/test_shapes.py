@@ -24,8 +24,8 @@ GRID = Grid((61, 61, 61), (1.0, 1.0, 1.0), (-30.4, -30.3, -30.2))
 ORIGIN = np.zeros(3)
 
 
-def ball(radius_mm: float, centre: tuple[float, float, float] = (0, 0, 0)) -> Ellipsoid:
-    return Ellipsoid(np.asarray(centre, dtype=float), np.eye(3) / radius_mm)
+def ball(radius_mm: float, center: tuple[float, float, float] = (0, 0, 0)) -> Ellipsoid:
+    return Ellipsoid(np.asarray(center, dtype=float), np.eye(3) / radius_mm)
 
 
 def depth_at(shape: Shape, *point: float) -> float:
@@ -48,7 +48,7 @@ def test_volume_matches_the_formula(shape: Shape, volume_ml: float) -> None:
     assert inside(GRID, shape).sum() / 1000 == pytest.approx(volume_ml, rel=0.03)
 
 
-def test_depth_is_in_millimetres_near_the_surface() -> None:
+def test_depth_is_in_millimeters_near_the_surface() -> None:
     # Hand-derived: 1 mm below and above the surface along x and along z.
     shape = Ellipsoid(ORIGIN, np.diag([1 / 20, 1 / 10, 1 / 12]))
     assert depth_at(shape, 19.0, 0, 0) == pytest.approx(1.0, abs=0.1)

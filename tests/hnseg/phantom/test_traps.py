@@ -10,11 +10,11 @@ import pytest
 
 from hnseg.errors import CaseError
 from hnseg.images.image_io import read_grid, read_image
-from hnseg.phantom import DEFAULT_CENTRES, TRAPS, Case, generate_case, generate_cohort
+from hnseg.phantom import DEFAULT_CENTERS, TRAPS, Case, generate_case, generate_cohort
 from hnseg.phantom.render import inside
 
 PIXEL_MM = 6.0
-ALFA = DEFAULT_CENTRES[0]
+ALFA = DEFAULT_CENTERS[0]
 
 
 def trapped(name: str) -> Case:
@@ -26,7 +26,7 @@ def plain() -> Case:
     return generate_case(ALFA, 1, seed=0, pixel_mm=PIXEL_MM)
 
 
-def label_centre_mm(case: Case, value: int) -> np.ndarray:
+def label_center_mm(case: Case, value: int) -> np.ndarray:
     z, y, x = np.nonzero(case.label == value)
     return case.ct_grid.to_physical(np.stack([x, y, z], axis=1)).mean(axis=0)
 
@@ -48,7 +48,7 @@ def test_oblique_direction(plain: Case) -> None:
     np.testing.assert_allclose(case.ct_grid.matrix @ case.ct_grid.matrix.T, np.eye(3), atol=1e-9)
     assert case.pet_grid == plain.pet_grid
     for value in (1, 2):
-        np.testing.assert_allclose(label_centre_mm(case, value), label_centre_mm(plain, value), atol=2.5)
+        np.testing.assert_allclose(label_center_mm(case, value), label_center_mm(plain, value), atol=2.5)
     brain = next(part.shape for part in case.parts if part.name == "cerebrum-left")
     assert 0 < case.ct[inside(case.ct_grid, brain)].mean() < 90
 
@@ -85,7 +85,7 @@ def test_label_traps(plain: Case) -> None:
 
 def test_file_traps(tmp_path: Path) -> None:
     wanted = ["missing-pet", "unreadable-ct", "pet-bqml"]
-    folders = generate_cohort(tmp_path / "c", cases_per_centre=4, centres=(ALFA,), pixel_mm=8.0, traps=wanted)
+    folders = generate_cohort(tmp_path / "c", cases_per_center=4, centers=(ALFA,), pixel_mm=8.0, traps=wanted)
     names = [{p.name.replace(folder.name, "") for p in folder.iterdir()} for folder in folders]
     everything = {"__CT.nii.gz", "__PT.nii.gz", ".nii.gz"}
     assert names == [{"__CT.nii.gz", ".nii.gz"}, everything, everything, everything]
@@ -104,6 +104,6 @@ def test_traps_are_checked(tmp_path: Path) -> None:
         generate_case(trap="flip")
     for traps in ({"ALFA-009": "empty-label"}, "empty-label", ["empty-label"] * 3, {"ALFA-001": "nonsense"}):
         with pytest.raises(ValueError, match="trap"):
-            generate_cohort(tmp_path / "x", cases_per_centre=1, centres=(ALFA,), traps=traps)
+            generate_cohort(tmp_path / "x", cases_per_center=1, centers=(ALFA,), traps=traps)
     assert not (tmp_path / "x").exists()
     assert all(" " not in name for name in TRAPS)

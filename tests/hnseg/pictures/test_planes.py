@@ -62,15 +62,15 @@ def test_pixels_are_square_whatever_the_spacing():
 
 def test_ct_and_pet_on_different_grids_show_the_same_point():
     pet_grid = Grid((30, 30, 30), (5.0, 5.0, 5.0), (-80.0, -70.0, -75.0))
-    point = pet_grid.to_physical([22, 14, 15])  # a PET voxel centre
+    point = pet_grid.to_physical([22, 14, 15])  # a PET voxel center
     low, high = TURNED.bounds_mm()
     box = Grid(tuple(int(n) for n in high - low), (1.0, 1.0, 1.0), tuple(low + 0.5))
     grid = slice_grid(box, AXIAL, float(point[2]))
-    centres = []
+    centers = []
     for source in (TURNED, pet_grid):
         rows, columns = np.nonzero(to_display(sample(marked(source, point), grid, nearest=True), AXIAL))
-        centres.append((rows.mean(), columns.mean()))
-    assert np.abs(np.subtract(*centres)).max() <= 2.0  # within the coarser grid's half voxel
+        centers.append((rows.mean(), columns.mean()))
+    assert np.abs(np.subtract(*centers)).max() <= 2.0  # within the coarser grid's half voxel
 
 
 def test_the_planes_go_through_the_lesion_or_the_middle():
@@ -94,4 +94,4 @@ def test_a_case_without_pet_or_truth_is_drawn_in_ct_alone():
         ("CT", "sagittal"),
     ]
     axial = shown[0].picture
-    assert (axial.width, axial.height) == (2 * box.size[0], 2 * box.size[1])  # two pixels a millimetre, both ways
+    assert (axial.width, axial.height) == (2 * box.size[0], 2 * box.size[1])  # two pixels a millimeter, both ways

@@ -42,15 +42,15 @@ def row(seed: int, factor: float = 1.0) -> ssimh.SiteSpectrum:
 
 @pytest.fixture(scope="module")
 def aligner() -> AlignSites:
-    """Two centres, the second 4 % brighter; five cases of the first, four of the second, one of each in the test."""
-    centres = {f"A-{i}": "A" for i in range(6)} | {f"B-{i}": "B" for i in range(5)}
-    subjects = {i: row(int(i[2:]) + 10 * (i[0] == "B"), 1.04 if i[0] == "B" else 1.0) for i in centres}
+    """Two centers, the second 4 % brighter; five cases of the first, four of the second, one of each in the test."""
+    centers = {f"A-{i}": "A" for i in range(6)} | {f"B-{i}": "B" for i in range(5)}
+    subjects = {i: row(int(i[2:]) + 10 * (i[0] == "B"), 1.04 if i[0] == "B" else 1.0) for i in centers}
     splits = Splits(0, ("A-5", "B-4"), (("A-1", "A-2", "B-0"), ("A-3", "A-4", "B-1", "B-2", "B-3")), "A-0")
     known = {i: site for i, site in subjects.items() if i not in splits.test}
-    return AlignSites(ALIGN, splits, centres, known)
+    return AlignSites(ALIGN, splits, centers, known)
 
 
-def test_a_case_moves_to_the_target_centre_and_the_target_stays(aligner):
+def test_a_case_moves_to_the_target_center_and_the_target_stays(aligner):
     assert [aligner.target(version) for version in (FINAL, 0, 1)] == ["A", "A", "A"]
     bright, plain = neck(14, 1.04), neck(14)
     moved = aligner.harmonize(bright, SEEN, "B-4", "B")
@@ -84,11 +84,11 @@ def test_no_validation_or_test_case_takes_part(aligner, fold):
     assert aligner.digest != other.digest
 
 
-def test_an_unseen_centre_is_aligned_scan_by_scan_and_says_so(aligner):
+def test_an_unseen_center_is_aligned_scan_by_scan_and_says_so(aligner):
     bright = neck(21, 1.06)
     (made,) = aligner.harmonize(bright, SEEN, None, "ELSEWHERE").values()
     assert made.record["source"] == "this scan alone"
-    assert "no training case of centre ELSEWHERE" in made.record["fallback"]
+    assert "no training case of center ELSEWHERE" in made.record["fallback"]
     assert made.record["subjects"] == [1, 5]
     tissue = bright > -300
     assert np.abs(made.ct_hu - neck(21))[tissue].mean() < np.abs(bright - neck(21))[tissue].mean()
@@ -97,8 +97,8 @@ def test_an_unseen_centre_is_aligned_scan_by_scan_and_says_so(aligner):
 def test_a_scan_that_cannot_be_fitted_stays_as_it_is_and_says_so(aligner):
     bone = np.full(SHAPE, -1000, np.float32)
     bone[10:20, 10:20, 10:20] = 900
-    for centre in ("B", "ELSEWHERE"):
-        (made,) = aligner.harmonize(bone, SEEN, None, centre).values()
+    for center in ("B", "ELSEWHERE"):
+        (made,) = aligner.harmonize(bone, SEEN, None, center).values()
         np.testing.assert_array_equal(made.ct_hu, bone)
         assert made.record["fallback"].startswith("not harmonized: ")
     (made,) = replace(aligner, subjects={}).harmonize(bone, SEEN, None, "B").values()

@@ -57,7 +57,7 @@ def test_the_reference_is_not_changed_and_every_other_case_gets_its_spectrum(pre
         AXIAL,
     )
     np.testing.assert_allclose(got, wanted, atol=0.05)
-    versions = load_harmonizer(prepared_run).harmonize(cropped.ct_hu, cropped.scanned, other.id, other.centre)
+    versions = load_harmonizer(prepared_run).harmonize(cropped.ct_hu, cropped.scanned, other.id, other.center)
     assert set(versions) == {FINAL}
     assert records[other.id]["harmonization"] == {**versions[FINAL].record, "folds": {}}
     stored = open_case(prepared_run / "prepared" / other.id).image[0]
@@ -70,7 +70,7 @@ def test_what_was_not_scanned_stays_empty(make_case):
     assert 0 < cropped.scanned.mean() < 1
     noise = np.random.default_rng(0).normal(0, 300, cropped.ct_hu.shape).astype(np.float32)
     swap = SwapToReference(COARSE, ssimh.ReferenceSpectrum.from_image(noise, 3, axes=AXIAL), "REF-001")
-    after = swap.harmonize(cropped.ct_hu, cropped.scanned, case.id, case.centre)[FINAL].ct_hu
+    after = swap.harmonize(cropped.ct_hu, cropped.scanned, case.id, case.center)[FINAL].ct_hu
     assert (after[~cropped.scanned] == COARSE.valid_hu[0]).all()
     assert (after[cropped.scanned] != COARSE.valid_hu[0]).any()
 
@@ -78,7 +78,7 @@ def test_what_was_not_scanned_stays_empty(make_case):
 def test_no_harmonization_changes_nothing(make_case):
     (case,) = discover_cases(make_case())
     cropped = crop_case(case, COARSE)
-    made = NoHarmonization().harmonize(cropped.ct_hu, cropped.scanned, case.id, case.centre)[FINAL]
+    made = NoHarmonization().harmonize(cropped.ct_hu, cropped.scanned, case.id, case.center)[FINAL]
     np.testing.assert_array_equal(made.ct_hu, cropped.ct_hu)
     assert (made.record["method"], made.record["soft_tissue_mean_abs_hu"]) == ("none", 0.0)
 

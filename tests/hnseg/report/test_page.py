@@ -14,7 +14,7 @@ from hnseg.evaluation.evaluate import evaluate_workdir
 from hnseg.evaluation.overlap import HECKTOR_2022
 from hnseg.report.data import load_run, ranked_cases, warnings
 from hnseg.report.page import verdict, write_report
-from hnseg.report.plots import _figure, _name_centres, draw_centres, size_rows
+from hnseg.report.plots import _figure, _name_centers, draw_centers, size_rows
 
 
 class Page(HTMLParser):
@@ -88,7 +88,7 @@ def test_the_page_says_what_a_reader_must_know(scored, no_views):
     assert "above both baselines on all three measures" in text
     assert "Crop fallback in 1 of 9 cases (BBB-001): no brain in view: top of the scan" in text
     assert "more than 30 HU on average in 1 of 9 cases (BBB-001)" in text
-    assert "cuts off a part of the true tumour in 1 of 9 cases" in text
+    assert "cuts off a part of the true tumor in 1 of 9 cases" in text
     assert "Only 4 scored test cases" in text
     assert "undefined" in text  # BBB-002 has no node on either side
     assert "Generated cohort" not in text
@@ -180,10 +180,10 @@ def test_harmonization_that_fell_back_is_said(scored, edit_json, no_views):
     for case_id in ("AAA-001", "BBB-002"):
         edit_json(
             scored / f"prepared/{case_id}/case.json",
-            lambda c: c["harmonization"].update(fallback="no training case of this centre: aligned scan by scan"),
+            lambda c: c["harmonization"].update(fallback="no training case of this center: aligned scan by scan"),
         )
     text = read(write_report(scored)).text
-    said = "as asked in 2 of 9 cases (AAA-001, BBB-002): no training case of this centre: aligned scan by scan."
+    said = "as asked in 2 of 9 cases (AAA-001, BBB-002): no training case of this center: aligned scan by scan."
     assert said in text
 
 
@@ -212,7 +212,7 @@ def test_what_comes_from_files_is_escaped(scored, edit_json, no_views):
     edit_json(scored / "check.json", lambda c: c["findings"].append({**c["findings"][0], "message": evil}))
     edit_json(scored / "prepared/BBB-001/case.json", lambda c: c["crop"].update(reason=evil))
     edit_json(scored / "run.json", lambda r: r.update(data_root=evil))
-    edit_json(scored / "metrics.json", lambda m: m["ensemble"]["cases"][0].update(centre=evil))
+    edit_json(scored / "metrics.json", lambda m: m["ensemble"]["cases"][0].update(center=evil))
     html = write_report(scored).read_text(encoding="utf-8")
     assert evil not in html
     assert html.count("<script>") == 1
@@ -335,16 +335,16 @@ def test_sizes_of_both_methods_stand_side_by_side():
     ]
 
 
-def test_charts_of_many_centres_with_long_names_keep_their_size():
-    centres = [f"CENTRE-{k}-WITH-A-NAME-LONGER-THAN-ITS-CHART" for k in range(12)]
+def test_charts_of_many_centers_with_long_names_keep_their_size():
+    centers = [f"CENTER-{k}-WITH-A-NAME-LONGER-THAN-ITS-CHART" for k in range(12)]
     scores = {"gtvp_dice_mean": 0.5, "gtvn_dice_agg": None}
-    cases = [{"centre": name, "gtvp_dice": 0.4, "gtvn_dice": None} for name in centres for _ in range(3)]
-    few = draw_centres({"by_centre": {"A": scores}, "cases": [{**case, "centre": "A"} for case in cases]})
-    many = draw_centres({"by_centre": dict.fromkeys(centres, scores), "cases": cases})
+    cases = [{"center": name, "gtvp_dice": 0.4, "gtvn_dice": None} for name in centers for _ in range(3)]
+    few = draw_centers({"by_center": {"A": scores}, "cases": [{**case, "center": "A"} for case in cases]})
+    many = draw_centers({"by_center": dict.fromkeys(centers, scores), "cases": cases})
     assert (few.width, few.height) == (many.width, many.height)
     _, (axis,) = _figure(2.0)
-    _name_centres(axis, [*centres, "B"])
-    assert [label.get_text() for label in axis.get_xticklabels()] == [name[:9] + "…" for name in centres] + ["B"]
+    _name_centers(axis, [*centers, "B"])
+    assert [label.get_text() for label in axis.get_xticklabels()] == [name[:9] + "…" for name in centers] + ["B"]
 
 
 def test_a_run_without_trouble_has_no_warning(scored, edit_json):

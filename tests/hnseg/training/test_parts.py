@@ -108,7 +108,7 @@ def test_geometry_moves_both_images_and_the_label_together():
     assert not torch.equal(out["label"], torch.from_numpy(label))
     assert set(np.unique(out["label"])) == {0.0, 1.0}
     np.testing.assert_array_equal(out["image"][0], out["image"][1])
-    # CT is interpolated linearly, the label by nearest neighbour: they agree wherever CT is clear-cut.
+    # CT is interpolated linearly, the label by nearest neighbor: they agree wherever CT is clear-cut.
     clear = (out["image"][0] < 0.05) | (out["image"][0] > 0.95)
     assert clear.float().mean() > 0.8
     assert ((out["image"][0] > 0.5) == (out["label"][0] > 0.5))[clear].float().mean() > 0.995

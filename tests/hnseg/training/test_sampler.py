@@ -1,4 +1,4 @@
-"""Patch centres: the stated probabilities, absent classes, and patches that stay inside."""
+"""Patch centers: the stated probabilities, absent classes, and patches that stay inside."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def positions(index, lesion_ids=None, hot_voxels=EMPTY):
 
 def frequencies(index, config=DEFAULT, draws=4000):
     rng, where = np.random.default_rng(0), positions(index)
-    values = [where.choose_centre(config, rng)[0] for _ in range(draws)]
+    values = [where.choose_center(config, rng)[0] for _ in range(draws)]
     return np.bincount(values, minlength=3) / draws
 
 
@@ -53,11 +53,11 @@ def test_without_lesions_and_without_background_weight_there_is_still_a_patch():
     )
 
 
-def test_a_centre_is_a_voxel_of_its_class():
+def test_a_center_is_a_voxel_of_its_class():
     rng = np.random.default_rng(1)
     for _ in range(200):
-        value, centre = positions({1: GTVP, 2: GTVN}).choose_centre(DEFAULT, rng)
-        flat = np.ravel_multi_index(centre, SHAPE)
+        value, center = positions({1: GTVP, 2: GTVN}).choose_center(DEFAULT, rng)
+        flat = np.ravel_multi_index(center, SHAPE)
         assert value == 0 or flat in {1: GTVP, 2: GTVN}[value]
 
 
@@ -67,7 +67,7 @@ def test_every_lesion_comes_as_often_as_any_other():
     where = positions({1: EMPTY, 2: index}, {1: np.empty(0, np.int32), 2: lesion_ids})
     for balance, expected in (("voxel", 10 / 1010), ("lesion", 0.5)):
         config, rng = changed(class_weights=(0.0, 0.0, 1.0), lesion_balance=balance), np.random.default_rng(2)
-        small = [np.ravel_multi_index(where.choose_centre(config, rng)[1], SHAPE) < 10 for _ in range(1000)]
+        small = [np.ravel_multi_index(where.choose_center(config, rng)[1], SHAPE) < 10 for _ in range(1000)]
         assert abs(np.mean(small) - expected) < 0.05
 
 
@@ -75,7 +75,7 @@ def test_hard_negatives_are_hot_and_no_lesion():
     where, hot_voxels = positions({1: EMPTY, 2: EMPTY}, hot_voxels=np.array([5, 77])), {5, 77}
     for share in (0.0, 0.5, 1.0):
         config, rng = changed(hard_negatives=share), np.random.default_rng(3)
-        found = [np.ravel_multi_index(where.choose_centre(config, rng)[1], SHAPE) in hot_voxels for _ in range(600)]
+        found = [np.ravel_multi_index(where.choose_center(config, rng)[1], SHAPE) in hot_voxels for _ in range(600)]
         assert abs(np.mean(found) - share) < 0.07
 
 
@@ -94,11 +94,11 @@ def test_the_stored_index_names_lesions_and_hot_background():
 
 @given(st.data(), st.integers(1, 60), st.integers(1, 60))
 def test_a_patch_stays_inside_or_surrounds_the_volume(data, patch, size):
-    centre = data.draw(st.integers(0, size - 1))
-    start = patch_start((centre,) * 3, (patch,) * 3, (size,) * 3)[0]
+    center = data.draw(st.integers(0, size - 1))
+    start = patch_start((center,) * 3, (patch,) * 3, (size,) * 3)[0]
     if patch <= size:
         assert 0 <= start <= size - patch
-        assert start <= centre < start + patch
+        assert start <= center < start + patch
     else:
         assert start <= 0
         assert start + patch >= size

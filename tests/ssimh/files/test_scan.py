@@ -103,10 +103,10 @@ def test_what_is_no_scan_is_refused(tmp_path, volume):
         read_scan(tmp_path / "text.nii.gz")
     with pytest.raises(FileNotFoundError, match="no such file"):
         read_scan(tmp_path / "missing.nii.gz")
-    colour = sitk.GetImageFromArray(np.zeros((4, 4, 4, 3), np.uint8), isVector=True)
-    sitk.WriteImage(colour, str(tmp_path / "colour.mha"))
+    color = sitk.GetImageFromArray(np.zeros((4, 4, 4, 3), np.uint8), isVector=True)
+    sitk.WriteImage(color, str(tmp_path / "color.mha"))
     with pytest.raises(ScanError, match="3 values per voxel"):
-        read_scan(tmp_path / "colour.mha")
+        read_scan(tmp_path / "color.mha")
     empty = tmp_path / "empty"
     empty.mkdir()
     with pytest.raises(ScanError, match="0 DICOM series"):

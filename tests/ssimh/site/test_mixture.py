@@ -60,9 +60,9 @@ def test_fields_on_grid_and_body_agree(rng):
     shape = (9, 11, 13)
     whole = FieldOnGrid(coefficients, shape, box)
     turned = FieldOnGrid(np.stack([grid_to_body(box) @ coefficients[1], np.zeros(10)]), shape, box)
-    centre = [int((low + high + 2) / 4 * size) for (low, high), size in zip(box, shape, strict=True)]
-    difference = whole.slice(centre[0]) - turned.slice(centre[0])
-    assert abs(difference[centre[1], centre[2]]) < 0.001
+    center = [int((low + high + 2) / 4 * size) for (low, high), size in zip(box, shape, strict=True)]
+    difference = whole.slice(center[0]) - turned.slice(center[0])
+    assert abs(difference[center[1], center[2]]) < 0.001
 
 
 def test_shrinkage_does_less_the_fewer_subjects_there_are(rng):
@@ -87,7 +87,7 @@ def test_a_large_difference_is_hardly_shrunk(rng):
     np.testing.assert_allclose(shrunk.sum(axis=0)[[0, 3, 6]], raw[[0, 3, 6]], atol=0.004)
 
 
-def test_frame_of_the_effect_is_recognised(rng):
+def test_frame_of_the_effect_is_recognized(rng):
     """A field that stands still in the grid moves through bodies that lie in different places."""
     middle = rng.uniform(-0.3, 0.3, (24, 3, 1))
     boxes = np.concatenate([middle - 0.5, middle + 0.5], axis=2)

@@ -63,7 +63,7 @@ def test_spacing_gives_the_volume_of_the_bodies():
     voxels = [np.count_nonzero(ssimh.site.body.body_mask(neck(seed) > -500)) for seed in (0, 1)]
     expected = sorted([voxels[0] * 0.048, voxels[1] * 0.075])
     np.testing.assert_allclose(sorted(site.body_ml), expected)
-    with pytest.raises(ValueError, match=r"image 1: the body has .* millimetres"):
+    with pytest.raises(ValueError, match=r"image 1: the body has .* millimeters"):
         SiteSpectrum.fit([neck(0)], spacing_mm=(0.3, 0.4, 0.4))
     with pytest.raises(ValueError, match="three positive sizes"):
         SiteSpectrum.fit([neck(0)], spacing_mm=(3.0, 4.0))

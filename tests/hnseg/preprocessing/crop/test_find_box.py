@@ -12,16 +12,16 @@ from hnseg.config import Config
 from hnseg.images.geometry import Grid
 from hnseg.images.image_io import load_sitk
 from hnseg.images.resample import resample
-from hnseg.phantom import DEFAULT_CENTRES, generate_case
+from hnseg.phantom import DEFAULT_CENTERS, generate_case
 from hnseg.preprocessing.crop.find_box import brain_in_box, find_crop
 
 BOX = {"box_vox": (64, 64, 100), "spacing_mm": 3.125}
 
 
-@pytest.mark.parametrize("centre", DEFAULT_CENTRES, ids=lambda centre: centre.name)
+@pytest.mark.parametrize("center", DEFAULT_CENTERS, ids=lambda center: center.name)
 @pytest.mark.parametrize("index", [1, 2])
-def test_every_lesion_lies_in_the_box(centre, index):
-    case = generate_case(centre, index, seed=11, pixel_mm=4.0)
+def test_every_lesion_lies_in_the_box(center, index):
+    case = generate_case(center, index, seed=11, pixel_mm=4.0)
     crop = find_crop(case.ct, case.ct_grid, case.pet, case.pet_grid, **BOX)
     assert not crop.fallback, crop.reason
     assert crop.confidence >= 0.8
@@ -69,9 +69,9 @@ def test_without_a_head_the_box_stands_at_the_top_and_says_so():
     assert (low[0] + high[0]) / 2 == pytest.approx(20, abs=4)
 
 
-def test_centre_method_asks_for_no_head():
+def test_center_method_asks_for_no_head():
     case = generate_case(index=1, seed=11, pixel_mm=4.0)
-    crop = find_crop(case.ct, case.ct_grid, case.pet, case.pet_grid, **BOX, method="centre")
+    crop = find_crop(case.ct, case.ct_grid, case.pet, case.pet_grid, **BOX, method="center")
     assert (crop.fallback, crop.reason) == (False, "as asked")
 
 

@@ -10,7 +10,7 @@ from scipy import ndimage
 
 from hnseg.images.geometry import Grid
 from hnseg.images.image_io import load_sitk, read_image, to_sitk
-from hnseg.phantom import DEFAULT_CENTRES, generate_case
+from hnseg.phantom import DEFAULT_CENTERS, generate_case
 from hnseg.preprocessing.crop.find_box import METHODS, find_crop
 
 BOX = np.array([200, 200, 310])
@@ -35,9 +35,9 @@ def literal_nvauto(ct_grid: Grid, pet, pet_grid: Grid) -> np.ndarray:
     lower = np.asarray(ct_grid.origin_mm) + np.array([0, 0, start])
     top = sitk.GetArrayFromImage(sampled(on_ct, [*size[:2], size[2] - start], lower.tolist(), linear))
     foreground = np.argwhere((top - top.mean(dtype=float)) / top.std(dtype=float, ddof=1) > 1)
-    centre = foreground.mean(axis=0)[::-1].astype(int)
+    center = foreground.mean(axis=0)[::-1].astype(int)
     end = foreground[:, 0].max() + start
-    corner = np.array([*(centre[:2] - BOX[:2] // 2), end - BOX[2]])
+    corner = np.array([*(center[:2] - BOX[:2] // 2), end - BOX[2]])
     return np.asarray(ct_grid.origin_mm) + corner - 0.5
 
 
@@ -54,8 +54,8 @@ def literal_hecktor2025(ct_grid: Grid, pet, pet_grid: Grid) -> np.ndarray:
     hot = (top - top.mean(dtype=float)) / (top.std(dtype=float, ddof=1) + 1e-8) > 1.0
     pieces, _ = ndimage.label(hot, structure=np.ones((3, 3, 3)))
     largest = np.argmax(np.bincount(pieces.ravel())[1:]) + 1
-    centre = (np.argwhere(pieces == largest).mean(axis=0)[::-1] + np.array([0, 0, start])).astype(int)
-    begin = np.clip(centre - BOX // 2, 0, shape)
+    center = (np.argwhere(pieces == largest).mean(axis=0)[::-1] + np.array([0, 0, start])).astype(int)
+    begin = np.clip(center - BOX // 2, 0, shape)
     end = np.clip(begin + BOX, 0, shape)
     return low + np.maximum(end - BOX, 0) - 0.5
 
@@ -67,10 +67,10 @@ def corner(method, ct, ct_grid, pet, pet_grid):
     return find_crop(ct, ct_grid, pet, pet_grid, **FULL, method=method).grid.bounds_mm()[0]
 
 
-@pytest.mark.parametrize("centre", DEFAULT_CENTRES, ids=lambda centre: centre.name)
+@pytest.mark.parametrize("center", DEFAULT_CENTERS, ids=lambda center: center.name)
 @pytest.mark.parametrize("method", LITERAL)
-def test_the_box_is_the_literal_one_on_phantoms(centre, method):
-    case = generate_case(centre, 2, seed=11, pixel_mm=4.0)
+def test_the_box_is_the_literal_one_on_phantoms(center, method):
+    case = generate_case(center, 2, seed=11, pixel_mm=4.0)
     expected = LITERAL[method](case.ct_grid, case.pet, case.pet_grid)
     found = corner(method, case.ct, case.ct_grid, case.pet, case.pet_grid)
     np.testing.assert_allclose(found, expected, atol=WITHIN_MM)
@@ -99,7 +99,7 @@ def test_the_box_goes_by_place_not_by_index(method):
 
 
 def test_the_papers_box_by_hand():
-    """A hot block from z = 90 to 130 mm around (20, −10): the box ends at 130 mm, centred on the block."""
+    """A hot block from z = 90 to 130 mm around (20, −10): the box ends at 130 mm, centered on the block."""
     grid = Grid((75, 75, 80), (4.0, 4.0, 4.0), (-148.0, -148.0, -148.0))
     points = grid.to_physical(np.stack(np.meshgrid(*(np.arange(n) for n in grid.size), indexing="ij"), axis=-1))
     x, y, z = points.transpose(3, 2, 1, 0)
