@@ -1,4 +1,15 @@
-"""Sphinx configuration; built with warnings as errors by ``make docs``."""
+"""Sphinx configuration; built with warnings as errors by ``make docs``.
+
+Before the pages are read, the picture of the house and the list of its rooms are made from the source.
+"""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from draw_house import PACKAGES, write_house
+from read_house import rooms_page
 
 from ssimh._version import __version__
 
@@ -14,7 +25,7 @@ extensions = [
     "sphinx.ext.mathjax",
     "sphinx.ext.napoleon",
 ]
-exclude_patterns = ["_build"]
+exclude_patterns = ["_build", "_generated"]
 html_theme = "furo"
 html_title = f"ssimh and hnseg {release}"
 myst_enable_extensions = ["amsmath", "colon_fence", "dollarmath"]
@@ -22,3 +33,16 @@ myst_heading_anchors = 3
 autodoc_typehints = "description"
 autodoc_member_order = "bysource"
 napoleon_use_rtype = False
+
+
+def write_generated_parts(_app):
+    """Draw docs/house.svg, and write the list of rooms that docs/house.md includes."""
+    write_house()
+    generated = Path(__file__).parent / "_generated"
+    generated.mkdir(exist_ok=True)
+    (generated / "rooms.md").write_text(rooms_page(PACKAGES), encoding="utf-8")
+
+
+def setup(app):
+    """Hook of Sphinx."""
+    app.connect("builder-inited", write_generated_parts)
