@@ -49,7 +49,7 @@ def region_mask(region: str, threshold: int, ndim: int) -> NDArray[np.bool_]:
 def region_contains(region: str, threshold: int, wanted: str, wanted_threshold: int, ndim: int) -> bool:
     """Whether the first region contains every coefficient of the wanted one.
 
-    >>> holds("square", 4, "radial", 3, 2), holds("triangle", 3, "square", 3, 2)
+    >>> region_contains("square", 4, "radial", 3, 2), region_contains("triangle", 3, "square", 3, 2)
     (True, False)
     """
     if wanted_threshold > threshold:

@@ -33,10 +33,10 @@ def apply_flow(
         threshold: HU of the body threshold; values up to 10 HU above it, and from 3000 HU, stay.
 
     >>> y = np.array([-900.0, -450.0, 0.0, 40.0, 28000.0])
-    >>> there = moved(y, np.full(5, 0.05), "log", -500.0)
+    >>> there = apply_flow(y, np.full(5, 0.05), "log", -500.0)
     >>> there.round(1).tolist()
     [-900.0, -437.2, 51.3, 93.3, 28000.0]
-    >>> np.allclose(moved(there, np.full(5, -0.05), "log", -500.0), y, rtol=0, atol=1e-9)
+    >>> np.allclose(apply_flow(there, np.full(5, -0.05), "log", -500.0), y, rtol=0, atol=1e-9)
     True
     """
     low, high = threshold + _STILL_HU + _RAMP_HU, _BONE_HU

@@ -11,8 +11,8 @@ from monai.config import KeysCollection, NdarrayOrTensor
 from monai.transforms import MapTransform, Transform
 from monai.utils import TransformBackends
 
-from ssimh._kernels.arrays import check_array, check_finite, to_numpy
-from ssimh.histogram import histogram_match
+from ssimh._kernels.arrays import check_finite, to_numpy
+from ssimh.histogram import histogram_match, load_values
 from ssimh.transforms import _adapter
 
 # Enough for steps below 1 HU over the CT range, and 33 kB in place of a scan for every worker.
@@ -27,8 +27,8 @@ class HistogramMatch(Transform):
     invertible, computed on the host.
 
     Args:
-        reference: array of values of any shape, kept as 4097 quantiles, or the path of a NumPy ``.npy`` file with such
-            an array; None if a reference is given with every call.
+        reference: array of values of any shape, kept as 4097 quantiles, or the path (``str`` or
+            ``Path``) of a NumPy ``.npy`` file with such an array; None if a reference is given with every call.
         strength: 0 … 1, share of the way towards the reference.
         clip: (lowest, highest) value of the result, or None.
         unit: intensity unit of the images; None for what their metadata states. PET is refused.
@@ -78,10 +78,7 @@ class HistogramMatch(Transform):
 
 
 def _quantiles(reference: Any) -> Any:
-    if isinstance(reference, str):
-        reference = np.load(reference, allow_pickle=False)
-    check_array(reference, "reference")
-    values = to_numpy(reference).astype(np.float64)
+    values = to_numpy(load_values(reference)).astype(np.float64)
     check_finite(values, "reference")
     return np.quantile(values, np.linspace(0, 1, _QUANTILES)).astype(np.float32)
 

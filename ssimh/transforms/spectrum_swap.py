@@ -25,7 +25,7 @@ def swapped(
     axes = _adapter.transform_axes(img, mode, slice_axis)
     image = _adapter.to_tensor(img)
     settings = replace(settings, axes=axes, unit=_adapter.unit(image, settings.unit))
-    donor = _adapter.for_image(reference, _adapter.orientation(img))
+    donor = _adapter.for_image(reference, image, axes, _adapter.orientation(img))
     out, delta = swap_with_delta(_adapter.plain(image), donor, settings)
     return _adapter.wrap(out, image), {"delta": delta.detach().cpu(), "axes": list(axes)}
 
@@ -54,9 +54,9 @@ class SpectrumSwap(InvertibleTransform):
     ``clip`` has not cut.
 
     Args:
-        reference: path of a saved reference, a :class:`ssimh.ReferenceSpectrum`, or a channel-first image on the same
-            grid; None if a reference is given with every call. A reference that states another orientation than the
-            image's affine is turned to it, which is exact.
+        reference: path of a saved reference, a :class:`ssimh.ReferenceSpectrum`, or an image on the same grid
+            (channel-first, or without the channel axis); None if a reference is given with every call. A reference
+            that states another orientation than the image's affine is turned to it, which is exact.
         threshold: τ, coefficients per axis.
         mode: ``"slice"`` (published) or ``"volume"``. Two-dimensional images are one slice either way.
         slice_axis: index among the spatial axes along which the slices are stacked (-1 for MONAI's (x, y, z) order),

@@ -34,6 +34,31 @@ def test_strength_and_clip(scan, donor):
     assert_close(part, np.clip(0.75 * scan + 0.25 * whole, -90, 90), "float64")
 
 
+@pytest.mark.parametrize("dtype", ["int16", "uint8", "float32", "float64"])
+def test_equal_to_scikit_image_to_the_last_bit(scan, donor, dtype):
+    exposure = pytest.importorskip("skimage.exposure")
+    image, reference = (np.clip(values, 0, 250).astype(dtype) for values in (scan, donor[:4]))
+    expected = exposure.match_histograms(image.astype(np.float64).ravel(), reference.astype(np.float64).ravel())
+    result = histogram_match(image, reference)
+    np.testing.assert_array_equal(result, expected.reshape(image.shape).astype(result.dtype))
+
+
+def test_a_reference_may_be_a_file_by_name_or_path(scan, donor, tmp_path):
+    path = tmp_path / "values.npy"
+    np.save(path, donor)
+    for given_path in (path, str(path)):
+        np.testing.assert_array_equal(histogram_match(scan, given_path), histogram_match(scan, donor))
+    with pytest.raises(FileNotFoundError):
+        histogram_match(scan, tmp_path / "missing.npy")
+    for content in (b"", b"not an array", path.read_bytes()[:100]):
+        path.write_bytes(content)
+        with pytest.raises(ValueError, match=r"values\.npy"):
+            histogram_match(scan, path)
+    np.save(path, np.array([{"a": 1}]), allow_pickle=True)
+    with pytest.raises(ValueError, match=r"values\.npy"):
+        histogram_match(scan, path)
+
+
 @pytest.mark.parametrize("name", ["int16", "float16", "bfloat16", "float32", "float64"])
 def test_tensors_keep_kind_and_dtype(scan, donor, name):
     image = torch.tensor(scan).to(getattr(torch, name))

@@ -62,6 +62,15 @@ def test_without_torch_numpy_works():
     assert result.stdout.strip() in ("0.0", "-0.0"), result.stderr
 
 
+def test_histogram_matching_works_without_scikit_image():
+    code = (
+        "import numpy as np, ssimh; x = np.arange(64.0).reshape(1, 8, 8); "
+        "print(float(ssimh.HistogramMatch(x + 9)(x).max().round()))"
+    )
+    result = run(BLOCK.format(blocked=["skimage", "SimpleITK"]) + code)
+    assert result.stdout.strip() == "72.0", result.stderr
+
+
 def test_public_names_are_sorted_and_exist():
     assert ssimh.__all__ == sorted(ssimh.__all__)
     assert set(ssimh.__all__) == {*ssimh._HOME, "__version__"}
