@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from semireal_anatomy import ORGANS, PTV56, PTV63, PTV70, STEP_MM, Anatomy, Mask, Volume
 
-GTVP, GTVN = 1, 2
+from hnseg.cohort.labels import GTVN, GTVP
+
 GTVP_RANGE_ML, GTVN_RANGE_ML = (2.0, 40.0), (0.5, 15.0)
 NODE_COUNT_P = (0.15, 0.30, 0.27, 0.18, 0.10)  # none to four
 SUV_RANGE = (4.0, 18.0)

@@ -18,9 +18,10 @@ from monai.networks.nets import SegResNetDS
 from monai.transforms import Compose, RandCropByLabelClassesd
 from scipy import ndimage
 
+from hnseg.cohort.labels import NUM_CLASSES
 from hnseg.config import Config, TrainConfig
 from hnseg.models.device import open_device
-from hnseg.models.network import CHANNELS, CLASSES
+from hnseg.models.network import CHANNELS
 from hnseg.preprocessing.prepared_case import PreparedCase, open_case, write_case
 from hnseg.training.augmentation import Augmentation
 from hnseg.training.loop import TrainingState, setup_fold, train_step
@@ -111,7 +112,7 @@ def plain_step(config: Config, device: torch.device) -> Callable[[torch.Tensor, 
         spatial_dims=3,
         init_filters=train.filters,
         in_channels=CHANNELS,
-        out_channels=CLASSES,
+        out_channels=NUM_CLASSES,
         norm="INSTANCE",
         blocks_down=train.blocks_down,
         dsdepth=train.heads,
@@ -147,7 +148,7 @@ def plain_full(config: Config, device: str, cases: list[PreparedCase]) -> Varian
         if case.label is not None
     ]
     crop = RandCropByLabelClassesd(
-        ["image", "label"], "label", train.patch_zyx, list(train.class_weights), CLASSES, num_samples=1
+        ["image", "label"], "label", train.patch_zyx, list(train.class_weights), NUM_CLASSES, num_samples=1
     )
     transform = Compose([crop, Augmentation(train.augment, train.patch_zyx).transform])
     repeated = data * train.patches_per_case

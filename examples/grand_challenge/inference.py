@@ -28,9 +28,10 @@ from pathlib import Path
 import numpy as np
 
 from hnseg.cohort.cases import Case
+from hnseg.cohort.labels import LESION_CLASSES, read_label
 from hnseg.errors import HnsegError
 from hnseg.images.geometry import Grid
-from hnseg.images.image_io import read_grid, read_image, write_image
+from hnseg.images.image_io import read_grid, write_image
 
 STARTED = time.monotonic()
 # Folder of the mask below /output/images, and seconds: the challenge stops a job after 10 (2026: 25) minutes, of which
@@ -39,7 +40,6 @@ INTERFACES = {"2025": ("tumor-lymph-node-segmentation", 540.0), "2026": ("head-n
 MODEL_PLACES = (Path("/opt/ml/model"), Path("/opt/app/model"))  # uploaded beside the image (2026), or inside it
 ENDINGS = (".mha", ".mhd", ".nii.gz", ".nii", ".nrrd", ".tif", ".tiff")
 CLOSING_S = 20.0  # for checking and compressing the last mask
-LABELS = ("GTVp", "GTVn")
 LEFT = "mask.mha"  # in the predicting process's folder
 
 
@@ -81,8 +81,8 @@ def check_mask(path: Path, grid: Grid) -> np.ndarray:
     HnsegError
         It may not.
     """
-    mask, where = read_image(path, "mask", dtype=np.uint8)
-    if not where.matches(grid) or mask.max() > len(LABELS):
+    mask, where = read_label(path, "mask")
+    if not where.matches(grid):
         raise HnsegError(f"{path} is not a mask on the CT's grid")
     return mask
 
@@ -117,9 +117,7 @@ def improve(out: Path, grid: Grid, deadline: float) -> None:
             return
         mask = check_mask(left, grid)
     write_image(out, mask, grid)
-    volumes = [
-        f"{name} {np.count_nonzero(mask == value) * grid.voxel_ml:.1f} ml" for value, name in enumerate(LABELS, 1)
-    ]
+    volumes = [f"{c.name} {np.count_nonzero(mask == c.value) * grid.voxel_ml:.1f} ml" for c in LESION_CLASSES]
     say(f"{', '.join(volumes)}: " + ("done" if reason is None else f"not of all models, since {reason}"))
 
 

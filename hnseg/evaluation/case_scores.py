@@ -10,11 +10,10 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from hnseg.evaluation.overlap import GTVN, GTVP, HECKTOR_2025, Rules, Score, f1_score
+from hnseg.cohort.labels import GTVN, LESION_CLASSES, describe_invalid_values, invalid_label_values
+from hnseg.evaluation.overlap import HECKTOR_2025, Rules, Score, f1_score
 from hnseg.evaluation.surface_distance import hausdorff_mm, surface_dice, surface_distances_mm
 from hnseg.images.components import LesionMatch, match_lesions
-
-CLASSES = {"gtvp": GTVP, "gtvn": GTVN}
 
 
 @dataclass(frozen=True)
@@ -124,7 +123,7 @@ class CaseScores:
             name: row[name] for name in ("case_id", "center", "voxel_ml", "gtvp_dice", "tp", "fp", "fn")
         }
         lesions = tuple(Lesion(**lesion) for lesion in row["lesions"])
-        plain |= {name: Overlap(**row[name]) for name in CLASSES}
+        plain |= {c.key: Overlap(**row[c.key]) for c in LESION_CLASSES}
         return cls(**plain, lesions=lesions, missing=bool(row.get("missing", False)))
 
 
@@ -165,8 +164,8 @@ def evaluate_case(
     for name, label in (("prediction", pred), ("truth", truth)):
         odd = invalid_label_values(label)
         if odd:
-            raise ValueError(f"{name}: label values must be 0, 1, 2; found {', '.join(f'{v:g}' for v in odd)}")
-    gtvp, gtvn = (_overlap(pred == value, truth == value, spacing, rules) for value in CLASSES.values())
+            raise ValueError(f"{name}: {describe_invalid_values(odd)}")
+    gtvp, gtvn = (_overlap(pred == c.value, truth == c.value, spacing, rules) for c in LESION_CLASSES)
     found = match_lesions(
         pred == GTVN,
         truth == GTVN,
@@ -183,7 +182,7 @@ def evaluate_case(
 def min_voxels(least_ml: float, voxel_ml: float) -> int:
     """Voxels of the smallest component with at least ``least_ml``, and at least 1; safe from rounding.
 
-    >>> least_voxels(0.3, 0.1), least_voxels(0.31, 0.1), least_voxels(0.0, 0.1)
+    >>> min_voxels(0.3, 0.1), min_voxels(0.31, 0.1), min_voxels(0.0, 0.1)
     (3, 4, 1)
     """
     return max(1, math.ceil(least_ml * (1 - 1e-9) / voxel_ml))
@@ -199,12 +198,6 @@ def _lesions(found: LesionMatch, voxel_ml: float) -> tuple[Lesion, ...]:
         for side, sizes, ious in sides
         for size, iou in zip(sizes, ious, strict=True)
     )
-
-
-def invalid_label_values(label: NDArray[Any]) -> list[float]:
-    """Values of a label array that are not 0, 1 or 2 (the first five)."""
-    odd = label[(label != 0) & (label != GTVP) & (label != GTVN)]
-    return [float(value) for value in np.unique(odd)[:5]]
 
 
 def _overlap(

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hnseg.evaluation.case_scores import CLASSES, CaseScores, Overlap
+from hnseg.cohort.labels import LESION_CLASSES
+from hnseg.evaluation.case_scores import CaseScores, Overlap
 from hnseg.evaluation.overlap import HECKTOR_2025, Rules, Score, aggregated_dice, f1_score
 
 SCORES = ("gtvp_dice_mean", "gtvn_dice_agg", "gtvn_f1_agg", "gtvp_dice_agg", "dice_agg_mean")
@@ -105,7 +106,7 @@ def surface_values(cases: Sequence[CaseScores], score: str) -> NDArray[np.float6
 
 def _volume_errors(cases: Sequence[CaseScores]) -> dict[str, Score]:
     out: dict[str, Score] = {}
-    for name in CLASSES:
+    for name in (c.key for c in LESION_CLASSES):
         errors = np.asarray([case.volume_error_ml(name) for case in cases], dtype=np.float64)
         overlaps: list[Overlap] = [getattr(case, name) for case in cases]
         relative = [100 * abs(o.pred_vox / o.truth_vox - 1) for o in overlaps if o.truth_vox]

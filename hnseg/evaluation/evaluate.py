@@ -20,12 +20,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hnseg.cohort.cases import center_of, discover_cases
+from hnseg.cohort.labels import describe_difference, read_label
 from hnseg.errors import CaseError, CohortError, WorkDirError, listed
-from hnseg.evaluation.case_scores import CaseScores, evaluate_case, invalid_label_values
+from hnseg.evaluation.case_scores import CaseScores, evaluate_case
 from hnseg.evaluation.cohort_scores import bootstrap, detection_by_size, summarize
 from hnseg.evaluation.overlap import HECKTOR_2025, Rules
 from hnseg.images.geometry import Grid
-from hnseg.images.image_io import read_grid, read_image
 from hnseg.images.resample import resample
 from hnseg.progress import ProgressCallback, no_progress
 from hnseg.provenance import versions
@@ -191,24 +191,6 @@ def score_cases(cases: Sequence[CaseScores], rules: Rules = HECKTOR_2025) -> dic
     }
 
 
-def read_label(path: Path, case_id: str, *, like: Grid | None = None) -> tuple[NDArray[np.uint8], Grid]:
-    """Read a mask (z, y, x) of 0, 1, 2. Whole numbers in a floating-point file are labels like any others.
-
-    Raises:
-        CaseError: Unreadable, on another grid than ``like``, or with another value; also 1.5, which a cast would hide.
-    """
-    if like is not None:
-        grid = read_grid(path, case_id)
-        if not grid.matches(like):
-            raise CaseError(case_id, f"the mask is not on the grid of the truth: {_differs(grid, like)}", path)
-    stored, grid = read_image(path, case_id, np.float32)
-    odd = invalid_label_values(stored)
-    if odd:
-        text = ", ".join(f"{value:g}" for value in odd)
-        raise CaseError(case_id, f"label values must be 0 (background), 1 (GTVp), 2 (GTVn); found {text}", path)
-    return stored.astype(np.uint8), grid
-
-
 def _score_folder(
     folder: Path, truths: ReferenceLabels, rules: Rules, missing: Missing, jobs: int, progress: ProgressCallback
 ) -> list[CaseScores]:
@@ -255,7 +237,9 @@ def _score_file(prediction: Path | None, label: Path, case_id: str, center: str,
 def _resample_to_truth(pred: NDArray[np.uint8], grid: Grid, like: Grid, case_id: str, path: Path) -> NDArray[np.uint8]:
     """A mask on the truth's grid as the 2022 scorer did it: the same spacing is asked for, then nearest neighbor."""
     if not np.allclose(like.spacing_mm, grid.spacing_mm, atol=1e-6):
-        raise CaseError(case_id, f"the mask has another spacing than the truth: {_differs(grid, like)}", path)
+        raise CaseError(
+            case_id, f"the mask has another spacing than the truth: {describe_difference(grid, like)}", path
+        )
     same = Grid(grid.size, like.spacing_mm, grid.origin_mm, grid.direction)
     return resample(pred, same, like, outside=0, interpolation="nearest")
 
@@ -311,11 +295,3 @@ def _select_cases(wanted: Sequence[str], known: Mapping[str, _TestCase], what: s
 
 def _scoring_metadata(rules: Rules) -> dict[str, Any]:
     return {"rules": rules.as_dict(), "definitions": rules.definitions(), "versions": versions()}
-
-
-def _differs(grid: Grid, like: Grid) -> str:
-    for name in ("size", "spacing_mm", "origin_mm", "direction"):
-        a, b = getattr(grid, name), getattr(like, name)
-        if not np.allclose(a, b, rtol=0, atol=1e-4):
-            return f"{name} {tuple(round(v, 4) for v in a)} instead of {tuple(round(v, 4) for v in b)}"
-    return "its voxels lie elsewhere"

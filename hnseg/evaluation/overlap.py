@@ -20,7 +20,6 @@ from numpy.typing import NDArray
 
 from hnseg.images.components import Connectivity, Matching
 
-GTVP, GTVN = 1, 2
 Score = float | None
 EmptyTruth = Literal["score", "skip", "zero"]
 ZeroDivision = Literal["undefined", "one", "zero"]

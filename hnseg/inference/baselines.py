@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from hnseg.evaluation.overlap import GTVN, GTVP
+from hnseg.cohort.labels import GTVN, GTVP
 from hnseg.images.components import connected_components
 
 

@@ -10,13 +10,14 @@ from typing import Any
 
 import torch
 
+from hnseg.cohort.labels import NUM_CLASSES
 from hnseg.cohort.splits import load_splits
 from hnseg.config import Config, TrainConfig
 from hnseg.errors import WorkDirError
 from hnseg.inference.sliding_window import SlidingWindowAccumulator, choose_tiling
 from hnseg.inference.tiling import Tiling, Triple
 from hnseg.models.checkpoint import load_checkpoint, verify_checkpoint
-from hnseg.models.network import CLASSES, make_network
+from hnseg.models.network import make_network
 
 AfterModel = Callable[[int, torch.Tensor], bool]
 
@@ -160,8 +161,8 @@ class _EnsembleSums:
 
     def __init__(self, shape: Triple, device: torch.device) -> None:
         self._models = 0
-        self._logits = torch.zeros((CLASSES, *shape), device=device)
-        self._probabilities = torch.zeros((CLASSES, *shape), device=device)
+        self._logits = torch.zeros((NUM_CLASSES, *shape), device=device)
+        self._probabilities = torch.zeros((NUM_CLASSES, *shape), device=device)
         self._entropy_bits = torch.zeros(shape, device=device)
 
     def add(self, logits: torch.Tensor) -> None:

@@ -14,13 +14,13 @@ import json
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
+from hnseg.cohort.labels import read_label
 from hnseg.cohort.splits import load_splits
 from hnseg.config import Config
 from hnseg.errors import WorkDirError
-from hnseg.images.image_io import read_image, write_image
+from hnseg.images.image_io import write_image
 from hnseg.inference.ensemble import ensemble_logits, find_models, verify_models
 from hnseg.inference.postprocess import SETTINGS, postprocess_label
 from hnseg.inference.restore import restore_probabilities
@@ -80,7 +80,7 @@ def postprocess_out_of_fold(work: Path, cases: list[str]) -> None:
     settings = load_config(work).predict
     (work / FOLDER / "cases.json").unlink(missing_ok=True)
     for case_id in cases:
-        raw, grid = read_image(work / FOLDER / "raw" / f"{case_id}.nii.gz", case_id, np.uint8)
+        raw, grid = read_label(work / FOLDER / "raw" / f"{case_id}.nii.gz", case_id)
         mask, removed = postprocess_label(raw, grid.spacing_zyx_mm, settings)
         path = work / FOLDER / f"{case_id}.nii.gz"
         write_image(path, mask, grid)

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import KDTree
 
+from hnseg.cohort.labels import GTVN, GTVP
 from hnseg.config import PredictConfig
-from hnseg.evaluation.overlap import GTVN, GTVP
 from hnseg.evaluation.surface_distance import surface_voxels
 from hnseg.images.components import Components, Connectivity, connected_components
 

@@ -10,10 +10,11 @@ import torch
 from monai.data.utils import compute_importance_map
 from torch.nn.functional import pad
 
+from hnseg.cohort.labels import NUM_CLASSES
 from hnseg.config import PredictConfig, TrainConfig
 from hnseg.inference.tiling import Tiling, Triple, cheapest_tiling, tile
 from hnseg.models.device import free_memory_bytes
-from hnseg.models.network import CHANNELS, CLASSES, stride, window_bytes_per_voxel
+from hnseg.models.network import CHANNELS, stride, window_bytes_per_voxel
 
 AXES = {"z": 1, "y": 2, "x": 3}  # of a tensor (channel, z, y, x)
 MEMORY_SHARE = 0.7  # of what is free; the rest is for the volumes themselves and for the allocator's waste
@@ -87,7 +88,7 @@ class SlidingWindowAccumulator:
     def __init__(self, tiling: Tiling, device: torch.device) -> None:
         self.tiling = tiling
         self.networks = 0
-        self._sum = torch.zeros((CLASSES, *tiling.crop), device=device)
+        self._sum = torch.zeros((NUM_CLASSES, *tiling.crop), device=device)
         self._weight = compute_importance_map(tiling.window, mode="gaussian", device=device)
         self._weights = torch.zeros(tiling.crop, device=device)
         for origin in tiling.origins:

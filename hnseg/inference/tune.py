@@ -29,6 +29,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hnseg.cohort.checked_cohort import CheckedCase, load_check
+from hnseg.cohort.labels import read_label
 from hnseg.cohort.splits import load_splits
 from hnseg.config import PredictConfig
 from hnseg.errors import CaseError, WorkDirError, listed
@@ -40,7 +41,6 @@ from hnseg.evaluation.cohort_scores import (
     sufficient_statistics,
 )
 from hnseg.evaluation.overlap import HECKTOR_2025, Rules
-from hnseg.images.image_io import read_image
 from hnseg.inference.component_table import ComponentTable, component_table
 from hnseg.progress import ProgressCallback, no_progress
 from hnseg.provenance import versions
@@ -257,8 +257,8 @@ def _tables(work: Path, rules: Rules, progress: ProgressCallback) -> tuple[list[
 def _read_table(mask: Path, case: CheckedCase, rules: Rules) -> ComponentTable:
     if case.label is None:
         raise CaseError(case.id, "a validation case has no label", mask)
-    pred, pred_grid = read_image(mask, case.id, np.uint8)
-    truth, grid = read_image(Path(case.label), case.id, np.uint8)
+    pred, pred_grid = read_label(mask, case.id)
+    truth, grid = read_label(Path(case.label), case.id)
     if not pred_grid.matches(grid):
         raise CaseError(case.id, "the out-of-fold mask is not on the grid of the label; remove it and tune again", mask)
     return component_table(pred, truth, grid.spacing_zyx_mm, case_id=case.id, center=case.center, rules=rules)

@@ -7,9 +7,9 @@ from typing import Any
 import torch
 from monai.networks.nets import SegResNetDS
 
+from hnseg.cohort.labels import NUM_CLASSES
 from hnseg.config import TrainConfig
 
-CLASSES = 3  # background, GTVp, GTVn
 CHANNELS = 2  # CT, PET
 
 
@@ -23,7 +23,7 @@ def make_network(config: TrainConfig) -> Any:
         spatial_dims=3,
         init_filters=config.filters,
         in_channels=CHANNELS,
-        out_channels=CLASSES,
+        out_channels=NUM_CLASSES,
         norm="INSTANCE",
         blocks_down=config.blocks_down,
         dsdepth=config.heads,

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from hnseg.cohort.labels import GTVN, GTVP
 from hnseg.images.geometry import Grid
 from hnseg.phantom.builder import Builder
 from hnseg.phantom.neck import JUGULAR_MM, along_mm
@@ -14,7 +15,6 @@ from hnseg.phantom.render import Layer, Material, Part, inside
 from hnseg.phantom.shapes import F64, Difference, Ellipsoid, Intersection, Lobulated, Shape
 from hnseg.phantom.subject import rotation
 
-GTVP, GTVN = 1, 2
 NO_GTVP_PROBABILITY, NO_GTVN_PROBABILITY = 0.11, 0.14
 GTVP_RANGE_ML, GTVN_RANGE_ML = (2.0, 40.0), (0.4, 15.0)
 CONTOUR_MARGIN_MM = 0.8  # clinical contours run a little outside the visible edge

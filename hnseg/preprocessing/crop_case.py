@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hnseg.cohort.cases import Case
+from hnseg.cohort.labels import read_label
 from hnseg.cohort.suv import Pet, read_suv
 from hnseg.cohort.unit_checks import check_ct_units
 from hnseg.config import PrepareConfig
@@ -107,7 +108,7 @@ def _crop_label(case: Case, config: PrepareConfig, box: Grid) -> tuple[NDArray[n
     """The label on the crop grid, and the volume of it outside the box."""
     if case.label is None:
         return None, 0.0
-    native, grid = read_image(case.label, case.id, dtype=np.uint8)
+    native, grid = read_label(case.label, case.id)
     return resample_label(native, grid, box, method=config.label_interpolation), _outside_ml(native, grid, box)
 
 

@@ -8,12 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
 from hnseg.cohort.cases import Case
+from hnseg.cohort.labels import GTVN, GTVP, Label, read_label
 from hnseg.cohort.suv import read_suv
-from hnseg.evaluation.overlap import GTVN, GTVP
 from hnseg.images.geometry import Grid
 from hnseg.images.image_io import read_image, to_sitk
 from hnseg.pictures.encoding import Picture, encode_png, wrap_png
@@ -44,7 +43,7 @@ STYLES = {GTVP: "solid", GTVN: (0, (2.2, 1.3))}
 
 
 @dataclass(frozen=True)
-class Scan:
+class CaseImages:
     """The images of one case as SimpleITK images; ``pet`` and ``truth`` may be None."""
 
     ct: Any
@@ -54,7 +53,7 @@ class Scan:
     box: Grid
 
 
-def load_scan(case_id: str, files: dict[str, Any], prediction: Path, crop_grid: dict[str, Any] | None) -> Scan:
+def load_images(case_id: str, files: dict[str, Any], prediction: Path, crop_grid: dict[str, Any] | None) -> CaseImages:
     """Read what an overlay needs.
 
     Args:
@@ -68,12 +67,12 @@ def load_scan(case_id: str, files: dict[str, Any], prediction: Path, crop_grid: 
     """
     images = {"ct": to_sitk(*read_image(Path(files["ct"]), case_id))}
     if files.get("label"):
-        images["truth"] = to_sitk(*read_image(Path(files["label"]), case_id, np.uint8))
+        images["truth"] = to_sitk(*read_label(Path(files["label"]), case_id))
     if files.get("pet"):
         case = Case(case_id, Path(files["ct"]), Path(files["pet"]), None, suv_factor=files.get("suv_factor"))
         pet = read_suv(case)
         images["pet"] = to_sitk(pet.suv, pet.grid)
-    mask, mask_grid = read_image(prediction, case_id, np.uint8)
+    mask, mask_grid = read_label(prediction, case_id)
     images["pred"] = to_sitk(mask, mask_grid)
     box = Grid(**crop_grid) if crop_grid else lesion_box(mask, mask_grid)
     low, high = box.bounds_mm()
@@ -81,10 +80,10 @@ def load_scan(case_id: str, files: dict[str, Any], prediction: Path, crop_grid: 
     scan_low, scan_high = mask_grid.bounds_mm()
     if max(low[2], scan_low[2]) + PIXEL_MM < min(high[2], scan_high[2]):
         low[2], high[2] = max(low[2], scan_low[2]), min(high[2], scan_high[2])
-    return Scan(images["ct"], images.get("pet"), images.get("truth"), images["pred"], frame(low, high, PIXEL_MM))
+    return CaseImages(images["ct"], images.get("pet"), images.get("truth"), images["pred"], frame(low, high, PIXEL_MM))
 
 
-def lesion_box(mask: NDArray[np.uint8], grid: Grid) -> Grid:
+def lesion_box(mask: Label, grid: Grid) -> Grid:
     """An upright box around a mask with a margin, or around the whole grid when the mask is empty."""
     where = np.argwhere(mask > 0)[:, ::-1]
     if not len(where):
@@ -93,29 +92,29 @@ def lesion_box(mask: NDArray[np.uint8], grid: Grid) -> Grid:
     return frame(points.min(axis=0) - MARGIN_MM, points.max(axis=0) + MARGIN_MM, PIXEL_MM)
 
 
-def choose_position(scan: Scan, plane: Plane) -> float:
+def choose_position(images: CaseImages, plane: Plane) -> float:
     """Where to cut, in mm: through the most lesion, true if there is any, else predicted, else through the middle."""
-    for label in (scan.truth, scan.pred):
-        position_mm = None if label is None else slice_with_most_label(label, scan.box, plane)
+    for label in (images.truth, images.pred):
+        position_mm = None if label is None else slice_with_most_label(label, images.box, plane)
         if position_mm is not None:
             return position_mm
-    return middle(scan.box, plane)
+    return middle(images.box, plane)
 
 
-def views(scan: Scan) -> list[View]:
+def views(images: CaseImages) -> list[View]:
     """CT in three planes, then PET in the same three planes, with the contours of truth and prediction."""
-    shown = [("CT", scan.ct, CT_WINDOW_HU, -1024.0, "gray")]
-    if scan.pet is not None:
-        shown.append(("PET", scan.pet, PET_WINDOW_SUV, 0.0, "gray_r"))
-    positions = [choose_position(scan, plane) for plane in PLANES]
+    shown = [("CT", images.ct, CT_WINDOW_HU, -1024.0, "gray")]
+    if images.pet is not None:
+        shown.append(("PET", images.pet, PET_WINDOW_SUV, 0.0, "gray_r"))
+    positions = [choose_position(images, plane) for plane in PLANES]
     made = []
     for modality, image, window, outside, colors in shown:
         for plane, position_mm in zip(PLANES, positions, strict=True):
-            grid = slice_grid(scan.box, plane, position_mm)
+            grid = slice_grid(images.box, plane, position_mm)
             background = to_display(sample(image, grid, outside=outside), plane)
             outlines = [
                 Outline(to_display(sample(label, grid, nearest=True), plane) == value, color, style)
-                for label, color in ((scan.truth, TRUTH), (scan.pred, PREDICTED))
+                for label, color in ((images.truth, TRUTH), (images.pred, PREDICTED))
                 if label is not None
                 for value, style in STYLES.items()
             ]

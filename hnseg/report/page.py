@@ -27,7 +27,7 @@ from hnseg.report.data import (
     validation_rows,
     warnings,
 )
-from hnseg.report.figures import PREDICTED, TRUTH, load_scan, thumbnail, views
+from hnseg.report.figures import PREDICTED, TRUTH, load_images, thumbnail, views
 from hnseg.report.plots import (
     METHODS,
     OTHER_NAMES,
@@ -260,7 +260,7 @@ def _overlays(files: RunFiles) -> tuple[list[dict[str, Any]], list[str]]:
         prediction = files.work / "predictions" / f"{case_id}.nii.gz"
         try:
             grid = files.prepared.get(case_id, {}).get("crop_grid")
-            shown: list[View] = views(load_scan(case_id, files.inputs[case_id], prediction, grid))
+            shown: list[View] = views(load_images(case_id, files.inputs[case_id], prediction, grid))
         except CaseError as error:
             gaps.append(f"No overlay of {error}")
             continue

@@ -15,11 +15,12 @@ from typing import Any
 
 import torch
 
+from hnseg.cohort.labels import NUM_CLASSES
 from hnseg.cohort.splits import load_splits
 from hnseg.config import Config, TrainConfig
 from hnseg.errors import WorkDirError
 from hnseg.models.device import free_memory_bytes, open_device
-from hnseg.models.network import CHANNELS, CLASSES, make_network, stride
+from hnseg.models.network import CHANNELS, make_network, stride
 from hnseg.preprocessing.prepared_case import open_case
 from hnseg.training.dataset import fits_in_cache
 from hnseg.training.losses import SummedDiceCELoss
@@ -189,7 +190,7 @@ class _Step:
         """Bytes kept for the backward pass, and seconds."""
         device = self.fabric.device
         image = torch.rand(1, CHANNELS, *patch, device=device).contiguous(memory_format=torch.channels_last_3d)
-        label = torch.randint(0, CLASSES, (1, 1, *patch), device=device).float()
+        label = torch.randint(0, NUM_CLASSES, (1, 1, *patch), device=device).float()
         kept: dict[int, int] = {}
 
         def pack(tensor: torch.Tensor) -> torch.Tensor:

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import torch
 
+from hnseg.cohort.labels import GTVN, GTVP
 from hnseg.config import Config
-from hnseg.evaluation.overlap import GTVN, GTVP, HECKTOR_2025, aggregated_dice, dice, f1_score
+from hnseg.evaluation.overlap import HECKTOR_2025, aggregated_dice, dice, f1_score
 from hnseg.images.components import match_lesions
 from hnseg.inference.sliding_window import predict_logits
 from hnseg.inference.tiling import Tiling, Triple, cheapest_tiling

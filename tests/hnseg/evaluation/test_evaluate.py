@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
+from hnseg.cohort.labels import read_label
 from hnseg.errors import CaseError, CohortError, WorkDirError
-from hnseg.evaluation.evaluate import ReferenceLabels, evaluate_folder, evaluate_workdir, find_labels, read_label
+from hnseg.evaluation.evaluate import ReferenceLabels, evaluate_folder, evaluate_workdir, find_labels
 from hnseg.evaluation.overlap import HECKTOR_2022, Rules, dice
 from hnseg.images.geometry import Grid
 from hnseg.images.image_io import write_image

@@ -190,7 +190,7 @@ def test_bootstrap_repeats_counts_what_it_leaves_out_and_needs_two_cases():
 
 def test_evaluate_case_refuses_bad_input():
     good = np.zeros((2, 2, 2), np.uint8)
-    with pytest.raises(ValueError, match="truth: label values must be 0, 1, 2; found 7"):
+    with pytest.raises(ValueError, match=r"truth: .*found 7"):
         evaluate_case(good, good + np.uint8(7), spacing_zyx_mm=(1, 1, 1))
     with pytest.raises(ValueError, match="one grid"):
         evaluate_case(good, good[:1], spacing_zyx_mm=(1, 1, 1))
@@ -207,7 +207,7 @@ def test_rules_survive_json_and_put_themselves_into_words():
 
 # --- the further options ----------------------------------------------------------------------------------------------
 @pytest.mark.parametrize(
-    "options", [{"challenge": "2024"}, {"nothing": "half"}, {"min_lesion_ml": -1}, {"tolerance_mm": 0}]
+    "options", [{"challenge": "2024"}, {"zero_division": "half"}, {"min_lesion_ml": -1}, {"tolerance_mm": 0}]
 )
 def test_other_rules_are_refused(options):
     with pytest.raises(ValueError, match=next(iter(options))):

@@ -7,7 +7,7 @@ import numpy as np
 from hnseg.images.geometry import Grid
 from hnseg.images.image_io import to_sitk
 from hnseg.pictures.planes import PLANES, sample, slice_grid, to_display
-from hnseg.report.figures import Scan, choose_position, lesion_box, views
+from hnseg.report.figures import CaseImages, choose_position, lesion_box, views
 
 AXIAL, CORONAL, SAGITTAL = PLANES
 
@@ -78,16 +78,16 @@ def test_the_planes_go_through_the_lesion_or_the_middle():
     low, high = TURNED.bounds_mm()
     box = Grid(tuple(int(n) for n in high - low), (1.0, 1.0, 1.0), tuple(low + 0.5))
     truth, pred = marked(TURNED, LEFT), marked(TURNED, FRONT)
-    assert abs(choose_position(Scan(None, None, truth, pred, box), SAGITTAL) - 30.0) <= 2
-    assert abs(choose_position(Scan(None, None, empty, pred, box), CORONAL) + 40.0) <= 3
+    assert abs(choose_position(CaseImages(None, None, truth, pred, box), SAGITTAL) - 30.0) <= 2
+    assert abs(choose_position(CaseImages(None, None, empty, pred, box), CORONAL) + 40.0) <= 3
     middle = (low[2] + high[2]) / 2
-    assert abs(choose_position(Scan(None, None, None, empty, box), AXIAL) - middle) <= 2
+    assert abs(choose_position(CaseImages(None, None, None, empty, box), AXIAL) - middle) <= 2
 
 
 def test_a_case_without_pet_or_truth_is_drawn_in_ct_alone():
     low, high = TURNED.bounds_mm()
     box = Grid(tuple(int(n) for n in high - low), (1.0, 1.0, 1.0), tuple(low + 0.5))
-    shown = views(Scan(marked(TURNED, LEFT, 100.0), None, None, marked(TURNED, LEFT), box))
+    shown = views(CaseImages(marked(TURNED, LEFT, 100.0), None, None, marked(TURNED, LEFT), box))
     assert [(view.modality, view.plane.name) for view in shown] == [
         ("CT", "axial"),
         ("CT", "coronal"),
