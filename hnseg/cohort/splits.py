@@ -32,7 +32,7 @@ class Splits:
             validation part, so that nothing of a validation or test case enters the harmonization. With one fold per
             center the same holds for its whole center. None where no fold can spare it and the run's harmonization
             needs none.
-        always: Further cases that are in the training part of every fold.
+        always_train: Further cases that are in the training part of every fold.
         kind: {"stratified", "centers", "published"}.
         held_out: With one fold per center: which one each fold holds out.
         notes: What the split could not do as asked.
@@ -255,7 +255,7 @@ def load_splits(work: Path) -> Splits:
             tuple(content["test"]),
             tuple(tuple(fold) for fold in content["folds"]),
             content["reference"],
-            tuple(content.get("always", ())),
+            tuple(content.get("always_train", ())),
             content.get("kind", "stratified"),
             tuple(content.get("held_out", ())),
             tuple(content.get("notes", ())),

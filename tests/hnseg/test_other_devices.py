@@ -39,7 +39,7 @@ DEVICE = fake_gpu.install()
 import hnseg.inference.predict_case
 from hnseg.training import loop as train
 from hnseg.inference.predict_cohort import predict_cohort
-from hnseg.inference.predict_case import Options
+from hnseg.inference.predict_case import InferenceOptions
 
 work = Path(sys.argv[1])
 train.open_device = hnseg.inference.predict_case.open_device = fake_gpu.open_fake
@@ -70,7 +70,7 @@ with fake_gpu.FakeGpu():
         pass
     for fold in range(2):
         train.train_fold(work, fold)
-    failures = predict_cohort(work, options=Options(roi="auto", flips="x", disagreement=True))
+    failures = predict_cohort(work, options=InferenceOptions(roi="auto", flips="x", disagreement=True))
 print(json.dumps({"waits": waits, "failures": [str(failure) for failure in failures]}))
 """
 

@@ -71,7 +71,7 @@ def test_other_options_of_evaluate(masks):
     assert evaluated(masks, "--empty-truth", "zero")["gtvp_dice_mean"] == 0.0
     assert evaluated(masks, "--empty-truth", "skip")["gtvp_dice_mean"] is None
     assert evaluated(masks)["gtvp_dice_agg"] is None
-    assert evaluated(masks, "--nothing", "one")["gtvp_dice_agg"] == 1.0
+    assert evaluated(masks, "--zero-division", "one")["gtvp_dice_agg"] == 1.0
     rules = evaluated(masks, "--rules", "2022", "--aggregate", "voxels", "--tolerance-mm", "2")["rules"]
     assert (rules["challenge"], rules["aggregate"], rules["tolerance_mm"]) == ("2022", "voxels", 2.0)
     done = run("evaluate", masks / "pred", masks / "truth", "--out", masks / "m.json", "--rules", "2022")

@@ -53,7 +53,7 @@ def test_a_known_shift_is_recovered_and_undone(scan, shift):
 def test_a_glance_agrees_with_the_whole_search(scan, monkeypatch):
     case, box = scan
     quick = measured(case, box, case.pet_grid)
-    monkeypatch.setattr("hnseg.images.registration._glance", lambda fixed, moving: None)
+    monkeypatch.setattr("hnseg.images.registration._quick_shift_search", lambda fixed, moving: None)
     whole = measured(case, box, case.pet_grid)
     assert quick.turn_deg == 0.0 < whole.turn_deg
     np.testing.assert_allclose(quick.shift_mm, whole.shift_mm, atol=0.8)
