@@ -7,7 +7,7 @@ The case is generated; the weights are random, which changes neither time nor me
 own, from the two files to the mask's file, with five models:
 
 * published: `hnseg predict` with windows of the training patch, overlap 0.625;
-* auto: `hnseg predict --roi auto`, with five models and with one;
+* auto: `hnseg predict --window auto`, with five models and with one;
 * plain MONAI: LoadImaged, Orientationd(RAS), Spacingd of the CT to the crop's spacing, ResampleToMatchd of the PET,
   ScaleIntensityRanged, NormalizeIntensityd, SlidingWindowInferer(training patch, overlap 0.625, Gaussian) over the
   whole volume by each of five networks that are all loaded, mean of the probabilities, Invertd, argmax, SaveImage. No
@@ -111,7 +111,7 @@ def make_run(work: Path, preset: str, models: int) -> None:
         )
 
 
-def by_hnseg(work: Path, roi: str, device: str) -> dict[str, float]:
+def by_hnseg(work: Path, window: str, device: str) -> dict[str, float]:
     """Seconds by stage of `hnseg predict` on the pair of files."""
     stages = Stages()
     with contextlib.ExitStack() as stack:
@@ -125,7 +125,7 @@ def by_hnseg(work: Path, roi: str, device: str) -> dict[str, float]:
             work / "ct.nii.gz",
             work / "pet.nii.gz",
             work / "out" / "mask.nii.gz",
-            options=InferenceOptions(device, roi),
+            options=InferenceOptions(device, window),
         )
         total = time.perf_counter() - began
     return {**stages.seconds, "other": total - sum(stages.seconds.values())}

@@ -1,4 +1,4 @@
-"""What the windows of a prediction cost and score: those of the training patch, ``--roi auto``, and others.
+"""What the windows of a prediction cost and score: those of the training patch, ``--window auto``, and others.
 
     python benchmarks/predict_windows.py                       # the published network on the CPU: memory and time
     python benchmarks/predict_windows.py --scores WORK ...     # scores of trained runs, on newly generated cases
@@ -34,6 +34,7 @@ from hnseg.models.device import open_device
 from hnseg.models.network import make_network, stride
 from hnseg.phantom import generate_cohort
 from hnseg.preprocessing.harmonizer_store import load_harmonizer
+from hnseg.preprocessing.image_versions import FINAL
 from hnseg.preprocessing.prepare_case import preprocess_case
 from hnseg.workdir import load_config
 
@@ -54,7 +55,7 @@ def measure_windows() -> None:
     x, y, z = config.prepare.box_vox
     settings = {
         "patch, overlap 0.5": config.predict.model_copy(update={"overlap": 0.5}),
-        "auto": config.predict.model_copy(update={"roi": "auto"}),
+        "auto": config.predict.model_copy(update={"window": "auto"}),
     }
     tilings = {name: choose_tiling((z, y, x), config.train, predict, fabric) for name, predict in settings.items()}
     fastest = dict.fromkeys(settings, float("inf"))
@@ -115,7 +116,7 @@ class Setting:
 def settings_of(config: Config, crop: Triple, fabric: Any) -> list[Setting]:
     """The windows that are compared, the first being what the others are compared with."""
     patch, overlap = config.train.patch_zyx, config.predict.overlap
-    predict = config.predict.model_copy(update={"roi": "auto"})
+    predict = config.predict.model_copy(update={"window": "auto"})
     auto = choose_tiling(crop, config.train, predict, fabric).window
 
     multiple = stride(config.train)
@@ -142,7 +143,7 @@ def inputs(work: Path, config: Config, cases: list[Case]) -> Iterator[tuple[torc
     for case in cases:
         made = preprocess_case(case, config.prepare, harmonizer, is_new=True)
         assert made.cropped.label is not None  # generated cases have one
-        yield torch.from_numpy(made.images[None]), made.cropped.label
+        yield torch.from_numpy(made.images[FINAL]), made.cropped.label
 
 
 def count_run(

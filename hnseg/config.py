@@ -154,7 +154,7 @@ class PredictConfig(_Frozen):
     """Sliding window and post-processing."""
 
     # patch: windows of the training patch's size, as published. auto: the cheapest windows, see hnseg.inference.tiling.
-    roi: Literal["patch", "auto"] = "patch"
+    window: Literal["patch", "auto"] = "patch"
     overlap: float = Field(0.625, ge=0, lt=1)  # NVAUTO 2022
     flips: str = Field("", pattern="^x?y?z?$")  # axes to flip along at test time; each doubles the network's work
     min_gtvp_ml: float = Field(0.2, ge=0)

@@ -146,6 +146,7 @@ def predict(arguments: argparse.Namespace) -> int:
     from hnseg.inference.predict_case import InferenceOptions, open_segmenter
     from hnseg.models.device import open_device
     from hnseg.preprocessing.harmonizer_store import load_harmonizer
+    from hnseg.preprocessing.image_versions import FINAL
     from hnseg.preprocessing.prepare_case import preprocess_case
 
     ct, pet = (find_image(arguments.input / "images" / name) for name in ("ct", "pet"))
@@ -156,7 +157,7 @@ def predict(arguments: argparse.Namespace) -> int:
     )
     on_cpu = open_device(arguments.device).device.type == "cpu"
     segmenter = open_segmenter(
-        model, InferenceOptions(arguments.device, arguments.roi or ("auto" if on_cpu else "patch"))
+        model, InferenceOptions(arguments.device, arguments.window or ("auto" if on_cpu else "patch"))
     )
     case = Case(ct.name.split(".")[0], ct, pet, None, arguments.center)
     made = preprocess_case(case, segmenter.config.prepare, load_harmonizer(model), is_new=True)
@@ -176,7 +177,7 @@ def predict(arguments: argparse.Namespace) -> int:
         # A tenth more than the last ones took; without time for another the mean of these is the result.
         return time.monotonic() + 1.1 * per_model_s > arguments.deadline
 
-    image, crop_grid = made.images[None], made.cropped.crop.grid
+    image, crop_grid = made.images[FINAL], made.cropped.crop.grid
     try:
         result = segmenter.segment(image, crop_grid, ct_grid, after_model=after_model)
     except RuntimeError as error:
@@ -198,7 +199,7 @@ def main() -> int:
     parser.add_argument("--interface", choices=INTERFACES, default=os.environ.get("HNSEG_INTERFACE", "2025"))
     parser.add_argument("--limit-s", type=float, help="whole time for the case, in seconds")
     parser.add_argument("--device", default="auto")
-    parser.add_argument("--roi", choices=("patch", "auto"), default=os.environ.get("HNSEG_ROI"))
+    parser.add_argument("--window", choices=("patch", "auto"), default=os.environ.get("HNSEG_WINDOW"))
     parser.add_argument("--center", default="", help="where the scan comes from, if known")
     parser.add_argument("--left", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--deadline", type=float, help=argparse.SUPPRESS)

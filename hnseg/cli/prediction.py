@@ -14,7 +14,7 @@ from hnseg.parallel import ParallelConfig, parse_shard
 from hnseg.progress import show_progress
 
 FLIPS = "Average over flips along these axes: x, y, z, xy, … xyz. Each axis doubles the network's work."
-ROI = "Windows: patch (the training patch, as published) or auto (the cheapest). Default: as the run says."
+WINDOW = "Windows: patch (the training patch, as published) or auto (the cheapest). Default: as the run says."
 
 
 @app.command()
@@ -26,11 +26,11 @@ def predict(
     pet: Annotated[Path | None, typer.Option(help="Its PET in SUV.")] = None,
     mask: Annotated[Path | None, typer.Option(help="Where to write the pair's mask.")] = None,
     center: Annotated[str, typer.Option(help="The pair's center, if it is one of the training cases.")] = "",
-    roi: Annotated[Literal["patch", "auto"] | None, typer.Option(help=ROI)] = None,
+    window: Annotated[Literal["patch", "auto"] | None, typer.Option(help=WINDOW)] = None,
     flips: Annotated[str | None, typer.Option(help=FLIPS)] = None,
     disagreement: Annotated[bool, typer.Option("--disagreement", help="Also map where the models disagree.")] = False,
     memory_gb: Annotated[
-        float | None, typer.Option(min=0.1, help="Memory for the windows of --roi auto, of all processes together.")
+        float | None, typer.Option(min=0.1, help="Memory for the windows of --window auto, of all processes together.")
     ] = None,
     jobs: Jobs = 1,
     shard: Annotated[str, typer.Option(help="Which share of the cases: 2/8 is the second of eight.")] = "1/1",
@@ -43,7 +43,7 @@ def predict(
     """
     from hnseg.inference.predict_cohort import predict_baselines, predict_cohort, predict_pair, predict_raw
 
-    options = InferenceOptions(device, roi, flips, disagreement, memory_gb)
+    options = InferenceOptions(device, window, flips, disagreement, memory_gb)
     failures: list[CaseError] = []
     with handle_errors():
         parallel = ParallelConfig(jobs, parse_shard(shard), dask)

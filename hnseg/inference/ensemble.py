@@ -122,7 +122,7 @@ def run_ensemble(
             bits. 0 where all say the same, however uncertain; 1 where one half is certain of one class and the other
             half of another; at most log2(3). Keeps the sums of one model apart, which takes as much again as the
             logits.
-        memory_bytes: For the window of ``roi="auto"``; by default what is free.
+        memory_bytes: For the window of ``window="auto"``; by default what is free.
         after_model: Called with the number of models done and the mean logits so far, unless it was the last; True
             stops there.
 

@@ -25,6 +25,7 @@ from hnseg.inference.ensemble import ensemble_logits, find_models, verify_models
 from hnseg.inference.postprocess import SETTINGS, postprocess_label
 from hnseg.inference.restore import restore_probabilities
 from hnseg.models.device import open_device
+from hnseg.preprocessing.image_versions import fold_version
 from hnseg.preprocessing.prepared_case import PreparedCase, open_case
 from hnseg.progress import ProgressCallback, no_progress
 from hnseg.provenance import sha256, versions
@@ -58,7 +59,7 @@ def predict_out_of_fold(work: Path, *, device: str = "auto", progress: ProgressC
         raise WorkDirError(f"no validation case is prepared in {work}: run `hnseg prepare` first")
     weights = {fold: sha256(models[fold]) for fold in sorted({fold for fold, _ in todo})}
     for done, (fold, case_id) in enumerate(todo, start=1):
-        case = open_case(work / "prepared" / case_id, fold)
+        case = open_case(work / "prepared" / case_id, fold_version(fold))
         path = work / FOLDER / "raw" / f"{case_id}.nii.gz"
         made_from = {
             "fold": fold,

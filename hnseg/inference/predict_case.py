@@ -36,15 +36,15 @@ class InferenceOptions:
 
     Attributes:
         device: See :func:`hnseg.models.device.open_device`.
-        roi, flips: As :class:`hnseg.config.PredictConfig`; None: what the run says.
+        window, flips: As :class:`hnseg.config.PredictConfig`; None: what the run says.
         disagreement: Also say where the models contradict each other, see
             :func:`hnseg.inference.ensemble.run_ensemble`.
-        memory_gb: Bounds the windows of ``roi="auto"``, of all processes together; None: 70 % of what is free when the
-            work begins.
+        memory_gb: Bounds the windows of ``window="auto"``, of all processes together; None: 70 % of what is free
+            when the work begins.
     """
 
     device: str = "auto"
-    roi: Literal["patch", "auto"] | None = None
+    window: Literal["patch", "auto"] | None = None
     flips: str | None = None
     disagreement: bool = False
     memory_gb: float | None = None
@@ -55,12 +55,12 @@ class InferenceOptions:
         Raises:
             HnsegError: One has no such value.
         """
-        changes = {name: getattr(self, name) for name in ("roi", "flips") if getattr(self, name) is not None}
+        changes = {name: getattr(self, name) for name in ("window", "flips") if getattr(self, name) is not None}
         try:
             return PredictConfig(**{**settings.model_dump(), **changes})
         except ValueError as error:
             raise HnsegError(
-                f"{changes}: roi is 'patch' or 'auto', flips names axes in their order: '', 'x', 'xy', … 'xyz'"
+                f"{changes}: window is 'patch' or 'auto', flips names axes in their order: '', 'x', 'xy', … 'xyz'"
             ) from error
 
 
@@ -92,7 +92,7 @@ class Segmenter:
         options: How it is predicted.
         models: Tuple of Path.
         weights: SHA-256 of each model's file.
-        memory_bytes: For the window of ``roi="auto"``; None: what is free where the work is done.
+        memory_bytes: For the window of ``window="auto"``; None: what is free where the work is done.
     """
 
     config: Config

@@ -26,6 +26,7 @@ from hnseg.inference.restore import restore_label
 from hnseg.parallel import ParallelConfig, run_cases
 from hnseg.preprocessing.crop.find_box import brain_in_box
 from hnseg.preprocessing.harmonizer_store import cached_harmonizer, load_harmonizer
+from hnseg.preprocessing.image_versions import FINAL
 from hnseg.preprocessing.prepare_case import fingerprints, is_up_to_date, preprocess_case, settings_digest
 from hnseg.preprocessing.prepared_case import open_case
 from hnseg.progress import ProgressCallback, no_progress
@@ -152,7 +153,7 @@ class _FromFiles:
         harmonizer = cached_harmonizer(self.work, self.settings)
         made = preprocess_case(case, self.segmenter.config.prepare, harmonizer, is_new=True)
         ct_grid = made.cropped.ct_grid
-        result = _segment(self.segmenter, case.id, made.images[None], made.cropped.crop.grid, ct_grid)
+        result = _segment(self.segmenter, case.id, made.images[FINAL], made.cropped.crop.grid, ct_grid)
         said = {name: made.record[name] for name in ("center", "suv_factor", "crop", "harmonization")}
         _write(mask, result, ct_grid, self.segmenter, {"settings": self.settings, "files": fingerprints(case), **said})
 
@@ -168,7 +169,7 @@ def _segment(segmenter: Segmenter, case_id: str, image: Any, crop_grid: Grid, ct
     except (MemoryError, RuntimeError) as error:
         # torch.OutOfMemoryError on a GPU; on a CPU torch raises a plain RuntimeError with these words.
         if isinstance(error, MemoryError) or "out of memory" in str(error) or "allocate memory" in str(error):
-            advice = "use fewer jobs, `--roi auto --memory-gb`, or a machine with more memory"
+            advice = "use fewer jobs, `--window auto --memory-gb`, or a machine with more memory"
             raise CaseError(case_id, f"not enough memory for a window of the network: {advice}") from error
         raise
 

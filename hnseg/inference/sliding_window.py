@@ -23,7 +23,7 @@ MEMORY_SHARE = 0.7  # of what is free; the rest is for the volumes themselves an
 def choose_tiling(
     shape: Triple, train: TrainConfig, predict: PredictConfig, fabric: Any, *, memory_bytes: float | None = None
 ) -> Tiling:
-    """The windows for a crop, as ``predict.roi`` asks for them.
+    """The windows for a crop, as ``predict.window`` asks for them.
 
     Args:
         shape: The crop, (z, y, x).
@@ -31,7 +31,7 @@ def choose_tiling(
         fabric (lightning_fabric.Fabric): Its device's free memory bounds the window of ``auto``.
         memory_bytes: That many bytes instead.
     """
-    if predict.roi == "patch":
+    if predict.window == "patch":
         return tile(shape, train.patch_zyx, overlap=predict.overlap)
     memory = free_memory_bytes(fabric.device) * MEMORY_SHARE if memory_bytes is None else memory_bytes
     fitting = int(memory / window_bytes_per_voxel(train, _element_bytes(fabric)))

@@ -23,13 +23,13 @@ from numpy.typing import NDArray
 import ssimh
 from hnseg.cohort.splits import Splits
 from hnseg.config import PrepareConfig
+from hnseg.preprocessing.image_versions import FINAL, fold_version
 from ssimh.site.alignment import SiteDifference, apply_difference, site_difference
 from ssimh.site.body import BODY_THRESHOLD_HU, body_mask
 
 AXIAL = (-2, -1)  # in-plane axes of a (z, y, x) array: the swap runs slice by slice
 ORIENTATION = "SPL"  # of a crop's axes (z, y, x): towards the head, the back, the left
 SOFT_TISSUE_HU = (-150.0, 150.0)
-FINAL = None  # the version for test cases and new scans; the others are numbered by fold
 Volume = NDArray[np.float32]
 
 
@@ -50,7 +50,7 @@ class Harmonizer(Protocol):
 
     def harmonize(
         self, ct_hu: Volume, scanned: NDArray[np.bool_], case_id: str | None, center: str
-    ) -> dict[int | None, Harmonized]:
+    ) -> dict[str, Harmonized]:
         """Harmonize one crop.
 
         Args:
@@ -61,7 +61,8 @@ class Harmonizer(Protocol):
             center: The center.
 
         Returns:
-            The final version under None; with a method that depends on the fold, one more under each fold's number.
+            The version ``final``; with a method that depends on the fold, one more for each fold, see
+            :mod:`hnseg.preprocessing.image_versions`.
         """
 
 
@@ -73,7 +74,7 @@ class NoHarmonization:
 
     def harmonize(
         self, ct_hu: Volume, scanned: NDArray[np.bool_], case_id: str | None, center: str
-    ) -> dict[int | None, Harmonized]:
+    ) -> dict[str, Harmonized]:
         """See :class:`Harmonizer`."""
         return {FINAL: _result("none", ct_hu, ct_hu, scanned, {})}
 
@@ -93,7 +94,7 @@ class SwapToReference:
 
     def harmonize(
         self, ct_hu: Volume, scanned: NDArray[np.bool_], case_id: str | None, center: str
-    ) -> dict[int | None, Harmonized]:
+    ) -> dict[str, Harmonized]:
         """See :class:`Harmonizer`."""
         config = self.config
         after = ssimh.swap_spectrum(ct_hu, self.reference, config.threshold, axes=AXIAL, clip=config.valid_hu)
@@ -122,7 +123,7 @@ class MatchToReference:
 
     def harmonize(
         self, ct_hu: Volume, scanned: NDArray[np.bool_], case_id: str | None, center: str
-    ) -> dict[int | None, Harmonized]:
+    ) -> dict[str, Harmonized]:
         """See :class:`Harmonizer`."""
         body = body_mask(ct_hu > BODY_THRESHOLD_HU) & scanned
         after, said = ct_hu, {"reference": self.reference_id}
@@ -161,11 +162,11 @@ class AlignSites:
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
     @cached_property
-    def _sites(self) -> dict[int | None, dict[str, ssimh.SiteSpectrum]]:
+    def _sites(self) -> dict[str, dict[str, ssimh.SiteSpectrum]]:
         """The sites of every version."""
-        training: dict[int | None, list[str]] = {FINAL: sorted(set().union(*map(self.splits.train_ids, self._folds)))}
-        training |= {fold: self.splits.train_ids(fold) for fold in self._folds}
-        found: dict[int | None, dict[str, ssimh.SiteSpectrum]] = {}
+        training: dict[str, list[str]] = {FINAL: sorted(set().union(*map(self.splits.train_ids, self._folds)))}
+        training |= {fold_version(fold): self.splits.train_ids(fold) for fold in self._folds}
+        found: dict[str, dict[str, ssimh.SiteSpectrum]] = {}
         for version, ids in training.items():
             rows: dict[str, list[ssimh.SiteSpectrum]] = {}
             for case_id in ids:
@@ -178,13 +179,13 @@ class AlignSites:
     def _folds(self) -> range:
         return range(len(self.splits.folds))
 
-    def target(self, fold: int | None) -> str | None:
+    def target(self, version: str) -> str | None:
         """The center that all others are moved to; None where no training case could be fitted."""
-        sites = self._sites[fold]
+        sites = self._sites[version]
         return min(sites, key=lambda center: (-sites[center].n_subjects, center), default=None)
 
     @cached_property
-    def _differences(self) -> dict[tuple[int | None, str], SiteDifference]:
+    def _differences(self) -> dict[tuple[str, str], SiteDifference]:
         """Difference of every known center from the target, by version."""
         return {
             (version, center): site_difference(site, sites[target])
@@ -195,13 +196,13 @@ class AlignSites:
 
     def harmonize(
         self, ct_hu: Volume, scanned: NDArray[np.bool_], case_id: str | None, center: str
-    ) -> dict[int | None, Harmonized]:
+    ) -> dict[str, Harmonized]:
         """See :class:`Harmonizer`."""
         in_folds = any(case_id in self.splits.train_ids(fold) for fold in self._folds) if case_id else False
-        wanted: list[int | None] = [FINAL, *(self._folds if in_folds else ())]
+        wanted = [FINAL, *(map(fold_version, self._folds) if in_folds else ())]
         return {version: self._version(version, ct_hu, scanned, center) for version in wanted}
 
-    def _version(self, version: int | None, ct_hu: Volume, scanned: NDArray[np.bool_], center: str) -> Harmonized:
+    def _version(self, version: str, ct_hu: Volume, scanned: NDArray[np.bool_], center: str) -> Harmonized:
         target = self.target(version)
         said: dict[str, Any] = {"source": center, "target": target}
         try:

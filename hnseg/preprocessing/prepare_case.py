@@ -16,7 +16,8 @@ from hnseg.cohort.cases import Case
 from hnseg.config import PrepareConfig
 from hnseg.errors import CaseError
 from hnseg.preprocessing.crop_case import Cropped, crop_case
-from hnseg.preprocessing.harmonization import FINAL, Harmonizer
+from hnseg.preprocessing.harmonization import Harmonizer
+from hnseg.preprocessing.image_versions import FINAL
 from hnseg.preprocessing.normalize import PetScale, normalize_ct
 from hnseg.preprocessing.prepared_case import write_case
 from hnseg.preprocessing.qc_figure import draw_qc
@@ -31,14 +32,13 @@ class Prepared:
     """A case as the network gets it, before it is stored.
 
     Attributes:
-        images: (2, z, y, x) float16: CT and PET, normalized; the final version under None, versions of single folds by
-            number.
+        images: (2, z, y, x) float16: CT and PET, normalized, by version (:mod:`hnseg.preprocessing.image_versions`).
         record: What :func:`hnseg.preprocessing.prepared_case.write_case` keeps as ``case.json``.
         cropped: Cropped.
         harmonized_hu (ndarray (z, y, x)): CT of the final version, before normalization.
     """
 
-    images: dict[int | None, NDArray[np.float16]]
+    images: dict[str, NDArray[np.float16]]
     record: dict[str, Any]
     cropped: Cropped
     harmonized_hu: NDArray[np.float32]
@@ -88,7 +88,7 @@ def preprocess_case(case: Case, config: PrepareConfig, harmonizer: Harmonizer, *
         "config": config.model_dump(mode="json"),
         "harmonization": {
             **final.record,
-            "folds": {str(version): made[version].record for version in made if version is not FINAL},
+            "folds": {version: made[version].record for version in made if version != FINAL},
         },
         "normalization": {
             "pet_mean_suv": scaled.mean_suv,

@@ -24,6 +24,7 @@ from scipy import ndimage
 
 from hnseg.errors import WorkDirError
 from hnseg.images.geometry import Grid
+from hnseg.preprocessing.image_versions import FINAL
 
 CHUNK = 64
 SCRATCH = ".writing-"
@@ -41,19 +42,19 @@ class PreparedCase:
     Attributes:
         id: Str.
         record: Contents of ``case.json``.
-        fold: Whose version of the image is read.
+        version: Of the image that is read, see :mod:`hnseg.preprocessing.image_versions`.
     """
 
     id: str
     record: dict[str, Any]
     _group: Any
-    fold: int | None = None
+    version: str = FINAL
 
     @property
     def image(self) -> Any:
         """(2, z, y, x) float16 Zarr array: CT, PET, normalized to (0, 1); the fold's own version where there is one."""
-        name = image_name(self.fold)
-        return self._group[name if name in self._group else image_name(None)]
+        name = array_name(self.version)
+        return self._group[name if name in self._group else array_name(FINAL)]
 
     @property
     def label(self) -> Any | None:
@@ -82,21 +83,21 @@ class PreparedCase:
         return Grid(**self.record[name])
 
 
-def image_name(fold: int | None) -> str:
-    """Name of the array of a version."""
-    return "image" if fold is None else f"image_fold_{fold}"
+def array_name(version: str) -> str:
+    """Name of the array that holds a version of the image."""
+    return "image" if version == FINAL else f"image_{version}"
 
 
 def write_case(
     folder: Path,
-    images: Mapping[int | None, NDArray[np.float16]],
+    images: Mapping[str, NDArray[np.float16]],
     label: NDArray[np.uint8] | None,
     record: Mapping[str, Any],
     draw_qc: Callable[[Path], None],
 ) -> None:
     """Write a prepared case to ``folder``, whole or not at all; replaces what is there.
 
-    ``images`` holds the final version under None, and versions of single folds under their number. ``draw_qc`` is
+    ``images`` holds the versions of the image by name. ``draw_qc`` is
     called with the path of the picture to make.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -106,11 +107,11 @@ def write_case(
     try:
         scratch.chmod(0o755)
         group = zarr.create_group(scratch / "new" / "data.zarr")
-        for fold, image in images.items():
-            group.create_array(image_name(fold), data=image, chunks=(1, CHUNK, CHUNK, CHUNK))
+        for version, image in images.items():
+            group.create_array(array_name(version), data=image, chunks=(1, CHUNK, CHUNK, CHUNK))
         if label is not None:
             group.create_array("label", data=label, chunks=(CHUNK, CHUNK, CHUNK))
-            for name, index in sampling_index(label, images[None][1]).items():
+            for name, index in sampling_index(label, images[FINAL][1]).items():
                 if index.size:
                     group.create_array(name, data=index)
         draw_qc(scratch / "new" / "qc.png")
@@ -174,8 +175,8 @@ def _is_alive(pid: int) -> bool:
     return True
 
 
-def open_case(folder: Path, fold: int | None = None) -> PreparedCase:
-    """Open a prepared case: for the training or validation of a fold, or (None) for everything else.
+def open_case(folder: Path, version: str = FINAL) -> PreparedCase:
+    """Open a prepared case; a version that was not kept apart is the final one.
 
     Raises:
         WorkDirError: The folder holds no prepared case.
@@ -184,4 +185,4 @@ def open_case(folder: Path, fold: int | None = None) -> PreparedCase:
     if not record.is_file():
         raise WorkDirError(f"{folder} holds no prepared case: run `hnseg prepare` first")
     group = zarr.open_group(folder / "data.zarr", mode="r")
-    return PreparedCase(folder.name, json.loads(record.read_text(encoding="utf-8")), group, fold)
+    return PreparedCase(folder.name, json.loads(record.read_text(encoding="utf-8")), group, version)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from hnseg.cohort.splits import load_splits
 from hnseg.errors import WorkDirError
+from hnseg.preprocessing.image_versions import fold_version
 from hnseg.preprocessing.prepared_case import PreparedCase, open_case
 from hnseg.provenance import sha256
 
@@ -21,7 +22,7 @@ def open_cases(work: Path, fold: int) -> tuple[list[PreparedCase], list[Prepared
     parts = []
     for ids in (splits.train_ids(fold), splits.folds[fold]):
         folders = [work / "prepared" / case_id for case_id in ids]
-        parts.append([open_case(folder, fold) for folder in folders if folder.is_dir()])
+        parts.append([open_case(folder, fold_version(fold)) for folder in folders if folder.is_dir()])
     training, validation = parts
     if not training or not validation:
         raise WorkDirError(

@@ -112,7 +112,7 @@ def run(entry, job, model, monkeypatch, capsys):
 def test_a_case_in_two_processes_without_network_gets_the_mask_of_predict(job, model, opinionated_run):
     for path in (job / "input").rglob("*"):
         path.chmod(0o555 if path.is_dir() else 0o444)
-    command = [sys.executable, str(ENTRY), *arguments(job, model, "--device", "cpu", "--roi", "patch")]
+    command = [sys.executable, str(ENTRY), *arguments(job, model, "--device", "cpu", "--window", "patch")]
     offline = ["unshare", "-rn"] if subprocess.run(["unshare", "-rn", "true"], check=False).returncode == 0 else []
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     done = subprocess.run([*offline, *command], capture_output=True, text=True, env=environment, check=False, cwd="/")

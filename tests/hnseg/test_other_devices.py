@@ -70,7 +70,7 @@ with fake_gpu.FakeGpu():
         pass
     for fold in range(2):
         train.train_fold(work, fold)
-    failures = predict_cohort(work, options=InferenceOptions(roi="auto", flips="x", disagreement=True))
+    failures = predict_cohort(work, options=InferenceOptions(window="auto", flips="x", disagreement=True))
 print(json.dumps({"waits": waits, "failures": [str(failure) for failure in failures]}))
 """
 
@@ -116,7 +116,9 @@ def test_there_as_on_the_cpu(run):
                 torch.testing.assert_close(there[kind][name], value, atol=1e-4, rtol=1e-3)
         losses = [[row["loss"] for row in state["history"]] for state in (here, there)]
         assert losses[0] == pytest.approx(losses[1], rel=1e-4)
-    assert predict_cohort(run, options=InferenceOptions(device="cpu", roi="auto", flips="x", disagreement=True)) == []
+    assert (
+        predict_cohort(run, options=InferenceOptions(device="cpu", window="auto", flips="x", disagreement=True)) == []
+    )
     folders = [work / "predictions" / "disagreement" for work in (run, elsewhere)]
     names = [path.name for path in sorted(folders[0].glob("*.nii.gz"))]
     assert names

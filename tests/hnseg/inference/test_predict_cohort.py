@@ -250,14 +250,16 @@ def test_the_command_names_what_is_missing_and_predicts_a_cohort(predicted, smal
     shutil.copytree(small_cohort / "Task 1" / case_id, root / case_id)
     (root / "BAD-001").mkdir()
     (root / "BAD-001" / "BAD-001__CT.nii.gz").write_bytes(b"no image")
-    done = call(root, "--out", tmp_path / "out", "--roi", "auto", "--flips", "x", "--disagreement", "--device", "cpu")
+    done = call(
+        root, "--out", tmp_path / "out", "--window", "auto", "--flips", "x", "--disagreement", "--device", "cpu"
+    )
     assert done.exit_code == 1
     assert "BAD-001" in done.stderr
     assert case_id not in done.stderr
     assert (tmp_path / "out" / f"{case_id}.nii.gz").is_file()
     assert (tmp_path / "out" / "disagreement" / f"{case_id}.nii.gz").is_file()
     record = read_json(tmp_path / "out" / f"{case_id}.json", "predict")
-    assert record["predict"]["roi"] == "auto"
+    assert record["predict"]["window"] == "auto"
     assert record["harmonization"]["method"] == "spectrum-swap"
 
 

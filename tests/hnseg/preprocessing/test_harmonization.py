@@ -51,7 +51,7 @@ def aligner() -> AlignSites:
 
 
 def test_a_case_moves_to_the_target_center_and_the_target_stays(aligner):
-    assert [aligner.target(version) for version in (FINAL, 0, 1)] == ["A", "A", "A"]
+    assert [aligner.target(version) for version in (FINAL, "fold_0", "fold_1")] == ["A", "A", "A"]
     bright, plain = neck(14, 1.04), neck(14)
     moved = aligner.harmonize(bright, SEEN, "B-4", "B")
     assert set(moved) == {FINAL}  # a test case has one version
@@ -65,9 +65,9 @@ def test_a_case_moves_to_the_target_center_and_the_target_stays(aligner):
 
 def test_every_fold_has_its_own_version_without_its_validation_cases(aligner):
     made = aligner.harmonize(neck(12, 1.04), SEEN, "B-2", "B")
-    assert set(made) == {FINAL, 0, 1}
-    assert made[0].record["subjects"] == [3, 3]  # B-1, B-2, B-3 against
-    assert made[1].record["subjects"] == [1, 3]  # B-0 against
+    assert set(made) == {FINAL, "fold_0", "fold_1"}
+    assert made["fold_0"].record["subjects"] == [3, 3]  # B-1, B-2, B-3 against
+    assert made["fold_1"].record["subjects"] == [1, 3]  # B-0 against
 
 
 @pytest.mark.parametrize("fold", [0, 1])
@@ -79,7 +79,7 @@ def test_no_validation_or_test_case_takes_part(aligner, fold):
     scan = neck(12, 1.04)
     for case_id in ("A-1", "B-0", "B-2"):
         mine, theirs = (a.harmonize(scan, SEEN, case_id, case_id[0]) for a in (aligner, other))
-        np.testing.assert_array_equal(mine[fold].ct_hu, theirs[fold].ct_hu)
+        np.testing.assert_array_equal(mine[f"fold_{fold}"].ct_hu, theirs[f"fold_{fold}"].ct_hu)
     assert not np.array_equal(mine[FINAL].ct_hu, theirs[FINAL].ct_hu)  # the final version of B-2 may know them
     assert aligner.digest != other.digest
 
@@ -135,11 +135,11 @@ def test_an_aligned_run_keeps_a_version_per_fold_and_trains_on_it(aligned_run):
     splits = load_splits(aligned_run)
     assert {path.stem for path in (aligned_run / "sites").iterdir()} == set(training_ids(splits))
     folder = aligned_run / "prepared" / splits.folds[0][0]
-    final, first, second = (open_case(folder, fold) for fold in (None, 0, 1))
-    assert set(final.record["harmonization"]["folds"]) == {"0", "1"}
+    final, first, second = (open_case(folder, version) for version in ("final", "fold_0", "fold_1"))
+    assert set(final.record["harmonization"]["folds"]) == {"fold_0", "fold_1"}
     assert final.image.shape == first.image.shape == second.image.shape
     np.testing.assert_array_equal(final.image[1], first.image[1])  # PET is left alone
-    assert open_case(aligned_run / "prepared" / splits.test[0], 0).record["harmonization"]["folds"] == {}
+    assert open_case(aligned_run / "prepared" / splits.test[0], "fold_0").record["harmonization"]["folds"] == {}
     assert train_fold(aligned_run, 0, device="cpu").is_file()
 
 
