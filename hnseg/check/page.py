@@ -6,10 +6,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from hnseg.check.picture import COLORS
 from hnseg.cohort.checked_cohort import SEVERITIES, CohortCheck, Finding, Overview, worst
 from hnseg.pictures.html import environment
-from hnseg.pictures.planes import CT_WINDOW_HU, PET_WINDOW_SUV, View
+from hnseg.pictures.planes import CT, PET, View
 from hnseg.provenance import versions
 from hnseg.workdir import write_text
 
@@ -40,8 +39,7 @@ def write_check_page(check: CohortCheck, views: Mapping[str, Sequence[View]], ro
             general=general,
             counts={name: sum(case["worst"] == name for case in cases) for name in order},
             usable=sum(case["usable"] for case in cases),
-            windows={"ct": CT_WINDOW_HU, "pet": PET_WINDOW_SUV},
-            colors=COLORS,
+            windows={"ct": CT.window, "pet": PET.window},
             versions=versions(),
         )
     )

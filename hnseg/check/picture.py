@@ -6,30 +6,18 @@ from typing import Any
 
 import numpy as np
 
+from hnseg.cohort.labels import LESION_CLASSES
 from hnseg.images.geometry import Grid
+from hnseg.pictures import planes
 from hnseg.pictures.encoding import encode_webp
-from hnseg.pictures.planes import (
-    CT_WINDOW_HU,
-    DPI,
-    PET_WINDOW_SUV,
-    PLANES,
-    Outline,
-    View,
-    box_on_plane,
-    draw_plane,
-    frame,
-    middle,
-    sample,
-    slice_grid,
-    slice_with_most_label,
-    to_display,
-)
+from hnseg.pictures.palette import LESION_COLORS
+from hnseg.pictures.planes import CT, PET, Contours, View
 
-SHOWN = PLANES[1:]  # coronal and sagittal
+SHOWN = planes.PLANES[1:]  # coronal and sagittal
 COARSE_MM = 4.0  # in which the plane with the most lesion is looked for
 LONGEST_PX = 400  # of a picture's longer side
 MARGIN = 0.03
-COLORS = {1: "#e69f00", 2: "#56b4e9"}  # GTVp, GTVn, as in the pictures of prepare
+STYLES = {c.value: (LESION_COLORS[c.key], "solid") for c in LESION_CLASSES}
 
 
 def draw_case(case_id: str, ct: Any | None, pet: Any | None, label: Any | None, box: Grid | None) -> tuple[View, ...]:
@@ -44,46 +32,30 @@ def draw_case(case_id: str, ct: Any | None, pet: Any | None, label: Any | None, 
         CT coronal and sagittal, then PET; in the plane with the most lesion, else through the middle of the box. The
         frame holds the CT (the PET where there is no CT) and the box.
     """
-    shown = [
-        (name, image, window, outside, colors)
-        for name, image, window, outside, colors in (
-            ("CT", ct, CT_WINDOW_HU, -1024.0, "gray"),
-            ("PET", pet, PET_WINDOW_SUV, 0.0, "gray_r"),
-        )
-        if image is not None
-    ]
-    if not shown:
+    images = [(modality, image) for modality, image in ((CT, ct), (PET, pet)) if image is not None]
+    if not images:
         return ()
-    low, high = _grid(shown[0][1]).bounds_mm()
+    low, high = _grid(images[0][1]).bounds_mm()
     if box is not None:
         box_low, box_high = box.bounds_mm()
         low, high = np.minimum(low, box_low), np.maximum(high, box_high)
     margin = MARGIN * float((high - low).max())  # so that the box's edges are seen
     low, high = low - margin, high + margin
-    seen = frame(low, high, max(1.0, float((high - low).max()) / LONGEST_PX))
-    scale = min(2.0, LONGEST_PX / max(seen.size))
-    positions_mm = []
+    seen = planes.frame(low, high, max(1.0, float((high - low).max()) / LONGEST_PX))
+    positions_mm = {}
     for plane in SHOWN:
-        position_mm = None if label is None else slice_with_most_label(label, seen, plane, COARSE_MM)
-        positions_mm.append(middle(box or seen, plane) if position_mm is None else position_mm)
-    views = []
-    for name, image, window, outside, colors in shown:
-        for plane, position_mm in zip(SHOWN, positions_mm, strict=True):
-            grid = slice_grid(seen, plane, position_mm)
-            outlines = []
-            if label is not None:
-                flat = to_display(sample(label, grid, nearest=True), plane)
-                outlines = [Outline(flat == value, color) for value, color in COLORS.items()]
-            figure = draw_plane(
-                to_display(sample(image, grid, outside=outside), plane),
-                window,
-                colors,
-                outlines,
-                scale=scale,
-                box=box_on_plane(box, seen, plane) if box is not None else None,
-            )
-            alt = f"{case_id}: {name}, {plane.name} plane at {position_mm:.0f} mm"
-            views.append(View(plane, name, position_mm, encode_webp(figure, alt, DPI)))
+        position_mm = None if label is None else planes.slice_with_most_label(label, seen, plane, COARSE_MM)
+        positions_mm[plane] = planes.middle(box or seen, plane) if position_mm is None else position_mm
+    views = planes.draw_views(
+        images,
+        positions_mm,
+        seen,
+        [] if label is None else [Contours(label, STYLES)],
+        subject=case_id,
+        scale=lambda shape: min(2.0, LONGEST_PX / max(seen.size)),
+        encode=lambda figure, alt: encode_webp(figure, alt, planes.DPI),
+        box=box,
+    )
     return tuple(views)
 
 

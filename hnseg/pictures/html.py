@@ -6,9 +6,11 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from hnseg.pictures.palette import css_variables
+
 
 def environment() -> Environment:
-    """Templates of the package, with the filter ``number`` (``None`` becomes a dash)."""
+    """Templates of the package, with the filter ``number`` (``None`` becomes a dash) and the palette as CSS."""
     made = Environment(
         loader=PackageLoader("hnseg.pictures", "templates"),
         autoescape=True,
@@ -17,6 +19,7 @@ def environment() -> Environment:
         lstrip_blocks=True,
     )
     made.filters["number"] = _as_number
+    made.globals["css_variables"] = css_variables
     return made
 
 

@@ -8,7 +8,7 @@ up and the front on the left.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,10 +22,32 @@ from hnseg.images.geometry import Grid
 from hnseg.images.image_io import load_sitk
 from hnseg.images.resample import upright_grid
 from hnseg.pictures.encoding import Picture
+from hnseg.pictures.palette import Color
 
-CT_WINDOW_HU = (-160.0, 240.0)
-PET_WINDOW_SUV = (0.0, 10.0)
 DPI = 100
+
+
+@dataclass(frozen=True)
+class Modality:
+    """How a modality is drawn.
+
+    Attributes:
+        name: For captions.
+        unit: Of its values.
+        window: Values at the two ends of the color map, in ``unit``.
+        outside: Value where the image does not reach.
+        colormap: Of matplotlib.
+    """
+
+    name: str
+    unit: str
+    window: tuple[float, float]
+    outside: float
+    colormap: str
+
+
+CT = Modality("CT", "HU", (-160.0, 240.0), -1024.0, "gray")
+PET = Modality("PET", "SUV", (0.0, 10.0), 0.0, "gray_r")
 
 
 @dataclass(frozen=True)
@@ -69,6 +91,14 @@ class Outline:
     mask: NDArray[np.bool_]
     color: str
     style: Any = "solid"
+
+
+@dataclass(frozen=True)
+class Contours:
+    """A label (SimpleITK image), and the color and line style in which each of its values is outlined."""
+
+    label: Any
+    styles: Mapping[int, tuple[Color, Any]]
 
 
 def frame(low_mm: NDArray[np.float64], high_mm: NDArray[np.float64], pixel_mm: float) -> Grid:
@@ -126,8 +156,7 @@ def box_on_plane(box: Grid, seen: Grid, plane: Plane) -> tuple[float, float, flo
 
 def draw_plane(
     background: NDArray[Any],
-    window: tuple[float, float],
-    colors: str,
+    modality: Modality,
     outlines: Sequence[Outline],
     *,
     scale: float,
@@ -137,9 +166,8 @@ def draw_plane(
 
     Args:
         background: Ndarray (rows, columns).
-        window: Values at the two ends of the colors.
-        colors: A color map of matplotlib.
-        outlines: Sequence of Outline.
+        modality: Its window and color map.
+        outlines: What is drawn on it.
         scale: Pixels of the picture per pixel of the background.
         box: Left, top, width, height of a rectangle, see :func:`box_on_plane`.
 
@@ -151,19 +179,62 @@ def draw_plane(
     axis = figure.add_axes((0, 0, 1, 1))
     axis.set_axis_off()
     # 48 gray levels are more than a screen shows in this window, and a third of the file.
-    levels = np.round(np.clip((background - window[0]) / (window[1] - window[0]), 0, 1) * 47) / 47
-    axis.imshow(levels, cmap=colors, vmin=0, vmax=1, aspect="auto", interpolation="nearest")
+    low, high = modality.window
+    levels = np.round(np.clip((background - low) / (high - low), 0, 1) * 47) / 47
+    axis.imshow(levels, cmap=modality.colormap, vmin=0, vmax=1, aspect="auto", interpolation="nearest")
     for outline in outlines:
         if outline.mask.any() and not outline.mask.all():
             lines = axis.contour(
                 outline.mask, [0.5], colors=[outline.color], linewidths=1.5, linestyles=[outline.style]
             )
-            lines.set_path_effects([withStroke(linewidth=2.6, foreground="#000000a0")])
+            lines.set_path_effects([withStroke(linewidth=2.6, foreground=Color.HALO)])
     if box is not None:
         left, top, width, height = box
-        edge = Rectangle((left, top), width, height, fill=False, edgecolor="#00b894", linewidth=1.6)
-        edge.set_path_effects([withStroke(linewidth=2.8, foreground="#000000a0")])
+        edge = Rectangle((left, top), width, height, fill=False, edgecolor=Color.CROP_BOX, linewidth=1.6)
+        edge.set_path_effects([withStroke(linewidth=2.8, foreground=Color.HALO)])
         axis.add_patch(edge)
     axis.set_xlim(-0.5, columns - 0.5)
     axis.set_ylim(rows - 0.5, -0.5)
     return figure
+
+
+def draw_views(
+    images: Sequence[tuple[Modality, Any]],
+    positions_mm: Mapping[Plane, float],
+    seen: Grid,
+    contours: Sequence[Contours],
+    *,
+    subject: str,
+    scale: Callable[[Sequence[int]], float],
+    encode: Callable[[Figure, str], Picture],
+    box: Grid | None = None,
+) -> list[View]:
+    """Draw planes through several images of one patient.
+
+    Args:
+        images: Modalities with their SimpleITK images, each on its own grid.
+        positions_mm: The planes, and where each one cuts.
+        seen: The frame, an upright grid of cubes (:func:`frame`).
+        contours: Labels to be outlined, the last one on top.
+        subject: First words of the pictures' alternative text.
+        scale: From the shape (rows, columns) of a plane to the picture's pixels per pixel of the plane.
+        encode: From a figure and its alternative text to a picture.
+        box: Drawn as a rectangle.
+
+    Returns:
+        Image by image, its planes in the order of ``positions_mm``.
+    """
+    views = []
+    for modality, image in images:
+        for plane, position_mm in positions_mm.items():
+            grid = slice_grid(seen, plane, position_mm)
+            background = to_display(sample(image, grid, outside=modality.outside), plane)
+            outlines = []
+            for layer in contours:
+                flat = to_display(sample(layer.label, grid, nearest=True), plane)
+                outlines += [Outline(flat == value, color, style) for value, (color, style) in layer.styles.items()]
+            rectangle = box_on_plane(box, seen, plane) if box is not None else None
+            figure = draw_plane(background, modality, outlines, scale=scale(background.shape), box=rectangle)
+            alt = f"{subject}: {modality.name}, {plane.name} plane at {position_mm:.0f} mm"
+            views.append(View(plane, modality.name, position_mm, encode(figure, alt)))
+    return views

@@ -10,12 +10,10 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from hnseg.cohort.labels import LESION_CLASSES
+from hnseg.pictures.palette import CHANGE_COLORMAP, CHANGE_LIMIT_HU, COLOR_NAMES, LESION_COLORS
+from hnseg.pictures.planes import CT, PET
 from hnseg.preprocessing.crop.find_box import Crop
-
-CT_WINDOW_HU = (-160.0, 240.0)
-PET_WINDOW_SUV = (0.0, 10.0)
-COLORS = {1: "#e69f00", 2: "#56b4e9"}  # Okabe-Ito: told apart by color-blind readers
-NAMES = {1: "GTVp", 2: "GTVn"}
 
 
 def draw_qc(
@@ -39,23 +37,24 @@ def draw_qc(
     for row, cut in enumerate((lambda a: a[::-1, y], lambda a: a[z])):
         outline = None if label is None else cut(label)
         difference = cut(after_hu) - cut(before_hu)
-        panels: list[tuple[str, NDArray[Any], str, tuple[float, float]]] = [
-            ("CT before", cut(before_hu), "gray", CT_WINDOW_HU),
-            ("CT harmonized", cut(after_hu), "gray", CT_WINDOW_HU),
-            ("difference, ±200 HU", difference, "RdBu_r", (-200.0, 200.0)),
-            ("PET, SUV 0–10", cut(pet_suv), "gray_r", PET_WINDOW_SUV),
+        change = (-CHANGE_LIMIT_HU, CHANGE_LIMIT_HU)
+        panels: list[tuple[str, NDArray[Any], str, tuple[float, float], bool]] = [
+            ("CT before", cut(before_hu), CT.colormap, CT.window, True),
+            ("CT harmonized", cut(after_hu), CT.colormap, CT.window, True),
+            (f"difference, ±{CHANGE_LIMIT_HU:g} HU", difference, CHANGE_COLORMAP, change, False),
+            (f"PET, SUV {PET.window[0]:g}–{PET.window[1]:g}", cut(pet_suv), PET.colormap, PET.window, True),
         ]
         bottom, height = ((0.9 - tall, tall - 0.03), (0.0, 0.9 - tall))[row]
-        for column, (name, plane, colors, (low, high)) in enumerate(panels):
+        for column, (name, plane, colors, (low, high), outlined) in enumerate(panels):
             axis = figure.add_axes((0.005 + column * 0.25, bottom, 0.24, height))
             axis.imshow(plane, cmap=colors, vmin=low, vmax=high, interpolation="nearest")
             axis.set_axis_off()
             if row == 0:
                 axis.set_title(name, fontsize=9)
-            if outline is not None and name != "difference, ±200 HU":
+            if outline is not None and outlined:
                 _contours(axis, outline)
     note = "FALLBACK: " if crop.fallback else ""
-    legend = "   ".join(f"{NAMES[value]} {hue}" for value, hue in ((1, "orange"), (2, "blue")))
+    legend = "   ".join(f"{c.name} {COLOR_NAMES[LESION_COLORS[c.key]]}" for c in LESION_CLASSES)
     figure.suptitle(
         f"{title}  ·  {note}{crop.reason}\ncoronal (top), axial (bottom), patient's left on the right  ·  {legend}",
         fontsize=9,
@@ -73,7 +72,7 @@ def _plane(pet_suv: NDArray[Any], label: NDArray[Any] | None) -> tuple[int, int]
 
 
 def _contours(axis: Any, plane: NDArray[Any]) -> None:
-    for value, color in COLORS.items():
-        mask = plane == value
+    for lesion in LESION_CLASSES:
+        mask, color = plane == lesion.value, LESION_COLORS[lesion.key]
         if mask.any() and not mask.all():
             axis.contour(mask.astype(np.float32), levels=[0.5], colors=[color], linewidths=0.9)

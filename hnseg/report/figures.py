@@ -16,29 +16,25 @@ from hnseg.cohort.suv import read_suv
 from hnseg.images.geometry import Grid
 from hnseg.images.image_io import read_image, to_sitk
 from hnseg.pictures.encoding import Picture, encode_png, wrap_png
+from hnseg.pictures.palette import Color
 from hnseg.pictures.planes import (
-    CT_WINDOW_HU,
+    CT,
     DPI,
-    PET_WINDOW_SUV,
+    PET,
     PLANES,
-    Outline,
+    Contours,
     Plane,
     View,
-    draw_plane,
+    draw_views,
     frame,
     middle,
-    sample,
-    slice_grid,
     slice_with_most_label,
-    to_display,
 )
-from hnseg.report.plots import ORANGE, SKY
 
 PIXEL_MM = 1.0
 PICTURE_PX_PER_MM = 2.0
 LARGEST_PX = 720  # of a picture's longer side; a crop box of 310 mm gives 620
 MARGIN_MM = 40.0
-TRUTH, PREDICTED = SKY, ORANGE
 STYLES = {GTVP: "solid", GTVN: (0, (2.2, 1.3))}
 
 
@@ -101,29 +97,23 @@ def choose_position(images: CaseImages, plane: Plane) -> float:
     return middle(images.box, plane)
 
 
-def views(images: CaseImages) -> list[View]:
+def draw_overlays(case_id: str, images: CaseImages) -> list[View]:
     """CT in three planes, then PET in the same three planes, with the contours of truth and prediction."""
-    shown = [("CT", images.ct, CT_WINDOW_HU, -1024.0, "gray")]
-    if images.pet is not None:
-        shown.append(("PET", images.pet, PET_WINDOW_SUV, 0.0, "gray_r"))
-    positions = [choose_position(images, plane) for plane in PLANES]
-    made = []
-    for modality, image, window, outside, colors in shown:
-        for plane, position_mm in zip(PLANES, positions, strict=True):
-            grid = slice_grid(images.box, plane, position_mm)
-            background = to_display(sample(image, grid, outside=outside), plane)
-            outlines = [
-                Outline(to_display(sample(label, grid, nearest=True), plane) == value, color, style)
-                for label, color in ((images.truth, TRUTH), (images.pred, PREDICTED))
-                if label is not None
-                for value, style in STYLES.items()
-            ]
-            alt = f"{modality}, {plane.name} plane at {position_mm:.0f} mm, with contours"
-            scale = min(PICTURE_PX_PER_MM * PIXEL_MM, LARGEST_PX / max(background.shape))
-            figure = draw_plane(background, window, colors, outlines, scale=scale)
-            drawn = encode_png(figure, alt, DPI)
-            made.append(View(plane, modality, position_mm, drawn))
-    return made
+    shown = [(CT, images.ct), *([(PET, images.pet)] if images.pet is not None else [])]
+    layers = [(images.truth, Color.TRUTH), (images.pred, Color.PREDICTION)]
+    return draw_views(
+        shown,
+        {plane: choose_position(images, plane) for plane in PLANES},
+        images.box,
+        [
+            Contours(label, {value: (color, style) for value, style in STYLES.items()})
+            for label, color in layers
+            if label is not None
+        ],
+        subject=case_id,
+        scale=lambda shape: min(PICTURE_PX_PER_MM * PIXEL_MM, LARGEST_PX / max(shape)),
+        encode=lambda figure, alt: encode_png(figure, alt, DPI),
+    )
 
 
 def thumbnail(path: Path, alt: str, width_px: int = 1000) -> Picture:

@@ -15,7 +15,7 @@ from hnseg.errors import CaseError
 from hnseg.evaluation.overlap import Rules, Score
 from hnseg.pictures.encoding import Picture
 from hnseg.pictures.html import environment
-from hnseg.pictures.planes import CT_WINDOW_HU, PET_WINDOW_SUV, View
+from hnseg.pictures.planes import CT, PET, View
 from hnseg.provenance import versions
 from hnseg.report.data import (
     LARGE_CHANGE_HU,
@@ -27,7 +27,7 @@ from hnseg.report.data import (
     validation_rows,
     warnings,
 )
-from hnseg.report.figures import PREDICTED, TRUTH, load_images, thumbnail, views
+from hnseg.report.figures import draw_overlays, load_images, thumbnail
 from hnseg.report.plots import (
     METHODS,
     OTHER_NAMES,
@@ -123,8 +123,7 @@ def _results(files: RunFiles) -> dict[str, Any]:
         "cases": [_case_row(case, files) for case in ensemble["cases"]],
         "skipped": metrics.get("skipped", []),
         "overlays": overlays,
-        "colors": {"truth": TRUTH, "predicted": PREDICTED},
-        "windows": {"ct": CT_WINDOW_HU, "pet": PET_WINDOW_SUV},
+        "windows": {"ct": CT.window, "pet": PET.window},
         "sizes": sizes,
         "figures": {
             "scores": draw_scores(metrics, wanted) if scored else None,
@@ -260,7 +259,7 @@ def _overlays(files: RunFiles) -> tuple[list[dict[str, Any]], list[str]]:
         prediction = files.work / "predictions" / f"{case_id}.nii.gz"
         try:
             grid = files.prepared.get(case_id, {}).get("crop_grid")
-            shown: list[View] = views(load_images(case_id, files.inputs[case_id], prediction, grid))
+            shown: list[View] = draw_overlays(case_id, load_images(case_id, files.inputs[case_id], prediction, grid))
         except CaseError as error:
             gaps.append(f"No overlay of {error}")
             continue

@@ -2,29 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
+from hnseg.cohort.labels import LESION_CLASSES
 from hnseg.pictures.encoding import Picture, encode_png
+from hnseg.pictures.palette import FOLD_COLORS, LESION_COLORS, Color
 from hnseg.report.data import LogRow
 
-# Okabe and Ito's colors, told apart by color-blind readers.
-BLUE, ORANGE, GREEN, PURPLE, SKY, RED, GRAY = (
-    "#0072b2",
-    "#e69f00",
-    "#009e73",
-    "#cc79a7",
-    "#56b4e9",
-    "#d55e00",
-    "#767676",
-)
 METHODS = {
-    "ensemble": ("Ensemble", BLUE, "o"),
-    "threshold_baseline": ("SUV\u00a0>\u00a04", ORANGE, "s"),
-    "empty_baseline": ("Empty mask", GRAY, "D"),
+    "ensemble": ("Ensemble", Color.PREDICTION, "o"),
+    "threshold_baseline": ("SUV\u00a0>\u00a04", Color.THRESHOLD_BASELINE, "s"),
+    "empty_baseline": ("Empty mask", Color.EMPTY_BASELINE, "D"),
 }
 SCORE_NAMES = {
     "gtvp_dice_mean": "GTVp mean Dice",
@@ -43,7 +35,7 @@ OTHER_NAMES = {  # what the challenge does not rank by: name, unit, digits
 }
 CROWDED = 6  # centers: with more, names are turned and values left to the table
 LONGEST_NAME = 10
-PARTS = {"validation": ("Validation", GREEN, "^"), "ensemble": ("Test", BLUE, "o")}
+PARTS = {"validation": ("Validation", Color.TRAINING_CASES, "^"), "ensemble": ("Test", Color.TEST_CASES, "o")}
 
 
 def _figure(height_in: float, rows: int = 1) -> tuple[Figure, Any]:
@@ -52,7 +44,7 @@ def _figure(height_in: float, rows: int = 1) -> tuple[Figure, Any]:
     for axis in axes:
         axis.spines[["top", "right"]].set_visible(False)
         axis.tick_params(labelsize=9)
-        axis.grid(True, color="#e4e4e4", linewidth=0.7)
+        axis.grid(True, color=Color.LINE, linewidth=0.7)
         axis.set_axisbelow(True)
     return figure, axes
 
@@ -70,7 +62,7 @@ def draw_parts(metrics: dict[str, Any], scores: Sequence[str]) -> Picture:
 
 
 def _draw_intervals(
-    metrics: dict[str, Any], scores: Sequence[str], parts: dict[str, tuple[str, str, str]], alt: str
+    metrics: dict[str, Any], scores: Sequence[str], parts: Mapping[str, tuple[str, Color, str]], alt: str
 ) -> Picture:
     figure, (axis,) = _figure(0.9 + 0.75 * len(scores))
     offsets = [0.22 * (2 * k / (len(parts) - 1) - 1) for k in range(len(parts))]
@@ -100,11 +92,19 @@ def _draw_intervals(
 def draw_volumes(cases: Sequence[dict[str, Any]]) -> Picture:
     """Predicted against true volume of each case, both classes, on axes that also hold 0."""
     figure, axes = _figure(6.4, rows=2)
-    for axis, name, color in zip(axes, ("gtvp", "gtvn"), (ORANGE, SKY), strict=True):
-        true, predicted = ([case[f"{name}_{side}_ml"] for case in cases] for side in ("truth", "pred"))
+    for axis, lesion in zip(axes, LESION_CLASSES, strict=True):
+        true, predicted = ([case[f"{lesion.key}_{side}_ml"] for case in cases] for side in ("truth", "pred"))
         top = 1.6 * max([1.0, *true, *predicted])
-        axis.plot([0, top], [0, top], color=GRAY, linewidth=1)
-        axis.plot(true, predicted, "o", color=color, markersize=5.5, markeredgecolor="#333333", markeredgewidth=0.6)
+        axis.plot([0, top], [0, top], color=Color.SOFT, linewidth=1)
+        axis.plot(
+            true,
+            predicted,
+            "o",
+            color=LESION_COLORS[lesion.key],
+            markersize=5.5,
+            markeredgecolor=Color.INK,
+            markeredgewidth=0.6,
+        )
         for scale, limit in ((axis.set_xscale, axis.set_xlim), (axis.set_yscale, axis.set_ylim)):
             scale("symlog", linthresh=0.5, linscale=0.4)
             limit(-0.1, top)
@@ -112,7 +112,7 @@ def draw_volumes(cases: Sequence[dict[str, Any]]) -> Picture:
         for ticked in (axis.xaxis, axis.yaxis):
             ticked.set_ticks(ticks, [f"{tick:g}" for tick in ticks])
             ticked.set_minor_locator(NullLocator())
-        axis.set_title(f"{name.upper()[:3]}{name[3]}, ml: predicted against true", fontsize=10, loc="left")
+        axis.set_title(f"{lesion.name}, ml: predicted against true", fontsize=10, loc="left")
         axis.set_ylabel("predicted, ml", fontsize=9)
     axes[1].set_xlabel("true, ml", fontsize=9)
     return encode_png(figure, "Predicted against true volume of each case; on the line both are equal")
@@ -125,14 +125,16 @@ def draw_changes(rows: Sequence[dict[str, Any]], limit_hu: float) -> Picture:
     figure, (axis,) = _figure(2.9)
     for k, center in enumerate(centers):
         inside = [row for row in known if row["center"] == center]
-        for part, color, marker in (("training", SKY, "o"), ("test", ORANGE, "D")):
+        for part, color, marker in (("training", Color.TRAINING_CASES, "o"), ("test", Color.TEST_CASES, "D")):
             values = [row["change_hu"] for row in inside if row["part"] == part]
             spread = [k + 0.5 * ((i + 0.5) / len(values) - 0.5) for i in range(len(values))]
             label = part if k == 0 else None
-            axis.plot(spread, values, marker, color=color, markersize=5, markeredgecolor="#333333", markeredgewidth=0.5)
+            axis.plot(spread, values, marker, color=color, markersize=5, markeredgecolor=Color.INK, markeredgewidth=0.5)
             axis.plot([], [], marker, color=color, label=label)
-    axis.axhline(limit_hu, color=RED, linewidth=1.4, linestyle="--")
-    axis.text(len(centers) - 0.45, limit_hu, f"{limit_hu:g} HU", color=RED, fontsize=9, va="bottom", ha="right")
+    axis.axhline(limit_hu, color=Color.WARNING, linewidth=1.4, linestyle="--")
+    axis.text(
+        len(centers) - 0.45, limit_hu, f"{limit_hu:g} HU", color=Color.WARNING, fontsize=9, va="bottom", ha="right"
+    )
     axis.set_ylim(0, 1.12 * max([limit_hu * 1.2, *(row["change_hu"] for row in known)]))
     axis.set_ylabel("mean |ΔHU| of soft tissue", fontsize=9)
     _name_centers(axis, centers)
@@ -186,7 +188,7 @@ def draw_sizes(rows: Sequence[dict[str, Any]]) -> Picture:
                 axis.text(x, value + 0.02, text, ha="center", fontsize=9, linespacing=0.95)
     for k, row in enumerate(rows):
         if not row["lesions"]:
-            axis.text(k, 0.02, "none", ha="center", fontsize=9, color=GRAY)
+            axis.text(k, 0.02, "none", ha="center", fontsize=9, color=Color.SOFT)
     axis.set_xticks(range(len(rows)), [row["name"] for row in rows])
     axis.set_xlabel("volume of the true lesion", fontsize=9)
     axis.set_ylabel("share found", fontsize=9)
@@ -209,14 +211,22 @@ def draw_centers(part: dict[str, Any]) -> Picture:
         for k, center in enumerate(centers):
             values = [c[case_key] for c in part["cases"] if c["center"] == center and c[case_key] is not None]
             spread = [k + 0.24 * ((i + 0.5) / len(values) - 0.5) for i in range(len(values))]
-            axis.plot(spread, values, "o", color=SKY, markersize=5, markeredgecolor=BLUE, markeredgewidth=0.6)
+            axis.plot(
+                spread,
+                values,
+                "o",
+                color=Color.TEST_CASES,
+                markersize=5,
+                markeredgecolor=Color.PAPER,
+                markeredgewidth=0.6,
+            )
             score = part["by_center"][center][center_key]
             if score is None:
-                axis.text(k, 0.03, "undefined", ha="center", fontsize=9, color=GRAY)
+                axis.text(k, 0.03, "undefined", ha="center", fontsize=9, color=Color.SOFT)
             else:
-                axis.plot([k - 0.26, k + 0.26], [score] * 2, color=RED, linewidth=2.4)
+                axis.plot([k - 0.26, k + 0.26], [score] * 2, color=Color.CENTER, linewidth=2.4)
                 if len(centers) <= CROWDED:
-                    axis.text(k + 0.29, score, f"{score:.2f}", va="center", fontsize=9, color=RED)
+                    axis.text(k + 0.29, score, f"{score:.2f}", va="center", fontsize=9, color=Color.CENTER)
         axis.set_title(f"{title}: cases (dots), {word} of the center (line)", fontsize=10, loc="left")
         axis.set_ylim(-0.04, 1.04)
         _name_centers(axis, centers)
@@ -228,12 +238,11 @@ def draw_centers(part: dict[str, Any]) -> Picture:
 def draw_learning(logs: dict[int, list[LogRow]]) -> Picture:
     """Training loss and validation score of every fold by epoch."""
     figure, axes = _figure(4.6, rows=2)
-    colors = (BLUE, ORANGE, GREEN, PURPLE, RED, SKY)
     for number, (fold, rows) in enumerate(logs.items()):
         for axis, key, marker in zip(axes, ("loss", "val_score"), ("", "o"), strict=True):
             points = [(row["epoch"], row[key]) for row in rows if row[key] is not None]
             if points:
-                color, dash = colors[number % 6], ("-", "--", ":")[number // 6 % 3]
+                color, dash = FOLD_COLORS[number % len(FOLD_COLORS)], ("-", "--", ":")[number // len(FOLD_COLORS) % 3]
                 name = f"fold {fold}" if key == "loss" else None
                 axis.plot(*zip(*points, strict=True), dash, color=color, marker=marker, markersize=4, label=name)
     axes[0].set_title("Training loss (Dice + cross-entropy, all heads)", fontsize=10, loc="left")

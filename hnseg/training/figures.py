@@ -11,14 +11,29 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from hnseg.cohort.labels import GTVN, GTVP
+from hnseg.pictures.palette import COLOR_NAMES, Color
+from hnseg.pictures.planes import CT, PET
 from hnseg.training.log import History
 from ssimh.files.atomic import atomic_write
 
-TRUTH, PREDICTED = "#009e73", "#d55e00"  # Okabe-Ito
 CURVES = (
-    ("loss", (("loss", "training, all heads"), ("val_loss", "validation, main output"))),
-    ("validation score", (("val_gtvp_dice", "GTVp Dice"), ("val_gtvn_dice", "GTVn Dice"), ("val_gtvn_f1", "GTVn F1"))),
-    ("learning rate", (("learning_rate", "learning rate"),)),
+    (
+        "loss",
+        (
+            ("loss", "training, all heads", Color.INK, "-"),
+            ("val_loss", "validation, main output", Color.TRAINING_CASES, "--"),
+        ),
+    ),
+    (
+        "validation score",
+        (
+            ("val_gtvp_dice", "GTVp Dice", Color.GTVP, "-"),
+            ("val_gtvn_dice", "GTVn Dice", Color.GTVN, "-"),
+            ("val_gtvn_f1", "GTVn F1", Color.GTVN, "--"),
+        ),
+    ),
+    ("learning rate", (("learning_rate", "learning rate", Color.INK, "-"),)),
 )
 
 
@@ -27,10 +42,11 @@ def draw_curves(path: Path, history: History, title: str) -> None:
     figure = Figure(figsize=(11, 3.2), layout="constrained")
     FigureCanvasAgg(figure)
     for axis, (name, lines) in zip(figure.subplots(1, len(CURVES)), CURVES, strict=True):
-        for key, label in lines:
+        for key, label, color, dash in lines:
             points = [(row["epoch"], row[key]) for row in history if row[key] is not None]
             if points:
-                axis.plot(*zip(*points, strict=True), marker="o" if len(points) < 40 else "", markersize=3, label=label)
+                marker = "o" if len(points) < 40 else ""
+                axis.plot(*zip(*points, strict=True), dash, color=color, marker=marker, markersize=3, label=label)
         axis.set(title=name, xlabel="epoch")
         axis.grid(alpha=0.3)
         axis.set_ylim(0, 1 if name == "validation score" else None)
@@ -68,20 +84,23 @@ class ValidationPicture:
         FigureCanvasAgg(figure)
         axes = figure.subplots(2, len(self._planes), squeeze=False)
         for column, (name, image, truth, predicted) in enumerate(self._planes):
-            for row, (plane, colors) in enumerate(zip(image, ("gray", "gray_r"), strict=True)):
+            for row, (plane, colors) in enumerate(zip(image, (CT.colormap, PET.colormap), strict=True)):
                 axis = axes[row, column]
                 axis.imshow(plane, cmap=colors, vmin=plane.min(), vmax=max(plane.max(), plane.min() + 1e-3))
                 _contours(axis, (truth, predicted))
                 axis.set_axis_off()
             axes[0, column].set_title(name, fontsize=9)
-        figure.suptitle(f"{title}; truth green, prediction orange, GTVn dashed", fontsize=9)
+        figure.suptitle(
+            f"{title}; truth {COLOR_NAMES[Color.TRUTH]}, prediction {COLOR_NAMES[Color.PREDICTION]}, GTVn dashed",
+            fontsize=9,
+        )
         with atomic_write(path) as temporary:
             figure.savefig(temporary, dpi=80)
 
 
 def _contours(axis: Any, labels: Sequence[NDArray[Any]]) -> None:
-    for label, color in zip(labels, (TRUTH, PREDICTED), strict=True):
-        for value, style in ((1, "solid"), (2, "dashed")):
+    for label, color in zip(labels, (Color.TRUTH, Color.PREDICTION), strict=True):
+        for value, style in ((GTVP, "solid"), (GTVN, "dashed")):
             mask = label == value
             if mask.any() and not mask.all():
                 axis.contour(mask.astype(np.float32), levels=[0.5], colors=[color], linewidths=1, linestyles=style)

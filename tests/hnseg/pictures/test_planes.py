@@ -7,7 +7,7 @@ import numpy as np
 from hnseg.images.geometry import Grid
 from hnseg.images.image_io import to_sitk
 from hnseg.pictures.planes import PLANES, sample, slice_grid, to_display
-from hnseg.report.figures import CaseImages, choose_position, lesion_box, views
+from hnseg.report.figures import CaseImages, choose_position, draw_overlays, lesion_box
 
 AXIAL, CORONAL, SAGITTAL = PLANES
 
@@ -87,7 +87,7 @@ def test_the_planes_go_through_the_lesion_or_the_middle():
 def test_a_case_without_pet_or_truth_is_drawn_in_ct_alone():
     low, high = TURNED.bounds_mm()
     box = Grid(tuple(int(n) for n in high - low), (1.0, 1.0, 1.0), tuple(low + 0.5))
-    shown = views(CaseImages(marked(TURNED, LEFT, 100.0), None, None, marked(TURNED, LEFT), box))
+    shown = draw_overlays("A-1", CaseImages(marked(TURNED, LEFT, 100.0), None, None, marked(TURNED, LEFT), box))
     assert [(view.modality, view.plane.name) for view in shown] == [
         ("CT", "axial"),
         ("CT", "coronal"),
