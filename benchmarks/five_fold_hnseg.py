@@ -25,7 +25,7 @@ if __name__ == "__main__":
     rows, config = checkpoint["history"], load_config(work).train
     facts = {
         "epochs": len(rows),
-        "batch": config.batch,
+        "batch": config.batch_size,
         "parameters": sum(value.numel() for value in checkpoint["network"].values()),
         "loss_first": rows[0]["loss"],
         "loss_last": rows[-1]["loss"],

@@ -190,7 +190,7 @@ def run(args: argparse.Namespace, scratch: Path) -> None:
     config, grid = setting(args)
     cases, train, gpu = make_cases(scratch, grid), config.train, on_gpu(args)
     place = torch.cuda.get_device_name() if gpu else f"CPU, {torch.get_num_threads()} threads"
-    print(f"{place}; torch {torch.__version__}; patch {train.patch_vox} of {grid[::-1]}, batch {train.batch}, "
+    print(f"{place}; torch {torch.__version__}; patch {train.patch_vox} of {grid[::-1]}, batch {train.batch_size}, "
           f"{train.filters} filters, {train.workers} loading processes", flush=True)  # fmt: skip
     peaks = {name: memory_of(name, scratch) for name in VARIANTS}
     variants = {name: make(config, args.device, cases) for name, make in VARIANTS.items()}
@@ -203,7 +203,7 @@ def run(args: argparse.Namespace, scratch: Path) -> None:
         }
         for name, found in taken.items()
     }
-    show(rows, train.batch)
+    show(rows, train.batch_size)
     loop = ratio(taken, "full", "bare")
     if (train.filters, train.patch_vox) == (32, (192, 192, 192)):
         step, how = statistics.median(one.seconds for one in taken["full"]), "measured"

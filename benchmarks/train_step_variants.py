@@ -97,8 +97,8 @@ def full(config: Config, device: str, cases: list[PreparedCase]) -> Variant:
 
 def fixed_batch(train: TrainConfig, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
     """An image and a label of the patch's size."""
-    image = torch.rand(train.batch, CHANNELS, *train.patch_zyx, device=device)
-    label = torch.zeros(train.batch, 1, *train.patch_zyx, device=device)
+    image = torch.rand(train.batch_size, CHANNELS, *train.patch_zyx, device=device)
+    label = torch.zeros(train.batch_size, 1, *train.patch_zyx, device=device)
     label[..., 8:16, 8:16, 8:16] = 1
     label[..., 20:28, 20:28, 20:28] = 2
     return image, label
@@ -155,7 +155,7 @@ def plain_full(config: Config, device: str, cases: list[PreparedCase]) -> Varian
     dataset = CacheDataset(repeated, transform, cache_num=0, progress=False)  # nothing before the crop could be cached
     workers = min(train.workers, os.cpu_count() or 1)
     loader = MonaiLoader(
-        dataset, batch_size=train.batch, shuffle=True, num_workers=workers, pin_memory=place.type == "cuda"
+        dataset, batch_size=train.batch_size, shuffle=True, num_workers=workers, pin_memory=place.type == "cuda"
     )
     step = plain_step(config, place)
     batches = forever(loader)

@@ -5,34 +5,46 @@
     python examples/hecktor_task1.py --work-dir demo --resume                 # continue an interrupted run
 
 Every stage is a public function of ``hnseg`` and keeps its results in the work directory (docs/hnseg/workdir.md), so
-a run that was interrupted continues with ``--resume`` where it stopped. Exit status 0: every case was used.
+an interrupted run continues with ``--resume`` where it stopped. Exit status 0: every case was used; 1: a message on
+standard error names what went wrong.
 """
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
-from hnseg.check.check_cohort import check_cohort
-from hnseg.cli.app import HARMONIZATION_HELP, handle_errors, print_error
-from hnseg.cohort.checked_cohort import CohortCheck, load_check
-from hnseg.cohort.open_run import open_run
-from hnseg.cohort.splits import load_splits, make_splits, save_splits
-from hnseg.config import Config, Harmonization
-from hnseg.evaluation.evaluate import evaluate_workdir
-from hnseg.inference.out_of_fold import postprocess_out_of_fold, predict_out_of_fold
-from hnseg.inference.predict_case import InferenceOptions
-from hnseg.inference.predict_cohort import predict_baselines, predict_cohort
-from hnseg.inference.tune import format_settings, tune_workdir
-from hnseg.phantom import generate_cohort
-from hnseg.preprocessing.prepare_cohort import prepare_cohort
-from hnseg.progress import show_progress
-from hnseg.report.page import write_report
-from hnseg.training.folds import train_folds
+from hnseg import (
+    CohortCheck,
+    Config,
+    Harmonization,
+    HnsegError,
+    InferenceOptions,
+    check_cohort,
+    evaluate_workdir,
+    format_settings,
+    generate_cohort,
+    load_check,
+    load_splits,
+    make_splits,
+    open_run,
+    postprocess_out_of_fold,
+    predict_baselines,
+    predict_cohort,
+    predict_out_of_fold,
+    prepare_cohort,
+    save_splits,
+    show_progress,
+    train_folds,
+    tune_workdir,
+    write_report,
+)
 
 SCORES = {
     "gtvp_dice_mean": "GTVp mean Dice",
@@ -44,7 +56,7 @@ SYSTEMS = {
     "threshold_baseline": "everything above SUV 4",
     "empty_baseline": "empty mask",
 }
-console = Console()
+console, errors = Console(), Console(stderr=True)
 
 
 def main(
@@ -52,57 +64,79 @@ def main(
     work_dir: Annotated[Path, typer.Option(help="Where all results go.")] = Path("demo"),
     preset: Annotated[Literal["demo", "paper"], typer.Option(help="Coarse and quick, or as published.")] = "demo",
     folds: Annotated[int, typer.Option(min=2, help="Cross-validation folds, each a model of the ensemble.")] = 5,
-    harmonization: Annotated[Harmonization, typer.Option(help=HARMONIZATION_HELP)] = "spectrum-swap",
+    harmonization: Annotated[
+        Harmonization, typer.Option(help="CT harmonization; spectrum-align is recommended.")
+    ] = "spectrum-swap",
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:<n> or mps.")] = "auto",
     seed: Annotated[int, typer.Option(min=0, help="Of the cohort, the splits and the training.")] = 0,
     jobs: Annotated[int, typer.Option(min=1, help="Processes: cases, and on a CPU folds, at once.")] = 2,
     resume: Annotated[bool, typer.Option("--resume", help="Continue the run in the work directory.")] = False,
 ) -> None:
     """Run HECKTOR 2025 Task 1 from end to end."""
-    with handle_errors():
-        config = Config.from_preset(preset, seed=seed, folds=folds, harmonization=harmonization)
-        root = data_root or work_dir / "cohort"
-        if data_root is None:
-            with show_progress("phantom", console) as progress:
-                generate_cohort(root, seed=seed, cases_per_center=10, jobs=jobs, progress=progress)
-        open_run(work_dir, config, root, resume=resume)
-        found = check(root, work_dir, config, jobs)
-        if not (work_dir / "splits.json").is_file():
-            save_splits(make_splits(found.cases, config.split, config.seed), work_dir)
-        splits = load_splits(work_dir)
-        console.print(f"split: {len(splits.test)} test cases, {folds} folds, reference {splits.reference}")
-        with show_progress("prepare", console) as progress:
-            failures = prepare_cohort(work_dir, jobs=jobs, progress=progress)
-        for failure in failures:
-            print_error(str(failure))
-        with show_progress("train", console) as progress:
-            train_folds(work_dir, device=device, jobs=jobs, progress=progress)
-        with show_progress("out of fold", console) as progress:
-            validated = predict_out_of_fold(work_dir, device=device, progress=progress)
-        with show_progress("tune", console) as progress:
-            tuned = tune_workdir(work_dir, progress=progress)
-        console.print(
-            f"post-processing: {format_settings(tuned['chosen'])} ({tuned['why']})", soft_wrap=True, highlight=False
+    try:
+        left_out = run(
+            Config.from_preset(preset, seed=seed, folds=folds, harmonization=harmonization),
+            data_root,
+            work_dir,
+            device=device,
+            jobs=jobs,
+            resume=resume,
         )
-        postprocess_out_of_fold(work_dir, validated)
-        with show_progress("predict", console) as progress:
-            unpredicted = predict_cohort(work_dir, options=InferenceOptions(device=device), progress=progress)
-        for failure in unpredicted:
-            print_error(str(failure))
-        with show_progress("baselines", console) as progress:
-            predict_baselines(work_dir, progress=progress)
-        scores = evaluate_workdir(work_dir, missing="empty")  # a case that could not be predicted costs its score
-        report = write_report(work_dir)
-    show(scores, len(splits.test))
-    console.print(f"report: {report.resolve()}", soft_wrap=True, highlight=False)
-    left_out = {failure.case_id for failure in [*found.errors, *failures, *unpredicted]}
+    except (HnsegError, OSError) as error:
+        print_error(str(error))
+        sys.exit(1)
     if left_out:
         print_error(f"{len(left_out)} case(s) were left out, see above and the report")
-        raise typer.Exit(1)
+        sys.exit(1)
+
+
+def run(config: Config, data_root: Path | None, work_dir: Path, *, device: str, jobs: int, resume: bool) -> set[str]:
+    """Run all stages; returns the IDs of the cases that were left out."""
+    root = data_root or work_dir / "cohort"
+    if data_root is None:
+        with show_progress("phantom", console) as progress:
+            generate_cohort(root, seed=config.seed, cases_per_center=10, jobs=jobs, progress=progress)
+    open_run(work_dir, config, root, resume=resume)
+    found = check(root, work_dir, config, jobs)
+    if not (work_dir / "splits.json").is_file():
+        save_splits(make_splits(found.cases, config.split, config.seed), work_dir)
+    splits = load_splits(work_dir)
+    console.print(f"split: {len(splits.test)} test cases, {len(splits.folds)} folds, reference {splits.reference}")
+    with show_progress("prepare", console) as progress:
+        unprepared = prepare_cohort(work_dir, jobs=jobs, progress=progress)
+    for failure in unprepared:
+        print_error(str(failure))
+    with show_progress("train", console) as progress:
+        train_folds(work_dir, device=device, jobs=jobs, progress=progress)
+    with show_progress("out of fold", console) as progress:
+        validated = predict_out_of_fold(work_dir, device=device, progress=progress)
+    with show_progress("tune", console) as progress:
+        tuned = tune_workdir(work_dir, progress=progress)
+    console.print(
+        f"post-processing: {format_settings(tuned['chosen'])} ({tuned['why']})", soft_wrap=True, highlight=False
+    )
+    postprocess_out_of_fold(work_dir, validated)
+    with show_progress("predict", console) as progress:
+        unpredicted = predict_cohort(work_dir, options=InferenceOptions(device=device), progress=progress)
+    for failure in unpredicted:
+        print_error(str(failure))
+    with show_progress("baselines", console) as progress:
+        predict_baselines(work_dir, progress=progress)
+    scores = evaluate_workdir(work_dir, missing="empty", jobs=jobs)  # a case without a prediction counts as missed
+    report = write_report(work_dir)
+    print_scores(scores, len(splits.test))
+    console.print(f"report: {report.resolve()}", soft_wrap=True, highlight=False)
+    failed = {failure.case_id for failure in [*unprepared, *unpredicted]}
+    return failed | {finding.case_id for finding in found.errors}
+
+
+def print_error(message: str) -> None:
+    """Print a message on standard error."""
+    errors.print(f"[bold red]error:[/] {escape(message)}", highlight=False, soft_wrap=True)
 
 
 def check(root: Path, work_dir: Path, config: Config, jobs: int) -> CohortCheck:
-    """Check the cohort, or read what an interrupted run had found; say what is wrong."""
+    """Check the cohort, or read the findings of an interrupted run; print them."""
     if (work_dir / "check.json").is_file():
         found = load_check(work_dir)
     else:
@@ -116,7 +150,7 @@ def check(root: Path, work_dir: Path, config: Config, jobs: int) -> CohortCheck:
     return found
 
 
-def show(scores: dict[str, dict[str, float | None]], cases: int) -> None:
+def print_scores(scores: dict[str, dict[str, float | None]], cases: int) -> None:
     """Print the scores of the ensemble beside those of the baselines."""
     table = Table(title=f"Test scores, {cases} cases")
     table.add_column("")

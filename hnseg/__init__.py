@@ -1,5 +1,205 @@
 """hnseg: head-and-neck tumor (GTVp) and lymph-node (GTVn) segmentation in FDG-PET/CT.
 
-Check → split → prepare → train → predict → evaluate → report; each verb is a function in the module of its name
-and a command of ``hnseg``. Conventions of arrays and coordinates: :mod:`hnseg.images.geometry`.
+Check → split → prepare → train → tune → predict → evaluate → report: each verb is a function of this package and a
+command of ``hnseg``. Importing the package loads nothing; a name is loaded when it is first used. Conventions of arrays
+and coordinates: :mod:`hnseg.images.geometry`.
 """
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from ssimh._version import __version__
+
+if TYPE_CHECKING:
+    from hnseg.check.check_cohort import check_cohort
+    from hnseg.cohort.cases import Case, discover_cases
+    from hnseg.cohort.checked_cohort import CohortCheck, Finding, load_check
+    from hnseg.cohort.open_run import open_run
+    from hnseg.cohort.published_splits import read_folds, read_ids
+    from hnseg.cohort.splits import (
+        Splits,
+        leave_one_center_out,
+        load_splits,
+        make_splits,
+        published_splits,
+        save_splits,
+    )
+    from hnseg.config import (
+        AugmentConfig,
+        Config,
+        Harmonization,
+        PredictConfig,
+        PrepareConfig,
+        SplitConfig,
+        TrainConfig,
+    )
+    from hnseg.errors import CaseError, CohortError, HnsegError, WorkDirError
+    from hnseg.evaluation.compare import compare, read_scores, read_scores_file
+    from hnseg.evaluation.evaluate import evaluate_folder, evaluate_workdir, find_labels
+    from hnseg.evaluation.overlap import Rules
+    from hnseg.images.geometry import Grid
+    from hnseg.images.image_io import read_grid, read_image, write_image
+    from hnseg.inference.export import export_models
+    from hnseg.inference.out_of_fold import postprocess_out_of_fold, predict_out_of_fold
+    from hnseg.inference.predict_case import InferenceOptions, open_segmenter
+    from hnseg.inference.predict_cohort import (
+        predict_baselines,
+        predict_cohort,
+        predict_cohort_from_files,
+        predict_pair,
+    )
+    from hnseg.inference.tune import format_settings, tune_workdir
+    from hnseg.models.device import open_device
+    from hnseg.parallel import ParallelConfig
+    from hnseg.phantom.cohort import generate_cohort
+    from hnseg.preprocessing.harmonizer_store import load_harmonizer
+    from hnseg.preprocessing.prepare_case import preprocess_case
+    from hnseg.preprocessing.prepare_cohort import prepare_cohort
+    from hnseg.progress import ProgressCallback, no_progress, show_progress
+    from hnseg.report.page import write_report
+    from hnseg.training.folds import train_folds
+    from hnseg.training.plan import make_plan
+    from hnseg.workdir import load_config
+
+_HOME = {
+    "AugmentConfig": "hnseg.config",
+    "Case": "hnseg.cohort.cases",
+    "CaseError": "hnseg.errors",
+    "CohortCheck": "hnseg.cohort.checked_cohort",
+    "CohortError": "hnseg.errors",
+    "Config": "hnseg.config",
+    "Finding": "hnseg.cohort.checked_cohort",
+    "Grid": "hnseg.images.geometry",
+    "Harmonization": "hnseg.config",
+    "HnsegError": "hnseg.errors",
+    "InferenceOptions": "hnseg.inference.predict_case",
+    "ParallelConfig": "hnseg.parallel",
+    "PredictConfig": "hnseg.config",
+    "PrepareConfig": "hnseg.config",
+    "ProgressCallback": "hnseg.progress",
+    "Rules": "hnseg.evaluation.overlap",
+    "SplitConfig": "hnseg.config",
+    "Splits": "hnseg.cohort.splits",
+    "TrainConfig": "hnseg.config",
+    "WorkDirError": "hnseg.errors",
+    "check_cohort": "hnseg.check.check_cohort",
+    "compare": "hnseg.evaluation.compare",
+    "discover_cases": "hnseg.cohort.cases",
+    "evaluate_folder": "hnseg.evaluation.evaluate",
+    "evaluate_workdir": "hnseg.evaluation.evaluate",
+    "export_models": "hnseg.inference.export",
+    "find_labels": "hnseg.evaluation.evaluate",
+    "format_settings": "hnseg.inference.tune",
+    "generate_cohort": "hnseg.phantom.cohort",
+    "leave_one_center_out": "hnseg.cohort.splits",
+    "load_check": "hnseg.cohort.checked_cohort",
+    "load_config": "hnseg.workdir",
+    "load_harmonizer": "hnseg.preprocessing.harmonizer_store",
+    "load_splits": "hnseg.cohort.splits",
+    "make_plan": "hnseg.training.plan",
+    "make_splits": "hnseg.cohort.splits",
+    "no_progress": "hnseg.progress",
+    "open_device": "hnseg.models.device",
+    "open_run": "hnseg.cohort.open_run",
+    "open_segmenter": "hnseg.inference.predict_case",
+    "postprocess_out_of_fold": "hnseg.inference.out_of_fold",
+    "predict_baselines": "hnseg.inference.predict_cohort",
+    "predict_cohort": "hnseg.inference.predict_cohort",
+    "predict_cohort_from_files": "hnseg.inference.predict_cohort",
+    "predict_out_of_fold": "hnseg.inference.out_of_fold",
+    "predict_pair": "hnseg.inference.predict_cohort",
+    "prepare_cohort": "hnseg.preprocessing.prepare_cohort",
+    "preprocess_case": "hnseg.preprocessing.prepare_case",
+    "published_splits": "hnseg.cohort.splits",
+    "read_folds": "hnseg.cohort.published_splits",
+    "read_grid": "hnseg.images.image_io",
+    "read_ids": "hnseg.cohort.published_splits",
+    "read_image": "hnseg.images.image_io",
+    "read_scores": "hnseg.evaluation.compare",
+    "read_scores_file": "hnseg.evaluation.compare",
+    "save_splits": "hnseg.cohort.splits",
+    "show_progress": "hnseg.progress",
+    "train_folds": "hnseg.training.folds",
+    "tune_workdir": "hnseg.inference.tune",
+    "write_image": "hnseg.images.image_io",
+    "write_report": "hnseg.report.page",
+}
+
+__all__ = [
+    "AugmentConfig",
+    "Case",
+    "CaseError",
+    "CohortCheck",
+    "CohortError",
+    "Config",
+    "Finding",
+    "Grid",
+    "Harmonization",
+    "HnsegError",
+    "InferenceOptions",
+    "ParallelConfig",
+    "PredictConfig",
+    "PrepareConfig",
+    "ProgressCallback",
+    "Rules",
+    "SplitConfig",
+    "Splits",
+    "TrainConfig",
+    "WorkDirError",
+    "__version__",
+    "check_cohort",
+    "compare",
+    "discover_cases",
+    "evaluate_folder",
+    "evaluate_workdir",
+    "export_models",
+    "find_labels",
+    "format_settings",
+    "generate_cohort",
+    "leave_one_center_out",
+    "load_check",
+    "load_config",
+    "load_harmonizer",
+    "load_splits",
+    "make_plan",
+    "make_splits",
+    "no_progress",
+    "open_device",
+    "open_run",
+    "open_segmenter",
+    "postprocess_out_of_fold",
+    "predict_baselines",
+    "predict_cohort",
+    "predict_cohort_from_files",
+    "predict_out_of_fold",
+    "predict_pair",
+    "prepare_cohort",
+    "preprocess_case",
+    "published_splits",
+    "read_folds",
+    "read_grid",
+    "read_ids",
+    "read_image",
+    "read_scores",
+    "read_scores_file",
+    "save_splits",
+    "show_progress",
+    "train_folds",
+    "tune_workdir",
+    "write_image",
+    "write_report",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(_HOME[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,4 +1,4 @@
-"""``python -m hnseg``."""
+"""``python -m hnseg``: the ``hnseg`` command."""
 
 from hnseg.cli.main import main
 

@@ -12,10 +12,13 @@ from rich.console import Console
 from rich.markup import escape
 
 from hnseg.errors import HnsegError
+from ssimh._version import __version__
+from ssimh.files.lock import LockedError
+from ssimh.files.output_guard import OutputError
 
 app = typer.Typer(
     name="hnseg",
-    help="Head-and-neck tumor and lymph-node segmentation in FDG-PET/CT. Run the verbs in their order: "
+    help="Head-and-neck tumor and lymph-node segmentation in FDG-PET/CT. Run the commands in this order: "
     "check, split, prepare, train, tune, predict, evaluate, report.",
     no_args_is_help=True,
     add_completion=False,
@@ -31,19 +34,34 @@ HARMONIZATION_HELP = "CT harmonization: spectrum-swap is the published one, spec
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:<n> or mps.")]
 
 
+def _print_version(value: bool) -> None:
+    if value:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def _common(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Options of the command as a whole."""
+
+
 def print_error(message: str) -> None:
-    """Say on standard error what went wrong."""
+    """Print a message on standard error."""
     err.print(f"[bold red]error:[/] {escape(message)}", highlight=False, soft_wrap=True)
 
 
 @contextmanager
 def handle_errors() -> Iterator[None]:
-    """Turn what a user can mend into one message and exit status 1; a defect of ours keeps its traceback."""
+    """Turn an error that a user can correct into one message and exit status 1; a defect keeps its traceback."""
     try:
         yield
-    except HnsegError as error:
+    except (HnsegError, LockedError, OutputError) as error:
         print_error(str(error))
         raise typer.Exit(1) from error
-    except OSError as error:  # disk full, no permission: the machine's own words name the file
+    except OSError as error:  # disk full, no permission: the system's message, with the file
         print_error(f"{error.strerror or error}" + (f": {error.filename}" if error.filename else ""))
         raise typer.Exit(1) from error

@@ -1,17 +1,28 @@
-"""The ``hnseg`` command: one command a verb, in the order in which they are run.
-
-Exit status: 0 everything done; 1 a message on standard error says what went wrong (also when single cases had to be
-left out and the others were done); 2 unusable arguments.
-"""
+"""Entry point of the ``hnseg`` command; the commands themselves are in :mod:`hnseg.cli.commands`."""
 
 from __future__ import annotations
 
-from hnseg.cli import cohort, prediction, results, training
-from hnseg.cli.app import app
+import sys
 
-__all__ = ["app", "cohort", "main", "prediction", "results", "training"]
+# Modules of the extra ``hnseg``; without one of them a command ends with one line instead of a traceback.
+EXTRA = (
+    *("SimpleITK", "filelock", "jinja2", "joblib", "lightning_fabric", "matplotlib", "monai", "pydantic"),
+    *("rich", "skimage", "sklearn", "torch", "typer", "zarr"),
+)
 
 
 def main() -> None:
-    """Entry point of the ``hnseg`` command."""
-    app()
+    """Run the command, or name the extra that it lacks."""
+    try:
+        from hnseg.cli.commands import app
+
+        app()
+    except ImportError as error:
+        module = (error.name or "").partition(".")[0]
+        if module not in EXTRA and "pip install" not in str(error):
+            raise
+        sys.exit(f'The hnseg command needs more than the core library ({error}). pip install "ssimh[hnseg]"')
+
+
+if __name__ == "__main__":
+    main()

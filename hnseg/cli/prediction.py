@@ -41,7 +41,12 @@ def predict(
 
     Masks that were made from the same files with the same models and settings are left alone.
     """
-    from hnseg.inference.predict_cohort import predict_baselines, predict_cohort, predict_pair, predict_raw
+    from hnseg.inference.predict_cohort import (
+        predict_baselines,
+        predict_cohort,
+        predict_cohort_from_files,
+        predict_pair,
+    )
 
     options = InferenceOptions(device, window, flips, disagreement, memory_gb)
     failures: list[CaseError] = []
@@ -56,7 +61,9 @@ def predict(
             if target is None:
                 raise HnsegError(f"where shall the masks of {data} go? Name a folder with --out")
             with show_progress("predict", out) as progress:
-                failures = predict_raw(work, data, target, options=options, parallel=parallel, progress=progress)
+                failures = predict_cohort_from_files(
+                    work, data, target, options=options, parallel=parallel, progress=progress
+                )
         else:
             if target is not None:
                 raise HnsegError("the masks of the run's test cases go to its `predictions`; --out is for a cohort")

@@ -63,7 +63,7 @@ def predict_cohort(
     return run_cases(worker, load_splits(work).test, parallel=parallel, progress=progress)
 
 
-def predict_raw(
+def predict_cohort_from_files(
     work: Path,
     root: Path,
     out: Path,

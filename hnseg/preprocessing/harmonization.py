@@ -97,9 +97,9 @@ class SwapToReference:
     ) -> dict[str, Harmonized]:
         """See :class:`Harmonizer`."""
         config = self.config
-        after = ssimh.swap_spectrum(ct_hu, self.reference, config.threshold, axes=AXIAL, clip=config.valid_hu)
+        after = ssimh.swap_spectrum(ct_hu, self.reference, config.swap_threshold, axes=AXIAL, clip=config.valid_hu)
         after = np.where(scanned, after, np.float32(config.valid_hu[0]))
-        said = {"threshold": config.threshold, "reference": self.reference_id}
+        said = {"threshold": config.swap_threshold, "reference": self.reference_id}
         return {FINAL: _result("spectrum-swap", ct_hu, after, scanned, said)}
 
 

@@ -51,7 +51,7 @@ def fit_harmonizer(work: Path, *, jobs: int = 1, progress: ProgressCallback = no
         cropped = crop_case(cases[_reference(splits)], config)
         spacing = cropped.crop.grid.spacing_zyx_mm
         ssimh.ReferenceSpectrum.from_image(
-            cropped.ct_hu, config.threshold, axes=AXIAL, spacing_mm=spacing, unit="HU"
+            cropped.ct_hu, config.swap_threshold, axes=AXIAL, spacing_mm=spacing, unit="HU"
         ).save(work / REFERENCE_SPECTRUM)
     if config.harmonization == "histogram-match" and not (work / REFERENCE_CT).is_file():
         values = np.rint(crop_case(cases[_reference(splits)], config).ct_hu).astype(np.int16)

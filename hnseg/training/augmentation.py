@@ -58,7 +58,7 @@ class Augmentation:
             [
                 RandAffined(
                     BOTH,
-                    prob=config.affine,
+                    prob=config.affine_p,
                     rotate_range=turn,
                     scale_range=grow,
                     mode=MODES,
@@ -67,9 +67,9 @@ class Augmentation:
                 ),
                 OneOf(
                     [_elastic(config, patch_zyx, torch.device(device)), Identityd(BOTH)],
-                    weights=(config.elastic, 1 - config.elastic),
+                    weights=(config.elastic_p, 1 - config.elastic_p),
                 ),
-                *(RandFlipd(BOTH, prob=config.flip, spatial_axis=axis) for axis in range(3)),
+                *(RandFlipd(BOTH, prob=config.flip_p, spatial_axis=axis) for axis in range(3)),
                 SplitDimd("image", dim=0, keepdim=True),
                 RandGaussianSmoothd(ct, prob=config.ct_blur_p, sigma_x=blur, sigma_y=blur, sigma_z=blur),
                 RandScaleIntensityd(ct, factors=config.ct_scale, prob=config.ct_scale_p),

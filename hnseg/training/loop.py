@@ -164,11 +164,11 @@ def setup_fold(
     on_device = wanted == "device" or (wanted == "auto" and fabric.device.type == "cuda")
     augment = Augmentation(config.train.augment, config.train.patch_zyx, fabric.device) if on_device else None
     patches = PatchDataset(training, config.train, config.seed, fold, augment=augment is None)
-    sampler = EpochSampler(shard_indices(len(patches), config.train.batch, fabric.global_rank, fabric.world_size))
+    sampler = EpochSampler(shard_indices(len(patches), config.train.batch_size, fabric.global_rank, fabric.world_size))
     workers = min(config.train.workers, os.cpu_count() or 1)
     loader = DataLoader(
         patches,
-        config.train.batch,
+        config.train.batch_size,
         sampler=sampler,
         num_workers=workers,
         pin_memory=fabric.device.type == "cuda",
@@ -192,7 +192,7 @@ def _train_epoch(run: TrainingState, epoch: int, progress: ProgressCallback) -> 
 
     def row(mean: torch.Tensor) -> dict[str, Any]:
         taken = time.perf_counter() - started
-        patches = min(len(losses) * train.batch, len(run.sampler)) * fabric.world_size
+        patches = min(len(losses) * train.batch_size, len(run.sampler)) * fabric.world_size
         return {
             "epoch": epoch + 1,
             "loss": float(mean),
@@ -302,9 +302,10 @@ def _out_of_memory(run: TrainingState, error: Exception) -> Exception:
         return error
     train = run.config.train
     return HnsegError(
-        f"fold {run.fold}: out of memory on {run.fabric.device} with patches of {train.patch_vox}, batch {train.batch},"
-        f" {train.filters} filters, precision {train.precision}; the last checkpoint is kept: lower train.patch_vox, "
-        "train.batch or train.filters, or use bf16 (`hnseg plan` says what fits)"
+        f"fold {run.fold}: out of memory on {run.fabric.device} with patches of {train.patch_vox}, "
+        f"batch size {train.batch_size}, {train.filters} filters, precision {train.precision}; "
+        "the last checkpoint is kept: lower train.patch_vox, "
+        "train.batch_size or train.filters, or use bf16 (`hnseg plan` says what fits)"
     )
 
 

@@ -104,12 +104,12 @@ def make_plan(work: Path, *, device: str = "auto") -> Plan:
     options = []
     for precision, cost in measured.items():
         for patch in _patches(config.train, cohort.largest_zyx):
-            for batch in dict.fromkeys((config.train.batch, 1, 2)):
+            for batch in dict.fromkeys((config.train.batch_size, 1, 2)):
                 options.append(_option(cost, precision, patch, batch, steps, free))
     wanted = next(
         o
         for o in options
-        if (o.precision, o.patch_vox, o.batch) == (wanted_precision, config.train.patch_vox, config.train.batch)
+        if (o.precision, o.patch_vox, o.batch) == (wanted_precision, config.train.patch_vox, config.train.batch_size)
     )
     return Plan(str(kind), round(free / 2**30, 2), cohort, tuple(options), wanted)
 

@@ -20,7 +20,7 @@ import SimpleITK as sitk
 from typer.testing import CliRunner
 
 from hnseg.check.check_cohort import check_cohort
-from hnseg.cli.main import app
+from hnseg.cli.commands import app
 from hnseg.cohort.checked_cohort import load_check
 from hnseg.cohort.open_run import open_run
 from hnseg.cohort.splits import load_splits

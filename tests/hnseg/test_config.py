@@ -12,7 +12,7 @@ def test_paper_preset_is_the_published_recipe():
     paper = Config.from_preset("paper")
     assert paper.prepare.spacing_mm == 1.0
     assert paper.prepare.box_mm == (200.0, 200.0, 310.0)
-    assert (paper.prepare.harmonization, paper.prepare.threshold) == ("spectrum-swap", 3)
+    assert (paper.prepare.harmonization, paper.prepare.swap_threshold) == ("spectrum-swap", 3)
     assert paper.train.patch_vox == (192, 192, 192)
     assert (paper.train.filters, paper.train.blocks_down, paper.train.heads) == (32, (1, 2, 2, 4, 4), 4)
     assert paper.train.class_weights == (0.10, 0.45, 0.45)

@@ -17,7 +17,7 @@ import pytest
 import zarr
 from typer.testing import CliRunner
 
-from hnseg.cli.main import app
+from hnseg.cli.commands import app
 from hnseg.cohort.cases import discover_cases
 from hnseg.cohort.checked_cohort import load_check
 from hnseg.config import PrepareConfig

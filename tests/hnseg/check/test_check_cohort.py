@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from hnseg.check.check_case import check_case
 from hnseg.check.check_cohort import check_cohort, factor_findings
-from hnseg.cli.main import app
+from hnseg.cli.commands import app
 from hnseg.cohort.cases import discover_cases
 from hnseg.cohort.checked_cohort import load_check
 from hnseg.config import Config

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from hnseg.cli.main import app
+from hnseg.cli.commands import app
 from hnseg.images.geometry import Grid
 from hnseg.images.image_io import write_image
 

@@ -10,7 +10,7 @@ from typing import get_args
 import pytest
 from typer.testing import CliRunner
 
-from hnseg.cli.main import app
+from hnseg.cli.commands import app
 from hnseg.cohort.checked_cohort import CheckedCase, load_check
 from hnseg.cohort.published_splits import PublishedFold, read_folds, read_ids
 from hnseg.cohort.splits import leave_one_center_out, load_splits, make_splits, published_splits, save_splits

@@ -10,7 +10,7 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from hnseg.cli.main import app
+from hnseg.cli.commands import app
 from hnseg.cohort.checked_cohort import load_check
 from hnseg.cohort.splits import load_splits
 from hnseg.errors import CaseError, HnsegError, WorkDirError
@@ -18,7 +18,7 @@ from hnseg.images.image_io import read_grid, read_image, write_image
 from hnseg.inference.ensemble import ensemble_logits, find_models, load_network
 from hnseg.inference.postprocess import postprocess_label
 from hnseg.inference.predict_case import InferenceOptions
-from hnseg.inference.predict_cohort import predict_baselines, predict_cohort, predict_pair, predict_raw
+from hnseg.inference.predict_cohort import predict_baselines, predict_cohort, predict_cohort_from_files, predict_pair
 from hnseg.inference.sliding_window import predict_logits
 from hnseg.models.device import open_device
 from hnseg.parallel import ParallelConfig
@@ -148,7 +148,9 @@ def test_a_cohort_of_files_is_predicted_case_by_case(predicted, small_cohort, tm
     shutil.copytree(small_cohort / "Task 1" / bad, root / bad, dirs_exist_ok=True)
     (root / bad / f"{bad}__PT.nii.gz").unlink()
     seen = []
-    (failure,) = predict_raw(predicted, root, out, options=CPU, progress=lambda d, t, what: seen.append((d, t, what)))
+    (failure,) = predict_cohort_from_files(
+        predicted, root, out, options=CPU, progress=lambda d, t, what: seen.append((d, t, what))
+    )
     assert failure.case_id == bad
     assert "does not exist" in str(failure)
     assert f"{bad}__PT.nii.gz" in str(failure)
@@ -163,7 +165,7 @@ def test_a_cohort_of_files_is_predicted_case_by_case(predicted, small_cohort, tm
     ct = root / tests[0] / f"{tests[0]}__CT.nii.gz"
     values, grid = read_image(ct, "x")
     write_image(ct, values + 1, grid)
-    predict_raw(predicted, root, out, options=CPU)
+    predict_cohort_from_files(predicted, root, out, options=CPU)
     assert {path.name for path in before if path.stat().st_mtime_ns > before[path]} == {f"{tests[0]}.nii.gz"}
 
 

@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from hnseg.check.check_case import check_case
-from hnseg.cli.main import app
+from hnseg.cli.commands import app
 from hnseg.cohort.cases import Case, discover_cases
 from hnseg.config import PrepareConfig
 from hnseg.images.image_io import write_image

@@ -20,7 +20,7 @@ from hnseg.training.losses import SummedDiceCELoss
 TINY = TrainConfig(
     filters=4, blocks_down=(1, 1, 1), heads=2, patch_vox=(16, 16, 12), epochs=2, workers=0, patches_per_case=2
 )
-STILL = AugmentConfig(affine=0, elastic=0, flip=0, ct_scale_p=0, ct_shift_p=0, ct_noise_p=0, ct_blur_p=0)
+STILL = AugmentConfig(affine_p=0, elastic_p=0, flip_p=0, ct_scale_p=0, ct_shift_p=0, ct_noise_p=0, ct_blur_p=0)
 
 
 @pytest.fixture
@@ -103,7 +103,7 @@ def test_geometry_moves_both_images_and_the_label_together():
     label = np.zeros((1, *shape), np.float32)
     label[0, 8:15, 6:14, 9:18] = 1
     image = np.repeat(label, 2, axis=0)
-    moving = STILL.model_copy(update={"affine": 1.0, "elastic": 1.0, "flip": 0.5})
+    moving = STILL.model_copy(update={"affine_p": 1.0, "elastic_p": 1.0, "flip_p": 0.5})
     out = Augmentation(moving, shape)({"image": torch.from_numpy(image), "label": torch.from_numpy(label)}, 4)
     assert not torch.equal(out["label"], torch.from_numpy(label))
     assert set(np.unique(out["label"])) == {0.0, 1.0}
@@ -135,7 +135,7 @@ def test_without_changes_a_patch_stays_as_it_is():
 def test_elastic_displacement_is_as_large_as_asked_and_no_larger(shape):
     """Ramps along z, y and x, each moved by what its axis was displaced."""
     axes = torch.meshgrid(*(torch.arange(float(n)) for n in shape), indexing="ij")
-    augment = Augmentation(STILL.model_copy(update={"elastic": 1.0, "elastic_vox": 2.0}), shape)
+    augment = Augmentation(STILL.model_copy(update={"elastic_p": 1.0, "elastic_vox": 2.0}), shape)
     largest = 0.0
     for seed in range(5):
         for first, second in ((0, 1), (2, 0)):
@@ -147,7 +147,7 @@ def test_elastic_displacement_is_as_large_as_asked_and_no_larger(shape):
 
 
 def test_elastic_changes_come_as_often_as_asked():
-    augment = Augmentation(STILL.model_copy(update={"elastic": 0.3}), (16, 16, 16))
+    augment = Augmentation(STILL.model_copy(update={"elastic_p": 0.3}), (16, 16, 16))
     image, label = torch.rand(2, 16, 16, 16), torch.zeros(1, 16, 16, 16)
     changed = [not torch.equal(augment({"image": image, "label": label}, seed)["image"], image) for seed in range(200)]
     assert 0.2 < np.mean(changed) < 0.4
@@ -156,7 +156,7 @@ def test_elastic_changes_come_as_often_as_asked():
 def test_knots_give_every_length_that_a_patch_can_have():
     """MONAI multiplies the number of knots by a ratio and rounds down; it has to arrive at the length itself."""
     for length in (2, 12, 48, 192, 214, 310, 370):
-        augment = Augmentation(STILL.model_copy(update={"elastic": 1.0}), (4, 4, length))
+        augment = Augmentation(STILL.model_copy(update={"elastic_p": 1.0}), (4, 4, length))
         out = augment({"image": torch.rand(2, 4, 4, length), "label": torch.zeros(1, 4, 4, length)}, 0)
         assert out["image"].shape == (2, 4, 4, length)
 
@@ -176,7 +176,7 @@ def test_only_noise_draws_a_number_a_voxel_on_the_host(monkeypatch):
 
     monkeypatch.setattr(np.random, "RandomState", Counting)
     shape = (32, 32, 32)
-    often = AugmentConfig(affine=0.5, elastic=0.5, ct_noise_p=0.5)
+    often = AugmentConfig(affine_p=0.5, elastic_p=0.5, ct_noise_p=0.5)
     counts = {}
     for noise in (0.0, 1.0):
         augment = Augmentation(often.model_copy(update={"ct_noise_p": noise}), shape)
@@ -190,7 +190,7 @@ def test_only_noise_draws_a_number_a_voxel_on_the_host(monkeypatch):
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 def test_a_patch_on_a_gpu_is_changed_there_as_on_the_cpu():
-    busy = AugmentConfig(affine=0.5, elastic=0.5, ct_noise_p=0.5, ct_blur_p=0.5)
+    busy = AugmentConfig(affine_p=0.5, elastic_p=0.5, ct_noise_p=0.5, ct_blur_p=0.5)
     image, label = torch.rand(2, 24, 32, 32), torch.randint(0, 3, (1, 24, 32, 32), dtype=torch.uint8)
     here, there = Augmentation(busy, (24, 32, 32)), Augmentation(busy, (24, 32, 32), "cuda")
     for seed in range(10):

@@ -9,7 +9,7 @@ import shutil
 import pytest
 from typer.testing import CliRunner
 
-from hnseg.cli.main import app
+from hnseg.cli.commands import app
 from hnseg.config import TrainConfig
 from hnseg.errors import WorkDirError
 from hnseg.training import plan

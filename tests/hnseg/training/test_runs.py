@@ -269,7 +269,7 @@ def test_two_processes_have_the_gradients_of_one_with_the_double_batch(run, tmp_
     }
     found = {}
     for world, command in commands.items():
-        change(run, batch=2 // world, clip_norm=1e9)
+        change(run, batch_size=2 // world, clip_norm=1e9)
         done = subprocess.run(
             [*command, str(run), str(tmp_path / f"{world}.pt")],
             env=environment,

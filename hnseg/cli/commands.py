@@ -1,0 +1,12 @@
+"""The application with all its commands, in the order in which they are run.
+
+Exit status: 0 everything done; 1 a message on standard error says what went wrong (also when single cases had to be
+left out and the others were done); 2 unusable arguments.
+"""
+
+from __future__ import annotations
+
+from hnseg.cli import cohort, prediction, results, training
+from hnseg.cli.app import app
+
+__all__ = ["app", "cohort", "prediction", "results", "training"]

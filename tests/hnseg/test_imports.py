@@ -1,0 +1,134 @@
+"""What importing hnseg and starting its command may load, checked in fresh interpreters."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+import hnseg
+from hnseg.cli.main import EXTRA
+from ssimh._version import __version__
+
+ROOT = Path(__file__).parents[2]
+HEAVY = {
+    "torch",
+    "monai",
+    "SimpleITK",
+    "skimage",
+    "matplotlib",
+    "typer",
+    "rich",
+    "sklearn",
+    "pydantic",
+    "zarr",
+    "joblib",
+}
+MODULES = {"scikit-image": "skimage", "scikit-learn": "sklearn", "lightning-fabric": "lightning_fabric"}
+BLOCK = """
+import sys
+class Block:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in {blocked!r}:
+            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name.split(".")[0])
+sys.meta_path.insert(0, Block())
+sys.argv = {argv!r}
+import runpy; runpy.run_module("hnseg", run_name="__main__")
+"""
+
+
+def run(code: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300, check=False)
+
+
+def loaded_by(code: str) -> set[str]:
+    result = run(f"import sys\n{code}\nprint(*sorted({{name.split('.')[0] for name in sys.modules}}))")
+    assert result.returncode == 0, result.stderr
+    return set(result.stdout.split())
+
+
+@pytest.mark.parametrize("code", ["import hnseg", "import hnseg; dir(hnseg); hnseg.__version__", "import hnseg.errors"])
+def test_importing_the_package_loads_nothing_heavy(code):
+    assert not loaded_by(code) & HEAVY
+
+
+def test_settings_load_no_torch_and_no_images():
+    assert not loaded_by("from hnseg import Config; Config.from_preset('paper')") & {"torch", "SimpleITK", "typer"}
+
+
+def test_this_test_can_fail():
+    assert {"torch", "pydantic"} <= loaded_by("from hnseg import predict_cohort")
+
+
+def test_public_names_are_sorted_and_exist():
+    assert hnseg.__all__ == sorted(hnseg.__all__)
+    assert set(hnseg.__all__) == {*hnseg._HOME, "__version__"}
+    for name in hnseg.__all__:
+        assert getattr(hnseg, name) is not None
+    assert set(hnseg.__all__) <= set(dir(hnseg))
+
+
+def test_names_for_the_type_checker_are_those_that_are_loaded():
+    tree = ast.parse(Path(hnseg.__file__).read_text(encoding="utf-8"))
+    (block,) = (node for node in tree.body if isinstance(node, ast.If))
+    imports = [node for node in block.body if isinstance(node, ast.ImportFrom)]
+    assert {alias.name: node.module for node in imports for alias in node.names} == hnseg._HOME
+
+
+def test_no_public_name_hides_a_room():
+    rooms = {path.stem for path in (ROOT / "hnseg").iterdir() if path.suffix in ("", ".py")}
+    assert not rooms & set(hnseg.__all__)
+
+
+def test_unknown_names_raise_attribute_errors():
+    with pytest.raises(AttributeError, match="nonsense"):
+        _ = hnseg.nonsense
+
+
+@pytest.mark.parametrize("blocked", [*({name} for name in ("typer", "pydantic", "filelock")), set(EXTRA)])
+def test_without_its_extra_the_command_is_one_line(blocked):
+    done = run(BLOCK.format(blocked=blocked, argv=["hnseg", "--help"]))
+    assert done.returncode == 1
+    (line,) = done.stderr.strip().splitlines()
+    assert 'pip install "ssimh[hnseg]"' in line
+
+
+@pytest.mark.parametrize("blocked", [{"torch"}, {"monai"}, {"lightning_fabric"}, {"zarr"}])
+def test_what_only_one_command_needs_is_one_line_too(blocked, tmp_path):
+    done = run(BLOCK.format(blocked=blocked, argv=["hnseg", "train", str(tmp_path)]))
+    assert done.returncode == 1
+    (line,) = done.stderr.strip().splitlines()
+    assert 'pip install "ssimh[hnseg]"' in line
+
+
+def test_another_missing_module_keeps_its_traceback():
+    done = run(BLOCK.format(blocked={"csv"}, argv=["hnseg", "--help"]))
+    assert done.returncode == 1
+    assert "Traceback" in done.stderr
+
+
+def test_the_extra_is_the_one_of_the_package():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    extras = project["optional-dependencies"]
+
+    def needed(extra: str) -> set[str]:
+        names = set()
+        for requirement in extras[extra]:
+            name = requirement.split(">=")[0]
+            if name.startswith("ssimh["):
+                names |= {part for inner in name[6:-1].split(",") for part in needed(inner)}
+            else:
+                names.add(MODULES.get(name, name))
+        return names
+
+    assert set(EXTRA) == needed("hnseg")
+
+
+@pytest.mark.parametrize("command", [["-m", "hnseg"], ["-m", "hnseg.cli.main"]])
+def test_the_version_is_printed(command):
+    done = subprocess.run([sys.executable, *command, "--version"], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == __version__
