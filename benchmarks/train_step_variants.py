@@ -55,7 +55,7 @@ def write_cases(folder: Path, count: int, shape_zyx: tuple[int, int, int]) -> li
                 label[
                     sum((axis - c) ** 2 for axis, c in zip(grid, center, strict=True)) <= (shape_zyx[1] / 16) ** 2
                 ] = value
-            images = {None: image.astype(np.float16)}
+            images = {"final": image.astype(np.float16)}
             write_case(home, images, label, {"id": home.name}, lambda path: path.write_bytes(b""))
         cases.append(open_case(home))
     return cases

@@ -202,7 +202,7 @@ def test_a_case_written_anew_replaces_the_old_one_whole(tmp_path):
         path.write_bytes(b"picture")
 
     for number in (1, 2):
-        write_case(folder, {None: np.full((2, 4, 4, 4), number, np.float16)}, None, {"number": number}, draw)
+        write_case(folder, {"final": np.full((2, 4, 4, 4), number, np.float16)}, None, {"number": number}, draw)
     assert open_case(folder).record == {"number": 2}
     assert float(open_case(folder).image[0, 0, 0, 0]) == 2
     assert [path.name for path in tmp_path.iterdir()] == ["ONE-001"]

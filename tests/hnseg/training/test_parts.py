@@ -32,7 +32,7 @@ def cases(tmp_path):
         label[5:9, 6:10, 7:12] = 1
         if name == "A-001":
             label[12:14, 15:18, 3:6] = 2
-        write_case(tmp_path / name, {None: image}, label, {"id": name}, lambda path: path.write_bytes(b""))
+        write_case(tmp_path / name, {"final": image}, label, {"id": name}, lambda path: path.write_bytes(b""))
     return [open_case(tmp_path / name) for name in ("A-001", "A-002")]
 
 
