@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import typer
 
-from hnseg.cli import main as hnseg_main
+from hnseg.cli import commands as hnseg_commands
 from ssimh.cli import commands as ssimh_commands
 
 ROOT = Path(__file__).parents[2]
@@ -24,7 +24,7 @@ PAGES = sorted(
     if "_generated" not in path.parts and "_build" not in path.parts
 )
 SCRIPTS = sorted([*(ROOT / "benchmarks").glob("*.py"), *(ROOT / "examples").rglob("*.py")])
-APPS = {"hnseg": typer.main.get_command(hnseg_main.app), "ssimh": typer.main.get_command(ssimh_commands.app)}
+APPS = {"hnseg": typer.main.get_command(hnseg_commands.app), "ssimh": typer.main.get_command(ssimh_commands.app)}
 UsageError = typer.BadParameter.__bases__[0]  # click's, or that of typer's own copy of click
 START = r"(?:\w+=\S+ )*(?:hnseg|ssimh|torchrun|python [\w/]+\.py)\s"
 
