@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 
-from read_house import FRONT_DOOR, ROOT, Room, direct_arrows, layers, read_package
+from read_house import PURPOSES, ROOT, Room, direct_arrows, layers, read_package
 
 PICTURE = ROOT / "docs" / "house.svg"
 PACKAGES = [ROOT / "hnseg", ROOT / "ssimh"]
@@ -158,7 +158,7 @@ def _set_positions(rows: list[list[Place]]) -> float:
 def _draw_box(place: Place) -> str:
     """A rounded box with the room's name and files."""
     left = place.x - place.width / 2
-    name = place.lines[0] if place.lines[0] == FRONT_DOOR else f"{place.lines[0]}/"
+    name = place.lines[0] if place.lines[0] in PURPOSES else f"{place.lines[0]}/"
     text = [f'<text class="room" x="{left + 12:.0f}" y="{place.y + 21:.0f}">{escape(name)}</text>']
     for number, line in enumerate(place.lines[1:], start=1):
         y = place.y + 22 + LINE_HEIGHT * number

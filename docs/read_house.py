@@ -1,7 +1,8 @@
 """The rooms of both packages, read from their source: files, one line each, and who imports whom.
 
-A room is a folder directly below a package; the modules beside the rooms stand at the front door. Nothing is imported:
-the source is parsed, so that imports inside functions count as well.
+A room is a folder directly below a package. Modules beside the rooms are in one of two groups: those that import no
+room are shared by all rooms, the others are public functions at the front door. Nothing is imported: the source is
+parsed, so imports inside functions count as well.
 """
 
 from __future__ import annotations
@@ -13,6 +14,11 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 FRONT_DOOR = "front door"
+SHARED = "shared by all rooms"
+PURPOSES = {
+    FRONT_DOOR: "Public functions and classes of the package.",
+    SHARED: "Modules that import no room, and that every room may use.",
+}
 
 
 @dataclass(frozen=True)
@@ -28,7 +34,7 @@ class Room:
     """A room of a package.
 
     Attributes:
-        name: The folder's name, or ``FRONT_DOOR``.
+        name: The folder's name, ``FRONT_DOOR`` or ``SHARED``.
         purpose: First paragraph of the docstring of its ``__init__.py``.
         modules: Its files, in alphabetical order, without ``__init__.py``.
         imports: Names of the rooms of the same package that it imports.
@@ -41,20 +47,38 @@ class Room:
 
 
 def read_package(folder: Path) -> dict[str, Room]:
-    """Read the rooms of a package, by name; the front door comes last.
+    """Read the rooms of a package, by name, and behind them the modules beside the rooms.
 
     Args:
         folder: Folder of the package.
 
     Returns:
-        Every folder with an ``__init__.py`` below ``folder``, and the front door. Imports into the front door are
-        listed, those from it only where a module (not ``__init__.py`` or ``__main__.py``) imports a room.
+        Every folder with an ``__init__.py`` below ``folder``, and ``FRONT_DOOR`` and ``SHARED`` where they are not
+        empty. ``__init__.py`` and ``__main__.py`` of the package are no part of it: they import what they like.
     """
-    names = sorted(path.parent.name for path in folder.glob("*/__init__.py"))
-    rooms = {name: _read_room(folder, name, sorted((folder / name).rglob("*.py")), names) for name in names}
-    front = [path for path in sorted(folder.glob("*.py")) if not path.stem.startswith("_")]
-    rooms[FRONT_DOOR] = _read_room(folder, FRONT_DOOR, front, names)
-    return rooms
+    files = {path.parent.name: sorted(path.parent.rglob("*.py")) for path in sorted(folder.glob("*/__init__.py"))}
+    beside = [path for path in sorted(folder.glob("*.py")) if not path.stem.startswith("__")]
+    front = _find_front_door(folder, beside, set(files))
+    files |= {FRONT_DOOR: [path for path in beside if path.stem in front]}
+    files |= {SHARED: [path for path in beside if path.stem not in front]}
+    room_of = {path.stem: name for name in (FRONT_DOOR, SHARED) for path in files[name]}
+    room_of |= {name: name for name in files}
+    return {name: _read_room(folder, name, paths, room_of) for name, paths in files.items() if paths}
+
+
+def _find_front_door(folder: Path, beside: list[Path], rooms: set[str]) -> set[str]:
+    """Names of the modules beside the rooms that import a room, directly or through each other."""
+    imports = {path.stem: {name for name, *_ in _internal_imports(folder, path)} for path in beside}
+    front: set[str] = set()
+    while more := {name for name, found in imports.items() if found & (rooms | front)} - front:
+        front |= more
+    return front
+
+
+def _internal_imports(folder: Path, path: Path) -> list[list[str]]:
+    """Imports of a file from its own package, as lists of names below the package."""
+    names = [name.split(".") for name in imported_modules(path.read_text(encoding="utf-8"))]
+    return [rest for package, *rest in names if package == folder.name and rest]
 
 
 def imported_modules(source: str) -> set[str]:
@@ -118,27 +142,19 @@ def rooms_page(packages: list[Path]) -> str:
         heights = layers(rooms)
         lines += [f"## `{folder.name}`", ""]
         for room in sorted(rooms.values(), key=lambda room: -heights[room.name]):
-            title = f"`{folder.name}/{room.name}/`" if room.name != FRONT_DOOR else f"The front door of `{folder.name}`"
+            title = f"`{folder.name}`: {room.name}" if room.name in PURPOSES else f"`{folder.name}/{room.name}/`"
             lines += [f"### {title}", "", room.purpose, "", "| file | holds |", "|---|---|"]
             lines += [f"| `{module.name}` | {_to_markdown(module.summary)} |" for module in room.modules]
             lines.append("")
     return "\n".join(lines)
 
 
-def _read_room(folder: Path, name: str, paths: list[Path], names: list[str]) -> Room:
-    home = folder if name == FRONT_DOOR else folder / name
+def _read_room(folder: Path, name: str, paths: list[Path], room_of: dict[str, str]) -> Room:
+    home = folder if name in PURPOSES else folder / name
+    imports = {room_of.get(target, name) for path in paths for target, *_ in _internal_imports(folder, path)}
     files = [path for path in paths if path.name != "__init__.py"]
-    imports = set()
-    for path in paths:
-        for target in imported_modules(path.read_text(encoding="utf-8")):
-            package, *rest = target.split(".")
-            if package == folder.name and rest:
-                imports.add(rest[0] if rest[0] in names else FRONT_DOOR)
-    if name == FRONT_DOOR:
-        purpose = "What every room may use, and what users import."
-    else:
-        purpose = _docstring(home / "__init__.py")
     modules = tuple(Module(path.relative_to(home).as_posix(), _docstring(path)) for path in files)
+    purpose = PURPOSES[name] if name in PURPOSES else _docstring(home / "__init__.py")
     return Room(name, purpose, modules, frozenset(imports - {name}))
 
 

@@ -10,7 +10,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "docs"))
 from draw_house import PACKAGES, PICTURE, draw_house
-from read_house import FRONT_DOOR, direct_arrows, layers, read_package, rooms_page
+from read_house import FRONT_DOOR, SHARED, direct_arrows, layers, read_package, rooms_page
 
 
 @pytest.fixture
@@ -19,6 +19,8 @@ def package(tmp_path):
     files = {
         "__init__.py": '"""A package."""',
         "errors.py": '"""Errors of the package."""',
+        "api.py": '"""What users call."""\nimport p.work.job',
+        "__main__.py": "import p.cli.main",
         "cli/__init__.py": '"""Commands."""',
         "cli/main.py": '"""The command."""\nfrom p.work import job\nimport p.tools.hammer',
         "work/__init__.py": '"""Where work\nis done.\n\nMore about it."""',
@@ -35,12 +37,13 @@ def package(tmp_path):
 
 def test_rooms_are_read_from_the_source(package):
     rooms = read_package(package)
-    assert list(rooms) == ["cli", "tools", "work", FRONT_DOOR]
+    assert list(rooms) == ["cli", "tools", "work", FRONT_DOOR, SHARED]
     assert {name: set(room.imports) for name, room in rooms.items()} == {
         "cli": {"work", "tools"},
         "work": {"tools"},
-        "tools": {FRONT_DOOR},
-        FRONT_DOOR: set(),
+        "tools": {SHARED},
+        FRONT_DOOR: {"work"},
+        SHARED: set(),
     }
     assert rooms["work"].purpose == "Where work is done."
     assert [(module.name, module.summary) for module in rooms["tools"].modules] == [("hammer.py", "A hammer.")]
@@ -48,8 +51,8 @@ def test_rooms_are_read_from_the_source(package):
 
 def test_layers_and_arrows(package):
     rooms = read_package(package)
-    assert layers(rooms) == {"cli": 3, "work": 2, "tools": 1, FRONT_DOOR: 0}
-    assert direct_arrows(rooms) == [("cli", "work"), ("tools", FRONT_DOOR), ("work", "tools")]
+    assert layers(rooms) == {"cli": 3, FRONT_DOOR: 3, "work": 2, "tools": 1, SHARED: 0}
+    assert direct_arrows(rooms) == [("cli", "work"), ("tools", SHARED), ("work", "tools"), (FRONT_DOOR, "work")]
 
 
 def test_rooms_that_import_each_other_share_a_layer(package):
@@ -64,7 +67,7 @@ def test_rooms_that_import_each_other_share_a_layer(package):
 
 def test_the_page_lists_rooms_from_top_to_bottom(package):
     text = rooms_page([package])
-    order = [text.index(name) for name in ("`p/cli/`", "`p/work/`", "`p/tools/`", "front door of `p`")]
+    order = [text.index(name) for name in ("`p/cli/`", "`p/work/`", "`p/tools/`", "`p`: shared by all rooms")]
     assert order == sorted(order)
     assert r"| `job.py` | A {mod}`job` \| with a bar. |" in text
 

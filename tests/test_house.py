@@ -1,0 +1,104 @@
+"""The law of the house: rooms, layers, lengths, and where implementations may be.
+
+CONTRIBUTING.md explains it; import-linter (``make layers``) holds the direction of the imports.
+"""
+
+from __future__ import annotations
+
+import ast
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import grimp
+import pytest
+
+ROOT = Path(__file__).parents[1]
+FRONT_DOOR = {
+    "hnseg": {"__init__", "__main__", "config", "errors", "parallel", "progress", "provenance", "workdir"},
+    "ssimh": {
+        *("__init__", "__main__", "_version", "histogram", "metrics", "orientation", "processes", "reference", "swap"),
+        *("tissue_warning", "units"),
+    },
+}
+FILES = [path for package in FRONT_DOOR for path in sorted((ROOT / package).rglob("*.py"))]
+LAZY = {"__getattr__", "__dir__"}  # in an __init__.py: names that load when they are first used
+
+
+def rooms(package: str) -> set[str]:
+    """Folders of a package that hold modules."""
+    return {path.parent.name for path in (ROOT / package).glob("*/*.py")}
+
+
+def functions(path: Path) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
+    """All functions and methods of a file."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield node
+
+
+@pytest.mark.parametrize("package", FRONT_DOOR)
+def test_every_module_lives_in_a_room_or_at_the_front_door(package):
+    assert {path.stem for path in (ROOT / package).glob("*.py")} <= FRONT_DOOR[package]
+
+
+@pytest.mark.parametrize("package", FRONT_DOOR)
+def test_every_room_says_what_it_is_for(package):
+    for room in rooms(package):
+        path = ROOT / package / room / "__init__.py"
+        assert path.is_file(), f"{package}/{room} has no __init__.py"
+        assert ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))), f"{path} has no docstring"
+
+
+@pytest.mark.parametrize("package", FRONT_DOOR)
+def test_layers_are_rooms(package):
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    (layers,) = [c["layers"] for c in contracts if c["type"] == "layers" and c["containers"] == [package]]
+    assert len(layers) <= len(rooms(package))
+    named = {name.strip(" ()").split(".")[0] for row in layers for name in row.replace("|", ":").split(":")}
+    assert named <= rooms(package) | FRONT_DOOR[package]
+    assert rooms(package) <= named
+
+
+def test_no_module_imports_itself_through_others():
+    graph = grimp.build_graph(*FRONT_DOOR, cache_dir=None)
+    circles = [
+        (importer, imported)
+        for importer in graph.modules
+        for imported in graph.find_modules_directly_imported_by(importer)
+        if graph.find_shortest_chain(imported, importer)
+    ]
+    assert circles == []
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_file_has_a_docstring_and_400_lines_at_most(path):
+    text = path.read_text(encoding="utf-8")
+    assert text.count("\n") <= 400
+    assert ast.get_docstring(ast.parse(text)) or path.stem == "_version"
+
+
+def test_no_function_has_more_than_60_lines_of_code():
+    for path in FILES:
+        for node in functions(path):
+            body = [part for part in node.body if not isinstance(getattr(part, "value", None), ast.Constant)]
+            length = (body[-1].end_lineno or 0) - body[0].lineno + 1 if body else 0
+            assert length <= 60, f"{path}:{node.lineno} {node.name} has {length} lines of code"
+
+
+def test_no_init_file_holds_an_implementation():
+    for path in FILES:
+        if path.name == "__init__.py":
+            defined = {
+                node.name
+                for node in ast.parse(path.read_text(encoding="utf-8")).body
+                if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)
+            }
+            assert defined <= LAZY, f"{path} defines {sorted(defined - LAZY)}"
+
+
+def test_tests_mirror_the_tree():
+    """A folder of tests is named like a room; helpers and tests of a whole package are beside the folders."""
+    for package in FRONT_DOOR:
+        folders = {path.parent.name for path in (ROOT / "tests" / package).glob("*/test_*.py")}
+        assert folders <= rooms(package)
