@@ -3,7 +3,8 @@
 HnsegError                  the base: everything a user can mend; the command line prints it without a traceback
 ├── CohortError             a data root as a whole cannot be used
 ├── CaseError               one case cannot be used; names the case and the file
-└── WorkDirError            a work directory does not hold what a stage needs, or holds another run's
+├── WorkDirError            a work directory does not hold what a stage needs, or holds another run's
+└── InUseError              another process writes there at this moment
 """
 
 from __future__ import annotations
@@ -32,6 +33,10 @@ class CohortError(HnsegError):
 
 class WorkDirError(HnsegError):
     """A work directory that lacks what a stage needs, or belongs to a run with other settings."""
+
+
+class InUseError(HnsegError):
+    """What is to be written is being written by another process; the message says by which one."""
 
 
 class CaseError(HnsegError):

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import errno
+import os
 import re
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -13,8 +14,10 @@ import joblib
 
 from hnseg.errors import CaseError, HnsegError
 from hnseg.progress import ProgressCallback, no_progress
+from ssimh.processes import end_with_parent
 
 Item = TypeVar("Item")
+Result = TypeVar("Result")
 GB = 1e9
 # A full or read-only disk is not the case's fault, and every case would meet it.
 MACHINE_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
@@ -90,7 +93,8 @@ class _Attempt(Generic[Item]):
     function: Callable[[Item], object]
     case_id: Callable[[Item], str]
 
-    def __call__(self, number: int, item: Item) -> tuple[int, CaseError | None]:
+    def __call__(self, numbered: tuple[int, Item]) -> tuple[int, CaseError | None]:
+        number, item = numbered
         try:
             self.function(item)
         except CaseError as error:
@@ -112,6 +116,29 @@ def _defect(case_id: str, error: Exception) -> CaseError:
     frame = traceback.extract_tb(error.__traceback__)[-1]
     place = f"{frame.filename.rsplit('/', 1)[-1]}:{frame.lineno}"
     return CaseError(case_id, f"not foreseen, please report it: {type(error).__name__}: {error} ({place})")
+
+
+def map_processes(
+    function: Callable[[Item], Result], items: Iterable[Item], jobs: int, *, ordered: bool = True
+) -> Iterator[Result]:
+    """Call a function for each item in ``jobs`` processes, which end when this one does, whatever ends it.
+
+    Args:
+        function: It travels to other processes, unless ``jobs`` is 1: pass no large arrays with it.
+        items: The items.
+        jobs: Processes; 1: one item after the other in this process.
+        ordered: Yield results in the order of the items; else as they are done.
+    """
+    if jobs == 1:
+        yield from map(function, items)
+        return
+    pool = joblib.Parallel(
+        n_jobs=jobs,
+        return_as="generator" if ordered else "generator_unordered",
+        initializer=end_with_parent,
+        initargs=(os.getpid(),),
+    )
+    yield from pool(joblib.delayed(function)(item) for item in items)
 
 
 def run_cases(
@@ -162,8 +189,7 @@ def _run_local(
     attempt: _Attempt[Item], items: list[Item], waves: list[tuple[int, list[int]]]
 ) -> Iterator[tuple[int, CaseError | None]]:
     for jobs, numbers in waves:
-        parallel = joblib.Parallel(n_jobs=jobs, return_as="generator_unordered")
-        yield from parallel(joblib.delayed(attempt)(number, items[number]) for number in numbers)
+        yield from map_processes(attempt, [(number, items[number]) for number in numbers], jobs, ordered=False)
 
 
 def _on_dask(attempt: _Attempt[Item], items: list[Item], address: str) -> Iterator[tuple[int, CaseError | None]]:
@@ -176,7 +202,7 @@ def _on_dask(attempt: _Attempt[Item], items: list[Item], address: str) -> Iterat
     except (OSError, ValueError) as error:
         raise HnsegError(f"no Dask scheduler answers at {address}: {error}") from error
     with client:
-        futures = client.map(attempt, range(len(items)), items, pure=False, batch_size=1000)
+        futures = client.map(attempt, list(enumerate(items)), pure=False, batch_size=1000)
         numbers = {future.key: number for number, future in enumerate(futures)}
         for future in distributed.as_completed(futures, loop=client.loop):
             number = numbers[future.key]

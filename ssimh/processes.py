@@ -13,14 +13,15 @@ _watching: set[int] = set()  # by process ID: a forked child has its own parent 
 def end_with_parent(parent_pid: int | None = None) -> None:
     """End this process when its parent ends, whatever ends the parent (SIGKILL and a closed terminal included).
 
-    To be called in a worker process, as the initializer of its pool; further calls do nothing. A thread looks twice a
-    second whether the parent's process ID is still the same.
+    Call it in a worker process, as the initializer of its pool; further calls do nothing, nor does a call in the
+    parent itself. A thread looks twice a second whether the parent's process ID is still the same, so this works where
+    an orphan gets another parent: on every system but Windows.
 
     Args:
-        parent_pid: process ID of the parent, as the parent states it; None: the present one. With it a parent that
+        parent_pid: Process ID of the parent, as the parent states it; None: the present one. With it a parent that
             has ended before this call is noticed.
     """
-    if os.getpid() in _watching:
+    if os.getpid() in _watching or parent_pid == os.getpid():
         return
     _watching.add(os.getpid())
     parent = os.getppid() if parent_pid is None else parent_pid

@@ -32,6 +32,7 @@ from hnseg.cohort.labels import LESION_CLASSES, read_label
 from hnseg.errors import HnsegError
 from hnseg.images.geometry import Grid
 from hnseg.images.image_io import read_grid, write_image
+from ssimh.processes import end_with_parent
 
 STARTED = time.monotonic()
 # Folder of the mask below /output/images, and seconds: the challenge stops a job after 10 (2026: 25) minutes, of which
@@ -111,6 +112,7 @@ def improve(out: Path, grid: Grid, deadline: float) -> None:
     with tempfile.TemporaryDirectory() as scratch:
         left = Path(scratch) / LEFT
         command = [sys.executable, __file__, *sys.argv[1:], "--left", str(left), "--deadline", str(deadline)]
+        command += ["--guard-pid", str(os.getpid())]
         reason = run_until(command, deadline)
         if not left.is_file():
             say(f"the mask is EMPTY: {reason or 'the predicting process left none'}")
@@ -127,11 +129,13 @@ def run_until(command: list[str], deadline: float) -> str | None:
     try:
         status = process.wait(timeout=max(1.0, deadline - time.monotonic()))
     except subprocess.TimeoutExpired:
-        # Its loading processes and threads go with it.
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
         return "the time is up"
+    finally:  # also after Ctrl-C
+        if process.poll() is None:
+            # Its loading processes and threads go with it.
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
     if status == 0:
         return None
     if status == -signal.SIGKILL:
@@ -141,6 +145,7 @@ def run_until(command: list[str], deadline: float) -> str | None:
 
 def predict(arguments: argparse.Namespace) -> int:
     """The other process: predict, and leave the mask after the first model and after the last."""
+    end_with_parent(arguments.guard_pid)
     with contextlib.suppress(OSError):  # if memory runs out, this process goes and the guarding one stays
         Path("/proc/self/oom_score_adj").write_text("1000")
     from hnseg.inference.predict_case import InferenceOptions, open_segmenter
@@ -203,6 +208,7 @@ def main() -> int:
     parser.add_argument("--center", default="", help="where the scan comes from, if known")
     parser.add_argument("--left", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--deadline", type=float, help=argparse.SUPPRESS)
+    parser.add_argument("--guard-pid", type=int, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.left is None:
         return guard(arguments)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-
-import joblib
 
 from hnseg.check.check_case import CaseCheck, check_case
 from hnseg.check.page import write_check_page
@@ -15,6 +14,7 @@ from hnseg.cohort.checked_cohort import COHORT, CohortCheck, Finding, Severity, 
 from hnseg.cohort.suv_table import TAGS_NAME
 from hnseg.config import PrepareConfig
 from hnseg.errors import CohortError
+from hnseg.parallel import map_processes
 from hnseg.progress import ProgressCallback, no_progress
 
 MOST_LINES = 20  # of an error message
@@ -41,9 +41,7 @@ def check_cohort(
         CohortError: The root cannot be used (nothing is written), or no case of it can (what was found is written).
     """
     cases = discover_cases(root)
-    results: Iterable[CaseCheck] = joblib.Parallel(n_jobs=jobs, return_as="generator")(
-        joblib.delayed(check_case)(case, config, pictures=work is not None) for case in cases
-    )
+    results = map_processes(functools.partial(check_case, config=config, pictures=work is not None), cases, jobs)
     checks: list[CaseCheck] = []
     for case, result in zip(cases, results, strict=True):
         checks.append(result)

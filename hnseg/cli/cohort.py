@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Literal
@@ -11,6 +12,7 @@ from rich.markup import escape
 
 from hnseg.check.check_cohort import check_cohort
 from hnseg.cli.app import HARMONIZATION_HELP, Jobs, Root, Work, app, err, handle_errors, out, print_error
+from hnseg.cohort.cases import discover_cases
 from hnseg.cohort.checked_cohort import load_check
 from hnseg.cohort.open_run import open_run
 from hnseg.cohort.published_splits import read_folds, read_ids
@@ -18,6 +20,7 @@ from hnseg.cohort.splits import leave_one_center_out, make_splits, published_spl
 from hnseg.cohort.table import COLORS, cohort_table
 from hnseg.config import Config, CropMethod, Harmonization, Interpolation, Registration
 from hnseg.errors import HnsegError
+from hnseg.locks import hold
 from hnseg.parallel import ParallelConfig, parse_shard
 from hnseg.progress import show_progress
 from hnseg.workdir import load_config
@@ -63,9 +66,13 @@ def check(
         config = Config.from_preset(preset, seed=seed, folds=folds, harmonization=harmonization)
         asked = {"crop": crop, "interpolation": interpolation, "registration": registration}
         config = config.model_copy(update={"prepare": config.prepare.model_copy(update=asked)})
-        if work is not None:
-            open_run(work, config, root, resume=True)
-        with show_progress("check", out) as progress:
+        with ExitStack() as stack:
+            if work is not None:
+                discover_cases(root)  # nothing is written for a data root that cannot be used
+                work.mkdir(parents=True, exist_ok=True)
+                stack.enter_context(hold(work, "run", "hnseg check"))
+                open_run(work, config, root, resume=True)
+            progress = stack.enter_context(show_progress("check", out))
             result = check_cohort(root, config.prepare, work=work, jobs=jobs, progress=progress)
     out.print(cohort_table(result))
     for finding in result.findings:
@@ -88,14 +95,15 @@ def split(
     ] = False,
 ) -> None:
     """Hold out the test cases and deal the folds, write splits.json."""
-    with handle_errors():
+    with handle_errors(), ExitStack() as stack:
         if folds is not None and by_center:
             raise HnsegError("--folds and --leave-one-center-out: give one of the two")
+        config, found = load_config(work), load_check(work)
+        stack.enter_context(hold(work, "run", "hnseg split"))
         if (work / "splits.json").is_file():
             raise HnsegError(
                 f"{work / 'splits.json'} exists; models trained on it would leak: remove it to split again"
             )
-        config, found = load_config(work), load_check(work)
         listed = read_ids(test) if test is not None else None
         away = sorted(set(listed or ()) & set(found.unusable))
         ids = None if listed is None else [case_id for case_id in listed if case_id not in away]

@@ -14,6 +14,7 @@ from hnseg.errors import HnsegError
 from hnseg.evaluation.cohort_scores import BOOTSTRAP_SEED
 from hnseg.evaluation.evaluate import evaluate_folder, evaluate_workdir, find_labels
 from hnseg.evaluation.overlap import PRESETS
+from hnseg.locks import hold
 from hnseg.progress import show_progress
 from hnseg.workdir import load_config, write_json
 
@@ -29,12 +30,13 @@ def tune(
     from hnseg.inference.tune import format_settings, tune_workdir
 
     with handle_errors():
-        with show_progress("out of fold", out) as progress:
-            cases = predict_out_of_fold(work, device=device, progress=progress)
         before = load_config(work).predict
-        with show_progress("tune", out) as progress:
-            result = tune_workdir(work, seed=seed, progress=progress)
-        postprocess_out_of_fold(work, cases)
+        with hold(work, "run", "hnseg tune"):
+            with show_progress("out of fold", out) as progress:
+                cases = predict_out_of_fold(work, device=device, progress=progress)
+            with show_progress("tune", out) as progress:
+                result = tune_workdir(work, seed=seed, progress=progress)
+            postprocess_out_of_fold(work, cases)
     out.print(tuning_table(result))
     out.print(f"{result['why']}: {format_settings(result['chosen'])}", highlight=False, soft_wrap=True)
     if load_config(work).predict != before and (work / "predictions").is_dir():

@@ -9,8 +9,10 @@ from typing import Any
 from hnseg.cohort.cases import discover_cases
 from hnseg.config import Config
 from hnseg.errors import WorkDirError
+from hnseg.locks import is_lock
 from hnseg.provenance import provenance
 from hnseg.workdir import read_json, write_json
+from ssimh.files.atomic import is_leftover
 
 _BEFORE_A_RUN = {"cohort", "run.json", "check.json", "check.html"}
 
@@ -28,7 +30,8 @@ def open_run(work: Path, config: Config, data_root: Path, *, resume: bool) -> No
     check = work / "check.json"
     if not (check.is_file() and read_json(check, "check").get("cases")):
         # New, or a run whose data could not be used: nothing to continue.
-        if work.is_dir() and {entry.name for entry in work.iterdir()} - _BEFORE_A_RUN:
+        others = list(work.iterdir()) if work.is_dir() else []
+        if any(not (entry.name in _BEFORE_A_RUN or is_lock(entry) or is_leftover(entry)) for entry in others):
             raise WorkDirError(f"{work} is not empty and holds no run; choose an empty or a new work directory")
         check.unlink(missing_ok=True)
         write_json(path, {"config": config.model_dump(mode="json"), "data_root": root, "provenance": provenance()})

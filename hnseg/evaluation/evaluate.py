@@ -10,12 +10,13 @@ resample either.
 
 from __future__ import annotations
 
+import functools
+import operator
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-import joblib
 import numpy as np
 from numpy.typing import NDArray
 
@@ -27,6 +28,7 @@ from hnseg.evaluation.cohort_scores import bootstrap, detection_by_size, summari
 from hnseg.evaluation.overlap import HECKTOR_2025, Rules
 from hnseg.images.geometry import Grid
 from hnseg.images.resample import resample
+from hnseg.parallel import map_processes
 from hnseg.progress import ProgressCallback, no_progress
 from hnseg.provenance import versions
 from hnseg.workdir import read_json, write_json
@@ -198,8 +200,9 @@ def _score_folder(
     if absent and missing == "error":
         others = f"; {len(absent)} of {len(truths.labels)} are missing: {listed(absent)}" if len(absent) > 1 else ""
         raise CaseError(absent[0], f"there is no prediction for this case{others}", folder / f"{absent[0]}.nii.gz")
-    tasks = (
-        joblib.delayed(_score_file)(
+    tasks = [
+        functools.partial(
+            _score_file,
             None if case_id in absent else folder / f"{case_id}.nii.gz",
             label,
             case_id,
@@ -207,9 +210,9 @@ def _score_folder(
             rules,
         )
         for case_id, label in truths.labels.items()
-    )
+    ]
     scores: list[CaseScores] = []
-    for case in joblib.Parallel(n_jobs=jobs, return_as="generator")(tasks):
+    for case in map_processes(operator.call, tasks, jobs):
         scores.append(case)
         progress(len(scores), len(truths.labels), case.case_id)
     return scores

@@ -23,6 +23,7 @@ from hnseg.images.resample import resample
 from hnseg.inference.baselines import empty_baseline, threshold_baseline
 from hnseg.inference.predict_case import InferenceOptions, Segmentation, Segmenter, open_segmenter
 from hnseg.inference.restore import restore_label
+from hnseg.locks import hold, share_name
 from hnseg.parallel import ParallelConfig, run_cases
 from hnseg.preprocessing.crop.find_box import brain_in_box
 from hnseg.preprocessing.harmonizer_store import cached_harmonizer, load_harmonizer
@@ -58,9 +59,11 @@ def predict_cohort(
 
     Raises:
         WorkDirError: A fold is untrained, or a model cannot be used.
+        InUseError: Another process predicts the same share of the cases.
     """
     worker = _FromPrepared(work, open_segmenter(work, options, parallel))
-    return run_cases(worker, load_splits(work).test, parallel=parallel, progress=progress)
+    with hold(work, share_name("predict", parallel.shard if parallel else (1, 1)), "hnseg predict"):
+        return run_cases(worker, load_splits(work).test, parallel=parallel, progress=progress)
 
 
 def predict_cohort_from_files(
@@ -88,7 +91,9 @@ def predict_cohort_from_files(
     """
     cases = [replace(case, label=None) for case in discover_cases(root)]
     worker = _from_files(work, open_segmenter(work, options, parallel), out)
-    return run_cases(worker, cases, case_id=lambda case: case.id, parallel=parallel, progress=progress)
+    out.mkdir(parents=True, exist_ok=True)
+    with hold(out, share_name("predict", parallel.shard if parallel else (1, 1)), "hnseg predict"):
+        return run_cases(worker, cases, case_id=lambda case: case.id, parallel=parallel, progress=progress)
 
 
 def predict_pair(

@@ -44,6 +44,11 @@ def open_device(device: str = "auto", precision: str = "auto") -> Fabric:
     return fabric
 
 
+def is_first_process() -> bool:
+    """Whether this is the one of ``torchrun``'s processes that writes files; True without ``torchrun``."""
+    return os.environ.get("RANK", "0") == "0"
+
+
 def _best_precision(kind: str) -> str:
     if kind == "cuda":
         # A V100 or T4 only emulates bf16, and computes in fp16 on its tensor cores.

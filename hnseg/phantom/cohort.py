@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import csv
+import functools
 import json
+import operator
 import os
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -14,11 +16,14 @@ from typing import Any
 from hnseg.cohort.suv_table import TAGS_NAME
 from hnseg.errors import CohortError
 from hnseg.images.image_io import write_image
+from hnseg.locks import hold, is_lock
+from hnseg.parallel import map_processes
 from hnseg.phantom.case import DEMO_PIXEL_MM, Case, case_id_of, describe_case, generate_case
 from hnseg.phantom.scanners import DEFAULT_CENTERS, Center
 from hnseg.phantom.traps import assign_traps
+from hnseg.progress import ProgressCallback, no_progress
 from hnseg.workdir import write_text
-from ssimh.files.atomic import atomic_write
+from ssimh.files.atomic import atomic_write, is_leftover, remove_leftovers
 
 PHANTOM_VERSION = 1  # raise it whenever the same parameters give other voxels
 RECORD_NAME = "phantom.json"
@@ -37,7 +42,7 @@ def generate_cohort(
     full_resolution: bool = False,
     traps: Mapping[str, str] | Sequence[str] = (),
     jobs: int = 1,
-    progress: Callable[[int, int, str], None] | None = None,
+    progress: ProgressCallback = no_progress,
 ) -> list[Path]:
     """Write a cohort below ``root / "Task 1"``.
 
@@ -45,17 +50,24 @@ def generate_cohort(
     repeated; more cases per center extend a cohort.
 
     Args:
-        root: Path.
-        seed, centers, pixel_mm As for :func:`hnseg.phantom.generate_case`; ``full_resolution`` stands for native grids.
-        cases_per_center (int or sequence of int): One number for all, or one per center.
-        traps (mapping of case ID to trap, or sequence of trap names): A sequence serves the cases in their order.
-            Names: :data:`hnseg.phantom.TRAPS`.
+        root: Folder of the cohort; made if it is missing.
+        seed: As for :func:`hnseg.phantom.generate_case`.
+        cases_per_center: One number for all centers, or one per center.
+        centers: Centers with different names.
+        pixel_mm: In-plane CT pixel.
+        full_resolution: Native grids instead of ``pixel_mm``.
+        traps: Trap by case ID; or trap names, which go to the cases in their order. Names:
+            :data:`hnseg.phantom.TRAPS`.
         jobs: Worker processes; the files do not depend on it.
-        progress: Called as ``progress(done, total, case_id)`` after each new case.
+        progress: Called with ``(done, total, case_id)`` after each new case.
 
     Returns:
-        Case folders, in order of center and index. A :class:`~hnseg.errors.CohortError` tells that ``root`` holds other
-        data, or a cohort of other parameters.
+        Case folders, in order of center and index.
+
+    Raises:
+        CohortError: ``root`` holds other data, or a cohort of other parameters.
+        InUseError: Another process generates a cohort there.
+        ValueError: A parameter is out of its range.
     """
     root, pixel = Path(root), None if full_resolution else pixel_mm
     if jobs < 1:
@@ -63,19 +75,23 @@ def generate_cohort(
     plan = _plan(cases_per_center, centers)
     folders = [root / TASK_FOLDER / case_id_of(center, index) for center, index in plan]
     wanted = assign_traps(traps, [folder.name for folder in folders])
-    _claim(root, {"seed": seed, "pixel_mm": pixel, "centers": [asdict(c) for c in centers], "traps": wanted})
-    _refuse_extra_cases(root / TASK_FOLDER, folders)
-    missing = [
-        (root, center, index, seed, pixel, wanted.get(folder.name))
-        for folder, (center, index) in zip(folders, plan, strict=True)
-        if not folder.is_dir()
-    ]
-    for done, case_id in enumerate(_run(missing, jobs), start=len(folders) - len(missing) + 1):
-        if progress is not None:
+    _refuse_other_data(root)
+    root.mkdir(parents=True, exist_ok=True)
+    with hold(root, "phantom", "hnseg phantom"):
+        _claim(root, {"seed": seed, "pixel_mm": pixel, "centers": [asdict(c) for c in centers], "traps": wanted})
+        _refuse_extra_cases(root / TASK_FOLDER, folders)
+        _remove_remains(root)  # of a killed run: no other one writes here now
+        missing = [
+            functools.partial(_write_case, root, center, index, seed, pixel, wanted.get(folder.name))
+            for folder, (center, index) in zip(folders, plan, strict=True)
+            if not folder.is_dir()
+        ]
+        results = map_processes(operator.call, missing, min(jobs, max(1, len(missing))))
+        for done, case_id in enumerate(results, start=len(folders) - len(missing) + 1):
             progress(done, len(folders), case_id)
-    shutil.rmtree(root / _PARTIAL, ignore_errors=True)
-    rows = [describe_case(c, k, seed=seed, trap=wanted.get(case_id_of(c, k))) for c, k in plan]
-    _write_tables(root / TASK_FOLDER, rows)
+        _remove_remains(root)
+        rows = [describe_case(c, k, seed=seed, trap=wanted.get(case_id_of(c, k))) for c, k in plan]
+        _write_tables(root / TASK_FOLDER, rows)
     return folders
 
 
@@ -89,6 +105,16 @@ def _plan(cases_per_center: int | Sequence[int], centers: Sequence[Center]) -> l
     return [(center, k) for center, count in zip(centers, counts, strict=True) for k in range(1, count + 1)]
 
 
+def _refuse_other_data(root: Path) -> None:
+    """Raise where ``root`` is a file, or a folder of other things than a generated cohort."""
+    if root.exists() and not root.is_dir():
+        raise CohortError(f"{root} is a file; a folder is needed for the generated cohort")
+    if not root.is_dir() or (root / RECORD_NAME).is_file():
+        return
+    if any(not (is_lock(entry) or is_leftover(entry)) for entry in root.iterdir()):
+        raise CohortError(f"{root} is not empty and holds no generated cohort; choose another folder")
+
+
 def _claim(root: Path, parameters: dict[str, Any]) -> None:
     """Make ``root`` this cohort's, or find that it already is."""
     record = root / RECORD_NAME
@@ -97,7 +123,7 @@ def _claim(root: Path, parameters: dict[str, Any]) -> None:
         try:
             found = json.loads(record.read_text(encoding="utf-8"))
         except ValueError as error:
-            raise CohortError(f"{record} is not readable as JSON; remove {root} to generate it anew") from error
+            raise CohortError(f"{record} is not readable as JSON; remove {root} to generate it again") from error
         other = sorted(k for k in parameters if not isinstance(found, dict) or found.get(k) != parameters[k])
         if other:
             raise CohortError(
@@ -105,12 +131,13 @@ def _claim(root: Path, parameters: dict[str, Any]) -> None:
                 "choose another folder, or remove it first"
             )
         return
-    if root.exists() and not root.is_dir():
-        raise CohortError(f"{root} is a file; a folder is needed for the generated cohort")
-    if root.is_dir() and any(entry.name != _PARTIAL for entry in root.iterdir()):
-        raise CohortError(f"{root} is not empty and holds no generated cohort; choose another folder")
-    root.mkdir(parents=True, exist_ok=True)
     write_text(record, json.dumps(parameters, indent=1) + "\n")
+
+
+def _remove_remains(root: Path) -> None:
+    shutil.rmtree(root / _PARTIAL, ignore_errors=True)
+    for folder in (root, root / TASK_FOLDER):
+        remove_leftovers(folder)
 
 
 def _refuse_extra_cases(task: Path, folders: Sequence[Path]) -> None:
@@ -122,19 +149,9 @@ def _refuse_extra_cases(task: Path, folders: Sequence[Path]) -> None:
         )
 
 
-def _run(missing: Sequence[tuple[Path, Center, int, int, float | None, str | None]], jobs: int) -> Any:
-    if jobs == 1 or len(missing) < 2:
-        return (_write_case(*item) for item in missing)
-    from joblib import Parallel, delayed
-
-    pool = Parallel(n_jobs=min(jobs, len(missing)), return_as="generator")
-    return pool(delayed(_write_case)(*item) for item in missing)
-
-
 def _write_case(root: Path, center: Center, index: int, seed: int, pixel_mm: float | None, trap: str | None) -> str:
     case = generate_case(center, index, seed=seed, pixel_mm=pixel_mm, trap=trap)
     partial = root / _PARTIAL / case.case_id
-    shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
     _write_images(partial, case, trap)
     final = root / TASK_FOLDER / case.case_id

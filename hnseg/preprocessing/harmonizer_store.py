@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
-import joblib
 import numpy as np
 
 import ssimh
@@ -15,6 +14,7 @@ from hnseg.cohort.checked_cohort import load_check
 from hnseg.cohort.splits import Splits, load_splits
 from hnseg.config import PrepareConfig
 from hnseg.errors import CaseError, WorkDirError
+from hnseg.parallel import map_processes
 from hnseg.preprocessing.crop_case import crop_case
 from hnseg.preprocessing.harmonization import (
     AXIAL,
@@ -101,15 +101,14 @@ def training_ids(splits: Splits) -> list[str]:
 def _fit_subjects(
     work: Path, cases: Sequence[Case], config: PrepareConfig, jobs: int, progress: ProgressCallback
 ) -> None:
-    results: Iterable[None] = joblib.Parallel(n_jobs=jobs, return_as="generator")(
-        joblib.delayed(_fit_one)(case, config, work / SITES / f"{case.id}.json") for case in cases
-    )
+    results = map_processes(functools.partial(_fit_one, config=config, folder=work / SITES), cases, jobs)
     for done, (case, _) in enumerate(zip(cases, results, strict=True), start=1):
         progress(done, len(cases), f"site of {case.center}: {case.id}")
 
 
-def _fit_one(case: Case, config: PrepareConfig, path: Path) -> None:
+def _fit_one(case: Case, config: PrepareConfig, folder: Path) -> None:
     """Write the row of a case, or why it has none; a case that cannot be read is left to ``prepare`` to report."""
+    path = folder / f"{case.id}.json"
     if path.is_file() and is_up_to_date(read_json(path, "prepare"), case, config.digest()):
         return
     try:

@@ -12,6 +12,7 @@ from hnseg.cohort.cases import Case
 from hnseg.cohort.checked_cohort import load_check
 from hnseg.config import PrepareConfig
 from hnseg.errors import CaseError
+from hnseg.locks import hold, share_name
 from hnseg.parallel import ParallelConfig, run_cases
 from hnseg.preprocessing.crop_case import memory_need
 from hnseg.preprocessing.harmonizer_store import cached_harmonizer, fit_harmonizer
@@ -59,17 +60,22 @@ def prepare_cohort(
 
     Returns:
         The cases that could not be prepared; the others are.
+
+    Raises:
+        InUseError: Another process prepares the same share of the cases.
     """
     parallel = parallel or ParallelConfig(jobs=jobs)
     work = work.resolve()  # workers may stand elsewhere
     config = load_config(work).prepare
     cases = [checked.as_case() for checked in load_check(work).cases]
-    harmonizer = fit_harmonizer(work, jobs=parallel.jobs, progress=progress)
-    preparer = _Preparer(work, config, settings_digest(config, harmonizer))
-    need: Callable[[Case], int] = functools.partial(_need, config)
-    return run_cases(
-        preparer, cases, case_id=lambda case: case.id, parallel=parallel, need_bytes=need, progress=progress
-    )
+    with hold(work, share_name("prepare", parallel.shard), "hnseg prepare"):
+        with hold(work, "harmonizer", "hnseg prepare, fitting the harmonization", wait=True):  # shares begin together
+            harmonizer = fit_harmonizer(work, jobs=parallel.jobs, progress=progress)
+        preparer = _Preparer(work, config, settings_digest(config, harmonizer))
+        need: Callable[[Case], int] = functools.partial(_need, config)
+        return run_cases(
+            preparer, cases, case_id=lambda case: case.id, parallel=parallel, need_bytes=need, progress=progress
+        )
 
 
 def _need(config: PrepareConfig, case: Case) -> int:

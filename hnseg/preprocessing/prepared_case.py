@@ -5,13 +5,9 @@ One Zarr group a case, written into a temporary folder and renamed when whole.
 
 from __future__ import annotations
 
-import glob
 import json
 import os
-import platform
 import shutil
-import tempfile
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,11 +20,11 @@ from scipy import ndimage
 
 from hnseg.errors import WorkDirError
 from hnseg.images.geometry import Grid
+from hnseg.locks import hold
 from hnseg.preprocessing.image_versions import FINAL
 
 CHUNK = 64
 SCRATCH = ".writing-"
-ABANDONED_S = 86_400.0
 INDEX_NAMES = {1: "gtvp_index", 2: "gtvn_index"}
 LESION_NAMES = {1: "gtvp_lesion", 2: "gtvn_lesion"}
 HOT_NAME = "hot_index"
@@ -97,31 +93,42 @@ def write_case(
 ) -> None:
     """Write a prepared case to ``folder``, whole or not at all; replaces what is there.
 
-    ``images`` holds the versions of the image by name. ``draw_qc`` is
-    called with the path of the picture to make.
+    Waits while another process writes the same case.
+
+    Args:
+        folder: ``prepared/<ID>``.
+        images: Versions of the image by name, each (2, z, y, x).
+        label: (z, y, x), or None for a case without one.
+        record: Content of ``case.json``.
+        draw_qc: Called with the path of the picture to make.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
-    _remove_abandoned(folder)
-    mark = f"{SCRATCH}{folder.name}.{platform.node()}.{os.getpid()}."
-    scratch = Path(tempfile.mkdtemp(prefix=mark, dir=folder.parent))
-    try:
-        scratch.chmod(0o755)
-        group = zarr.create_group(scratch / "new" / "data.zarr")
-        for version, image in images.items():
-            group.create_array(array_name(version), data=image, chunks=(1, CHUNK, CHUNK, CHUNK))
-        if label is not None:
-            group.create_array("label", data=label, chunks=(CHUNK, CHUNK, CHUNK))
-            for name, index in sampling_index(label, images[FINAL][1]).items():
-                if index.size:
-                    group.create_array(name, data=index)
-        draw_qc(scratch / "new" / "qc.png")
-        text = json.dumps(record, indent=2, allow_nan=False) + "\n"
-        (scratch / "new" / "case.json").write_text(text, encoding="utf-8")
-        if folder.exists():
-            os.replace(folder, scratch / "old")  # never half deleted under its own name
-        os.replace(scratch / "new", folder)
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
+    scratch = folder.parent / f"{SCRATCH}{folder.name}"
+    with hold(folder.parent, folder.name, f"writing {folder.name}", wait=True):
+        if scratch.exists():  # of a killed process, since this one holds the lock
+            shutil.rmtree(scratch)
+        try:
+            (scratch / "new").mkdir(parents=True)
+            _write_arrays(scratch / "new" / "data.zarr", images, label)
+            draw_qc(scratch / "new" / "qc.png")
+            text = json.dumps(record, indent=2, allow_nan=False) + "\n"
+            (scratch / "new" / "case.json").write_text(text, encoding="utf-8")
+            if folder.exists():
+                os.replace(folder, scratch / "old")  # never half deleted under its own name
+            os.replace(scratch / "new", folder)
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _write_arrays(path: Path, images: Mapping[str, NDArray[np.float16]], label: NDArray[np.uint8] | None) -> None:
+    group = zarr.create_group(path)
+    for version, image in images.items():
+        group.create_array(array_name(version), data=image, chunks=(1, CHUNK, CHUNK, CHUNK))
+    if label is not None:
+        group.create_array("label", data=label, chunks=(CHUNK, CHUNK, CHUNK))
+        for name, index in sampling_index(label, images[FINAL][1]).items():
+            if index.size:
+                group.create_array(name, data=index)
 
 
 def sampling_index(label: NDArray[np.uint8], pet: NDArray[Any]) -> dict[str, NDArray[Any]]:
@@ -152,27 +159,6 @@ def sampling_index(label: NDArray[np.uint8], pet: NDArray[Any]) -> dict[str, NDA
         hot = np.flatnonzero(background & (pet >= threshold))
     found[HOT_NAME] = hot[:: max(1, -(-hot.size // HOT_KEPT))]
     return found
-
-
-def _remove_abandoned(folder: Path) -> None:
-    """Remove what a killed process left of a case: its own scratch, on this machine, or on any after a day."""
-    for scratch in folder.parent.glob(f"{SCRATCH}{glob.escape(folder.name)}.*"):
-        host, pid = scratch.name.removeprefix(f"{SCRATCH}{folder.name}.").rsplit(".", 2)[:2]
-        ours = host == platform.node() and pid.isdigit()
-        if (ours and not _is_alive(int(pid))) or time.time() - scratch.stat().st_mtime > ABANDONED_S:
-            shutil.rmtree(scratch, ignore_errors=True)
-
-
-def _is_alive(pid: int) -> bool:
-    if pid == os.getpid() or os.name != "posix":  # elsewhere the question would end the process
-        return True
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
 
 
 def open_case(folder: Path, version: str = FINAL) -> PreparedCase:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 from collections.abc import Sequence
 from concurrent.futures import FIRST_EXCEPTION, ProcessPoolExecutor, wait
 from pathlib import Path
@@ -18,8 +19,9 @@ from hnseg.progress import ProgressCallback, no_progress
 from hnseg.training.log import read_log
 from hnseg.training.loop import train_fold
 from hnseg.workdir import load_config
+from ssimh.processes import end_with_parent
 
-POLL_SECONDS = 1.0
+POLL_INTERVAL_S = 1.0
 
 
 def train_folds(
@@ -55,7 +57,7 @@ def train_folds(
     total = len(wanted) * config.train.epochs
     on_cpu = device == "cpu" or (device == "auto" and not torch.cuda.is_available())
     jobs = min(jobs, len(wanted)) if on_cpu else 1
-    if jobs == 1:
+    if jobs <= 1:
         return [
             train_fold(
                 work, fold, device=device, init=init, progress=_counted(progress, k * config.train.epochs, total)
@@ -65,18 +67,33 @@ def train_folds(
     threads = max(1, (os.cpu_count() or 1) // jobs)
     reported = {fold: len(read_log(work, fold)) for fold in wanted}
     spawn = multiprocessing.get_context("spawn")  # a forked child of a process with threads can hang
-    with ProcessPoolExecutor(jobs, mp_context=spawn, initializer=torch.set_num_threads, initargs=(threads,)) as pool:
-        futures = [pool.submit(train_fold, work, fold, device=device, init=init) for fold in wanted]
-        pending = set(futures)
-        while pending:
-            done, pending = wait(pending, timeout=POLL_SECONDS, return_when=FIRST_EXCEPTION)
-            for fold in wanted:
-                for told in read_log(work, fold)[reported[fold] :]:
-                    reported[fold] += 1
-                    progress(sum(reported.values()), total, told)
-            if any(future.exception() for future in done):
-                pool.shutdown(cancel_futures=True)
+    others = set(multiprocessing.active_children())
+    with ProcessPoolExecutor(
+        jobs, mp_context=spawn, initializer=_begin_worker, initargs=(threads, os.getpid())
+    ) as pool:
+        try:
+            futures = [pool.submit(train_fold, work, fold, device=device, init=init) for fold in wanted]
+            pending = set(futures)
+            while pending:
+                done, pending = wait(pending, timeout=POLL_INTERVAL_S, return_when=FIRST_EXCEPTION)
+                for fold in wanted:
+                    for epoch in read_log(work, fold)[reported[fold] :]:
+                        reported[fold] += 1
+                        progress(sum(reported.values()), total, epoch)
+                if any(future.exception() for future in done):
+                    pool.shutdown(cancel_futures=True)
+        except BaseException:  # Ctrl-C: the pool would wait until its workers have trained to the end
+            for worker in set(multiprocessing.active_children()) - others:
+                worker.kill()
+            raise
         return [future.result() for future in futures if not future.cancelled()]
+
+
+def _begin_worker(threads: int, parent_pid: int) -> None:
+    """Set up a process that trains folds; only its parent answers Ctrl-C, and ends it."""
+    end_with_parent(parent_pid)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    torch.set_num_threads(threads)
 
 
 def _counted(progress: ProgressCallback, before: int, whole: int) -> ProgressCallback:

@@ -11,6 +11,7 @@ Nothing random outlives an epoch (see :mod:`hnseg.training.dataset`), so on the 
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import sys
@@ -25,8 +26,9 @@ from torch.utils.data import DataLoader
 
 from hnseg.config import Config
 from hnseg.errors import HnsegError, WorkDirError
+from hnseg.locks import hold
 from hnseg.models.checkpoint import load_checkpoint, save_checkpoint
-from hnseg.models.device import open_device
+from hnseg.models.device import is_first_process, open_device
 from hnseg.models.network import make_network
 from hnseg.preprocessing.prepared_case import PreparedCase
 from hnseg.progress import ProgressCallback, no_progress
@@ -41,6 +43,8 @@ from hnseg.training.losses import SummedDiceCELoss
 from hnseg.training.optimizer import make_average, make_optimizer
 from hnseg.training.validation import SCORES, validate
 from hnseg.workdir import load_config, write_text
+from ssimh.files.atomic import remove_leftovers
+from ssimh.processes import end_with_parent
 
 LOSS_CHECK_INTERVAL = 20  # steps between two looks at the losses: each look makes a GPU wait for the host
 PROGRESS_INTERVAL_S = 30.0  # of an epoch that go by, at least, before it says how far it is
@@ -65,11 +69,23 @@ def train_fold(
 
     Raises:
         WorkDirError: Cases are not prepared, or the checkpoint there belongs to other settings or other cases.
+        InUseError: Another process trains the fold.
         HnsegError: The loss became NaN or infinite, or memory ran out; the last good checkpoint is kept.
     """
     config = load_config(work)
     if not 0 <= fold < config.split.folds:
         raise HnsegError(f"fold {fold}: this run has folds 0 to {config.split.folds - 1}")
+    if not is_first_process():  # the first one has the lock
+        return _train_locked(work, fold, config, device, init, progress)
+    with hold(work, f"fold_{fold}", f"hnseg train, fold {fold}"):
+        remove_leftovers(work / "models" / f"fold_{fold}")
+        return _train_locked(work, fold, config, device, init, progress)
+
+
+def _train_locked(
+    work: Path, fold: int, config: Config, device: str, init: Path | None, progress: ProgressCallback
+) -> Path:
+    """Train a fold that no other run trains now."""
     home = work / "models" / f"fold_{fold}"
     state = _read_state(home / "last.pt", config)
     history: History = state["history"] if state is not None else []
@@ -173,11 +189,17 @@ def setup_fold(
         num_workers=workers,
         pin_memory=fabric.device.type == "cuda",
         persistent_workers=workers > 0,
+        worker_init_fn=functools.partial(_begin_loader, os.getpid()),
     )
     criterion = SummedDiceCELoss(config.train.head_weights)
     return TrainingState(
         config, fold, fabric, raw, network, optimizer, average, criterion, patches, sampler, loader, augment
     )
+
+
+def _begin_loader(parent_pid: int, number: int) -> None:
+    """Set up a loading process."""
+    end_with_parent(parent_pid)
 
 
 def _train_epoch(run: TrainingState, epoch: int, progress: ProgressCallback) -> dict[str, Any]:

@@ -7,6 +7,7 @@ import importlib.util
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -25,6 +26,7 @@ from hnseg.inference.export import export_models
 from hnseg.inference.predict_case import InferenceOptions
 from hnseg.inference.predict_cohort import predict_pair
 from hnseg.models.checkpoint import load_checkpoint, save_checkpoint
+from tests.hnseg.processes import descendants, end_and_check, start
 
 ENTRY = Path(__file__).parents[2] / "examples" / "grand_challenge" / "inference.py"
 FOLDERS = {"2025": "tumor-lymph-node-segmentation", "2026": "head-neck-tumor-segmentation"}
@@ -321,3 +323,11 @@ def test_arguments_default_to_the_platforms_places(entry, monkeypatch):
     monkeypatch.setattr(sys, "argv", [str(ENTRY)])
     assert entry.main() == 0
     assert (str(seen["input"]), str(seen["output"]), seen["interface"]) == ("/input", "/output", "2025")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_the_predicting_process_ends_with_the_guarding_one(job, model, number):
+    """Both are in sessions of their own, so that a signal to one does not reach the other."""
+    process = start([ENTRY, *arguments(job, model, "--device", "cpu")])
+    output = job / "output" / "images" / FOLDERS["2025"] / "output.mha"
+    end_and_check(process, lambda: output.is_file() and descendants(process.pid), number, least=1)

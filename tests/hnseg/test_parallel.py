@@ -26,6 +26,34 @@ from hnseg.parallel import ParallelConfig, parse_shard, run_cases
 from hnseg.preprocessing.crop_case import memory_need
 from hnseg.preprocessing.prepare_cohort import prepare_cohort
 from hnseg.preprocessing.prepared_case import open_case, write_case
+from tests.hnseg.processes import end_and_check, start
+
+ENDLESS = """
+import pathlib, sys, time
+from hnseg.parallel import map_processes
+
+def work(folder):
+    (pathlib.Path(folder) / "begun").touch()
+    while True:
+        time.sleep(0.1)
+
+if __name__ == "__main__":
+    list(map_processes(work, [sys.argv[1]], 3))
+"""
+LOCAL_DASK = """
+import pathlib, sys, time
+import distributed
+from hnseg.parallel import ParallelConfig, run_cases
+
+def work(folder):
+    (pathlib.Path(folder) / "begun").touch()
+    while True:
+        time.sleep(0.1)
+
+if __name__ == "__main__":
+    with distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster:
+        run_cases(work, [sys.argv[1]], parallel=ParallelConfig(dask=cluster.scheduler_address))
+"""
 
 
 def write_square(folder: Path, number: int) -> None:
@@ -193,6 +221,29 @@ def test_nothing_half_written_survives_a_kill(run):
     assert {path.parent.name for path in prepared.glob("*/case.json")} == ids
     assert {path: path.stat().st_mtime_ns for path in whole} == whole  # what was whole was not done again
     assert {path.name for path in prepared.iterdir()} == ids  # and nothing else is left
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_workers_end_with_the_command(run, number):
+    shutil.rmtree(run / "prepared")
+    process = start(["-m", "hnseg", "prepare", run, "--jobs", "2"])
+    text = end_and_check(process, lambda: any((run / "prepared").glob("*/case.json")), number)
+    assert "Traceback" not in text
+
+
+def test_workers_end_with_a_script_that_uses_them(tmp_path):
+    """Also those that have nothing to do yet: one task, three workers."""
+    script = tmp_path / "script.py"
+    script.write_text(ENDLESS)
+    end_and_check(start([script, tmp_path]), (tmp_path / "begun").is_file, signal.SIGKILL, least=3)
+
+
+@pytest.mark.filterwarnings("default")
+def test_workers_of_a_local_dask_cluster_end_with_its_script(tmp_path):
+    pytest.importorskip("distributed")
+    script = tmp_path / "script.py"
+    script.write_text(LOCAL_DASK)
+    end_and_check(start([script, tmp_path]), (tmp_path / "begun").is_file, signal.SIGKILL)
 
 
 def test_a_case_written_anew_replaces_the_old_one_whole(tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import signal
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from hnseg.errors import CohortError
+from hnseg.errors import CohortError, InUseError
 from hnseg.images.geometry import Grid
 from hnseg.images.image_io import read_grid, read_image
 from hnseg.phantom import DEFAULT_CENTERS, Case, Center, generate_case, generate_cohort
@@ -19,6 +20,7 @@ from hnseg.phantom.case import _streams
 from hnseg.phantom.lesions import GTVN_RANGE_ML, GTVP_RANGE_ML, Lesion, sample_lesions
 from hnseg.phantom.render import inside
 from hnseg.phantom.subject import sample_subject
+from tests.hnseg.processes import end_and_check, start
 
 COARSE_MM = 5.0
 ALFA, BETA, GAMA, DELTA = DEFAULT_CENTERS
@@ -252,6 +254,36 @@ def test_another_cohort_is_refused(tmp_path: Path) -> None:
     with pytest.raises(CohortError, match="not empty"):
         generate_cohort(other, cases_per_center=1, centers=(ALFA,), pixel_mm=8.0)
     assert [p.name for p in other.iterdir()] == ["notes.txt"]
+
+
+def test_workers_end_with_the_command_and_a_killed_run_is_continued(tmp_path: Path) -> None:
+    root = tmp_path / "cohort"
+    command = ["-m", "hnseg", "phantom", root, "--cases-per-center", "1", "--jobs", "2"]
+    end_and_check(start(command), lambda: any((root / ".partial").glob("*")), signal.SIGKILL)
+    assert any(path.name.startswith(".") for path in root.iterdir())
+    done = start(command)
+    assert done.communicate()[1] == ""
+    assert done.returncode == 0
+    assert {path.name for path in root.iterdir()} == {"phantom.json", "Task 1"}
+
+
+def test_a_second_run_in_one_folder_is_refused(tmp_path: Path) -> None:
+    """It used to remove what the first one was writing."""
+    root = tmp_path / "cohort"
+
+    def generate_again(done: int, total: int, case_id: str) -> None:
+        with pytest.raises(InUseError):
+            generate_cohort(root, cases_per_center=1, centers=(ALFA,), pixel_mm=8.0)
+
+    generate_cohort(root, cases_per_center=1, centers=(ALFA,), pixel_mm=8.0, progress=generate_again)
+
+
+def test_a_folder_that_is_not_ours_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / ".partial").mkdir()
+    (tmp_path / ".partial" / "notes.txt").write_text("mine")
+    with pytest.raises(CohortError):
+        generate_cohort(tmp_path, cases_per_center=1, centers=(ALFA,), pixel_mm=8.0)
+    assert (tmp_path / ".partial" / "notes.txt").read_text() == "mine"
 
 
 def test_bad_parameters_are_named(tmp_path: Path) -> None:

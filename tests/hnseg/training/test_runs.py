@@ -174,8 +174,8 @@ def test_a_class_that_no_case_has_is_said(run, caplog):
 
 
 def test_a_long_epoch_says_how_far_it_is(run, monkeypatch):
-    monkeypatch.setattr(train, "LOOK_EVERY", 1)
-    monkeypatch.setattr(train, "TELL_SECONDS", 0.0)
+    monkeypatch.setattr(train, "LOSS_CHECK_INTERVAL", 1)
+    monkeypatch.setattr(train, "PROGRESS_INTERVAL_S", 0.0)
     change(run, epochs=2)
     said = []
     train.train_fold(run, 0, device="cpu", progress=lambda *what: said.append(what))
@@ -247,7 +247,7 @@ work, out = Path(sys.argv[1]), Path(sys.argv[2])
 config = load_config(work)
 training, _ = train.open_cases(work, 0)
 fabric = open_device("cpu", "32-true")
-run = train.begin_fold(config, 0, fabric, training)
+run = train.setup_fold(config, 0, fabric, training)
 gradients = []
 step = run.optimizer.step
 run.optimizer.step = lambda *a, **k: gradients.append([p.grad.clone() for p in run.raw.parameters()])

@@ -1,0 +1,82 @@
+"""Commands in processes of their own, and what becomes of their workers when they are killed."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+
+DEADLINE_S = 120.0
+SINGLE_THREAD = {"OMP_NUM_THREADS": "1"}
+
+
+def start(command: Sequence[str | Path]) -> subprocess.Popen[str]:
+    """Run ``python`` with these arguments."""
+    return subprocess.Popen(
+        [sys.executable, *map(str, command)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, **SINGLE_THREAD},
+    )
+
+
+def wait_until(condition: Callable[[], object], what: str) -> None:
+    """Poll, and fail after a generous time."""
+    deadline = time.monotonic() + DEADLINE_S
+    while not condition():
+        assert time.monotonic() < deadline, what
+        time.sleep(0.02)
+
+
+def descendants(pid: int) -> set[int]:
+    """All processes that a process has started, and that these have started."""
+    parents: dict[int, list[int]] = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                fields = (entry / "stat").read_text().rsplit(")", 1)[1].split()
+            except OSError:
+                continue
+            parents.setdefault(int(fields[1]), []).append(int(entry.name))
+    found: set[int] = set()
+    todo = [pid]
+    while todo:
+        children = parents.get(todo.pop(), [])
+        found |= set(children)
+        todo += children
+    return found
+
+
+def is_running(pid: int) -> bool:
+    """Whether a process is there and no zombie."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def end_and_check(process: subprocess.Popen[str], ready: Callable[[], object], number: int, *, least: int = 2) -> str:
+    """Send a signal to a command in the middle of its work: its workers end; what it wrote to standard error."""
+    if not Path("/proc").is_dir():
+        pytest.skip("/proc is needed to find the workers")
+    workers: set[int] = set()
+    try:
+        wait_until(lambda: process.poll() is not None or ready(), "the command does not get that far")
+        assert process.poll() is None, process.communicate()[1]
+        workers = descendants(process.pid)
+        assert len(workers) >= least
+        process.send_signal(number)
+        process.wait(timeout=DEADLINE_S)
+        wait_until(lambda: not any(map(is_running, workers)), "workers outlive their parent")
+        return process.communicate()[1]
+    finally:
+        for pid in (process.pid, *workers):
+            if is_running(pid):
+                os.kill(pid, signal.SIGKILL)
