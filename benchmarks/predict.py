@@ -40,7 +40,7 @@ import torch
 from hnseg.cohort.checked_cohort import CohortCheck, save_check
 from hnseg.cohort.splits import Splits, save_splits
 from hnseg.config import Config
-from hnseg.images.image_io import load_sitk, write_image
+from hnseg.images.image_io import write_image
 from hnseg.inference.ensemble import find_models, load_network
 from hnseg.inference.predict_case import InferenceOptions
 from hnseg.inference.predict_cohort import predict_pair
@@ -49,6 +49,7 @@ from hnseg.models.device import open_device
 from hnseg.models.network import make_network
 from hnseg.phantom import DEFAULT_CENTERS, generate_case
 from hnseg.workdir import load_config, write_json
+from ssimh.files.simpleitk import load_sitk
 
 FOLDS = 5
 WAYS = ("published", "auto", "auto, 1 model", "plain MONAI")

@@ -24,12 +24,13 @@ from numpy.typing import NDArray
 from hnseg.cohort.cases import Case
 from hnseg.config import PrepareConfig
 from hnseg.images.geometry import Grid
-from hnseg.images.image_io import load_sitk, to_sitk, write_image
+from hnseg.images.image_io import to_sitk, write_image
 from hnseg.images.resample import resample
 from hnseg.preprocessing.crop.find_box import find_crop
 from hnseg.preprocessing.crop_case import crop_case
 from hnseg.preprocessing.harmonization import NoHarmonization
 from hnseg.preprocessing.prepare_case import prepare_case, preprocess_case
+from ssimh.files.simpleitk import load_sitk
 
 CONFIG = PrepareConfig(harmonization="none")
 REPEATS = 3

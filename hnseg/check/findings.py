@@ -18,7 +18,7 @@ from hnseg.errors import CaseError
 from hnseg.images.geometry import Grid
 from hnseg.images.registration import measure_alignment
 from hnseg.preprocessing.crop.find_box import Crop
-from ssimh.files.nifti_integrity import is_nifti, orientation_doubt, read_header
+from ssimh.files.nifti_header import is_nifti, orientation_doubt, read_nifti_header
 
 LABELS = {0: "background", 1: "GTVp", 2: "GTVn"}
 EXTENT_MM = (20.0, 3000.0)  # along each axis; outside of it the spacing is not in mm
@@ -65,7 +65,7 @@ def grid_findings(case: Case, name: str, grid: Grid, path: Path, spacing_mm: flo
             f"{spacing_mm:.3g} mm of the prepared grid",
             str(path),
         )
-    doubt = orientation_doubt(read_header(path)) if is_nifti(path) else None
+    doubt = orientation_doubt(read_nifti_header(path)) if is_nifti(path) else None
     if doubt:
         yield Finding(case.id, "warning", "orientation", f"{name}: {doubt}", str(path))
 

@@ -14,8 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hnseg.images.geometry import IDENTITY, Grid
-from hnseg.images.image_io import load_sitk, to_sitk
+from hnseg.images.image_io import to_sitk
 from hnseg.images.resample import covering_grid, overlap_mm, resample
+from ssimh.files.simpleitk import load_sitk
 
 GRID_MM = 4.0  # about a PET voxel
 BINS = 32

@@ -19,10 +19,10 @@ from matplotlib.patheffects import withStroke
 from numpy.typing import NDArray
 
 from hnseg.images.geometry import Grid
-from hnseg.images.image_io import load_sitk
 from hnseg.images.resample import upright_grid
 from hnseg.pictures.encoding import Picture
 from hnseg.pictures.palette import Color
+from ssimh.files.simpleitk import load_sitk
 
 DPI = 100
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from ssimh._kernels.coefficients import from_low_frequency
 from ssimh._version import __version__
 from ssimh.files.atomic import atomic_write
-from ssimh.files.scan import Scan, ScanError, read_scan, write_scan
+from ssimh.files.scan import LoadedScan, ScanError, read_scan, write_scan
 from ssimh.files.site_files import SiteAlignment
 from ssimh.metrics import compare
 from ssimh.reference import ReferenceSpectrum
@@ -50,7 +50,7 @@ class Task:
     workers: int | None = None
 
 
-def adapt(reference: ReferenceSpectrum, scan: Scan, regrid: bool) -> ReferenceSpectrum:
+def adapt(reference: ReferenceSpectrum, scan: LoadedScan, regrid: bool) -> ReferenceSpectrum:
     """The reference for the scan's orientation (exact), and with ``regrid`` for its grid.
 
     With ``regrid`` the two fields of view are taken as the same one.
@@ -70,7 +70,7 @@ def adapt(reference: ReferenceSpectrum, scan: Scan, regrid: bool) -> ReferenceSp
     return reference.for_grid(scan.values.shape)
 
 
-def _swapped(task: Task, scan: Scan, reference: ReferenceSpectrum) -> NDArray[Any]:
+def _swapped(task: Task, scan: LoadedScan, reference: ReferenceSpectrum) -> NDArray[Any]:
     settings = task.settings
     return swap_spectrum(
         scan.values,
@@ -121,7 +121,7 @@ def harmonize(task: Task) -> dict[str, Any]:
 
 
 def _draw(
-    task: Task, scan: Scan, after: NDArray[Any], reference: ReferenceSpectrum | None, scores: dict[str, Any]
+    task: Task, scan: LoadedScan, after: NDArray[Any], reference: ReferenceSpectrum | None, scores: dict[str, Any]
 ) -> str:
     from ssimh.files.plots import qc_figure, save_figure
 

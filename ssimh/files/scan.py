@@ -1,4 +1,4 @@
-"""Image files in and out through SimpleITK, with geometry and pixel type kept."""
+"""Scans in files: found, read strictly, and written with geometry and pixel type kept."""
 
 from __future__ import annotations
 
@@ -12,46 +12,46 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ssimh.files.atomic import atomic_write
+from ssimh.files.image_file import ImageHeader, read_image_file
+from ssimh.files.simpleitk import itk_reason, load_sitk
 from ssimh.orientation import orientation_of
 from ssimh.units import unit_from_metadata
 
-try:
-    import SimpleITK as sitk
-except ModuleNotFoundError as error:
-    if error.name != "SimpleITK":
-        raise
-    raise ImportError(
-        'reading image files needs SimpleITK, which is not installed: pip install "ssimh[cli]"'
-    ) from error
+load_sitk()  # whoever imports this module reads files: a missing extra is named at once
 
 SUFFIXES = (".nii", ".nii.gz", ".nrrd", ".nhdr", ".mha", ".mhd", ".hdr", ".gipl", ".gipl.gz", ".tif", ".tiff", ".dcm")
 _ONE_FILE = {".mhd": ".mha", ".nhdr": ".nrrd", ".hdr": ".nii", ".dcm": ".nii.gz"}
 PIXEL_TYPES = ("same", "float32")
+# Metadata that describe how the input stored its voxels.
+STORAGE_KEYS = ("scl_slope", "scl_inter", "cal_min", "cal_max", "bitpix", "datatype")
 
 
 class ScanError(ValueError):
-    """A file that cannot be used as a scan; the message names it."""
+    """Scans that cannot be harmonized or written as asked; the message names the file."""
 
 
 @dataclass(frozen=True)
-class Scan:
+class LoadedScan:
     """One scan as read from a file.
 
-    Args:
-        path: the file, or the folder of a DICOM series.
+    Attributes:
+        path: The file, or the folder of a DICOM series.
         values: (z, y, x) or (y, x) array in the file's own pixel type; HU for CT.
-        header: SimpleITK image without further use of its voxels: size, spacing, origin, direction, metadata.
-        spacing_mm: voxel size in the order of ``values``.
-        orientation: letters in the order of ``values``; None for two-dimensional files.
-        unit: unit that the file states, or None.
+        header: The file's geometry and metadata.
+        orientation: Letters in the order of ``values``; None for two-dimensional files.
+        unit: Unit that the file states, or None.
     """
 
     path: Path
     values: NDArray[Any]
-    header: Any
-    spacing_mm: tuple[float, ...]
+    header: ImageHeader
     orientation: str | None
     unit: str | None
+
+    @property
+    def spacing_mm(self) -> tuple[float, ...]:
+        """Voxel size in the order of ``values``."""
+        return self.header.spacing_mm[::-1]
 
     @property
     def slice_axes(self) -> tuple[int, ...]:
@@ -62,65 +62,27 @@ class Scan:
         return tuple(axis - 3 for axis in range(3) if axis != stacked)
 
 
-def read_scan(path: str | os.PathLike[str]) -> Scan:
+def read_scan(path: str | os.PathLike[str]) -> LoadedScan:
     """Read a scalar image of two or three dimensions, or a folder with one DICOM series.
 
     Raises:
-        FileNotFoundError: no such file or folder.
-        ScanError: not an image, several series, color or time, or values that are not real numbers.
+        ImageFileError: The file is missing, damaged, or no scan; see :func:`ssimh.files.image_file.read_image_file`.
     """
-    source = Path(path)
-    if not source.exists():
-        raise FileNotFoundError(f"no such file or folder: {source}")
-    try:
-        image = _read_series(source) if source.is_dir() else sitk.ReadImage(str(source))
-    except RuntimeError as error:
-        reason = str(error).strip().splitlines()[-1]
-        raise ScanError(f"{source} cannot be read as an image: {reason}") from error
-    dimension = image.GetDimension()
-    if dimension not in (2, 3) or image.GetNumberOfComponentsPerPixel() != 1:
-        raise ScanError(
-            f"{source} has {dimension} dimensions and {image.GetNumberOfComponentsPerPixel()} values per voxel; "
-            "allowed are two or three dimensions and one value."
-        )
-    values = sitk.GetArrayFromImage(image)
-    if values.dtype.kind not in "iuf":
-        raise ScanError(
-            f"{source} has pixel type {image.GetPixelIDTypeAsString()}; allowed are integer and floating types."
-        )
+    values, header = read_image_file(path)
     orientation = None
-    if dimension == 3:
-        directions = np.array(image.GetDirection()).reshape(3, 3)[:, ::-1]
+    if values.ndim == 3:
+        directions = np.array(header.direction).reshape(3, 3)[:, ::-1]
         orientation = orientation_of(directions, space="LPS")
-    metadata = {key: image.GetMetaData(key) for key in image.GetMetaDataKeys()}
-    return Scan(source, values, image, image.GetSpacing()[::-1], orientation, unit_from_metadata(metadata))
+    return LoadedScan(header.path, values, header, orientation, unit_from_metadata(header.metadata))
 
 
-def _read_series(folder: Path) -> Any:
-    series = sitk.ImageSeriesReader.GetGDCMSeriesIDs(str(folder))
-    if len(series) != 1:
-        raise ScanError(f"{folder} holds {len(series)} DICOM series; a folder must hold exactly one.")
-    names = sitk.ImageSeriesReader.GetGDCMSeriesFileNames(str(folder), series[0])
-    reader = sitk.ImageSeriesReader()
-    reader.SetFileNames(names)
-    image = reader.Execute()
-    first = sitk.ImageFileReader()
-    first.SetFileName(names[0])
-    first.ReadImageInformation()
-    # The series reader drops the tags; these two say whether it is PET.
-    for key in ("0008|0060", "0054|1001"):
-        if first.HasMetaDataKey(key):
-            image.SetMetaData(key, first.GetMetaData(key))
-    return image
-
-
-def write_scan(path: str | os.PathLike[str], values: NDArray[Any], like: Scan, pixel_type: str = "same") -> int:
+def write_scan(path: str | os.PathLike[str], values: NDArray[Any], like: LoadedScan, pixel_type: str = "same") -> int:
     """Write ``values`` with the spacing, origin, direction and metadata of ``like``; whole or not at all.
 
     Args:
-        path: file to write; its suffix decides the format.
-        values: array of the shape of ``like.values``, floating.
-        like: the scan that gives the geometry.
+        path: File to write; its suffix decides the format.
+        values: Floating array of the shape of ``like.values``.
+        like: The scan that gives the geometry.
         pixel_type: ``"same"`` as the file read (integers are rounded and limited to what the type holds) or
             ``"float32"``.
 
@@ -128,8 +90,8 @@ def write_scan(path: str | os.PathLike[str], values: NDArray[Any], like: Scan, p
         Number of voxels whose value the integer type could not hold and that were limited.
 
     Raises:
-        ValueError: an unknown pixel type, or another shape.
-        ScanError: the format cannot be written.
+        ValueError: An unknown pixel type, or another shape.
+        ScanError: The format cannot be written.
     """
     if pixel_type not in PIXEL_TYPES:
         raise ValueError(f"pixel_type must be one of {', '.join(PIXEL_TYPES)}; given {pixel_type!r}.")
@@ -144,18 +106,19 @@ def write_scan(path: str | os.PathLike[str], values: NDArray[Any], like: Scan, p
         rounded = np.rint(values)
         limited = int(np.count_nonzero((rounded < info.min) | (rounded > info.max)))
         values = rounded.clip(info.min, info.max)
+    sitk = load_sitk()
     image = sitk.GetImageFromArray(values.astype(dtype, copy=False))
-    image.CopyInformation(like.header)
-    for key in like.header.GetMetaDataKeys():
-        # Offsets of its own storage are the writer's business.
-        if key not in ("scl_slope", "scl_inter", "cal_min", "cal_max", "bitpix", "datatype"):
-            image.SetMetaData(key, like.header.GetMetaData(key))
+    image.SetSpacing(like.header.spacing_mm)
+    image.SetOrigin(like.header.origin_mm)
+    image.SetDirection(like.header.direction)
+    for key, text in like.header.metadata.items():
+        if key not in STORAGE_KEYS:
+            image.SetMetaData(key, text)
     with atomic_write(path) as temporary:
         try:
             sitk.WriteImage(image, str(temporary), True)
         except RuntimeError as error:
-            reason = str(error).strip().splitlines()[-1]
-            raise ScanError(f"{path} cannot be written: {reason}") from error
+            raise ScanError(f"{path} cannot be written: {itk_reason(error)}") from error
     return limited
 
 

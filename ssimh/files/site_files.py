@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ssimh.files.scan import Scan, ScanError, read_scan
+from ssimh.files.scan import LoadedScan, ScanError, read_scan
 from ssimh.orientation import orientation_map
 from ssimh.site.alignment import apply_difference, site_difference
 from ssimh.site.site_spectrum import SiteSpectrum
@@ -49,7 +49,7 @@ class SiteAlignment:
         both = f"{self.source.content_hash} {self.target.content_hash}"
         return f"sha256:{hashlib.sha256(both.encode()).hexdigest()}"
 
-    def aligned(self, scan: Scan, *, strength: float, clip: Any, unit: str | None) -> NDArray[Any]:
+    def aligned(self, scan: LoadedScan, *, strength: float, clip: Any, unit: str | None) -> NDArray[Any]:
         """The scan's values after alignment, in the scan's own directions.
 
         Raises:
@@ -67,7 +67,7 @@ class SiteAlignment:
         return np.flip(moved, flips)
 
 
-def directions(scan: Scan) -> tuple[tuple[int, ...], tuple[int, ...]]:
+def directions(scan: LoadedScan) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """Axes of a scan that are z, y and x, and those to flip to run towards head, back and left.
 
     Raises:

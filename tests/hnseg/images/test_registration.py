@@ -50,7 +50,7 @@ def test_a_known_shift_is_recovered_and_undone(scan, shift):
     assert measured(case, box, corrected).displacement_mm < 2.5
 
 
-def test_a_glance_agrees_with_the_whole_search(scan, monkeypatch):
+def test_the_quick_search_agrees_with_the_whole_search(scan, monkeypatch):
     case, box = scan
     quick = measured(case, box, case.pet_grid)
     monkeypatch.setattr("hnseg.images.registration._quick_shift_search", lambda fixed, moving: None)

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
+from ssimh.files.image_file import ImageFileError
 from ssimh.files.scan import ScanError, find_scans, output_name, read_scan, write_scan
 
 OBLIQUE = (0.0, -1.0, 0.0, 0.0, 0.0, -1.0, 1.0, 0.0, 0.0)  # slices stacked from left to right
@@ -97,20 +98,15 @@ def test_two_dimensional_images(tmp_path, volume):
     assert (scan.values.shape, scan.orientation, scan.slice_axes) == ((6, 5), None, (-2, -1))
 
 
-def test_what_is_no_scan_is_refused(tmp_path, volume):
+def test_a_file_that_is_no_scan_is_refused_by_name(tmp_path):
     (tmp_path / "text.nii.gz").write_text("no image")
-    with pytest.raises(ScanError, match=r"text.nii.gz cannot be read"):
-        read_scan(tmp_path / "text.nii.gz")
-    with pytest.raises(FileNotFoundError, match="no such file"):
-        read_scan(tmp_path / "missing.nii.gz")
     color = sitk.GetImageFromArray(np.zeros((4, 4, 4, 3), np.uint8), isVector=True)
     sitk.WriteImage(color, str(tmp_path / "color.mha"))
-    with pytest.raises(ScanError, match="3 values per voxel"):
-        read_scan(tmp_path / "color.mha")
-    empty = tmp_path / "empty"
-    empty.mkdir()
-    with pytest.raises(ScanError, match="0 DICOM series"):
-        read_scan(empty)
+    (tmp_path / "empty").mkdir()
+    for name in ("text.nii.gz", "missing.nii.gz", "color.mha", "empty"):
+        with pytest.raises(ImageFileError) as caught:
+            read_scan(tmp_path / name)
+        assert caught.value.path == tmp_path / name
 
 
 def test_a_failed_write_leaves_nothing(tmp_path, volume):
@@ -119,9 +115,9 @@ def test_a_failed_write_leaves_nothing(tmp_path, volume):
     for name in ("out.unknown", "out.mhd"):
         with pytest.raises(ScanError, match=name):
             write_scan(tmp_path / name, volume.astype(float), scan)
-    with pytest.raises(ValueError, match="must be equal"):
+    with pytest.raises(ValueError, match=r"\(2, 6, 5\).*\(4, 6, 5\)"):
         write_scan(tmp_path / "out.mha", volume[:2].astype(float), scan)
-    with pytest.raises(ValueError, match="pixel_type must be one of"):
+    with pytest.raises(ValueError, match="int4"):
         write_scan(tmp_path / "out.mha", volume.astype(float), scan, "int4")
     assert [path.name for path in tmp_path.iterdir()] == ["in.mha"]
 
@@ -133,12 +129,12 @@ def test_folders_are_searched_and_keep_their_structure(tmp_path, volume):
         (root / name).write_text("x")
     found = find_scans([root, root / "a" / "two.nrrd"])
     assert {str(target) for target in found} == {"one.nii.gz", "a/two.nrrd", "two.nrrd"}
-    with pytest.raises(ScanError, match="would both be written"):
+    with pytest.raises(ScanError, match=r"one\.nii\.gz"):
         find_scans([root, root / "one.nii.gz"])
     (tmp_path / "empty").mkdir()
-    with pytest.raises(ScanError, match="holds no image file"):
+    with pytest.raises(ScanError, match="empty"):
         find_scans([tmp_path / "empty"])
-    with pytest.raises(FileNotFoundError, match="no such file or folder"):
+    with pytest.raises(FileNotFoundError, match="nowhere"):
         find_scans([tmp_path / "nowhere"])
 
 

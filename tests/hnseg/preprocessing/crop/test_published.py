@@ -9,9 +9,10 @@ import pytest
 from scipy import ndimage
 
 from hnseg.images.geometry import Grid
-from hnseg.images.image_io import load_sitk, read_image, to_sitk
+from hnseg.images.image_io import read_image, to_sitk
 from hnseg.phantom import DEFAULT_CENTERS, generate_case
 from hnseg.preprocessing.crop.find_box import METHODS, find_crop
+from ssimh.files.simpleitk import load_sitk
 
 BOX = np.array([200, 200, 310])
 FULL = {"box_vox": (200, 200, 310), "spacing_mm": 1.0}
