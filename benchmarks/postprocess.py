@@ -1,9 +1,9 @@
-"""Post-processing of one case, beside the plain way of doing the same: ``python benchmarks/postprocess.py``.
+"""Time of post-processing one case, compared with plain SciPy: ``python benchmarks/postprocess.py``.
 
 The mask is 200 × 200 × 310 voxels of 1 mm (the published crop): a primary tumor of 25 ml, eight nodes of 0.5 to 14 ml
 at 20 to 150 mm, and 200 specks. "plain" labels every class on the whole volume, counts each component by comparing the
 whole volume with its number, and reads the Euclidean distance transform of the whole volume. Both give the same mask,
-which is asserted. Times are the smallest of several; the ratio is what to quote.
+which is asserted. Times are the smallest of several runs; quote the ratio.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ RUNS = 5
 
 
 def make_mask(specks: int = 200) -> NDArray[np.uint8]:
-    """A tumor, nodes and specks, drawn from a seed."""
+    """A mask with a tumor, nodes and specks, from a fixed seed."""
     rng = np.random.default_rng(0)
     label = np.zeros(SHAPE, np.uint8)
     tumor = np.array([200, 100, 100])
@@ -47,7 +47,7 @@ def draw(label: NDArray[np.uint8], center: NDArray[np.float64], radius: float, v
 
 
 def plain(label: NDArray[np.uint8], spacing: tuple[float, float, float]) -> NDArray[np.uint8]:
-    """The same, the obvious way."""
+    """Post-processing with plain SciPy over the whole volume."""
     out, structure = label.copy(), np.ones((3, 3, 3))
     voxel_ml = float(np.prod(spacing)) / 1000
     for value, least_ml in ((1, SETTINGS.min_gtvp_ml), (2, SETTINGS.min_gtvn_ml)):
@@ -76,7 +76,7 @@ def best_seconds(job: Callable[[], object], runs: int) -> float:
 
 
 def main() -> None:
-    """Print one row a spacing."""
+    """Print one row per spacing."""
     label = make_mask()
     print(f"{'spacing (z, y, x)':<20} {'hnseg':>9} {'plain':>9} {'ratio':>7}   components removed")
     for name, spacing in SPACINGS_MM.items():

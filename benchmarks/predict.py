@@ -1,7 +1,7 @@
-"""Time and memory of predicting one case, by stage, beside the plain MONAI way of doing the same.
+"""Time and memory of predicting one case, by stage, compared with plain MONAI.
 
     python benchmarks/predict.py                     # a reduced case and the demo's network, on the CPU, minutes
-    python benchmarks/predict.py --full              # 512 x 512 CT and the published network; wants a GPU, or hours
+    python benchmarks/predict.py --full              # 512 x 512 CT and the published network; needs a GPU, or hours
 
 The case is generated; the weights are random, which changes neither time nor memory. Each way runs in a process of its
 own, from the two files to the mask's file, with five models:
@@ -13,7 +13,7 @@ own, from the two files to the mask's file, with five models:
   whole volume by each of five networks that are all loaded, mean of the probabilities, Invertd, argmax, SaveImage. No
   crop, no harmonization, no post-processing.
 
-Memory is the highest resident set of the process, the libraries (about 500 MB) included.
+Memory is the maximum resident set size of the process, including the libraries (about 500 MB).
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ from ssimh.files.simpleitk import load_sitk
 
 FOLDS = 5
 WAYS = ("published", "auto", "auto, 1 model", "plain MONAI")
-# Where the time of `predict_pair` goes: the functions that it calls, by stage.
+# The functions that `predict_pair` calls, by stage.
 STAGES = {
     "verify": ["hnseg.inference.predict_case.verify_models"],
     "read": ["hnseg.preprocessing.crop_case.read_image", "hnseg.preprocessing.crop_case.read_suv"],
@@ -90,7 +90,7 @@ class Stages:
 
 
 def make_run(work: Path, preset: str, models: int) -> None:
-    """A work directory as training leaves it, with random weights, and the case to predict."""
+    """Write a work directory like that of a trained run, with random weights, and the case to predict."""
     import ssimh
 
     config = Config.from_preset("paper" if preset == "full" else "demo")
@@ -119,7 +119,7 @@ def by_hnseg(work: Path, window: str, device: str) -> dict[str, float]:
         for stage, names in STAGES.items():
             for name in names:
                 stack.enter_context(mock.patch(name, stages.timed(stage, pkgutil.resolve_name(name))))
-        load_sitk()  # importing is no stage of a case
+        load_sitk()  # importing is not a stage of a case
         began = time.perf_counter()
         predict_pair(
             work,
@@ -133,7 +133,7 @@ def by_hnseg(work: Path, window: str, device: str) -> dict[str, float]:
 
 
 def by_monai(work: Path, device: str) -> dict[str, float]:
-    """Seconds by stage of the plain way, see the module's text."""
+    """Seconds by stage of plain MONAI, see the module's docstring."""
     import monai.transforms as mt
     from monai.data import decollate_batch
     from monai.inferers import SlidingWindowInferer
@@ -172,7 +172,7 @@ def by_monai(work: Path, device: str) -> dict[str, float]:
 
 
 def child(way: str, work: Path, device: str) -> None:
-    """One way in this process; prints its seconds and its peak of memory."""
+    """Run one way in this process; print its seconds and its peak memory."""
     warnings.simplefilter("ignore")
     (work / "out").mkdir(exist_ok=True)
     if way == "plain MONAI":
@@ -185,7 +185,7 @@ def child(way: str, work: Path, device: str) -> None:
 
 
 def compare(preset: str, device: str) -> None:
-    """All ways, one after the other, and their ratios."""
+    """Run all ways, one after the other, and print their ratios."""
     rows = {}
     with tempfile.TemporaryDirectory() as scratch:
         for models in (FOLDS, 1):

@@ -1,4 +1,4 @@
-"""What the windows of a prediction cost and score: those of the training patch, ``--window auto``, and others.
+"""Cost and scores of prediction windows: those of the training patch, ``--window auto``, and others.
 
     python benchmarks/predict_windows.py                       # the published network on the CPU: memory and time
     python benchmarks/predict_windows.py --scores WORK ...     # scores of trained runs, on newly generated cases
@@ -44,7 +44,7 @@ NAMES = ("GTVp", "GTVn")
 
 
 def measure_windows() -> None:
-    """On the CPU: memory of the published network for each voxel of a window, and the time of both tilings' windows."""
+    """Print memory of the published network per voxel of a window, and the time of both tilings, on the CPU."""
     config = Config.from_preset("paper")
     for precision in ("32-true", "bf16-mixed"):
         command = [sys.executable, __file__, "--child", precision]
@@ -59,7 +59,7 @@ def measure_windows() -> None:
     }
     tilings = {name: choose_tiling((z, y, x), config.train, predict, fabric) for name, predict in settings.items()}
     fastest = dict.fromkeys(settings, float("inf"))
-    for _ in range(2):  # in turns, and the faster one counts: what is slower is other work on the machine
+    for _ in range(2):  # alternating; the faster run counts, because the slower one includes other work
         for name, tiling in tilings.items():
             image = torch.rand(1, 2, *tiling.window).contiguous(memory_format=torch.channels_last_3d)
             began = time.perf_counter()
@@ -67,8 +67,8 @@ def measure_windows() -> None:
                 network(image)
             fastest[name] = min(fastest[name], time.perf_counter() - began)
     for name, tiling in tilings.items():
-        told = f"{tiling.count} windows of {tiling.window}, cost {tiling.cost:.2f}, {fastest[name]:.1f} s each"
-        print(f"{name}: {told}, {fastest[name] * tiling.count:.0f} s for a model")
+        windows = f"{tiling.count} windows of {tiling.window}, cost {tiling.cost:.2f}, {fastest[name]:.1f} s each"
+        print(f"{name}: {windows}, {fastest[name] * tiling.count:.0f} s for a model")
     patch, auto = (fastest[name] * tiling.count for name, tiling in tilings.items())
     print(f"patch/auto {patch / auto:.2f}")
 
@@ -92,18 +92,14 @@ def window_child(precision: str) -> None:
 class Setting:
     """Windows to score.
 
-    Attributes
-    ----------
-    name : str
-    window : tuple of int
-        (z, y, x).
-    overlap : float
-    zeros : bool
-        Whether zeros fill the margin beyond the crop; else the image's border is repeated, as in hnseg.
-    hidden_vox : int
-        Voxels at each side, in plane, that the network is not shown. The published crop is 200 voxels wide and its
-        cheapest window 208, so that 4 % of the window is made up; the demo's window is as wide as its crop, and one
-        hidden voxel at each side makes up as much.
+    Attributes:
+        name: Title of its row.
+        window: Size in voxels, (z, y, x).
+        overlap: Share of the length that neighboring windows have in common, 0 … 1.
+        zeros: Whether zeros fill the margin beyond the crop; otherwise the image's border is repeated, as in hnseg.
+        hidden_vox: Voxels at each side, in plane, that the network does not see. The published crop is 200 voxels wide
+            and its cheapest window 208, so 4 % of the window is padding; the demo's window is as wide as its crop, and
+            one hidden voxel at each side gives the same share.
     """
 
     name: str
@@ -114,7 +110,7 @@ class Setting:
 
 
 def settings_of(config: Config, crop: Triple, fabric: Any) -> list[Setting]:
-    """The windows that are compared, the first being what the others are compared with."""
+    """The windows to compare; the first one is the baseline."""
     patch, overlap = config.train.patch_zyx, config.predict.overlap
     predict = config.predict.model_copy(update={"window": "auto"})
     auto = choose_tiling(crop, config.train, predict, fabric).window
@@ -138,7 +134,7 @@ def settings_of(config: Config, crop: Triple, fabric: Any) -> list[Setting]:
 
 
 def inputs(work: Path, config: Config, cases: list[Case]) -> Iterator[tuple[torch.Tensor, NDArray[np.uint8]]]:
-    """Image (2, z, y, x) and label on the crop grid of cases that a run has not seen."""
+    """Yield image (2, z, y, x) and label on the crop grid of cases that a run has not seen."""
     harmonizer = load_harmonizer(work)
     for case in cases:
         made = preprocess_case(case, config.prepare, harmonizer, is_new=True)
@@ -169,7 +165,7 @@ def count_run(
 
 
 def mask_by(networks: list[Any], image: torch.Tensor, setting: Setting, fabric: Any) -> NDArray[np.int64]:
-    """The ensemble's mask on the crop grid."""
+    """Mask of the ensemble on the crop grid."""
     hidden = setting.hidden_vox
     image = image[:, :, hidden : image.shape[2] - hidden, hidden : image.shape[3] - hidden]
     _, *crop = image.shape
@@ -192,7 +188,7 @@ def dice_of(rows: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def score_windows(works: list[Path], cases_per_center: int, device: str) -> None:
-    """Dice on the crop grid of newly generated cases, by window."""
+    """Print Dice on the crop grid of newly generated cases, by window."""
     with tempfile.TemporaryDirectory() as scratch:
         generate_cohort(Path(scratch), seed=SEED, cases_per_center=cases_per_center, jobs=2)
         cases = discover_cases(Path(scratch))
@@ -213,8 +209,8 @@ def score_windows(works: list[Path], cases_per_center: int, device: str) -> None
         print(f"{name}: {setting.window}, overlap {setting.overlap}, time {slower:.2f}")
         for number, what in enumerate(NAMES):
             each = ", ".join(f"{value:+.4f}" for value in by_run[:, number])
-            told = f"{by_run[:, number].mean():+.4f} ({low[number]:+.4f} to {high[number]:+.4f}); by run {each}"
-            print(f"    {what} {score[number]:.4f}  {told}")
+            difference = f"{by_run[:, number].mean():+.4f} ({low[number]:+.4f} to {high[number]:+.4f}); by run {each}"
+            print(f"    {what} {score[number]:.4f}  {difference}")
 
 
 def main() -> None:

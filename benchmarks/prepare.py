@@ -2,9 +2,9 @@
 
     python benchmarks/prepare.py            # about two minutes on two cores
 
-A made-up head and trunk: a CT of 512 × 512 × 300 voxels of 0.98 × 0.98 × 3 mm and a PET of 200³ voxels of 4 mm become
+A generated head and trunk: a CT of 512 × 512 × 300 voxels of 0.98 × 0.98 × 3 mm and a PET of 200³ voxels of 4 mm become
 the 200 × 200 × 310 mm box at 1 mm. Times are the fastest of the repetitions; memory is the largest resident size of a
-process of its own, less that of one that has prepared a tiny case (interpreter, ITK, SciPy, Zarr, Matplotlib).
+separate process, minus that of one that has prepared a tiny case (interpreter, ITK, SciPy, Zarr, Matplotlib).
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ REPEATS = 3
 
 
 def scan(grid: Grid, kind: str, seed: int) -> NDArray[Any]:
-    """A head with skull and brain on a trunk, standing in the middle of a grid with its vertex 15 mm below the top."""
+    """A head with skull and brain on a trunk, centered in the grid, with its vertex 15 mm below the top."""
     rng = np.random.default_rng(seed)
     top = grid.bounds_mm()[1][2] - 15
     x, y, z = (grid.to_physical(np.eye(3)[axis] * np.arange(grid.size[axis])[:, None])[:, axis] for axis in range(3))
@@ -54,7 +54,7 @@ def scan(grid: Grid, kind: str, seed: int) -> NDArray[Any]:
         for value, (cx, cz) in ((1, (10.0, top - 190)), (2, (45.0, top - 215))):
             label[(xx - cx) ** 2 + yy**2 + (zz - cz) ** 2 < 14**2] = value
         return label
-    noise = rng.normal(0, 15, (8, *grid.shape[1:])).astype(np.float32)  # eight slices of noise, in turns
+    noise = rng.normal(0, 15, (8, *grid.shape[1:])).astype(np.float32)  # eight slices of noise, repeated
     image = np.full(grid.shape, -1000, np.int16)
     for k in range(grid.size[2]):
         plane = np.where(body[k], 40.0, -1000.0) + np.where((ball[k] < 1) & (ball[k] > 0.85), 900.0, 0.0)
@@ -85,7 +85,7 @@ def fastest(job: Callable[[], Any], repeats: int = REPEATS) -> float:
 
 
 def whole_first(ct: NDArray[Any], ct_grid: Grid, pet: NDArray[Any], pet_grid: Grid, box: Grid) -> NDArray[Any]:
-    """The usual order: both images at 1 mm over the CT's whole extent, the head from them, then the cut.
+    """The usual order: resample both images to 1 mm over the CT's whole extent, find the head, then crop.
 
     The 1 mm grid is laid so that ``box`` lies on it: the results can be compared voxel by voxel.
     """
@@ -107,14 +107,14 @@ def whole_first(ct: NDArray[Any], ct_grid: Grid, pet: NDArray[Any], pet_grid: Gr
 
 
 def straight(ct: NDArray[Any], ct_grid: Grid, pet: NDArray[Any], pet_grid: Grid) -> tuple[Grid, NDArray[Any]]:
-    """What prepare does: the head from a coarse view, then one interpolation per image onto the box."""
+    """The order of ``hnseg prepare``: find the head at low resolution, then interpolate each image once."""
     box = find_crop(ct, ct_grid, pet, pet_grid, box_vox=CONFIG.box_vox, spacing_mm=1.0).grid
     images = [resample(ct, ct_grid, box, outside=-1024.0), resample(pet, pet_grid, box, outside=0.0)]
     return box, np.stack(images)
 
 
 def compute(case: Case) -> None:
-    """Compute part against resampling everything first."""
+    """Print the time of the computation, compared with resampling everything first."""
     sitk = load_sitk()
     images = [sitk.ReadImage(str(path)) for path in (case.ct, case.pet)]
     arrays = [sitk.GetArrayFromImage(image) for image in images]
@@ -131,7 +131,7 @@ def compute(case: Case) -> None:
 
 
 def whole_case(case: Case, folder: Path) -> None:
-    """A case from its files to its files, against reading its two images."""
+    """Print the time of a case from file to file, compared with reading its two images."""
     sitk = load_sitk()
     reading = fastest(lambda: [sitk.ReadImage(str(path)) for path in (case.ct, case.pet)])
     cropping = fastest(lambda: crop_case(case, CONFIG))
@@ -151,7 +151,7 @@ def peak_bytes(folder: Path, case: Case) -> int:
 
 
 def child(folder: str, ct: str, pet: str, label: str) -> None:
-    """In a process of its own: prepare, then print the largest resident size in bytes."""
+    """Prepare, then print the largest resident size in bytes; runs in a separate process."""
     case = Case("PEAK-001", Path(ct), Path(pet), Path(label))
     box = PrepareConfig(harmonization="none", spacing_mm=10.0) if "tiny" in ct else CONFIG
     prepare_case(case, box, Path(folder) / case.id, NoHarmonization())
@@ -159,7 +159,7 @@ def child(folder: str, ct: str, pet: str, label: str) -> None:
 
 
 def resident_peak() -> int:
-    """Largest resident size of this process in bytes; ``ru_maxrss`` alone would count what its parent had."""
+    """Largest resident size of this process in bytes; ``ru_maxrss`` alone would include the parent's."""
     status = Path("/proc/self/status")
     if status.is_file():
         (line,) = (line for line in status.read_text().splitlines() if line.startswith("VmHWM:"))
@@ -168,7 +168,7 @@ def resident_peak() -> int:
 
 
 def tiny_case(folder: Path) -> Case:
-    """A case of a few voxels: what the process needs without images."""
+    """Write a case of a few voxels, to measure what the process needs without images."""
     grid = Grid((40, 40, 60), (10.0, 10.0, 10.0), (-195.0, -195.0, -300.0))
     paths = [folder / f"tiny{suffix}.nii.gz" for suffix in ("__CT", "__PT", "")]
     for path, kind in zip(paths, ("ct", "pet", "label"), strict=True):
@@ -188,8 +188,8 @@ def main() -> None:
         decoded = 512 * 512 * 300 * 2
         peak = peak_bytes(folder, usual)
         print(f"| peak memory of a process that prepares a tiny case | {base / 1e6:.0f} MB | |")
-        told = f"{(peak - base) / decoded:.2f} × the decoded CT ({decoded / 1e6:.0f} MB)"
-        print(f"| peak memory above it for the case | {(peak - base) / 1e6:.0f} MB | {told} |")
+        ratio = f"{(peak - base) / decoded:.2f} × the decoded CT ({decoded / 1e6:.0f} MB)"
+        print(f"| peak memory above it for the case | {(peak - base) / 1e6:.0f} MB | {ratio} |")
         long = make_case(folder, "LONG-001", 1300, 1.0, ".nii")
         decoded = 512 * 512 * 1300 * 2
         peak = peak_bytes(folder, long)

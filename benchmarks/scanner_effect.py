@@ -1,12 +1,11 @@
-"""A known scanner effect on real CT: what each harmonizer leaves of it, and what it does where there is none.
+"""Error of harmonizers under a known scanner effect on real CT, and without any effect.
 
     python benchmarks/scanner_effect.py --out docs/ssimh/scanner_effect
 
 Real scans come from ``SSIMH_REALDATA`` or ``../shared/data`` (folder ``openkbp_ct``); without them a generated cohort
-takes their place and says so. Half of the subjects are the source site and carry the effect, the other half are the
-target; truth is the scan without the effect; the error is the mean absolute difference inside the body, over all
-source subjects. Subjects are split anew for every repetition. Writes a table (.txt, Markdown), all
-figures (JSON) and a plot.
+is used, and the results name it. Half of the subjects are the source site and carry the effect, the other half are the
+target. The ground truth is the scan without the effect; the error is the mean absolute difference inside the body, over
+all source subjects. Every repetition draws a new split. Writes a table (.txt, Markdown), all numbers (JSON) and a plot.
 """
 
 from __future__ import annotations
@@ -104,7 +103,7 @@ def measure(subject: Subject, effect: Effect, seed: int) -> Measured:
 
 
 def with_effect(hu: np.ndarray, effect: Effect, box: np.ndarray) -> np.ndarray:
-    """The scan under the effect; nothing changes where there is only air."""
+    """Scan with the effect; air stays as it is."""
     ends = np.array([[-1.0, 1.0]] * 3) if effect.frame == "grid" else box
     lines = [
         ((np.arange(size) + 0.5) / size * 2 - 1 - end.mean()) / (end[1] - end[0]) * 2
@@ -131,7 +130,7 @@ def error_after(subject: Measured, difference: SiteDifference | None) -> float:
 
 
 def merged(subjects: list[Measured]) -> ssimh.SiteSpectrum:
-    """The site of several subjects."""
+    """Site of several subjects."""
     site = subjects[0].site
     for subject in subjects[1:]:
         site = site + subject.site
@@ -139,7 +138,7 @@ def merged(subjects: list[Measured]) -> ssimh.SiteSpectrum:
 
 
 def one_split(changed: list[Measured], plain: list[Measured], order: np.ndarray, size: int | None) -> dict[str, float]:
-    """Errors of the aligners for one split of the subjects; ``size`` subjects per site are seen.
+    """Errors of the aligners for one split of the subjects; ``size`` subjects per site are used.
 
     With one subject, every source scan is aligned on its own against the whole target site.
     """

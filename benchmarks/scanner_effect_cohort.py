@@ -1,4 +1,4 @@
-"""Scans for the scanner-effect benchmark: the shared real CTs, or a generated cohort."""
+"""Scans of the scanner-effect benchmark: the shared real CTs, or a generated cohort."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _OFFSET_EXCEPTIONS = {"E-026": 1024}
 
 @dataclass(frozen=True)
 class Subject:
-    """One scan, read when asked for."""
+    """One scan, read on demand."""
 
     name: str
     group: str
@@ -43,7 +43,7 @@ class Subject:
 
     @cached_property
     def _generated(self) -> np.ndarray:
-        """An elliptic neck of fat around muscle, of random size, place and composition, with an airway and bone."""
+        """An elliptic neck of fat around muscle, of random size, position and composition, with an airway and bone."""
         rng = np.random.default_rng(self.seed)
         size = np.array([48, 64, 64])
         center = size / 2 + rng.normal(0, 2, 3)
@@ -60,7 +60,7 @@ class Subject:
 
 
 def kernel_scans() -> dict[str, np.ndarray]:
-    """The CTs of the shared PET/CT cases by name, SOFT-… and STAN-…; empty where they are not at hand."""
+    """The CTs of the shared PET/CT cases by name, SOFT-… and STAN-…; empty where they are not available."""
     paths = sorted((_folder() / "sts_petct").glob("*/*/*__CT.nii.gz"))
     if paths:
         import SimpleITK as sitk
@@ -73,7 +73,7 @@ def _folder() -> Path:
 
 
 def cohort() -> tuple[list[Subject], str]:
-    """The subjects, and what they are."""
+    """Subjects, and their kind: real or generated."""
     paths = sorted((_folder() / "openkbp_ct").glob("*/*_ct.nii.gz"))
     if paths:
         names = [path.name.removesuffix("_ct.nii.gz") for path in paths]

@@ -1,18 +1,18 @@
-"""Does harmonization help a network that is trained at one center and tested at others?
+"""Effect of harmonization on a network that is trained at one center and tested at others.
 
     python benchmarks/scanner_effect_downstream.py --out docs/ssimh/scanner_effect_downstream
 
-Generated patients (``hnseg.phantom``), so that truth is known. The network of the demo is trained on ten cases of
-center ALFA and tested on other patients: at ALFA itself, at three centers that are ALFA but for a known effect on the
-CT (gain, cupping, both with an offset), and at three whose scanners differ in everything, PET included. Every seed
+Patients are generated (``hnseg.phantom``), so the truth is known. The network of the demo is trained on ten cases of
+center ALFA and tested on other patients: at ALFA itself, at three centers that equal ALFA except for a known effect on
+the CT (gain, cupping, both with an offset), and at three whose scanners differ in everything, PET included. Every seed
 draws new patients and a new network. Five ways to treat the CT of a test case:
 
 * none, spectrum-swap, histogram-match: as ``hnseg`` does them; the last two also treat the training cases, so their
-  network is another one;
-* spectrum-align, one scan: what ``hnseg`` does at a center that it has never seen;
+  network differs;
+* spectrum-align, one scan: as ``hnseg`` does at an unknown center;
 * spectrum-align, site: the other test cases of the center are known as images, without labels, and make its site.
 
-About ten minutes a seed on one core. Writes a table (.txt, Markdown), all figures (.json) and a plot (.png); an
+About ten minutes a seed on one core. Writes a table (.txt, Markdown), all numbers (.json) and a plot (.png); an
 interrupted run continues.
 """
 
@@ -114,13 +114,13 @@ def run(work: Path, seed: int, method: str, cases: list[Case]) -> Path:
 
 
 def prepare(case: Case, config: Config, folder: Path, harmonizer: Harmonizer) -> None:
-    """Prepare a case if that has not been done."""
+    """Prepare a case unless it is prepared."""
     if not (folder / "case.json").is_file():
         prepare_case(case, config.prepare, folder, harmonizer)
 
 
 def score(home: Path, model: Path, tests: list[Case], harmonizer: Harmonizer, name: str) -> dict[str, dict[str, float]]:
-    """GTVp mean Dice and GTVn aggregated Dice on the crop grid, by center, and by how many HU soft tissue was moved."""
+    """GTVp mean Dice and GTVn aggregated Dice on the crop grid, by center, and the change of soft tissue in HU."""
     config = Config.model_validate(json.loads((home / "run.json").read_text())["config"])
     fabric = open_device("cpu", config.train.precision)
     network = load_network(model, config.train, fabric)
@@ -147,7 +147,7 @@ def score(home: Path, model: Path, tests: list[Case], harmonizer: Harmonizer, na
 
 
 def one_seed(folder: Path, seed: int) -> dict[str, dict[str, dict[str, float]]]:
-    """All methods on one draw of patients; kept in a file when done."""
+    """Run all methods on one draw of patients; the result is kept in a file."""
     work, done = folder / f"seed-{seed}", folder / f"seed-{seed}.json"
     if done.is_file():
         return dict(json.loads(done.read_text()))
@@ -169,7 +169,7 @@ def one_seed(folder: Path, seed: int) -> dict[str, dict[str, dict[str, float]]]:
     cropped = {case.id: crop_case(case, config) for case in tests}
     rows = {i: fit_subject(c.ct_hu, c.crop.grid.spacing_zyx_mm) for i, c in cropped.items()}
     for name, harmonizer in (("one scan", sites), ("site", KnownSites(sites, rows))):
-        # The training cases are the target, which alignment leaves as it is: the network is that of "none".
+        # The training cases are the target, which alignment does not change: the network is that of "none".
         results[f"spectrum-align, {name}"] = score(home, plain, tests, harmonizer, name.replace(" ", "-"))
         print(f"seed {seed}: spectrum-align, {name} {_means(results[f'spectrum-align, {name}'])}", flush=True)
     done.write_text(json.dumps(results, indent=1))

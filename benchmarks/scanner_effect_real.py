@@ -1,4 +1,4 @@
-"""Parts of the scanner-effect benchmark without a known truth: site separability, and anatomy kept."""
+"""Parts of the scanner-effect benchmark without a known truth: separability of sites, and preserved anatomy."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ STRUCTURES = {"brainstem": (4,), "parotids": (6, 7)}
 
 
 def features(hu: np.ndarray) -> list[float]:
-    """What a site can be read off: the modes of fat and muscle, and the mean HU of soft tissue in four regions."""
+    """Features that identify a site: the modes of fat and muscle, and the mean HU of soft tissue in four regions."""
     body = find_body(hu, None, BODY_THRESHOLD_HU, (-3, -2, -1)) & (hu > -300) & (hu < 300)
     counts = np.histogram(hu[body], 150, (-300, 300))[0].astype(float)
     smooth = np.convolve(counts, np.ones(5) / 5, mode="same")
@@ -29,9 +29,9 @@ def features(hu: np.ndarray) -> list[float]:
 
 
 def separability(subjects: list[Subject]) -> dict[str, Any]:
-    """Can the real groups be told apart before, and after each is aligned to all others together?
+    """Separability of the real groups, before and after each is aligned to all others together.
 
-    Each group is aligned to the site of all other groups, so a group's own scans never are their target.
+    Each group is aligned to the site of all other groups, so a group's own scans are never part of its target.
     """
     scans = {subject.name: subject.load() for subject in subjects}
     single = {name: ssimh.SiteSpectrum.fit([hu]) for name, hu in scans.items()}
@@ -60,7 +60,7 @@ def separability(subjects: list[Subject]) -> dict[str, Any]:
 
 
 def texture(hu: np.ndarray) -> list[float]:
-    """What a reconstruction kernel can be read off: the grain of soft tissue at the scale of a voxel and of three."""
+    """Features that identify a reconstruction kernel: the grain of soft tissue at the scale of a voxel and of three."""
     body = find_body(hu, None, BODY_THRESHOLD_HU, (-3, -2, -1)) & (hu > -150) & (hu < 150)
     grains = [hu - scipy.ndimage.gaussian_filter(hu, (0, width, width)) for width in (0.7, 2.0)]
     fine, coarse = (float(np.percentile(np.abs(grain[body]), 50)) for grain in grains)
@@ -89,7 +89,7 @@ def kernels(scans: dict[str, np.ndarray]) -> dict[str, Any] | None:
 
 
 def anatomy(subjects: list[Subject], seed: int, splits: int = 5) -> dict[str, Any]:
-    """What alignment does to two groups of the same site: structures, edges, high frequencies; worst cases included."""
+    """Effect of alignment on two groups of one site: structures, edges, high frequencies, with the worst cases."""
     scans = {subject.name: subject.load() for subject in subjects}
     labels = {subject.name: subject.labels() for subject in subjects}
     single = {name: ssimh.SiteSpectrum.fit([hu]) for name, hu in scans.items()}
@@ -123,7 +123,7 @@ def anatomy(subjects: list[Subject], seed: int, splits: int = 5) -> dict[str, An
 
 
 def _edges_kept(before: np.ndarray, after: np.ndarray) -> float:
-    """Share of the voxels at the body's surface and the airways (gradient above 200 HU) that still are there."""
+    """Share of the voxels at the body's surface and the airways (gradient above 200 HU) that are unchanged."""
     found = [np.hypot(*np.gradient(image, axis=(1, 2))) > 200 for image in (before, after)]
     return float((found[0] & found[1]).sum() / max(1, (found[0] | found[1]).sum()))
 

@@ -1,8 +1,8 @@
-"""Where FDG goes in a real head-and-neck CT: body, brain, airway and glands, from the CT and its drawn structures.
+"""Anatomy of FDG uptake in a real head-and-neck CT: body, brain, airway and glands, from CT and drawn structures.
 
 Everything lies on one grid of 2 mm, array order (z, y, x); x grows to the patient's left, y to the back, z to the head.
-Structures that nobody drew (brain, tonsils, palate, submandibular and sublingual glands) are found from the air
-of the pharynx and from the cord, at the heights where anatomy has them; each is cut to the soft tissue that is there.
+Structures that were not drawn (brain, tonsils, palate, submandibular and sublingual glands) are found from the air
+of the pharynx and from the cord, at the heights given by anatomy; each is cut to the soft tissue at its place.
 """
 
 from __future__ import annotations
@@ -44,14 +44,11 @@ _PAIRED = {
 class Anatomy:
     """A subject on the fine grid.
 
-    Attributes
-    ----------
-    grid : Grid
-    hu : ndarray of float32
-        −1024 where the subject was not scanned.
-    structures : ndarray of uint8
-        As drawn: 1 PTV56, 2 PTV63, 3 PTV70, 4 brainstem, 5 cord, 6 and 7 parotids (right, left), 8 esophagus,
-        9 larynx, 10 mandible.
+    Attributes:
+        grid: Upright grid of 2 mm.
+        hu: CT in HU, (z, y, x); −1024 outside the scan.
+        structures: Labels as drawn, same shape: 1 PTV56, 2 PTV63, 3 PTV70, 4 brainstem, 5 cord, 6 and 7 parotids
+            (right, left), 8 esophagus, 9 larynx, 10 mandible.
     """
 
     grid: Grid
@@ -139,7 +136,7 @@ class Anatomy:
 
     @cached_property
     def parts(self) -> dict[str, Mask]:
-        """Structures of the throat that nobody drew, each cut to soft tissue; empty where the scan does not show it."""
+        """Structures of the throat that were not drawn, each cut to soft tissue; empty outside the scan."""
         found = {}
         taken = self.drawn(CORD, BRAINSTEM, MANDIBLE, PAROTID_RIGHT, PAROTID_LEFT) | self.brain
         for name, (below, behind, half) in _MIDLINE.items():

@@ -5,9 +5,9 @@
 Real: 28 head-and-neck planning CTs (OpenKBP, seven groups of voxel sizes that stand for institutions) and the organs
 and target volumes drawn on them. Simulated: the uptake of FDG in them, a primary tumor in PTV70 and up to four nodes
 in PTV56 and PTV63 (where they are empty, in PTV70), and a PET scanner for each group, with a grid of its own. The CT
-is left as it is, so it does not show the simulated lesions: what tells a lesion from a tonsil here is uptake and place.
+is not changed, so it does not show the simulated lesions: only uptake and position distinguish a lesion from a tonsil.
 
-The data are found as tests find them: in the folder that SSIMH_REALDATA names, or at ../shared/data.
+The data are in the folder named in SSIMH_REALDATA, or in ../shared/data.
 """
 
 from __future__ import annotations
@@ -51,12 +51,12 @@ from hnseg.phantom.scanners import FWHM_PER_SIGMA, acquire_pet
 from hnseg.phantom.subject import Uptake, sample_subject
 from hnseg.workdir import write_json
 
-VERSION = 1  # raise it whenever the same seed gives other voxels
+VERSION = 1  # to be raised whenever the same seed gives other voxels
 RECORD = "semireal.json"
 STORED_MAX_HU = 3071  # 12-bit CT; fillings reach 28,000 in these files
 PET_GRID_MM = 4.0
 
-# One PET scanner a group: resolution, noise at SUV 1 and its grain, calibration, how far patients move from CT to PET.
+# One PET scanner per group: resolution, noise at SUV 1 and its grain, calibration, shift from CT to PET.
 SCANNERS = {
     "A": Center("A", pet_fwhm_mm=5.2, pet_noise=0.16, pet_noise_fwhm_mm=5.0, misregistration_mm=0.6),
     "B": Center("B", pet_fwhm_mm=6.8, pet_noise=0.28, pet_noise_fwhm_mm=5.5, pet_gain=0.94, misregistration_mm=0.8),
@@ -121,7 +121,7 @@ def _paint_brain(suv: Volume, anatomy: Anatomy, uptake: Uptake, texture: Volume)
 
 
 def _paint_reactive(suv: Volume, anatomy: Anatomy, lesions: Sequence[Lesion], rng: np.random.Generator) -> None:
-    """Up to three reactive nodes beside the pharynx and below: small, warm, and no lesions."""
+    """Up to three reactive nodes beside the pharynx and below: small, warm, and not lesions."""
     taken = np.any([lesion.mask for lesion in lesions], axis=0)
     for _ in range(int(rng.integers(0, 4))):
         z = anatomy.foramen - round(rng.uniform(30, 80) / STEP_MM)
@@ -140,7 +140,7 @@ def _texture(rng: np.random.Generator, shape: tuple[int, ...], grain_mm: float) 
 
 
 def scan_pet(truth: Volume, grid: Grid, scanner: Center, rng: np.random.Generator) -> tuple[Volume, Grid]:
-    """PET (SUV) of a map of true uptake, on a grid of 4 mm that lies anywhere."""
+    """PET (SUV) of a map of true uptake, on a grid of 4 mm at a random position."""
     low, high = grid.bounds_mm()
     low = low - 20 + rng.uniform(0, PET_GRID_MM, 3) * (1, 1, 0)
     low[2] = grid.bounds_mm()[0][2] + rng.uniform(-3, 3)
@@ -173,39 +173,41 @@ def build_case(subject: Subject, folder: Path, seed: int) -> None:
     lesions = sample_lesions(anatomy, rng)
     truth = uptake_map(anatomy, sample_subject(rng).uptake, lesions, rng)
     pet, pet_grid = scan_pet(truth, anatomy.grid, SCANNERS[subject.group], rng)
-    label, told = _draw(lesions, anatomy.grid, ct_grid)
+    label, records = _draw(lesions, anatomy.grid, ct_grid)
     scratch = folder.parent / f".partial-{subject.name}"
     shutil.rmtree(scratch, ignore_errors=True)
     write_image(scratch / f"{subject.name}__CT.nii.gz", hu, ct_grid)
     write_image(scratch / f"{subject.name}__PT.nii.gz", pet, pet_grid)
     write_image(scratch / f"{subject.name}.nii.gz", label, ct_grid)
-    write_json(scratch / "lesions.json", {"lesions": told})
+    write_json(scratch / "lesions.json", {"lesions": records})
     os.replace(scratch, folder)
 
 
 def _draw(lesions: Sequence[Lesion], fine: Grid, ct_grid: Grid) -> tuple[NDArray[np.uint8], list[dict[str, object]]]:
     """The label on the CT's grid: voxels of which at least half lie in a lesion; and each lesion's own numbers."""
     label = np.zeros(ct_grid.shape, np.uint8)
-    told: list[dict[str, object]] = []
+    records: list[dict[str, object]] = []
     for lesion in lesions:
         share = ndimage.gaussian_filter(lesion.mask.astype(np.float32), 0.5)
         inside = resample(share, fine, ct_grid, outside=0.0) >= 0.5
         label[inside & (label == 0)] = lesion.label
         drawn_ml = round(float(inside.sum()) * ct_grid.voxel_ml, 2)
         facts = {"label": lesion.label, "ml": round(lesion.volume_ml, 2), "drawn_ml": drawn_ml}
-        told.append({**facts, "true_suv": round(lesion.suv, 2), "necrotic": lesion.necrotic})
-    return label, told
+        records.append({**facts, "true_suv": round(lesion.suv, 2), "necrotic": lesion.necrotic})
+    return label, records
 
 
 def build_cohort(root: Path, *, seed: int = 0, jobs: int = 1, only: Sequence[str] = ()) -> list[Path]:
-    """Write the cohort below ``root / "Task 1"``; cases that are there are kept.
+    """Write the cohort below ``root / "Task 1"``; existing cases are kept.
 
-    ``only``: these subjects.
+    Args:
+        root: Folder of the cohort.
+        seed: Of uptake, lesions and noise.
+        jobs: Number of processes.
+        only: Names of subjects; empty for all.
 
-    Raises
-    ------
-    CohortError
-        The real CTs are not at hand, or ``root`` holds another cohort.
+    Raises:
+        CohortError: The real CTs are not available, or ``root`` holds another cohort.
     """
     subjects, kind = cohort()
     if kind != "real":
@@ -228,7 +230,7 @@ def build_cohort(root: Path, *, seed: int = 0, jobs: int = 1, only: Sequence[str
 
 
 def main() -> None:
-    """Build the cohort and say what is in it."""
+    """Build the cohort and print its contents."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("root", type=Path)
     parser.add_argument("--seed", type=int, default=0)

@@ -27,15 +27,11 @@ ATTEMPTS = 30
 class Lesion:
     """A lesion on the fine grid.
 
-    Attributes
-    ----------
-    label : int
-        1 GTVp, 2 GTVn.
-    mask : ndarray of bool, (z, y, x)
-    suv : float
-        Of its viable part, before the scanner's blur.
-    necrotic : bool
-        Whether it has a cold core.
+    Attributes:
+        label: 1 GTVp, 2 GTVn.
+        mask: Its voxels, (z, y, x).
+        suv: SUV of its viable part, before the scanner's blur.
+        necrotic: Whether it has a cold core.
     """
 
     label: int
@@ -45,17 +41,15 @@ class Lesion:
 
     @property
     def volume_ml(self) -> float:
-        """As drawn on the fine grid."""
+        """Volume on the fine grid."""
         return float(self.mask.sum()) * VOXEL_ML
 
 
 def sample_lesions(anatomy: Anatomy, rng: np.random.Generator) -> list[Lesion]:
-    """A primary and up to four nodes; a node that finds no room is left out.
+    """Draw a primary and up to four nodes; a node without room is left out.
 
-    Raises
-    ------
-    RuntimeError
-        There is no room for the primary.
+    Raises:
+        RuntimeError: There is no room for the primary.
     """
     lesions = [_try(_primary, anatomy, [], rng)]
     if lesions[0] is None:

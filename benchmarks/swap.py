@@ -1,12 +1,12 @@
-"""Speed of spectrum swapping beside its alternatives, as ratios of one run.
+"""Speed of spectrum swapping and its alternatives, as ratios of one run.
 
     python benchmarks/swap.py                      # CPU table, about two minutes on two cores
     python benchmarks/swap.py --quick              # without the peers that take seconds per volume
-    python benchmarks/swap.py --device cuda        # batch of 8 volumes beside a device-to-device copy
-    python benchmarks/swap.py --imports            # import time of ssimh beside that of numpy and scipy
+    python benchmarks/swap.py --device cuda        # batch of 8 volumes against a device-to-device copy
+    python benchmarks/swap.py --imports            # import time of ssimh against that of numpy and scipy
 
-Every row is the fastest of its repetitions (as timeit does it: what is slower is other work on the machine), taken in
-turns with the plain copy and the others. The slow peers run once.
+Every row is the fastest of its repetitions (as in timeit: slower ones include other work on the machine),
+alternating with the plain copy and the others. The slow peers run once.
 Rows whose package is not installed are left out and named below the table.
 """
 
@@ -39,7 +39,7 @@ def scan(shape: tuple[int, ...], seed: int) -> np.ndarray:
 
 
 def vectorized_scipy(image: np.ndarray, reference: np.ndarray) -> np.ndarray:
-    """The obvious implementation: two transforms, the corner, one inverse."""
+    """The direct implementation: two transforms, the corner, one inverse."""
     options = {"axes": (-2, -1), "norm": "ortho", "workers": 2}
     spectrum = scipy.fft.dctn(image, **options)
     spectrum[:, :3, :3] = scipy.fft.dctn(reference, **options)[:, :3, :3]
@@ -208,7 +208,7 @@ def imports() -> None:
 
 
 def main() -> None:
-    """Parse the command line and run what it asks for."""
+    """Parse the command line and run the chosen measurement."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="leave out the peers that take seconds")
     parser.add_argument("--device", default="cpu", help="cpu or cuda")

@@ -1,4 +1,4 @@
-"""ssimh inside a MONAI pipeline: deterministic harmonization, random donors as augmentation, and the way back.
+"""ssimh in a MONAI pipeline: deterministic harmonization, random donors as augmentation, and the inverse.
 
     python examples/monai_pipeline.py
 
@@ -17,7 +17,7 @@ AFFINE = np.diag([-2.0, -2.0, 3.0, 1.0])  # (x, y, z) in MONAI's RAS+: the axes 
 
 
 def generated_scan(brightness_hu: float, seed: int) -> MetaTensor:
-    """A channel-first (C, x, y, z) cylinder of soft tissue in air, its scanner's brightness off by some HU."""
+    """A channel-first (C, x, y, z) cylinder of soft tissue in air, with a scanner offset of some HU."""
     x, y = np.ogrid[-1:1:64j, -1:1:64j]
     body = (x / 0.8) ** 2 + (y / 0.6) ** 2 < 1
     values = np.where(body, 40 + brightness_hu, -1000)[..., None] + np.zeros(16)
@@ -47,11 +47,11 @@ def main() -> None:
     for batch in DataLoader(dataset, batch_size=2):
         print(f"batch of shape {tuple(batch['ct'].shape)}, mean {float(batch['ct'].mean()):.3f}")
 
-    # The swap remembers the field that it added: Compose.inverse takes it off again.
+    # The sample carries the coefficients of the added field: Compose.inverse subtracts it.
     swap_only = Compose([SpectrumSwapd("ct", reference, slice_axis="axial")])
     batch = next(iter(DataLoader(CacheDataset(scans[:1], swap_only, progress=False), batch_size=1)))
     restored = swap_only.inverse(decollate_batch(batch)[0])["ct"]
-    print(f"largest error after the way back: {float((restored - scans[0]['ct']).abs().max()):.1e} HU")
+    print(f"largest error after the inverse: {float((restored - scans[0]['ct']).abs().max()):.1e} HU")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Harmonize the CT channel of an nnU-Net dataset into a new one that nnU-Net's own tools accept.
+"""Conversion of an nnU-Net dataset into a new one with a harmonized CT channel.
 
     python examples/nnunet_convert.py $nnUNet_raw/Dataset001_HN $nnUNet_raw/Dataset101_HNswapped --channel 0
     nnUNetv2_plan_and_preprocess -d 101 --verify_dataset_integrity
@@ -73,7 +73,7 @@ def convert(source: Path, target: Path, channel: int, reference: ReferenceSpectr
 
 
 def generated_dataset(folder: Path) -> None:
-    """Four cases of CT and PET with labels, laid out as nnU-Net wants it."""
+    """Write four cases of CT and PET with labels, in nnU-Net's layout."""
     for name in ("imagesTr", "labelsTr"):
         (folder / name).mkdir(parents=True)
     y, x = np.ogrid[-1:1:40j, -1:1:40j]

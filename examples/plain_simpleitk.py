@@ -1,4 +1,4 @@
-"""Harmonize one scan to another with SimpleITK and ssimh alone: read, fit, swap, write with the geometry kept.
+"""Harmonization of one scan to another with SimpleITK and ssimh alone: read, fit, swap, write with the same geometry.
 
     python examples/plain_simpleitk.py REFERENCE.nii.gz SCAN.nii.gz RESULT.nii.gz
     python examples/plain_simpleitk.py                    # the same on two small generated scans
@@ -17,7 +17,7 @@ from ssimh import ReferenceSpectrum, compare, swap_spectrum
 
 
 def generated_scan(path: Path, brightness_hu: float, seed: int) -> None:
-    """A cylinder of soft tissue in air, its scanner's brightness off by some HU."""
+    """A cylinder of soft tissue in air, with a scanner offset of some HU."""
     noise = np.random.default_rng(seed).normal(0, 10, (20, 64, 64))
     y, x = np.ogrid[-1:1:64j, -1:1:64j]
     body = (x / 0.8) ** 2 + (y / 0.6) ** 2 < 1
@@ -29,11 +29,11 @@ def generated_scan(path: Path, brightness_hu: float, seed: int) -> None:
 
 
 def harmonize(reference_path: Path, scan_path: Path, result_path: Path) -> float:
-    """Write the harmonized scan; returns by how many HU soft tissue moved on average."""
+    """Write the harmonized scan; returns the mean absolute change of soft tissue in HU."""
     # SimpleITK's arrays are (z, y, x), so the default axes (-2, -1) are the axial slices.
     donor = sitk.GetArrayFromImage(sitk.ReadImage(str(reference_path)))
     reference = ReferenceSpectrum.from_image(donor, threshold=3, unit="HU")
-    reference.save(result_path.with_name("reference.npz"))  # a few kilobytes, to be used again and passed on
+    reference.save(result_path.with_name("reference.npz"))  # a few kilobytes, for reuse
 
     scan = sitk.ReadImage(str(scan_path))
     before = sitk.GetArrayFromImage(scan)

@@ -1,4 +1,4 @@
-"""ssimh on a TorchIO subject: the function works on the image's tensor, TorchIO keeps geometry and history.
+"""ssimh on a TorchIO subject: the function gets the image's tensor, TorchIO keeps geometry and history.
 
     python examples/torchio_subject.py
 
@@ -16,7 +16,7 @@ AXIAL_SLICES = (-3, -2)
 
 
 def generated_scan(brightness_hu: float, seed: int) -> tio.ScalarImage:
-    """A cylinder of soft tissue in air, its scanner's brightness off by some HU."""
+    """A cylinder of soft tissue in air, with a scanner offset of some HU."""
     x, y = np.ogrid[-1:1:64j, -1:1:64j]
     body = (x / 0.8) ** 2 + (y / 0.6) ** 2 < 1
     values = np.where(body, 40 + brightness_hu, -1000)[..., None] + np.zeros(16)
@@ -25,7 +25,7 @@ def generated_scan(brightness_hu: float, seed: int) -> tio.ScalarImage:
 
 
 class Harmonize:
-    """What TorchIO's Lambda calls for every intensity image; a class, so that data-loader workers can pickle it."""
+    """Function for TorchIO's Lambda; a class, so that data-loader workers can pickle it."""
 
     def __init__(self, reference: ReferenceSpectrum) -> None:
         self.reference = reference

@@ -1,14 +1,14 @@
-"""Entry point of the challenge container: one case from /input to a mask in /output, whatever goes wrong.
+"""Entry point of the challenge container: always a mask in /output for the case in /input.
 
     python inference.py --model MODEL --input /input --output /output
 
-Two processes. This one reads the CT's header, writes an empty mask at once, and waits. The other one predicts, and
-leaves its mask in a folder of its own after the first model and again after the last. Whether that one ends well, ends
-badly, is killed for its memory, or is still at work when the time is up: the last mask it left is checked and takes the
-place of the empty one. Why a mask is empty or of fewer models than there are is the last line of the log.
+There are two processes. This one reads the CT's header, writes an empty mask at once, and waits. The other one
+predicts, and writes its mask to a separate folder after the first model and again after the last. When it has finished,
+failed, run out of memory or out of time, its last mask is checked and replaces the empty one. The last line of the log
+gives the reason for an empty mask or one of fewer models.
 
-Exit status 0: a valid mask lies in /output. 1: neither the CT nor the PET has a header that can be read, so there is no
-grid that a mask could lie on; nothing is written.
+Exit status 0: a valid mask lies in /output. 1: neither the CT nor the PET has a readable header, so there is no
+grid for a mask; nothing is written.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def find_image(folder: Path) -> Path | None:
 
 
 def find_grid(ct: Path | None, pet: Path | None) -> Grid | None:
-    """The CT's grid; the PET's where the CT cannot tell; None where neither can."""
+    """Grid of the CT; of the PET if the CT has no readable header; None if neither has one."""
     for name, path in (("CT", ct), ("PET", pet)):
         try:
             if path is None:
@@ -75,7 +75,7 @@ def find_grid(ct: Path | None, pet: Path | None) -> Grid | None:
 
 
 def check_mask(path: Path, grid: Grid) -> np.ndarray:
-    """The mask in a file, if it may be handed in.
+    """Read the mask of a file, if it is valid for submission.
 
     Raises
     ------
@@ -89,7 +89,7 @@ def check_mask(path: Path, grid: Grid) -> np.ndarray:
 
 
 def guard(arguments: argparse.Namespace) -> int:
-    """Write an empty mask, let the other process make a better one, and see that a valid one is there at the end."""
+    """Write an empty mask, let the other process make a better one, and make sure that a valid one remains."""
     folder, default_limit_s = INTERFACES[arguments.interface]
     limit_s = arguments.limit_s or default_limit_s
     out = arguments.output / "images" / folder / "output.mha"
@@ -108,7 +108,7 @@ def guard(arguments: argparse.Namespace) -> int:
 
 
 def improve(out: Path, grid: Grid, deadline: float) -> None:
-    """Let the other process predict, and put its mask in the place of the empty one."""
+    """Let the other process predict, and replace the empty mask with its result."""
     with tempfile.TemporaryDirectory() as scratch:
         left = Path(scratch) / LEFT
         command = [sys.executable, __file__, *sys.argv[1:], "--left", str(left), "--deadline", str(deadline)]
@@ -124,7 +124,7 @@ def improve(out: Path, grid: Grid, deadline: float) -> None:
 
 
 def run_until(command: list[str], deadline: float) -> str | None:
-    """Run a command; why it did not end well, or None."""
+    """Run a command; returns why it failed, or None."""
     process = subprocess.Popen(command, start_new_session=True)
     try:
         status = process.wait(timeout=max(1.0, deadline - time.monotonic()))
@@ -144,7 +144,7 @@ def run_until(command: list[str], deadline: float) -> str | None:
 
 
 def predict(arguments: argparse.Namespace) -> int:
-    """The other process: predict, and leave the mask after the first model and after the last."""
+    """The other process: predict, and write the mask after the first model and after the last."""
     end_with_parent(arguments.guard_pid)
     with contextlib.suppress(OSError):  # if memory runs out, this process goes and the guarding one stays
         Path("/proc/self/oom_score_adj").write_text("1000")

@@ -43,7 +43,7 @@ def test_monai_pipeline(monkeypatch, capsys):
     run("monai_pipeline.py", monkeypatch)
     output = capsys.readouterr().out
     assert output.count("batch of shape (2, 1, 64, 64, 16)") == 2
-    assert float(output.split("way back: ")[1].split()[0]) < 1e-3
+    assert float(output.split("inverse: ")[1].split()[0]) < 1e-3
 
 
 @pytest.mark.filterwarnings("default")  # warnings of another library's import are not ours to fail on
