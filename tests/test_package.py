@@ -24,7 +24,8 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
 
 
 def test_the_wheel_holds_both_packages_with_their_data(wheel):
-    for name in ("ssimh/py.typed", "hnseg/py.typed", "hnseg/templates/report.html.j2", "hnseg/phantom/__init__.py"):
+    template = "hnseg/pictures/templates/report.html.j2"
+    for name in ("ssimh/py.typed", "hnseg/py.typed", template, "hnseg/phantom/__init__.py"):
         assert name in wheel
     sources = {str(path.relative_to(ROOT)) for package in ("ssimh", "hnseg") for path in (ROOT / package).rglob("*.py")}
     assert sources <= set(wheel)
