@@ -1,6 +1,6 @@
 """Sphinx configuration; built with warnings as errors by ``make docs``.
 
-Before the pages are read, the picture of the house and the list of its rooms are made from the source.
+Before the pages are read, the picture of the house, the list of its rooms and the list of public names are made.
 """
 
 import sys
@@ -9,8 +9,10 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent))
 
 from draw_house import PACKAGES, write_house
+from list_api import api_tables
 from read_house import rooms_page
 
+import hnseg
 from ssimh._version import __version__
 
 project = "ssimh and hnseg"
@@ -36,11 +38,12 @@ napoleon_use_rtype = False
 
 
 def write_generated_parts(_app):
-    """Draw docs/house.svg, and write the list of rooms that docs/house.md includes."""
+    """Draw docs/house.svg, and write what docs/house.md and docs/hnseg/reference.md include."""
     write_house()
     generated = Path(__file__).parent / "_generated"
     generated.mkdir(exist_ok=True)
     (generated / "rooms.md").write_text(rooms_page(PACKAGES), encoding="utf-8")
+    (generated / "hnseg_api.md").write_text(api_tables(hnseg), encoding="utf-8")
 
 
 def setup(app):

@@ -144,9 +144,14 @@ def rooms_page(packages: list[Path]) -> str:
         for room in sorted(rooms.values(), key=lambda room: -heights[room.name]):
             title = f"`{folder.name}`: {room.name}" if room.name in PURPOSES else f"`{folder.name}/{room.name}/`"
             lines += [f"### {title}", "", room.purpose, "", "| file | holds |", "|---|---|"]
-            lines += [f"| `{module.name}` | {_to_markdown(module.summary)} |" for module in room.modules]
+            lines += [f"| `{module.name}` | {to_markdown(module.summary)} |" for module in room.modules]
             lines.append("")
     return "\n".join(lines)
+
+
+def to_markdown(text: str) -> str:
+    """Sphinx roles in MyST's spelling, and no bar that would end a table's cell."""
+    return re.sub(r":(\w+):`", r"{\1}`", text).replace("|", "\\|")
 
 
 def _read_room(folder: Path, name: str, paths: list[Path], room_of: dict[str, str]) -> Room:
@@ -174,8 +179,3 @@ def _reachable(rooms: dict[str, Room], name: str) -> set[str]:
             found.add(target)
             waiting.extend(rooms[target].imports)
     return found
-
-
-def _to_markdown(text: str) -> str:
-    """Sphinx roles in MyST's spelling, and no bar that would end a table's cell."""
-    return re.sub(r":(\w+):`", r"{\1}`", text).replace("|", "\\|")

@@ -15,7 +15,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 FRONT_DOOR = {
-    "hnseg": {"__init__", "__main__", "config", "errors", "parallel", "progress", "provenance", "workdir"},
+    "hnseg": {"__init__", "__main__", "config", "errors", "locks", "parallel", "progress", "provenance", "workdir"},
     "ssimh": {
         *("__init__", "__main__", "_version", "histogram", "metrics", "orientation", "processes", "reference", "swap"),
         *("tissue_warning", "units"),

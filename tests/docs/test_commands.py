@@ -14,6 +14,7 @@ import pytest
 import typer
 
 from hnseg.cli import commands as hnseg_commands
+from hnseg.config import Config
 from ssimh.cli import commands as ssimh_commands
 
 ROOT = Path(__file__).parents[2]
@@ -119,6 +120,13 @@ def find_options() -> set[str]:
 def test_an_option_named_alone_exists(page):
     named = set(re.findall(r"`(--[a-z][\w-]*)", page.read_text(encoding="utf-8")))
     assert named <= find_options()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_setting_named_in_the_documentation_exists(page):
+    stages = {name: field.annotation for name, field in Config.model_fields.items()}
+    for stage, name in re.findall(r"`(split|prepare|augment|train|predict)\.(\w+)", page.read_text(encoding="utf-8")):
+        assert name in stages[stage].model_fields, f"{stage}.{name}"
 
 
 def test_command_lines_are_found():
