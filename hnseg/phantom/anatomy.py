@@ -1,4 +1,4 @@
-"""A whole person as a list of parts, in painting order."""
+"""Anatomy of a whole person as a list of parts, in painting order."""
 
 from __future__ import annotations
 
@@ -39,5 +39,5 @@ def build_anatomy(subject: Subject, rng: np.random.Generator) -> Builder:
     neck.add_brown_fat(b)
     table = Builder(subject, rng)
     trunk.add_table(table, trunk.back_mm(b))
-    b.parts[:0] = table.parts  # the person lies on it
+    b.parts[:0] = table.parts  # the table is painted first
     return b

@@ -1,4 +1,4 @@
-"""Pencil and ruler of the anatomy: shapes drawn in canonical coordinates, placed in the scanner by the posture."""
+"""Builder of the anatomy: shapes in canonical coordinates, placed in the scanner by the posture."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ SIDES = ((1.0, "left"), (-1.0, "right"))  # +x is the patient's left
 
 
 def shell(outer: Material, inner: Material, thickness_mm: float) -> tuple[Layer, Layer]:
-    """Two layers: a rind, and what it holds."""
+    """Two layers: a shell and its content."""
     return Layer(outer), Layer(inner, thickness_mm)
 
 
 def sheathed(muscle: Material, fat: Material) -> tuple[Layer, Layer]:
-    """A muscle in its thin fatty sheath, so that neighbors stay apart."""
+    """A muscle in a thin fatty sheath, which keeps neighbors apart."""
     return Layer(fat, -0.4), Layer(muscle, 0.7, 0.5)
 
 
 class Builder:
-    """Collects parts; all positions and sizes it takes are canonical mm, turns in degrees.
+    """Collector of parts; positions and sizes are in canonical mm, turns in degrees.
 
     Attributes:
         parts: In painting order.
@@ -39,7 +39,7 @@ class Builder:
         self.parts: list[Part] = []
 
     def add(self, name: str, shape: Shape, filling: Filling, *, solid: bool = False) -> Shape:
-        """Put a shape on the list."""
+        """Append a shape to the parts."""
         layers = (Layer(filling),) if isinstance(filling, Material) else tuple(filling)
         self.parts.append(Part(name, shape, layers, solid))
         return shape

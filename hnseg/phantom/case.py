@@ -1,4 +1,4 @@
-"""One case in memory: a person, lesions, two scanners."""
+"""Generation of one case in memory: a person, lesions, two scanners."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ class Case:
         ct (ndarray of int16, (z, y, x)): HU, −1024 to 3071, on ``ct_grid``.
         pet (ndarray of float32, (z, y, x)): SUV ≥ 0 (Bq/ml under the trap ``pet-bqml``), on ``pet_grid``.
         label (ndarray of uint8, (z, y, x)): 0 background, 1 GTVp, 2 GTVn, on ``ct_grid``.
-        lesions: The truth behind the label.
-        parts: The anatomy, by name: where to look for a tissue.
+        lesions: The lesions behind the label.
+        parts: The anatomy; each part has a name.
         clinical: The case's row of the cohort's CSV.
         suv_per_bqml: Factor to SUV where the PET is stored in Bq/ml.
     """
@@ -49,7 +49,7 @@ class Case:
     suv_per_bqml: float | None = None
 
     def landmark_mm(self, name: str) -> NDArray[np.float64]:
-        """Middle (x, y, z) of the bounding box of a part, in the scanner."""
+        """Middle (x, y, z) of the bounding box of a part, in scanner coordinates, mm."""
         for part in self.parts:
             if part.name == name:
                 lower, upper = part.shape.box_mm
@@ -63,7 +63,7 @@ def case_id_of(center: Center, index: int) -> str:
 
 
 def _streams(seed: int, center: Center, index: int) -> dict[str, np.random.Generator]:
-    """Independent generators of one case; they know its seed, its center's name and its index, nothing else."""
+    """Independent generators of one case, from its seed, its center's name and its index alone."""
     if seed < 0 or index < 1:
         raise ValueError(f"seed must be ≥ 0 and index ≥ 1; got {seed} and {index}")
     root = np.random.SeedSequence(seed, spawn_key=(zlib.crc32(center.name.encode()), index))
@@ -82,11 +82,15 @@ def generate_case(
     """Generate a case.
 
     Args:
-        center: The center.
+        center: Its scanner and protocol.
         index: Number of the case within its center, from 1.
-        seed: The same seed, center and index give the same person at any ``pixel_mm``, and the same voxels at the same.
+        seed: The same seed, center and index give the same person at any ``pixel_mm``, and the same voxels at the same
+            ``pixel_mm``.
         pixel_mm: In-plane CT pixel; None keeps the center's native grids (512 × 512), 4.0 suits unit tests.
-        trap: A name from :data:`hnseg.phantom.TRAPS`.
+        trap: A defect, by its name in :data:`hnseg.phantom.TRAPS`.
+
+    Raises:
+        ValueError: ``pixel_mm``, ``seed``, ``index`` or ``trap`` is out of range.
     """
     traps.check_trap(trap)
     if pixel_mm is not None and not 0.3 <= pixel_mm <= 8:
@@ -118,7 +122,7 @@ def generate_case(
 def describe_case(
     center: Center, index: int, *, seed: int, trap: str | None
 ) -> tuple[dict[str, str | int | float], float | None]:
-    """A case's clinical row and its factor from Bq/ml to SUV, without its images."""
+    """Clinical row of a case and its factor from Bq/ml to SUV, without its images."""
     rng = _streams(seed, center, index)
     subject = _subject(center, rng["subject"])
     factor = traps.suv_per_bqml(trap, rng["clinical"])
@@ -162,7 +166,7 @@ def _acquire(
 
 
 def _largest(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """The largest piece: bone may cut slivers off a lesion, and readers draw one outline."""
+    """The largest component: bone may cut slivers off a lesion, and readers draw one outline."""
     slices = np.flatnonzero(mask.any(axis=(1, 2)))
     if slices.size:
         slab = mask[slices[0] : slices[-1] + 1]

@@ -1,4 +1,4 @@
-"""A cohort on disk, in the HECKTOR 2025 layout."""
+"""Generation of a cohort on disk, in the HECKTOR 2025 layout."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from hnseg.progress import ProgressCallback, no_progress
 from hnseg.workdir import write_text
 from ssimh.files.atomic import atomic_write, is_leftover, remove_leftovers
 
-PHANTOM_VERSION = 1  # raise it whenever the same parameters give other voxels
+PHANTOM_VERSION = 1  # to be raised whenever the same parameters give other voxels
 RECORD_NAME = "phantom.json"
 TASK_FOLDER = "Task 1"
 CSV_NAME = "HECKTOR_2025_Training_Task_1.csv"
@@ -44,21 +44,21 @@ def generate_cohort(
     jobs: int = 1,
     progress: ProgressCallback = no_progress,
 ) -> list[Path]:
-    """Write a cohort below ``root / "Task 1"``.
+    """Generate a cohort below ``root / "Task 1"``.
 
     A case folder is complete or absent. Complete cases of the same cohort are kept, so an interrupted call can be
     repeated; more cases per center extend a cohort.
 
     Args:
-        root: Folder of the cohort; made if it is missing.
+        root: Folder of the cohort; created if it is missing.
         seed: As for :func:`hnseg.phantom.generate_case`.
         cases_per_center: One number for all centers, or one per center.
         centers: Centers with different names.
         pixel_mm: In-plane CT pixel.
         full_resolution: Native grids instead of ``pixel_mm``.
-        traps: Trap by case ID; or trap names, which go to the cases in their order. Names:
+        traps: Defect by case ID; or names of defects, assigned to the cases in order. Names:
             :data:`hnseg.phantom.TRAPS`.
-        jobs: Worker processes; the files do not depend on it.
+        jobs: Number of worker processes; the files do not depend on it.
         progress: Called with ``(done, total, case_id)`` after each new case.
 
     Returns:
@@ -106,7 +106,7 @@ def _plan(cases_per_center: int | Sequence[int], centers: Sequence[Center]) -> l
 
 
 def _refuse_other_data(root: Path) -> None:
-    """Raise where ``root`` is a file, or a folder of other things than a generated cohort."""
+    """Raise if ``root`` is a file, or a folder with anything but a generated cohort."""
     if root.exists() and not root.is_dir():
         raise CohortError(f"{root} is a file; a folder is needed for the generated cohort")
     if not root.is_dir() or (root / RECORD_NAME).is_file():
@@ -116,7 +116,7 @@ def _refuse_other_data(root: Path) -> None:
 
 
 def _claim(root: Path, parameters: dict[str, Any]) -> None:
-    """Make ``root`` this cohort's, or find that it already is."""
+    """Record the parameters in ``root``, or check that it has the same ones."""
     record = root / RECORD_NAME
     parameters = json.loads(json.dumps({"version": PHANTOM_VERSION, **parameters}))
     if record.is_file():

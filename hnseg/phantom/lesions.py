@@ -1,4 +1,4 @@
-"""Primary tumors and lymph-node metastases: how many, where, how large, how hot."""
+"""Primary tumors and lymph-node metastases: number, place, size and uptake."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ class Lesion:
     Attributes:
         label: 1 for the primary tumor (GTVp), 2 for a node (GTVn).
         site: For example ``"tonsil-left"`` or ``"level-II-right"``.
-        shape, contour: What the scanners see, and what a reader draws.
+        shape, contour: The visible solid, and the contour that a reader draws.
         suv: True uptake of its viable part; measured maxima of small lesions are lower.
         volume_ml: Volume inside the contour.
-        parts: What to paint.
+        parts: Parts to paint.
     """
 
     label: int
@@ -68,7 +68,7 @@ _PRIMARY_SITES = {
 
 
 def sample_lesions(b: Builder, rng: np.random.Generator) -> list[Lesion]:
-    """Draw the lesions of a case, primary first; never none at all."""
+    """Draw the lesions of a case, primary first; at least one."""
     coin = rng.random()
     side = float(rng.choice([-1.0, 1.0]))
     planners = [] if coin < NO_GTVP_PROBABILITY else [_plan_primary]
@@ -123,7 +123,7 @@ def _plan_node(rng: np.random.Generator, side: float) -> _Plan:
 
 
 def _mass(b: Builder, plan: _Plan, rng: np.random.Generator) -> Lobulated:
-    """The free form of a lesion, before its surroundings cut into it."""
+    """Shape of a lesion before its surroundings cut into it."""
     where = b.subject.posture.place(plan.center)
     axes = rotation(rng.uniform(-25, 25, 3)).T
     unit = np.diag(1 / np.asarray(plan.aspect)) @ axes
@@ -153,7 +153,7 @@ def _grow(
     taken: Sequence[Shape],
     rng: np.random.Generator,
 ) -> Lesion | None:
-    """Scale a mass until what remains of it beside bone, air and other lesions has the planned volume."""
+    """Scale a mass until its part outside bone, air and other lesions has the planned volume."""
     low, high = GTVP_RANGE_ML if plan.label == GTVP else GTVN_RANGE_ML
     free = _mass(b, plan, rng)
     reach = _scaled(free, 2.5 * plan.volume_ml)

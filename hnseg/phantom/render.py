@@ -1,4 +1,4 @@
-"""From a list of parts to voxel values: paint solids over each other, slab by slab, on any grid."""
+"""Rendering of parts to voxel values: solids painted over each other, slab by slab, on any grid."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SLAB_VOXELS = 2_000_000  # a slab and its temporaries stay within a few MB: clos
 
 @dataclass(frozen=True)
 class Material:
-    """What a tissue is made of, as both scanners see it.
+    """CT number and uptake of a tissue.
 
     Attributes:
         hu, hu_sd: Mean CT number, and the standard deviation of its slow texture, HU.
@@ -44,7 +44,7 @@ class Layer:
 class Part:
     """A named solid with its layers, painted over all parts before it.
 
-    ``solid`` marks what no soft-tissue lesion may enter: bone, teeth, cartilage, lung and the lumen of the airway.
+    ``solid`` marks parts that soft-tissue lesions cannot enter: bone, teeth, cartilage, lung, the lumen of the airway.
     """
 
     name: str
@@ -85,7 +85,7 @@ class Texture:
 def render(
     grid: Grid, parts: Sequence[Part], texture: Texture, quantity: Quantity, background: float
 ) -> NDArray[np.float32]:
-    """Paint the parts in order on a grid.
+    """Paint parts in order on a grid.
 
     Returns:
         ndarray of float32, (z, y, x): HU or SUV before any scanner effect; borders are softened over one in-plane

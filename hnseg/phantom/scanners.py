@@ -1,4 +1,4 @@
-"""Scanners: the grids of a center, and what its CT and PET do to the truth."""
+"""Scanner models: the grids of a center, and the effects of its CT and PET on the truth."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ FWHM_PER_SIGMA = 2.354820045
 
 @dataclass(frozen=True)
 class Center:
-    """A hospital: its protocol and the traits of its scanner. Every number of the scanner model is here.
+    """A hospital: its protocol and its scanner. All numbers of the scanner model are here.
 
     Attributes:
         name: Prefix of the case identifiers.
-        ct_pixel_mm, ct_slice_mm, ct_matrix Native CT grid.
+        ct_pixel_mm, ct_slice_mm, ct_matrix: Native CT grid.
         ct_offset_hu, ct_gain: Calibration: measured = (HU + 1000) · gain − 1000 + offset.
         ct_cupping_hu: Depression at the middle of the field relative to 150 mm from it.
         ct_fwhm_mm, ct_sharpening: Reconstruction kernel: a Gaussian, then unsharp masking of that strength.
@@ -33,11 +33,11 @@ class Center:
         pet_fwhm_mm, pet_noise, pet_noise_fwhm_mm: Resolution; standard deviation at SUV 1, growing with the square root
             of the activity; grain.
         pet_gain: Calibration of SUV.
-        top_mm, bottom_mm: Canonical heights between which the CT is taken: vertex +272, chin +48, top of chest 0,
+        top_mm, bottom_mm: Upper and lower end of the CT, canonical heights: vertex +272, chin +48, top of chest 0,
             carina −95.
         pet_top_mm, pet_bottom_mm: The PET ends this much higher (above 0) or lower than the CT.
         misregistration_mm: Standard deviation of the patient's shift between CT and PET along each axis.
-        arms_up_probability, contrast_probability: Habits.
+        arms_up_probability, contrast_probability: Share of cases with arms beside the head, and with contrast agent.
     """
 
     name: str
@@ -118,7 +118,7 @@ DEFAULT_CENTERS = (
 
 @dataclass(frozen=True)
 class Grids:
-    """The CT and PET grids of one case, and the physical point both fields are centered on (x, y)."""
+    """The CT and PET grids of one case, and the physical center (x, y) of both fields."""
 
     ct: Grid
     pet: Grid
@@ -131,7 +131,7 @@ def sample_grids(
     """Lay out the grids of a case.
 
     Args:
-        center: The center.
+        center: Its native grids and field of view.
         rng: Source of offsets between the grids and of the field's position around the patient.
         z_range_mm (tuple of 2 float): Lower and upper end of the CT in the scanner.
         pixel_mm: Coarsens all grids as if a native CT pixel of 0.977 mm had this size; None keeps the native grids.
@@ -167,7 +167,7 @@ def _sigma_vox(grid: Grid, fwhm_mm: float, slice_fwhm_mm: float | None = None) -
 
 
 def _blur(image: F32, sigma_vox: tuple[float, float, float]) -> None:
-    """Gaussian blur in place; axes with a sigma far below a voxel are left alone."""
+    """Gaussian blur in place; axes with a sigma far below a voxel are skipped."""
     for axis, sigma in enumerate(sigma_vox):
         if sigma > 0.2:
             ndimage.gaussian_filter1d(image, sigma, axis=axis, output=image, mode="nearest", truncate=3.0)
@@ -183,11 +183,11 @@ def _noise(rng: np.random.Generator, shape: tuple[int, ...], sigma_vox: tuple[fl
 
 
 def acquire_ct(truth: F32, grids: Grids, center: Center, rng: np.random.Generator, wide: F32) -> NDArray[np.int16]:
-    """CT image of a true HU map, which is overwritten.
+    """Simulate the CT image of a true HU map, which is overwritten.
 
     Args:
         truth (ndarray of float32, (z, y, x)): HU on ``grids.ct``.
-        wide (ndarray of float32, (z,)): How much body lies in each slice, relative to the neck: noise grows with it.
+        wide (ndarray of float32, (z,)): Amount of body in each slice, relative to the neck; noise increases with it.
     """
     x, y = _offsets_mm(grids.ct, grids.axis_mm)
     radius2_mm2 = x * x + y * y
@@ -235,7 +235,7 @@ def _offsets_mm(grid: Grid, axis_mm: tuple[float, float]) -> tuple[F32, F32]:
 
 
 def acquire_pet(truth: F32, grid: Grid, center: Center, rng: np.random.Generator) -> F32:
-    """PET image (SUV) of a true uptake map, which is overwritten."""
+    """Simulate the PET image (SUV) of a true uptake map, which is overwritten."""
     _blur(truth, _sigma_vox(grid, center.pet_fwhm_mm))
     noise = _noise(rng, grid.shape, _sigma_vox(grid, center.pet_noise_fwhm_mm))
     # Counts scatter with the square root of the local activity; the floor is scatter and randoms in air.

@@ -1,4 +1,4 @@
-"""Implicit solids in physical space: every shape answers "how deep inside is this point, in mm?".
+"""Implicit solids in physical space: each shape gives the depth of any point below its surface, in mm.
 
 A depth is positive inside, negative outside and exact at the surface; away from it, it is a first-order estimate
 that keeps its sign. Shapes are evaluated at :class:`Points`, on any grid, and only where their bounding box reaches.
@@ -110,7 +110,7 @@ def _grown(box: Box, margin_mm: float) -> Box:
 
 @dataclass(frozen=True, eq=False)
 class Ellipsoid(Shape):
-    """Ellipsoid, or with ``boxy`` the rounder-cornered fourth-power one.
+    """Ellipsoid; with ``boxy``, a superellipsoid of fourth powers.
 
     Attributes:
         center_mm: Array (3,).
@@ -146,7 +146,7 @@ class Ellipsoid(Shape):
 
 @dataclass(frozen=True, eq=False)
 class Capsule(Shape):
-    """A round-ended, possibly conical stick from ``a_mm`` to ``b_mm``; ``metric`` < 1 along an axis stretches it."""
+    """A capsule, possibly conical, from ``a_mm`` to ``b_mm``; ``metric`` < 1 along an axis stretches it."""
 
     a_mm: F64
     b_mm: F64
@@ -321,7 +321,7 @@ class Lobulated(Shape):
     """An ellipsoid whose radius ripples with direction: an irregular mass.
 
     Attributes:
-        center_mm, to_unit As for :class:`Ellipsoid`.
+        center_mm, to_unit: As for :class:`Ellipsoid`.
         ripples (array (k, 6)): Rows (vx, vy, vz, frequency, phase, amplitude): the unit direction n has the relative
             radius ``1 + Σ amplitude · cos(frequency · n·v + phase)``.
     """

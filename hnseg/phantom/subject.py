@@ -1,8 +1,8 @@
-"""One person: posture, build and uptake, drawn from a random generator.
+"""Model of a person: posture, build and uptake, drawn from a random generator.
 
-Anatomy is written down once in *canonical* coordinates, (x, y, z) mm in LPS axes: x = 0 the midline, y = 0 near the
+Anatomy is defined in *canonical* coordinates, (x, y, z) mm in LPS axes: x = 0 the midline, y = 0 near the
 upper cervical spine, z = 0 the top of the first thoracic vertebra (vertex about +272, chin +48, carina −95). A
-:class:`Posture` carries canonical points to where they lie in the scanner.
+:class:`Posture` maps canonical points to the scanner.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def _ramp(value: float, low: float, high: float) -> float:
 
 @dataclass(frozen=True, eq=False)
 class Posture:
-    """How canonical anatomy lies in the scanner.
+    """Position of canonical anatomy in the scanner.
 
     Attributes:
         head_scale, neck_scale, trunk_scale: Sizes relative to the canonical adult; ``neck_scale`` acts on the length of
@@ -85,7 +85,7 @@ class Posture:
 
 @dataclass(frozen=True)
 class Uptake:
-    """True physiologic uptake of one person, SUV; thin organs measure less, being blurred by the scanner."""
+    """True physiologic uptake of one person, SUV; measured values of thin organs are lower, due to blur."""
 
     blood: float
     muscle: float
@@ -111,7 +111,7 @@ class Uptake:
 
 @dataclass(frozen=True)
 class Habitus:
-    """Build and accidents of one person.
+    """Build of one person, and dental metal, contrast agent and brown fat.
 
     ``fat_mm`` is the thickness of subcutaneous fat on the trunk; ``arms`` is ``"down"`` or ``"up"``.
     """
@@ -128,7 +128,7 @@ class Habitus:
 
 @dataclass(frozen=True, eq=False)
 class Subject:
-    """A person ready to be built: posture, habitus and uptake."""
+    """A person: posture, habitus and uptake."""
 
     posture: Posture
     habitus: Habitus
@@ -142,7 +142,7 @@ def sample_subject(
 
     Args:
         rng: Random generator.
-        arms_up_probability, contrast_probability: Habits of the center: arms beside the head, and intravenous contrast.
+        arms_up_probability, contrast_probability: Of arms beside the head, and of intravenous contrast.
     """
     male = rng.random() < 0.8  # as in published head-and-neck cohorts
     size = (1.0 if male else 0.93) * rng.normal(1.0, 0.025)
@@ -152,7 +152,7 @@ def sample_subject(
         trunk_scale=float(np.clip(size * rng.normal(1, 0.02), 0.88, 1.08)),
         head_turn_deg=np.clip(rng.normal([-2, 0, 0], [6.0, 2.0, 4.0]), [-14, -4, -9], [12, 4, 9]),
         trunk_turn_deg=np.clip(rng.normal(0, [1.0, 1.0, 1.2]), -2.5, 2.5),
-        # Where z = 0 lies is a matter of the scanner's landmark: no use to a network.
+        # The position of z = 0 depends on the scanner's landmark.
         shift_mm=np.append(np.clip(rng.normal(0, [7.0, 8.0]), -18, 18), rng.uniform(-900, 200)),
     )
     habitus = Habitus(

@@ -38,7 +38,7 @@ def check_trap(trap: str | None) -> None:
 
 
 def assign_traps(traps: Mapping[str, str] | Sequence[str], case_ids: Sequence[str]) -> dict[str, str]:
-    """Which case gets which trap: a mapping of case ID to trap; a sequence serves the cases in order."""
+    """Trap of each case: a mapping of case ID to trap is checked; a sequence is assigned in order."""
     if isinstance(traps, str):
         raise ValueError(f"traps must be a mapping or a sequence of names, not one string; got {traps!r}")
     if not isinstance(traps, Mapping):
@@ -65,7 +65,7 @@ def _turned(grid: Grid) -> Grid:
 
 
 def on_grids(trap: str | None, grids: Grids) -> Grids:
-    """The grids a trap leads to."""
+    """Grids under a trap."""
     if trap == "flipped-direction":
         return replace(grids, ct=_flipped(grids.ct), pet=_flipped(grids.pet))
     if trap == "oblique-direction":
@@ -74,7 +74,7 @@ def on_grids(trap: str | None, grids: Grids) -> Grids:
 
 
 def on_pet_grid(trap: str | None, grid: Grid) -> Grid:
-    """The PET grid as its header tells it."""
+    """PET grid in the header under a trap."""
     if trap == "disjoint-boxes":
         x, y, z = grid.origin_mm
         return replace(grid, origin_mm=(x, y, z + 2000.0))
@@ -82,7 +82,7 @@ def on_pet_grid(trap: str | None, grid: Grid) -> Grid:
 
 
 def on_label(trap: str | None, label: np.ndarray) -> np.ndarray:
-    """The label as it is stored."""
+    """Stored label under a trap."""
     if trap == "empty-label":
         return np.zeros_like(label)
     if trap == "wrong-label-value":

@@ -1,4 +1,4 @@
-"""Body outline, shoulders, chest, and what a longer scan shows below it; the table."""
+"""The trunk: body outline, shoulders, chest, abdomen and legs; the table."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def _arm_course(b: Builder, side: float) -> list[tuple[float, float, float]]:
 
 
 def add_body(b: Builder) -> None:
-    """Skin, subcutaneous fat and the loose tissue that muscles and organs are painted into."""
+    """Skin, subcutaneous fat and the loose tissue around muscles and organs."""
     t, habitus = b.tissues, b.subject.habitus
     scalp = float(b.rng.uniform(5.0, 7.5))
     legs = [b.tube([(s * 88, 8, -570), (s * 80, 5, -880), (s * 75, 8, _LEG_END_MM)], (88, 58, 44)) for s, _ in SIDES]
