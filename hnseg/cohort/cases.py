@@ -1,4 +1,4 @@
-"""Finding the cases of a cohort on disk, in one of three layouts.
+"""Discovery of the cases of a cohort on disk, in one of three layouts.
 
 * HECKTOR 2025: ``Task 1/<ID>/<ID>__CT.nii.gz``, ``<ID>__PT.nii.gz``, ``<ID>.nii.gz``, with or without ``Task 1``;
 * nnU-Net: ``imagesTr/<ID>_0000.nii.gz`` (CT), ``_0001`` (PET), ``labelsTr/<ID>.nii.gz``; ``imagesTs`` and
@@ -29,15 +29,15 @@ PET_NAMES = {"pet", "pt", "suv"}  # in a dataset.json
 
 @dataclass(frozen=True)
 class Case:
-    """The files of one case; whether they exist and can be used is for check to say.
+    """The files of one case; check decides whether they exist and can be used.
 
     Attributes:
         id: Name of the case, ``<CENTER>-<NNN>`` in the challenge.
         ct: CT in HU.
         pet: PET in SUV, or in Bq/ml with a factor; None where the cohort names none.
         label: 1 GTVp, 2 GTVn, on the CT grid; None where there is no such file.
-        center: Where the case comes from; taken from the ID where nothing else says it.
-        suv_factor: SUV per Bq/ml, from the cohort's table. Whether the file is in Bq/ml, its values tell
+        center: Center of the case; taken from the ID where the cohort does not name it.
+        suv_factor: SUV per Bq/ml, from the cohort's table. The values decide whether the file is in Bq/ml
             (:mod:`hnseg.cohort.suv`).
     """
 
@@ -95,7 +95,7 @@ def discover_cases(root: Path) -> list[Case]:
 
 
 def cohort_suv_factors(root: Path) -> dict[str, float]:
-    """SUV per Bq/ml by case ID, from the tables of a cohort; they may name cases that it does not have."""
+    """SUV per Bq/ml by case ID, from the tables of a cohort; they may name unknown cases."""
     folders = (root, root / "Task 1") if root.is_dir() else (root.parent,)
     factors: dict[str, float] = {}
     for folder in folders:
@@ -110,7 +110,7 @@ _EXPECTED = (
 
 
 def _safe(case_id: str, where: str) -> str:
-    """The ID, which becomes the name of files and folders."""
+    """Return an ID that is safe as the name of files and folders."""
     if not SAFE_ID.fullmatch(case_id):
         raise CohortError(
             f"{where}: {case_id!r} is no case ID; allowed are letters and digits, and after them also `.`, `_`, `-`"
@@ -176,7 +176,7 @@ def _file(found: dict[str, dict[str, Path]], case_id: str, kind: str, path: Path
 
 
 def _channels(path: Path) -> tuple[str, str]:
-    """Which channels are CT and PET: 0 and 1, unless the data set's own description names them otherwise."""
+    """Channels of CT and PET: 0 and 1, unless ``dataset.json`` names them otherwise."""
     if not path.is_file():
         return "0000", "0001"
     try:
@@ -213,8 +213,8 @@ def _from_csv(table: Path) -> Iterator[Case]:
 
 
 def _csv_columns(table: Path, header: list[str]) -> Mapping[str, str]:
-    """The file's column of each of :data:`COLUMNS`; others are left alone, unless they look like a slip of the pen."""
-    plain = {name.strip().lower().replace("center", "center"): name for name in header}
+    """The file's column of each of :data:`COLUMNS`; others are ignored, unless they look like a typo."""
+    plain = {name.strip().lower().replace("centre", "center"): name for name in header}
     missing = [name for name in ("id", "ct") if name not in plain]
     if missing:
         raise CohortError(

@@ -1,4 +1,4 @@
-"""Lists of cases that others have published: folds as nnU-Net writes them, and lists of test cases."""
+"""Published lists of cases: folds in nnU-Net's form, and lists of test cases."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def _is_fold(entry: Any) -> bool:
 
 
 def read_ids(path: Path) -> list[str]:
-    """Case IDs of a text file, one a line; empty lines and what follows a ``#`` are left out.
+    """Read case IDs from a text file, one per line; empty lines and comments after ``#`` are ignored.
 
     Raises:
         CohortError: No such file, or it names no case.

@@ -1,4 +1,4 @@
-"""A case's PET in SUV: the one place where Bq/ml is converted, so that it is converted once."""
+"""PET of a case in SUV: the only place that converts Bq/ml."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from hnseg.images.image_io import read_image
 
 @dataclass(frozen=True)
 class Pet:
-    """A PET in SUV body weight, and what its file holds.
+    """A PET in SUV body weight, and the unit of its file.
 
     Attributes:
-        suv: Ndarray of float32, (z, y, x).
+        suv: SUV, float32, (z, y, x).
         grid: Its grid.
         stored ({"SUV", "Bq/ml"}): Unit of the file's values.
-        factor: By which they were multiplied; 1 where they were SUV already.
-        evidence: How the unit was told.
+        factor: Factor that was applied to them; 1 for a file in SUV.
+        evidence: Reason for the detected unit.
     """
 
     suv: NDArray[Any]
@@ -36,10 +36,10 @@ class Pet:
 
 
 def read_suv(case: Case) -> Pet:
-    """Read a case's PET; Bq/ml becomes SUV where the cohort has a factor.
+    """Read the PET of a case in SUV; Bq/ml is converted by the cohort's factor.
 
-    The values say whether to convert, not the table: of a file that was converted already nothing is changed, whether
-    the table still names the case or not.
+    The values decide whether to convert, not the table: a file in SUV is not changed, whether the table names the case
+    or not.
 
     Raises:
         CaseError: There is no PET, it cannot be read, it is constant or not a PET, or it is in Bq/ml and no factor is
@@ -48,13 +48,13 @@ def read_suv(case: Case) -> Pet:
     if case.pet is None:
         raise CaseError(case.id, "the case has no PET: the cohort names none")
     pet, grid = read_image(case.pet, case.id)
-    told = detect_pet_unit(case, pet)
-    if told.unit == "SUV":
-        return Pet(pet, grid, "SUV", 1.0, told.evidence)
+    detected = detect_pet_unit(case, pet)
+    if detected.unit == "SUV":
+        return Pet(pet, grid, "SUV", 1.0, detected.evidence)
     if case.suv_factor is None:
         raise CaseError(
             case.id,
-            f"the PET looks like Bq/ml, not SUV: {told.evidence}; convert it to SUV body weight first, or put its "
+            f"the PET looks like Bq/ml, not SUV: {detected.evidence}; convert it to SUV body weight first, or put its "
             f"factor into {TAGS_NAME} beside the images",
             case.pet,
         )
@@ -66,4 +66,4 @@ def read_suv(case: Case) -> Pet:
             f"the PET is not SUV even after its conversion by {case.suv_factor:g} from {TAGS_NAME}: {after.evidence}",
             case.pet,
         )
-    return Pet(suv, grid, "Bq/ml", case.suv_factor, told.evidence)
+    return Pet(suv, grid, "Bq/ml", case.suv_factor, detected.evidence)

@@ -1,4 +1,4 @@
-"""Factors from Bq/ml to SUV body weight, from the table that HECKTOR 2026 ships: ``suv_conversion_tags.csv``.
+"""Factors from Bq/ml to SUV body weight, from HECKTOR 2026's table ``suv_conversion_tags.csv``.
 
 ``SUV = Bq/ml * weight in g / dose in Bq``, the dose decay-corrected to the time that the PET is corrected to. Column
 names as in the challenge's own converter (github.com/BioMedIA-MBZUAI/HECKTOR2026, ``convert_nifti_Bq_SUV.py``).
@@ -22,14 +22,14 @@ AGREEMENT = 1e-5  # of a factor with its weight and dose, relative, as in the ch
 
 
 def read_suv_factors(path: Path) -> dict[str, float]:
-    """SUV per Bq/ml by case ID; empty where there is no such file.
+    """Read SUV per Bq/ml by case ID; empty if there is no such file.
 
     Args:
         path: A CSV file with a column of IDs (``pid``) and either ``bqml_to_suvbw_factor``, or ``patient_weight_kg``
-            and ``dose_for_suv_bq``; with all three they must agree. A column ``units`` must say ``BQML``.
+            and ``dose_for_suv_bq``; with all three they must agree. A column ``units`` must contain ``BQML``.
 
     Raises:
-        CohortError: The table lacks these columns, names a case twice, or holds a factor that is no positive number.
+        CohortError: The table lacks these columns, names a case twice, or has a factor that is not a positive number.
     """
     if not path.is_file():
         return {}

@@ -1,4 +1,4 @@
-"""The table that check prints: a line per case."""
+"""Table of a checked cohort for the terminal: one row per case."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ COLORS = {"error": "red", "warning": "yellow", "info": "cyan"}
 
 
 def cohort_table(check: CohortCheck) -> Table:
-    """Voxel sizes, lesions, field of view and the number of findings of every case."""
+    """Table with voxel sizes, lesions, field of view and the number of findings of every case."""
     table = Table(title=f"{len(check.cases)} of {len(check.overviews)} cases can be used", title_justify="left")
     for name in ("case", "CT mm", "PET mm", "GTVp ml", "GTVn ml", "head", "in view", *SHORT.values()):
         table.add_column(name, justify="left" if name in ("case", "head") else "right", no_wrap=name == "case")

@@ -1,4 +1,4 @@
-"""Are these values HU, and SUV or Bq/ml? Told by value, with the evidence in the message."""
+"""Detection of units by value: HU or not, SUV or Bq/ml; messages contain the evidence."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ OFFSET_SHARE = 0.65  # of the dense voxels in that range: at most 0.47 in images
 
 @dataclass(frozen=True)
 class PetUnit:
-    """What a PET's values are taken for, and why."""
+    """Detected unit of a PET, and the evidence."""
 
     unit: Literal["SUV", "Bq/ml"]
     evidence: str
 
 
 def stored_offset(ct: NDArray[Any]) -> float:
-    """What was added to the HU of a CT, to within some 30: 0 for a CT in HU, about 1000 where its intercept was lost.
+    """Estimate the offset in the values of a CT, within about 30 HU: 0 in HU, about 1000 if the intercept was lost.
 
-    Told by where most of the dense voxels lie, not by the lowest value: such an image may have a padding of −1024 and
-    look right at its lower end.
+    The values of most dense voxels decide, not the lowest value: such an image may be padded with −1024, which looks
+    right at the lower end.
     """
     dense = int(np.count_nonzero(ct > DENSE))
     tissue = ct[(ct >= OFFSET_TISSUE[0]) & (ct <= OFFSET_TISSUE[1])]
@@ -47,7 +47,11 @@ def stored_offset(ct: NDArray[Any]) -> float:
 
 
 def check_ct_units(case: Case, ct: NDArray[Any]) -> None:
-    """Refuse a CT that is not in HU: air must be there, or at least fat and soft tissue around zero."""
+    """Refuse a CT that is not in HU, by its range and the values of its soft tissue.
+
+    Raises:
+        CaseError: The CT is constant, has an offset, or has no values near those of air.
+    """
     low, high = float(ct.min()), float(ct.max())
     if low == high:
         raise CaseError(case.id, f"the CT is {low:g} everywhere", case.ct)
@@ -64,7 +68,7 @@ def check_ct_units(case: Case, ct: NDArray[Any]) -> None:
 
 
 def detect_pet_unit(case: Case, pet: NDArray[Any]) -> PetUnit:
-    """Whether a PET is in SUV or in Bq/ml.
+    """Detect whether a PET is in SUV or in Bq/ml.
 
     Raises:
         CaseError: It is constant, has no positive value, has too many negative ones, or is too small for either unit.

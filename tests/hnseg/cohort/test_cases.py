@@ -87,12 +87,13 @@ def write_table(path, header, *rows):
     return path
 
 
-def test_a_table_of_paths(make_case, tmp_path):
+@pytest.mark.parametrize("column", ["Center", "Centre"])
+def test_a_table_of_paths(make_case, tmp_path, column):
     root = make_case("ONE-001")
     home = "cohort/Task 1/ONE-001/ONE-001"
     table = write_table(
         tmp_path / "cases.csv",
-        ["ID", "CT", "PET", "Label", "Center", "Age"],
+        ["ID", "CT", "PET", "Label", column, "Age"],
         ["B-2", f"{home}__CT.nii.gz", f"{home}__PT.nii.gz", f"{home}.nii.gz", "Lyon", 60],
         ["B-1", str(root / "Task 1/ONE-001/ONE-001__CT.nii.gz"), "", "", "", 61],
         ["", "", "", "", "", ""],
