@@ -1,6 +1,8 @@
 # Two commands for everyone:
 #   make demo   the whole pipeline on a generated cohort; ends with a table of scores and the path of a report
 #   make test   ruff, mypy, import-linter, pytest with doctests, documentation
+# And one for those who change how files are read:
+#   make soak   10,000 damaged files through the readers of both packages; minutes
 # Both make .venv at the first run and reuse it afterwards.
 
 PYTHON ?= python3
@@ -8,7 +10,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 DEMO_DIR ?= demo
 
-.PHONY: demo test lint types layers tests docs benchmarks clean-demo clean
+.PHONY: demo test lint types layers tests docs soak benchmarks clean-demo clean
 
 # Memory that torch frees stays with the process: giving it back and faulting it in again took a quarter of a step.
 # Waiting threads yield their core: beside another busy process, spinning ones made a step several times longer.
@@ -34,6 +36,9 @@ tests: $(VENV)/.installed-test
 
 docs: $(VENV)/.installed-test
 	$(BIN)/sphinx-build -q -W --keep-going -E docs docs/_build/html
+
+soak: $(VENV)/.installed-test
+	OMP_NUM_THREADS=2 $(BIN)/python -m pytest -q -m soak tests
 
 benchmarks: $(VENV)/.installed-benchmarks
 	$(BIN)/python benchmarks/swap.py

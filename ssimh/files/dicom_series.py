@@ -1,28 +1,30 @@
 """A folder with one DICOM series as one image.
 
 ITK stacks slices whose positions are uneven with their mean distance, and says so in a warning only; a missing slice
-then moves all slices beside it.
+then moves all slices beside it. Files that it cannot read it leaves out.
 """
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ssimh.files.simpleitk import load_sitk
+from ssimh.files.voxel_integrity import DEFLATE_RATIO, SLACK_BYTES
 
 KEPT_TAGS = ("0008|0060", "0054|1001")  # modality and PET's unit, which the series reader drops
 POSITION = "0020|0032"
 UNEVEN = 0.1  # how far a slice may be from its even place, as a share of the slice distance, or of a pixel along it
 
 
-def read_series(folder: Path) -> tuple[Any, int]:
-    """The SimpleITK image of the one series in a folder, and the bytes of its files.
+def read_series(folder: Path) -> Any:
+    """The SimpleITK image of the one series in a folder.
 
     Raises:
-        ValueError: None or several series, or slices that are not stacked evenly and straight.
+        ValueError: None or several series, a damaged file, or slices that are not stacked evenly and straight.
         RuntimeError: ITK cannot read it.
     """
     sitk = load_sitk()
@@ -30,6 +32,16 @@ def read_series(folder: Path) -> tuple[Any, int]:
     if len(series) != 1:
         raise ValueError(f"the folder holds {len(series)} DICOM series; a folder must hold exactly one")
     names = sitk.ImageSeriesReader.GetGDCMSeriesFileNames(str(folder), series[0])
+    files = [path for path in folder.iterdir() if path.name.lower().endswith(".dcm")]
+    if lost := sorted({path.name for path in files} - {Path(name).name for name in names}):
+        raise ValueError(f"{len(lost)} files of the folder are damaged or of no series, {lost[0]} the first of them")
+    stored = sum(Path(name).stat().st_size for name in names)
+    first = sitk.ImageFileReader()
+    first.SetFileName(names[0])
+    first.ReadImageInformation()
+    claimed = math.prod(first.GetSize()) * len(names)
+    if claimed > DEFLATE_RATIO * stored + SLACK_BYTES:
+        raise ValueError(f"the headers claim {claimed} pixels, the files have {stored} bytes")
     reader = sitk.ImageSeriesReader()
     reader.SetFileNames(names)
     reader.MetaDataDictionaryArrayUpdateOn()
@@ -39,7 +51,7 @@ def read_series(folder: Path) -> tuple[Any, int]:
             image.SetMetaData(key, reader.GetMetaData(0, key))
     if len(names) > 1 and all(reader.HasMetaDataKey(number, POSITION) for number in range(len(names))):
         _check_positions(image, [reader.GetMetaData(number, POSITION) for number in range(len(names))])
-    return image, sum(Path(name).stat().st_size for name in names)
+    return image
 
 
 def _check_positions(image: Any, positions: list[str]) -> None:

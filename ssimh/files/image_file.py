@@ -13,7 +13,7 @@ import math
 import os
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -123,10 +123,9 @@ def read_image_file(path: str | os.PathLike[str]) -> tuple[NDArray[Any], ImageHe
     source = Path(path)
     try:
         if source.is_dir():
-            image, stored_bytes = read_series(source)
+            image = read_series(source)
             header = _header(source, image)
             values = to_array(image).reshape(header.shape)
-            _check_ratio(header, stored_bytes)
         else:
             with _unambiguous_name(source) as name:
                 reader, header, layout = _open(source, name)
@@ -238,10 +237,26 @@ def _header(path: Path, source: Any) -> ImageHeader:
     pose = Pose(source.GetSpacing()[:m], source.GetOrigin()[:m], direction)
     if fault := pose.fault():
         raise ImageFileError(path, fault)
-    metadata = {key: source.GetMetaData(key) for key in source.GetMetaDataKeys()}
     return ImageHeader(
-        path, tuple(size), pose.spacing_mm, pose.origin_mm, tuple(direction.ravel().tolist()), dtypes[scalar], metadata
+        path,
+        tuple(size),
+        pose.spacing_mm,
+        pose.origin_mm,
+        tuple(direction.ravel().tolist()),
+        dtypes[scalar],
+        _metadata(source),
     )
+
+
+def _metadata(source: Any) -> dict[str, str]:
+    """The fields of an ITK reader or image that are text; bytes of another encoding decide nothing and are left out."""
+    metadata: dict[str, str] = {}
+    for key in source.GetMetaDataKeys():
+        with suppress(TypeError, UnicodeError):
+            text = source.GetMetaData(key)
+            (key + text).encode()
+            metadata[key] = text
+    return metadata
 
 
 def _check_agreement(layout: Layout, header: ImageHeader) -> None:

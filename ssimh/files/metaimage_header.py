@@ -62,12 +62,18 @@ def metaimage_layout(path: Path) -> Layout:
         raise ValueError(f"ElementType is {kind!r}; allowed are {', '.join(DTYPES)}")
     order = ">" if _truth(fields, BYTE_ORDER) else "<"
     local = fields["ElementDataFile"] in ("LOCAL", "Local", "local")
+    data = path if local else sibling_file(path, fields["ElementDataFile"])
+    start = start if local else 0
+    stored = data.stat().st_size - start
+    if "CompressedDataSize" in fields and _numbers(fields, ("CompressedDataSize",), 1, int)[0] != stored:
+        # ITK allocates what is stated.
+        raise ValueError(f"CompressedDataSize is {fields['CompressedDataSize']!r}, the file holds {stored} bytes")
     return Layout(
-        data_path=path if local else sibling_file(path, fields["ElementDataFile"]),
+        data_path=data,
         size=size,
         dtype=np.dtype(order + DTYPES[kind]),
         compression="zlib" if "CompressedData" in fields and _truth(fields, ("CompressedData",)) else "none",
-        start=start if local else 0,
+        start=start,
         offset=0,
         poses=(_pose(fields, n),),
     )

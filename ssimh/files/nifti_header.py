@@ -171,7 +171,7 @@ def _check(header: NiftiHeader, path: Path) -> None:
     bits = 8 * np.dtype(DTYPES[header.datatype]).itemsize
     if header.bitpix != bits:
         raise ValueError(f"the header has {header.bitpix} bits per voxel; its data type {header.datatype} has {bits}")
-    if not (header.vox_offset >= first and header.vox_offset == math.floor(header.vox_offset) < 2**31):
+    if not (header.vox_offset.is_integer() and first <= header.vox_offset < 2**31):
         raise ValueError(
             f"the header puts the first voxel at byte {header.vox_offset:g}; it must be a whole number ≥ {first}"
         )
