@@ -14,6 +14,7 @@ import numpy as np
 import SimpleITK as sitk
 
 from ssimh import ReferenceSpectrum, compare, swap_spectrum
+from ssimh.files.image_file import read_image_file
 
 
 def generated_scan(path: Path, brightness_hu: float, seed: int) -> None:
@@ -31,16 +32,18 @@ def generated_scan(path: Path, brightness_hu: float, seed: int) -> None:
 def harmonize(reference_path: Path, scan_path: Path, result_path: Path) -> float:
     """Write the harmonized scan; returns the mean absolute change of soft tissue in HU."""
     # SimpleITK's arrays are (z, y, x), so the default axes (-2, -1) are the axial slices.
-    donor = sitk.GetArrayFromImage(sitk.ReadImage(str(reference_path)))
+    # The strict reader refuses damaged files, of which ITK reads a part without complaint.
+    donor, _ = read_image_file(reference_path)
     reference = ReferenceSpectrum.from_image(donor, threshold=3, unit="HU")
     reference.save(result_path.with_name("reference.npz"))  # a few kilobytes, for reuse
 
-    scan = sitk.ReadImage(str(scan_path))
-    before = sitk.GetArrayFromImage(scan)
+    before, header = read_image_file(scan_path)
     after = swap_spectrum(before, reference, clip=(-1024, 3071), unit="HU")  # float32; the input stays as it is
 
     result = sitk.GetImageFromArray(np.rint(after).astype(np.int16))
-    result.CopyInformation(scan)
+    result.SetSpacing(header.spacing_mm)
+    result.SetOrigin(header.origin_mm)
+    result.SetDirection(header.direction)
     sitk.WriteImage(result, str(result_path))
     return compare(before, after).soft_tissue_mean_abs_delta
 

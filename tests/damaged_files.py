@@ -319,7 +319,7 @@ def stated_by_metaimage(path: Path) -> list[Image]:
 def stated_by_nrrd(path: Path) -> list[Image]:
     head, mark, data = path.read_bytes().partition(b"\n\n")
     require(bool(mark) and bool(re.match(rb"NRRD000[1-5]\n", head)), "magic")
-    text = head.decode("latin-1")
+    text = head.decode("latin-1").lower()  # the format does not distinguish
     types = {"unsigned char": "u1", "signed char": "i1", "short": "i2", "unsigned short": "u2", "float": "f4"}
     code = types[{"uchar": "unsigned char", "ushort": "unsigned short"}.get(kind := only("type: ", text).lower(), kind)]
     order = "|" if code.endswith("1") else {"little": "<", "big": ">"}[only("endian: ", text)]

@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
+from ssimh.files.image_file import ImageFileError
+
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
@@ -37,6 +39,25 @@ def test_plain_simpleitk_with_files(monkeypatch, tmp_path):
     assert (before.GetOrigin(), before.GetSpacing()) == (after.GetOrigin(), after.GetSpacing())
     values = sitk.GetArrayFromImage(after)
     assert abs(np.median(values[values > -500]) - 40) < 6
+
+
+def test_damaged_files_are_refused_by_name(monkeypatch, tmp_path):
+    plain, convert = (runpy.run_path(str(EXAMPLES / name)) for name in ("plain_simpleitk.py", "nnunet_convert.py"))
+    for name in ("a.nii", "b.nii"):
+        plain["generated_scan"](tmp_path / name, 0, seed=0)
+    (tmp_path / "b.nii").write_bytes((tmp_path / "b.nii").read_bytes()[:100_000])
+    for pair in (("a.nii", "b.nii"), ("b.nii", "a.nii")):
+        with pytest.raises(ImageFileError) as caught:
+            plain["harmonize"](*(tmp_path / name for name in pair), tmp_path / "c.nii")
+        assert caught.value.path == tmp_path / "b.nii"
+    assert not (tmp_path / "c.nii").exists()
+    source, target = tmp_path / "Dataset001_HN", tmp_path / "Dataset101_HN"
+    convert["generated_dataset"](source)
+    bad = source / "imagesTr" / "HN_002_0000.nii.gz"
+    bad.write_bytes(bad.read_bytes()[:-2000])
+    with pytest.raises(ImageFileError) as caught:
+        convert["convert"](source, target, 0, None)
+    assert (caught.value.path, target.exists()) == (bad, False)
 
 
 def test_monai_pipeline(monkeypatch, capsys):
