@@ -22,7 +22,8 @@ from hnseg.inference.postprocess import postprocess_label
 from hnseg.inference.restore import restore_probabilities
 from hnseg.inference.sliding_window import MEMORY_SHARE
 from hnseg.inference.tiling import Tiling
-from hnseg.models.device import free_memory_bytes, open_device
+from hnseg.models.device import open_device
+from hnseg.models.memory import free_memory_bytes
 from hnseg.parallel import GB, ParallelConfig
 from hnseg.provenance import sha256
 from hnseg.workdir import load_config

@@ -24,6 +24,7 @@ from hnseg.inference.baselines import empty_baseline, threshold_baseline
 from hnseg.inference.predict_case import InferenceOptions, Segmentation, Segmenter, open_segmenter
 from hnseg.inference.restore import restore_label
 from hnseg.locks import hold, share_name
+from hnseg.models.memory import is_out_of_memory
 from hnseg.parallel import ParallelConfig, run_cases
 from hnseg.preprocessing.crop.find_box import brain_in_box
 from hnseg.preprocessing.harmonizer_store import cached_harmonizer, load_harmonizer
@@ -172,8 +173,7 @@ def _segment(segmenter: Segmenter, case_id: str, image: Any, crop_grid: Grid, ct
     try:
         return segmenter.segment(image, crop_grid, ct_grid)
     except (MemoryError, RuntimeError) as error:
-        # torch.OutOfMemoryError on a GPU; on a CPU torch raises a plain RuntimeError with these words.
-        if isinstance(error, MemoryError) or "out of memory" in str(error) or "allocate memory" in str(error):
+        if is_out_of_memory(error):
             advice = "use fewer jobs, `--window auto --memory-gb`, or a machine with more memory"
             raise CaseError(case_id, f"not enough memory for a window of the network: {advice}") from error
         raise

@@ -13,7 +13,7 @@ from torch.nn.functional import pad
 from hnseg.cohort.labels import NUM_CLASSES
 from hnseg.config import PredictConfig, TrainConfig
 from hnseg.inference.tiling import Tiling, Triple, cheapest_tiling, tile
-from hnseg.models.device import free_memory_bytes
+from hnseg.models.memory import free_memory_bytes
 from hnseg.models.network import CHANNELS, stride, window_bytes_per_voxel
 
 AXES = {"z": 1, "y": 2, "x": 3}  # of a tensor (channel, z, y, x)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-from pathlib import Path
 
 import torch
 from lightning_fabric import Fabric
@@ -59,51 +58,3 @@ def _best_precision(kind: str) -> str:
         capabilities = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
         return "bf16-mixed" if capabilities.get("avx512_bf16") or capabilities.get("amx_bf16") else "32-true"
     return "32-true"
-
-
-def free_memory_bytes(device: torch.device) -> int:
-    """Memory that this process may still take on a device.
-
-    On a CPU the smallest of what the machine has available, what the control group (a container's limit) leaves, and
-    what ``ulimit -v`` leaves, as far as the system tells.
-    """
-    if device.type == "cuda":
-        free, _ = torch.cuda.mem_get_info(device)
-        return int(free + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device))
-    limits = [_available_bytes(), *_cgroup_bytes(Path("/sys/fs/cgroup")), *_address_space_bytes()]
-    return max(0, min(limits))
-
-
-def _available_bytes() -> int:
-    try:
-        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
-        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable"))
-    except (OSError, StopIteration):  # not Linux
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
-
-
-def _cgroup_bytes(root: Path) -> list[int]:
-    """What the control group's limit leaves, version 2 or 1; empty without a limit."""
-    for limit, used in (
-        ("memory.max", "memory.current"),
-        ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"),
-    ):
-        try:
-            values = [(root / name).read_text(encoding="ascii").strip() for name in (limit, used)]
-        except OSError:
-            continue
-        return [int(values[0]) - int(values[1])] if values[0].isdigit() else []
-    return []
-
-
-def _address_space_bytes() -> list[int]:
-    """What ``ulimit -v`` leaves; empty without a limit."""
-    try:
-        import resource
-
-        limit, _ = resource.getrlimit(resource.RLIMIT_AS)
-        if limit == resource.RLIM_INFINITY:
-            return []
-        return [limit - int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0]) * resource.getpagesize()]
-    except (ImportError, OSError):  # Windows, or no /proc
-        return []

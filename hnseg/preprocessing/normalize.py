@@ -26,6 +26,17 @@ def normalize_ct(ct_hu: NDArray[Any], window_hu: tuple[float, float], *, sigmoid
     return expit(scaled, out=scaled) if sigmoid else scaled
 
 
+def pad_value(*, sigmoid: bool) -> float:
+    """What the network sees where a patch reaches beyond the crop: air in CT, in PET the crop's mean or SUV 0.
+
+    That is the low end of the CT window; the z-score of the mean, or the SUV itself.
+
+    >>> pad_value(sigmoid=True), pad_value(sigmoid=False)
+    (0.5, 0.0)
+    """
+    return float(expit(0.0)) if sigmoid else 0.0
+
+
 def normalize_pet(
     pet_suv: NDArray[Any], *, scale: Literal["z-score", "suv"] = "z-score", sigmoid: bool = True
 ) -> NDArray[np.float32]:

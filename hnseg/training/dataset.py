@@ -16,12 +16,12 @@ from numpy.typing import NDArray
 from torch.utils.data import Dataset, Sampler
 
 from hnseg.config import TrainConfig
+from hnseg.parallel import GB
 from hnseg.preprocessing.prepared_case import PreparedCase
 from hnseg.training.augmentation import Augmentation
 from hnseg.training.sampler import PatchSampler, patch_start
 
-CACHE_BYTES = 2 * 2**30  # cohorts that take less, in all loading processes together, stay decoded in memory
-PAD_VALUE = 0.5  # sigmoid(0): air in CT, roughly the mean in PET
+CACHE_BYTES = int(2 * GB)  # cohorts that take less, in all loading processes together, stay decoded in memory
 
 
 def fits_in_cache(size_bytes: int, workers: int) -> bool:
@@ -32,25 +32,35 @@ def fits_in_cache(size_bytes: int, workers: int) -> bool:
 class PatchDataset(Dataset[dict[str, torch.Tensor]]):
     """Patches, one for each epoch and position in it.
 
+    Keys are pairs of epoch and position, 0 ≤ position < ``len``. Items are dictionaries of ``image`` (2, z, y, x),
+    ``label`` (1, z, y, x), ``case``, the position of the case in ``cases``, and ``seed`` of the random change. Changed
+    patches are float32, others float16 and uint8, as they are stored: less than half of the bytes to hand on.
+
     Args:
         cases: With labels.
         config: Settings.
-        seed, fold: Together with epoch and position they determine every draw.
-        augment: Change the patches here; without it that is left to whoever has them on a device.
-        Its keys are pairs of epoch and position, 0 ≤ position < ``len``. Items are dictionaries of ``image`` (2, z, y,
-        x),
-        ``label`` (1, z, y, x), ``case``, the position of the case in ``cases``, and ``seed`` of the random change.
-        Changed
-        patches are float32, others float16 and uint8, as they are stored: less than half of the bytes to hand on.
+        seed: With fold, epoch and position it determines every draw.
+        fold: Fold, from 0.
+        augment: Change the patches here; without it that is left to the training on a device.
+        pad_value: Image beyond the crop, where a patch is longer: see
+            :func:`hnseg.preprocessing.normalize.pad_value`.
     """
 
     def __init__(
-        self, cases: Sequence[PreparedCase], config: TrainConfig, seed: int, fold: int, *, augment: bool = True
+        self,
+        cases: Sequence[PreparedCase],
+        config: TrainConfig,
+        seed: int,
+        fold: int,
+        *,
+        pad_value: float,
+        augment: bool = True,
     ) -> None:
         self.cases = list(cases)
         self.config = config
         self.seed = seed
         self.fold = fold
+        self.pad_value = pad_value
         self._augment = Augmentation(config.augment, config.patch_zyx) if augment else None
         self._positions = [PatchSampler.from_case(case) for case in self.cases]
         size = sum(case.image.nbytes + case.label.nbytes for case in self.cases if case.label is not None)
@@ -84,7 +94,7 @@ class PatchDataset(Dataset[dict[str, torch.Tensor]]):
         for begin, length, size in zip(start, patch, shape, strict=True):
             inside.append(slice(max(begin, 0), min(begin + length, size)))
             within.append(slice(inside[-1].start - begin, inside[-1].stop - begin))
-        image = np.full((2, *patch), PAD_VALUE, np.float16)
+        image = np.full((2, *patch), self.pad_value, np.float16)
         label = np.zeros((1, *patch), np.uint8)
         image[(slice(None), *within)] = images[(slice(None), *inside)]
         label[0][tuple(within)] = labels[tuple(inside)]

@@ -43,7 +43,7 @@ def draw_curves(path: Path, history: History, title: str) -> None:
     FigureCanvasAgg(figure)
     for axis, (name, lines) in zip(figure.subplots(1, len(CURVES)), CURVES, strict=True):
         for key, label, color, dash in lines:
-            points = [(row["epoch"], row[key]) for row in history if row[key] is not None]
+            points = [(row.epoch, value) for row in history if (value := getattr(row, key)) is not None]
             if points:
                 marker = "o" if len(points) < 40 else ""
                 axis.plot(*zip(*points, strict=True), dash, color=color, marker=marker, markersize=3, label=label)
@@ -68,7 +68,7 @@ class ValidationPicture:
         self._most = most
         self._planes: list[tuple[str, NDArray[Any], NDArray[Any], NDArray[Any]]] = []
 
-    def add_case(self, case: Any, predicted: NDArray[Any]) -> None:
+    def add_case(self, case: PreparedCase, predicted: NDArray[Any]) -> None:
         """Keep the axial plane with the most true (else predicted) lesion."""
         if len(self._planes) < self._most:
             truth = case.label[:]

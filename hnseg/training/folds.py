@@ -16,7 +16,7 @@ from pathlib import Path
 import torch
 
 from hnseg.progress import ProgressCallback, no_progress
-from hnseg.training.log import read_log
+from hnseg.training.log import format_epoch, read_log
 from hnseg.training.loop import train_fold
 from hnseg.workdir import load_config
 from ssimh.processes import end_with_parent
@@ -79,7 +79,7 @@ def train_folds(
                 for fold in wanted:
                     for epoch in read_log(work, fold)[reported[fold] :]:
                         reported[fold] += 1
-                        progress(sum(reported.values()), total, epoch)
+                        progress(sum(reported.values()), total, format_epoch(fold, epoch))
                 if any(future.exception() for future in done):
                     pool.shutdown(cancel_futures=True)
         except BaseException:  # Ctrl-C: the pool would wait until its workers have trained to the end

@@ -19,8 +19,10 @@ from hnseg.cohort.labels import NUM_CLASSES
 from hnseg.cohort.splits import load_splits
 from hnseg.config import Config, TrainConfig
 from hnseg.errors import WorkDirError
-from hnseg.models.device import free_memory_bytes, open_device
+from hnseg.models.device import open_device
+from hnseg.models.memory import free_memory_bytes
 from hnseg.models.network import CHANNELS, make_network, stride
+from hnseg.parallel import GB
 from hnseg.preprocessing.prepared_case import open_case
 from hnseg.training.dataset import fits_in_cache
 from hnseg.training.losses import SummedDiceCELoss
@@ -111,7 +113,7 @@ def make_plan(work: Path, *, device: str = "auto") -> Plan:
         for o in options
         if (o.precision, o.patch_vox, o.batch) == (wanted_precision, config.train.patch_vox, config.train.batch_size)
     )
-    return Plan(str(kind), round(free / 2**30, 2), cohort, tuple(options), wanted)
+    return Plan(str(kind), round(free / GB, 2), cohort, tuple(options), wanted)
 
 
 @dataclass(frozen=True)
@@ -137,7 +139,7 @@ def _look(work: Path, config: Config) -> Cohort:
     longest = tuple(max(shape[axis] for shape in shapes) for axis in range(3))
     largest = max(len(splits.train_ids(fold)) for fold in range(config.split.folds))
     cached = fits_in_cache(size, config.train.workers)
-    return Cohort(len(folders), (longest[0], longest[1], longest[2]), round(size / 2**30, 3), largest, cached)
+    return Cohort(len(folders), (longest[0], longest[1], longest[2]), round(size / GB, 3), largest, cached)
 
 
 def _patches(train: TrainConfig, shape_zyx: tuple[int, int, int]) -> list[tuple[int, int, int]]:
@@ -216,7 +218,7 @@ def _option(cost: _Cost, precision: str, patch: tuple[int, int, int], batch: int
         precision,
         patch,
         batch,
-        round(memory / 2**30, 2),
+        round(memory / GB, 2),
         round(seconds, 4),
         round(seconds * patches / batch / 3600, 3),
         memory <= USABLE * free,

@@ -89,7 +89,7 @@ def test_unknown_names_raise_attribute_errors():
         _ = hnseg.nonsense
 
 
-@pytest.mark.parametrize("blocked", [*({name} for name in ("typer", "pydantic", "filelock")), set(EXTRA)])
+@pytest.mark.parametrize("blocked", [*({name} for name in ("typer", "pydantic", "joblib")), set(EXTRA)])
 def test_without_its_extra_the_command_is_one_line(blocked):
     done = run(BLOCK.format(blocked=blocked, argv=["hnseg", "--help"]))
     assert done.returncode == 1

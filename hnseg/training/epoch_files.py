@@ -1,0 +1,49 @@
+"""What is written after each epoch: checkpoints, log and pictures."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+
+from hnseg.errors import HnsegError
+from hnseg.models.checkpoint import save_checkpoint
+from hnseg.provenance import versions
+from hnseg.training.figures import ValidationPicture, draw_curves
+from hnseg.training.log import History, as_csv
+from hnseg.training.state import TrainingState
+from hnseg.training.stopping import best_epoch
+from hnseg.workdir import write_text
+
+
+def save_epoch(state: TrainingState, folder: Path, history: History, data: str, picture: ValidationPicture) -> None:
+    """Write checkpoints, log and pictures of an epoch; ``last.pt`` comes last, so that a kill repeats the epoch.
+
+    Raises:
+        HnsegError: A checkpoint cannot be written; the last one stays.
+        OSError: Another file cannot be written.
+    """
+    facts = {
+        "history": [asdict(row) for row in history],
+        "config": state.config.model_dump_json(),
+        "fold": state.fold,
+        "seed": state.config.seed,
+        "data": data,
+        "versions": versions(),
+    }
+    tensors = {
+        "weights": state.raw.state_dict(),
+        "optimizer": state.optimizer.state_dict(),
+        "average": None if state.average is None else state.average.state_dict(),
+        "precision": state.fabric.strategy.precision.state_dict(),
+    }
+    title = f"fold {state.fold}, epoch {len(history)}"
+    try:
+        if best_epoch(history) == history[-1].epoch:
+            save_checkpoint(folder / "best.pt", {"network": state.eval_network.state_dict(), **facts})
+        write_text(folder / "log.csv", as_csv(history))
+        if history[-1].val_score is not None:
+            draw_curves(folder / "curves.png", history, f"fold {state.fold}")
+            picture.draw(folder / "validation.png", title)
+        save_checkpoint(folder / "last.pt", {**tensors, **facts})
+    except RuntimeError as error:  # torch's writer of zip files hides the system's own error
+        raise HnsegError(f"{title}: {folder} cannot be written ({error}); the last whole epoch is kept") from error
