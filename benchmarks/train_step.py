@@ -41,6 +41,7 @@ import hnseg.training.dataset
 from hnseg.config import Config, TrainConfig
 from hnseg.models.device import open_device
 from hnseg.models.network import CHANNELS, make_network
+from hnseg.parallel import GB
 from hnseg.preprocessing.prepared_case import PreparedCase
 from hnseg.training.validation import validation_windows
 
@@ -133,13 +134,13 @@ def peak_gb(gpu: bool) -> float:
     one to read.
     """
     if gpu:
-        return torch.cuda.max_memory_allocated() / 2**30
+        return torch.cuda.max_memory_allocated() / GB
     status = Path("/proc/self/status")
     if status.is_file():
         line = next(line for line in status.read_text(encoding="ascii").splitlines() if line.startswith("VmHWM"))
-        return int(line.split()[1]) / 2**20
+        return int(line.split()[1]) * 1024 / GB
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / (2**30 if sys.platform == "darwin" else 2**20)
+    return (peak if sys.platform == "darwin" else peak * 1024) / GB
 
 
 def memory_of(name: str, scratch: Path) -> float:

@@ -24,7 +24,8 @@ from hnseg.models.device import open_device
 from hnseg.models.network import CHANNELS
 from hnseg.preprocessing.prepared_case import PreparedCase, open_case, write_case
 from hnseg.training.augmentation import Augmentation
-from hnseg.training.loop import TrainingState, setup_fold, train_step
+from hnseg.training.state import TrainingState, setup_fold
+from hnseg.training.step import train_step
 
 Batch = dict[str, Any]
 

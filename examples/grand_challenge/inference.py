@@ -150,6 +150,7 @@ def predict(arguments: argparse.Namespace) -> int:
         Path("/proc/self/oom_score_adj").write_text("1000")
     from hnseg.inference.predict_case import InferenceOptions, open_segmenter
     from hnseg.models.device import open_device
+    from hnseg.models.memory import is_out_of_memory
     from hnseg.preprocessing.harmonizer_store import load_harmonizer
     from hnseg.preprocessing.image_versions import FINAL
     from hnseg.preprocessing.prepare_case import preprocess_case
@@ -186,7 +187,7 @@ def predict(arguments: argparse.Namespace) -> int:
     try:
         result = segmenter.segment(image, crop_grid, ct_grid, after_model=after_model)
     except RuntimeError as error:
-        if on_cpu or "out of memory" not in str(error):
+        if on_cpu or not is_out_of_memory(error):
             raise
         say(f"the GPU has too little memory, so the CPU shall do it: {error}")
         segmenter = open_segmenter(model, InferenceOptions("cpu", "auto"))

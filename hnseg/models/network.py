@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from monai.networks.nets import SegResNetDS
 
@@ -13,7 +11,7 @@ from hnseg.config import TrainConfig
 CHANNELS = 2  # CT, PET
 
 
-def make_network(config: TrainConfig) -> Any:
+def make_network(config: TrainConfig) -> torch.nn.Module:
     """SegResNetDS with instance normalization, in channels-last memory order.
 
     In training mode it returns a list of logits, main output first, each coarser by a factor of two; in evaluation
@@ -29,19 +27,24 @@ def make_network(config: TrainConfig) -> Any:
         dsdepth=config.heads,
     )
     # Convolutions are several times faster this way in bf16, on the CPU and on tensor cores alike.
-    return network.to(memory_format=torch.channels_last_3d)
+    made: torch.nn.Module = network.to(memory_format=torch.channels_last_3d)
+    return made
 
 
 def stride(config: TrainConfig) -> int:
-    """Every length of an input must be a multiple of this."""
+    """The network's total stride: every length of an input must be a multiple of it."""
     return int(2 ** (len(config.blocks_down) - 1))
 
 
 def window_bytes_per_voxel(config: TrainConfig, element_bytes: int) -> int:
     """Memory that the network needs beside its weights, for each voxel of a window, when predicting.
 
-    Reckoned as five feature maps of the first level, and 100 bytes for input, logits and the deeper levels. Measured as
-    growth of the peak on a CPU (``benchmarks/predict_windows.py``): 260 to 370 bytes in bf16, 560 to 650 in float32
-    with 32 filters, where this says 420 and 740.
+    Estimated as five feature maps of the first level, and 100 bytes for input, logits and the deeper levels. With 32
+    filters that is 420 bytes in bf16 and 740 in float32; measured as growth of the peak on a CPU
+    (``benchmarks/predict_windows.py``): 260 to 370 and 560 to 650.
+
+    Args:
+        config: Settings.
+        element_bytes: Bytes of an activation: 2 in half precision, else 4.
     """
     return 5 * config.filters * element_bytes + 100

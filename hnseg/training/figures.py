@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from hnseg.cohort.labels import GTVN, GTVP
 from hnseg.pictures.palette import COLOR_NAMES, Color
 from hnseg.pictures.planes import CT, PET
+from hnseg.preprocessing.prepared_case import PreparedCase
 from hnseg.training.log import History
 from ssimh.files.atomic import atomic_write
 
@@ -70,7 +71,7 @@ class ValidationPicture:
 
     def add_case(self, case: PreparedCase, predicted: NDArray[Any]) -> None:
         """Keep the axial plane with the most true (else predicted) lesion."""
-        if len(self._planes) < self._most:
+        if len(self._planes) < self._most and case.label is not None:
             truth = case.label[:]
             either = truth if truth.any() else predicted
             z = int((either > 0).sum(axis=(1, 2)).argmax()) if either.any() else truth.shape[0] // 2

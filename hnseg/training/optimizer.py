@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
 
 import torch
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
@@ -24,8 +23,8 @@ def make_optimizer(parameters: Iterable[torch.nn.Parameter], config: TrainConfig
     return torch.optim.AdamW(parameters, lr=config.learning_rate, weight_decay=config.weight_decay)
 
 
-def make_average(network: Any, config: TrainConfig) -> Any | None:
-    """Exponential moving average of the weights, torch's own; None where it is off."""
+def make_average(network: torch.nn.Module, config: TrainConfig) -> AveragedModel | None:
+    """Exponential moving average of the weights; None where it is off."""
     if config.ema_decay == 0:
         return None
     return AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(config.ema_decay))

@@ -11,7 +11,7 @@ from monai.inferers import sliding_window_inference
 from hnseg.config import PredictConfig, TrainConfig
 from hnseg.inference.sliding_window import SlidingWindowAccumulator, choose_tiling, predict_logits
 from hnseg.inference.tiling import tile
-from hnseg.models.device import _cgroup_bytes, free_memory_bytes, open_device
+from hnseg.models.device import open_device
 from hnseg.models.network import make_network
 
 TRAIN = TrainConfig(filters=4, blocks_down=(1, 1, 1), heads=2, patch_vox=(16, 16, 16))
@@ -92,16 +92,6 @@ def test_half_precision_fits_larger_windows(fabric):
     assert full.cost > half.cost
     assert choose_tiling(shape, TRAIN, predict, fabric, memory_bytes=0).window == (16, 16, 16)
     assert choose_tiling(shape, TRAIN, PredictConfig(), fabric).window == (16, 16, 16)
-
-
-def test_free_memory_obeys_the_limits(tmp_path):
-    assert 0 < free_memory_bytes(torch.device("cpu")) < 2**50
-    assert _cgroup_bytes(tmp_path) == []
-    (tmp_path / "memory.max").write_text("max\n")
-    (tmp_path / "memory.current").write_text("100\n")
-    assert _cgroup_bytes(tmp_path) == []
-    (tmp_path / "memory.max").write_text("1000\n")
-    assert _cgroup_bytes(tmp_path) == [900]
 
 
 def test_an_image_of_another_shape_is_refused(network, fabric):

@@ -12,8 +12,8 @@ from hnseg.errors import HnsegError, WorkDirError
 from hnseg.models.checkpoint import load_checkpoint
 from hnseg.models.device import open_device
 from hnseg.training import loop as train
+from hnseg.training import state
 from hnseg.training.folds import train_folds
-from hnseg.training.log import best_epoch
 from hnseg.workdir import read_json, write_json
 
 
@@ -89,7 +89,7 @@ def test_a_nan_loss_stops_with_the_case_names(run, monkeypatch):
         def forward(self, heads, label):
             return heads[0].sum() * float("nan")
 
-    monkeypatch.setattr(train, "SummedDiceCELoss", Broken)
+    monkeypatch.setattr(state, "SummedDiceCELoss", Broken)
     with pytest.raises(HnsegError, match=r"fold 0, epoch 1: the loss is nan on patches of (ALFA|BETA)-00\d"):
         train.train_fold(run, 0, device="cpu")
     assert not list((run / "models").glob("*/*.pt"))
@@ -122,8 +122,3 @@ def test_no_such_device():
     if not torch.cuda.is_available():
         with pytest.raises(HnsegError, match="sees no CUDA device here"):
             open_device("cuda:0")
-
-
-def test_without_any_validation_score_the_latest_epoch_is_best():
-    rows = [{"epoch": i + 1, "val_score": score} for i, score in enumerate((None, 0.2, None, 0.4, 0.3))]
-    assert [best_epoch(rows[: i + 1]) for i in range(5)] == [1, 2, 2, 4, 4]

@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 from hnseg.cli.commands import app
 from hnseg.config import TrainConfig
 from hnseg.errors import WorkDirError
+from hnseg.parallel import ParallelConfig
 from hnseg.training import plan
 
 TINY = TrainConfig(filters=4, blocks_down=(1, 1, 1), heads=2, patch_vox=(32, 32, 32))
@@ -52,6 +53,17 @@ def test_a_device_without_memory_fits_nothing(prepared_run, monkeypatch):
     done = CliRunner().invoke(app, ["plan", str(prepared_run), "--device", "cpu"])
     assert done.exit_code == 1
     assert "nothing tried here fits" in done.output
+
+
+def test_its_gb_are_those_of_a_memory_budget(prepared_run, monkeypatch):
+    """A step of 8·10⁹ bytes: two that need half of it fit what the plan says, and run together."""
+    monkeypatch.setattr(plan, "_measure", lambda *_: plan._Cost(32**3, 1, 8_000_000_000, 1.0))
+    monkeypatch.setattr(plan, "free_memory_bytes", lambda _: 16_000_000_000)
+    made = plan.make_plan(prepared_run, device="cpu")
+    assert made.wanted.memory_gb == 8.0
+    assert made.free_gb == 16.0
+    needs = [8_000_000_000, 4_000_000_000, 4_000_000_000]
+    assert ParallelConfig(2, memory_gb=made.wanted.memory_gb).memory_batches(needs) == [(2, [1, 2]), (1, [0])]
 
 
 def test_the_command_shows_and_writes_the_plan(prepared_run, tmp_path):

@@ -6,6 +6,7 @@ import json
 import logging
 import multiprocessing
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -22,23 +23,14 @@ from hnseg.errors import HnsegError, WorkDirError
 from hnseg.models.checkpoint import load_checkpoint
 from hnseg.models.device import open_device
 from hnseg.preprocessing.prepared_case import open_case
+from hnseg.training import epoch_meter
 from hnseg.training import loop as train
-from hnseg.workdir import load_config, read_json, write_json
-
-
-def change(work: Path, **settings: object) -> None:
-    """Other training settings for a run that has not been trained."""
-    content = read_json(work / "run.json", "check")
-    content["config"]["train"] |= settings
-    write_json(work / "run.json", content)
-
-
-def last(work: Path, fold: int = 0) -> dict:
-    return load_checkpoint(work / "models" / f"fold_{fold}" / "last.pt")
-
-
-def equal(a: dict, b: dict) -> bool:
-    return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
+from hnseg.training.log import EpochRow
+from hnseg.training.losses import SummedDiceCELoss
+from hnseg.training.shards import shard_indices
+from hnseg.training.validation import ValidationScores
+from hnseg.workdir import load_config
+from tests.hnseg.training.runs import change, equal, last
 
 
 def start(work: Path) -> subprocess.Popen[bytes]:
@@ -92,7 +84,7 @@ def test_the_average_is_validated_and_kept(run):
 def test_it_stops_early_and_stays_stopped(run, monkeypatch):
     scores = iter([0.5, 0.4, 0.3, 0.2])
     change(run, epochs=4, validate_every=1, patience=2)
-    monkeypatch.setattr(train, "validate", lambda *_: {**dict.fromkeys(train.SCORES, 0.1), "val_score": next(scores)})
+    monkeypatch.setattr(train, "validate", lambda *_: ValidationScores(0.1, 0.1, 0.1, 0.1, next(scores)))
     train.train_fold(run, 0, device="cpu")
     assert len(last(run)["history"]) == 3
     assert len(load_checkpoint(run / "models" / "fold_0" / "best.pt")["history"]) == 1
@@ -191,8 +183,8 @@ def test_out_of_memory_says_what_to_lower(run, monkeypatch, error):
     def full(*_):
         raise error
 
-    monkeypatch.setattr(train.SummedDiceCELoss, "forward", full)
-    with pytest.raises(HnsegError, match=r"out of memory on cpu with patches of \(32, 32, 32\).*lower train.patch_vox"):
+    monkeypatch.setattr(SummedDiceCELoss, "forward", full)
+    with pytest.raises(HnsegError, match=r"cpu.*\(32, 32, 32\).*train\.patch_vox"):
         train.train_fold(run, 0, device="cpu")
 
 
@@ -200,7 +192,7 @@ def test_another_error_of_the_network_keeps_its_name(run, monkeypatch):
     def broken(*_):
         raise RuntimeError("shapes do not match")
 
-    monkeypatch.setattr(train.SummedDiceCELoss, "forward", broken)
+    monkeypatch.setattr(SummedDiceCELoss, "forward", broken)
     with pytest.raises(RuntimeError, match="shapes do not match"):
         train.train_fold(run, 0, device="cpu")
 
@@ -239,20 +231,22 @@ STEP = """
 import sys
 from pathlib import Path
 import torch
-from hnseg.training import loop as train
 from hnseg.models.device import open_device
+from hnseg.training.cases import open_cases
+from hnseg.training.state import setup_fold
+from hnseg.training.step import train_step
 from hnseg.workdir import load_config
 
 work, out = Path(sys.argv[1]), Path(sys.argv[2])
 config = load_config(work)
-training, _ = train.open_cases(work, 0)
+training, _ = open_cases(work, 0)
 fabric = open_device("cpu", "32-true")
-run = train.setup_fold(config, 0, fabric, training)
+run = setup_fold(config, 0, fabric, training)
 gradients = []
 step = run.optimizer.step
 run.optimizer.step = lambda *a, **k: gradients.append([p.grad.clone() for p in run.raw.parameters()])
 for batch in run.loader:
-    train.train_step(run, batch, 1e-3)
+    train_step(run, batch, 1e-3)
     break
 if fabric.global_rank == 0:
     torch.save({"gradients": gradients[0], "world": fabric.world_size}, out)
@@ -311,14 +305,45 @@ def test_a_numbered_device_does_not_go_with_several_processes(monkeypatch):
 
 @pytest.mark.parametrize(("count", "batch", "world"), [(5, 1, 2), (8, 2, 2), (7, 3, 1), (1, 2, 4)])
 def test_all_processes_together_see_what_one_would_see(count, batch, world):
-    shares = [train.shard_indices(count, batch, rank, world) for rank in range(world)]
+    shares = [shard_indices(count, batch, rank, world) for rank in range(world)]
     assert len({len(share) for share in shares}) == 1
     assert set(np.concatenate(shares)) == set(range(count))
-    (alone,) = [train.shard_indices(count, batch * world, 0, 1)]
+    (alone,) = [shard_indices(count, batch * world, 0, 1)]
     steps = len(alone) // (batch * world)
     for step in range(steps):
         together = [p for share in shares for p in share[step * batch : (step + 1) * batch]]
         assert together == alone[step * batch * world : (step + 1) * batch * world]
+
+
+def test_memory_is_logged_in_gb(run, monkeypatch):
+    """10⁹ bytes, as --memory-gb takes them."""
+    monkeypatch.setattr(epoch_meter, "peak_memory_bytes", lambda device: 8_000_000_000)
+    change(run, epochs=1)
+    train.train_fold(run, 0, device="cpu")
+    assert last(run)["history"][0]["memory_gb"] == 8.0
+
+
+def test_a_damaged_last_checkpoint_is_refused(run, trained_run):
+    """``best.pt`` in its place: a checkpoint, but none that a training continues from."""
+    home = run / "models" / "fold_0"
+    home.mkdir(parents=True)
+    shutil.copy(trained_run / "models" / "fold_0" / "best.pt", home / "last.pt")
+    with pytest.raises(WorkDirError, match=r"last\.pt"):
+        train.train_fold(run, 0, device="cpu")
+
+
+def test_what_killed_processes_left_is_removed(run):
+    change(run, epochs=1)
+    home = run / "models" / "fold_0"
+    home.mkdir(parents=True)
+    (home / ".writing-abc.pt").write_bytes(b"half a checkpoint")
+    train.train_fold(run, 0, device="cpu")
+    assert not list(home.glob(".*"))
+
+
+def test_a_history_survives_the_checkpoint(trained_run):
+    rows = [EpochRow(**row) for row in last(trained_run)["history"]]
+    assert [row.epoch for row in rows] == [1, 2, 3]
 
 
 def test_the_configuration_of_a_run_holds_every_choice(run):
