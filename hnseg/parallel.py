@@ -20,7 +20,7 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 GB = 1e9
 # A full or read-only disk is not the case's fault, and every case would meet it.
-MACHINE_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
+MACHINE_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG}
 
 
 @dataclass(frozen=True)

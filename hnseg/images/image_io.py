@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from hnseg.errors import CaseError
 from hnseg.images.geometry import Grid
-from ssimh.files.atomic import atomic_write
 from ssimh.files.image_file import ImageFileError, ImageHeader, read_image_file, read_image_header
+from ssimh.files.image_writing import write_image_file
 from ssimh.files.simpleitk import load_sitk
 
 
@@ -93,8 +93,11 @@ def to_sitk(array: NDArray[Any], grid: Grid) -> Any:
 
 
 def write_image(path: Path, array: NDArray[Any], grid: Grid) -> None:
-    """Write an array (z, y, x) with its grid; the file appears whole or not at all."""
+    """Write an array (z, y, x) with its grid; the file appears whole or not at all.
+
+    Raises:
+        OSError: The disk is full, or the file cannot be written for another reason.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    with atomic_write(path) as temporary:
-        # Level 1: half the time of the default for a few per cent of size.
-        load_sitk().WriteImage(to_sitk(array, grid), str(temporary), useCompression=True, compressionLevel=1)
+    # Level 1: half the time of the default for a few per cent of size.
+    write_image_file(path, to_sitk(array, grid), compression_level=1)

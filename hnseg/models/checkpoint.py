@@ -11,16 +11,24 @@ from typing import Any
 import torch
 
 from hnseg.errors import WorkDirError
-from ssimh.files.atomic import atomic_write
+from ssimh.files.atomic import atomic_write, raise_what_stops_writing
 
 FORMAT = 1
 
 
 def save_checkpoint(path: Path, content: Mapping[str, Any]) -> None:
-    """Write tensors and plain Python values to ``path`` through a temporary name."""
+    """Write tensors and plain Python values to ``path`` through a temporary name.
+
+    Raises:
+        OSError: The disk is full, or the file cannot be written for another reason.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_write(path) as temporary:
-        torch.save({"format": FORMAT, **content}, temporary)
+        try:
+            torch.save({"format": FORMAT, **content}, temporary)
+        except RuntimeError:  # torch's writer of zip files hides the system's own error
+            raise_what_stops_writing(temporary)
+            raise
 
 
 def load_checkpoint(path: Path, *, device: torch.device | str = "cpu", mapped: bool = False) -> dict[str, Any]:

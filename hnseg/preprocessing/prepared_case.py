@@ -22,6 +22,7 @@ from hnseg.errors import WorkDirError
 from hnseg.images.geometry import Grid
 from hnseg.locks import hold
 from hnseg.preprocessing.image_versions import FINAL
+from ssimh.files.atomic import name_in_errors
 
 CHUNK = 64
 SCRATCH = ".writing-"
@@ -104,7 +105,8 @@ def write_case(
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
     scratch = folder.parent / f"{SCRATCH}{folder.name}"
-    with hold(folder.parent, folder.name, f"writing {folder.name}", wait=True):
+    lock = hold(folder.parent, folder.name, f"writing {folder.name}", wait=True)
+    with lock, name_in_errors(folder):
         if scratch.exists():  # of a killed process, since this one holds the lock
             shutil.rmtree(scratch)
         try:

@@ -19,8 +19,7 @@ def save_epoch(state: TrainingState, folder: Path, history: History, data: str, 
     """Write checkpoints, log and pictures of an epoch; ``last.pt`` comes last, so that a kill repeats the epoch.
 
     Raises:
-        HnsegError: A checkpoint cannot be written; the last one stays.
-        OSError: Another file cannot be written.
+        HnsegError: A file cannot be written; the last checkpoint stays.
     """
     facts = {
         "history": [asdict(row) for row in history],
@@ -45,5 +44,5 @@ def save_epoch(state: TrainingState, folder: Path, history: History, data: str, 
             draw_curves(folder / "curves.png", history, f"fold {state.fold}")
             picture.draw(folder / "validation.png", title)
         save_checkpoint(folder / "last.pt", {**tensors, **facts})
-    except RuntimeError as error:  # torch's writer of zip files hides the system's own error
+    except (OSError, RuntimeError) as error:
         raise HnsegError(f"{title}: {folder} cannot be written ({error}); the last whole epoch is kept") from error

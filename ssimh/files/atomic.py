@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import tempfile
 from collections.abc import Iterator
@@ -9,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 _PREFIX = ".writing-"
+_PROBE_BYTES = 2**20
 
 
 @contextmanager
@@ -16,7 +18,8 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Path of a temporary file beside ``path``, with its suffixes; takes its place when the block ends well.
 
     Raises:
-        FileNotFoundError: the folder of ``path`` does not exist.
+        FileNotFoundError: The folder of ``path`` does not exist.
+        OSError: Writing fails; its ``filename`` is ``path``.
     """
     target = Path(path)
     if not target.parent.is_dir():
@@ -26,7 +29,8 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
     os.close(handle)
     temporary = Path(name)
     try:
-        yield temporary
+        with name_in_errors(target, temporary):
+            yield temporary
         # mkstemp makes files private; a result has the permissions of any other new file.
         umask = os.umask(0)
         os.umask(umask)
@@ -34,6 +38,37 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
         temporary.replace(target)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def name_in_errors(path: Path, *others: Path) -> Iterator[None]:
+    """Give an error of writing, as on a full disk, the name of the file; the system leaves it out.
+
+    Args:
+        path: File or folder that is written.
+        others: Names that ``path`` has while it is written.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno is None:  # NumPy's, when less was written than it had
+            raise OSError(errno.EIO, str(error), str(path)) from error
+        if error.filename in (None, *map(str, others)):
+            raise OSError(error.errno, error.strerror, str(path)) from error
+        raise
+
+
+def raise_what_stops_writing(path: Path) -> None:
+    """Append to a temporary file that a library could not write, which raises the system's own error.
+
+    Raises:
+        OSError: The disk is full, a quota or a limit is reached, or the file cannot be written for another reason.
+    """
+    if path.is_file():
+        with path.open("ab") as file:
+            file.write(bytes(_PROBE_BYTES))
+            file.flush()
+            os.fsync(file.fileno())
 
 
 def is_leftover(path: Path) -> bool:

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ssimh.files.atomic import atomic_write
 from ssimh.files.image_file import ImageHeader, read_image_file
+from ssimh.files.image_writing import write_image_file
 from ssimh.files.simpleitk import itk_reason, load_sitk
 from ssimh.orientation import orientation_of
 from ssimh.units import unit_from_metadata
@@ -114,11 +114,10 @@ def write_scan(path: str | os.PathLike[str], values: NDArray[Any], like: LoadedS
     for key, text in like.header.metadata.items():
         if key not in STORAGE_KEYS:
             image.SetMetaData(key, text)
-    with atomic_write(path) as temporary:
-        try:
-            sitk.WriteImage(image, str(temporary), True)
-        except RuntimeError as error:
-            raise ScanError(f"{path} cannot be written: {itk_reason(error)}") from error
+    try:
+        write_image_file(path, image)
+    except RuntimeError as error:
+        raise ScanError(f"{path} cannot be written: {itk_reason(error)}") from error
     return limited
 
 
