@@ -6,7 +6,7 @@ from typing import Any
 
 from rich.table import Table
 
-from hnseg.training.plan import Plan
+from hnseg.training.plan import TrainingPlan
 
 
 def number(value: float | None, digits: int = 3, *, sign: bool = False) -> str:
@@ -54,16 +54,16 @@ def tuning_table(result: dict[str, Any]) -> Table:
     return table
 
 
-def plan_table(plan: Plan) -> Table:
+def plan_table(plan: TrainingPlan) -> Table:
     """What :func:`hnseg.training.plan.make_plan` found; the run's own settings in bold."""
     table = Table(title="Training on this device; computed from one measured patch (≈)", title_justify="left")
-    for title in ("patch", "batch", "precision", "GB", "s per step", "h per fold", "fits"):
+    for title in ("patch", "batch size", "precision", "GB", "s per step", "h per fold", "fits"):
         table.add_column(title, justify="right", no_wrap=True)
     for option in plan.options:
         sign = "" if option.measured else "≈ "
         cells = [
             " × ".join(map(str, option.patch_vox)),
-            str(option.batch),
+            str(option.batch_size),
             option.precision,
             f"{sign}{option.memory_gb:.1f}",
             f"{sign}{option.seconds_per_step:.3g}",

@@ -1,4 +1,4 @@
-"""What fits and how long it takes, before anyone waits for it: the cost of training on this device.
+"""What fits on a device and how long it takes: the cost of training, estimated before it begins.
 
 The network's activations and its time grow in proportion to the voxels of a batch, so one small patch is measured and
 the others are computed from it: bytes that autograd keeps for the backward pass (counted by torch's own hooks, on any
@@ -11,7 +11,7 @@ import math
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -29,6 +29,9 @@ from hnseg.training.losses import SummedDiceCELoss
 from hnseg.training.optimizer import make_optimizer
 from hnseg.workdir import load_config
 
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
 HEADROOM = 1.25  # what the allocator and the workspaces of the convolutions need on top of what autograd keeps
 USABLE = 0.9  # of the free memory
 LONGEST = {"cpu": 48, "cuda": 128}  # longest edge of the measured patch, in voxels
@@ -37,27 +40,42 @@ PRECISIONS = ("32-true", "bf16-mixed")
 
 
 @dataclass(frozen=True)
-class Cohort:
-    """The prepared cases of a run."""
+class PreparedCohort:
+    """The prepared cases of a run.
+
+    Attributes:
+        cases: How many there are.
+        largest_zyx: Longest axes of any of them, in voxels.
+        decoded_gb: Size of all images in memory.
+        training_cases: Training cases of the largest fold.
+        cached: Whether training keeps the cases decoded in memory.
+    """
 
     cases: int
     largest_zyx: tuple[int, int, int]
     decoded_gb: float
     training_cases: int
-    cached: bool  # whether training keeps the cases decoded in memory
+    cached: bool
 
 
 @dataclass(frozen=True)
-class Option:
-    """One way to train, and what it costs.
+class TrainingOption:
+    """One way to train, and what it costs; computed from the measured patch.
 
-    ``memory_gb`` and ``seconds_per_step`` are computed from the measured patch, except for the patch itself
-    (``measured``); ``hours_per_fold`` leaves out validation, loading and augmentation.
+    Attributes:
+        precision: Floating-point precision.
+        patch_vox: Size of a patch, (x, y, z).
+        batch_size: Patches of a step.
+        memory_gb: Peak memory, in 10⁹ bytes, as ``--memory-gb`` takes it.
+        seconds_per_step: Time of a step.
+        hours_per_fold: Time of all steps, without validation, loading and augmentation.
+        fits: Whether the memory is there.
+        measured: Whether this is the patch that was measured.
     """
 
     precision: str
     patch_vox: tuple[int, int, int]
-    batch: int
+    batch_size: int
     memory_gb: float
     seconds_per_step: float
     hours_per_fold: float
@@ -66,20 +84,28 @@ class Option:
 
 
 @dataclass(frozen=True)
-class Plan:
-    """What fits on a device."""
+class TrainingPlan:
+    """What fits on a device.
+
+    Attributes:
+        device: The device.
+        free_gb: Its free memory.
+        cohort: The prepared cases.
+        options: Ways to train.
+        wanted: The run's own settings.
+    """
 
     device: str
     free_gb: float
-    cohort: Cohort
-    options: tuple[Option, ...]
-    wanted: Option
+    cohort: PreparedCohort
+    options: tuple[TrainingOption, ...]
+    wanted: TrainingOption
 
     @property
-    def recommended(self) -> Option | None:
+    def recommended(self) -> TrainingOption | None:
         """The largest patch that fits, in the precision that is quickest for it; None where nothing fits."""
         fitting = [option for option in self.options if option.fits]
-        return max(fitting, key=lambda o: (math.prod(o.patch_vox) * o.batch, -o.seconds_per_step), default=None)
+        return max(fitting, key=lambda o: (math.prod(o.patch_vox) * o.batch_size, -o.seconds_per_step), default=None)
 
     def as_dict(self) -> dict[str, Any]:
         """JSON-ready form."""
@@ -87,14 +113,18 @@ class Plan:
         return {**asdict(self), "recommended": None if best is None else asdict(best)}
 
 
-def make_plan(work: Path, *, device: str = "auto") -> Plan:
-    """Measure a small step on a device and say what the run's training would cost there, and what else would fit.
+def make_plan(work: Path, *, device: str = "auto") -> TrainingPlan:
+    """Measure a small step on a device, and compute what the run's training and other settings would cost there.
+
+    Args:
+        work: With prepared cases.
+        device: See :func:`hnseg.models.device.open_device`.
 
     Raises:
         WorkDirError: Nothing is prepared.
     """
     config = load_config(work)
-    cohort = _look(work, config)
+    cohort = _read_cohort(work, config)
     kind = open_device(device, "32-true").device
     free = free_memory_bytes(kind)
     wanted_precision = str(open_device(device, config.train.precision)._precision.precision)
@@ -111,9 +141,10 @@ def make_plan(work: Path, *, device: str = "auto") -> Plan:
     wanted = next(
         o
         for o in options
-        if (o.precision, o.patch_vox, o.batch) == (wanted_precision, config.train.patch_vox, config.train.batch_size)
+        if (o.precision, o.patch_vox, o.batch_size)
+        == (wanted_precision, config.train.patch_vox, config.train.batch_size)
     )
-    return Plan(str(kind), round(free / GB, 2), cohort, tuple(options), wanted)
+    return TrainingPlan(str(kind), round(free / GB, 2), cohort, tuple(options), wanted)
 
 
 @dataclass(frozen=True)
@@ -126,7 +157,7 @@ class _Cost:
     seconds: float
 
 
-def _look(work: Path, config: Config) -> Cohort:
+def _read_cohort(work: Path, config: Config) -> PreparedCohort:
     splits = load_splits(work)
     folders = sorted(path.parent for path in (work / "prepared").glob("*/case.json"))
     if not folders:
@@ -139,7 +170,7 @@ def _look(work: Path, config: Config) -> Cohort:
     longest = tuple(max(shape[axis] for shape in shapes) for axis in range(3))
     largest = max(len(splits.train_ids(fold)) for fold in range(config.split.folds))
     cached = fits_in_cache(size, config.train.workers)
-    return Cohort(len(folders), (longest[0], longest[1], longest[2]), round(size / GB, 3), largest, cached)
+    return PreparedCohort(len(folders), (longest[0], longest[1], longest[2]), round(size / GB, 3), largest, cached)
 
 
 def _patches(train: TrainConfig, shape_zyx: tuple[int, int, int]) -> list[tuple[int, int, int]]:
@@ -183,10 +214,10 @@ def _measure(train: TrainConfig, device: str, precision: str) -> _Cost:
 class _Step:
     """One step of the bare network on random numbers."""
 
-    network: Any
-    optimizer: Any
-    criterion: Any
-    fabric: Any
+    network: torch.nn.Module
+    optimizer: torch.optim.Optimizer
+    criterion: SummedDiceCELoss
+    fabric: Fabric
 
     def run(self, patch: list[int]) -> tuple[int, float]:
         """Bytes kept for the backward pass, and seconds."""
@@ -210,11 +241,13 @@ class _Step:
         return sum(kept.values()), time.perf_counter() - started
 
 
-def _option(cost: _Cost, precision: str, patch: tuple[int, int, int], batch: int, patches: int, free: int) -> Option:
+def _option(
+    cost: _Cost, precision: str, patch: tuple[int, int, int], batch: int, patches: int, free: int
+) -> TrainingOption:
     ratio = math.prod(patch) * batch / cost.voxels
     memory = cost.fixed_bytes + HEADROOM * cost.kept_bytes * ratio
     seconds = cost.seconds * ratio
-    return Option(
+    return TrainingOption(
         precision,
         patch,
         batch,

@@ -32,7 +32,7 @@ def run_limited(limit_bytes: int, *arguments: object) -> str:
 
 
 def hidden(folder: Path) -> list[Path]:
-    return [path for path in folder.rglob(".*")]
+    return list(folder.rglob(".*"))
 
 
 @pytest.mark.parametrize("jobs", [1, 2])

@@ -40,7 +40,7 @@ def test_a_plan_covers_smaller_and_larger_patches(prepared_run):
     volumes = [math.prod(option.patch_vox) for option in made.options]
     assert min(volumes) < 32**3 < max(volumes)
     for option in made.options:
-        same = (option.precision, option.batch) == (made.wanted.precision, made.wanted.batch)
+        same = (option.precision, option.batch_size) == (made.wanted.precision, made.wanted.batch_size)
         if same and math.prod(option.patch_vox) > 32**3:
             assert option.memory_gb >= made.wanted.memory_gb
             assert option.seconds_per_step > made.wanted.seconds_per_step
