@@ -29,6 +29,7 @@ OTHER_TYPES = {1: "binary", 32: "complex", 128: "RGB", 1536: "float128", 1792: "
 UNITS_MM = {0: 1.0, 1: 1000.0, 2: 1.0, 3: 0.001}  # not stated, meter, millimeter, micrometer
 AGREE_MM = 0.5  # how far qform and sform may put a corner of the image apart
 SPACING_SHARE = 1e-3  # how far the lengths of the sform's columns may be from the spacing
+ROUNDING = 3 * 2.0**-23  # of the length of a quaternion in float32; nibabel allows as much
 TO_LPS = np.array([-1.0, -1.0, 1.0])  # NIfTI is RAS
 SMALLEST_SLOPE = 1e-12  # ITK takes a slope below 2e-16 for 1
 
@@ -211,7 +212,7 @@ def _poses(header: NiftiHeader) -> tuple[Pose, ...]:
                 f"{format_numbers(poses[0].spacing_mm)} mm; they must be equal"
             )
     if header.codes[0]:
-        if not sum(part * part for part in header.quaternion[:3]) <= 1.0 + 1e-5:
+        if not sum(part * part for part in header.quaternion[:3]) <= 1.0 + ROUNDING:
             raise ValueError(
                 f"the qform's quaternion {format_numbers(header.quaternion[:3])} is longer than 1 and no rotation"
             )
