@@ -1,5 +1,7 @@
 """Harmonization of one scan to another with SimpleITK and ssimh alone: read, fit, swap, write with the same geometry.
 
+The result and the reference beside it are new files; nothing that exists is overwritten.
+
     python examples/plain_simpleitk.py REFERENCE.nii.gz SCAN.nii.gz RESULT.nii.gz
     python examples/plain_simpleitk.py                    # the same on two small generated scans
 
@@ -14,7 +16,9 @@ import numpy as np
 import SimpleITK as sitk
 
 from ssimh import ReferenceSpectrum, compare, swap_spectrum
-from ssimh.files.image_file import read_image_file
+from ssimh.files.output_guard import check_output
+from ssimh.files.scan import read_scan, write_scan
+from ssimh.files.swap_files import match_grid
 
 
 def generated_scan(path: Path, brightness_hu: float, seed: int) -> None:
@@ -31,21 +35,27 @@ def generated_scan(path: Path, brightness_hu: float, seed: int) -> None:
 
 def harmonize(reference_path: Path, scan_path: Path, result_path: Path) -> float:
     """Write the harmonized scan; returns the mean absolute change of soft tissue in HU."""
-    # SimpleITK's arrays are (z, y, x), so the default axes (-2, -1) are the axial slices.
-    # The strict reader refuses damaged files, of which ITK reads a part without complaint.
-    donor, _ = read_image_file(reference_path)
-    reference = ReferenceSpectrum.from_image(donor, threshold=3, unit="HU")
-    reference.save(result_path.with_name("reference.npz"))  # a few kilobytes, for reuse
+    spectrum_path = result_path.with_name(f"{result_path.name.split('.')[0]}_reference.npz")
+    for output in (result_path, spectrum_path):  # neither an input nor any file that exists
+        check_output(output, inputs=[reference_path, scan_path], is_ours=lambda _: False)
 
-    before, header = read_image_file(scan_path)
-    after = swap_spectrum(before, reference, clip=(-1024, 3071), unit="HU")  # float32; the input stays as it is
+    # The strict reader refuses damaged files, of which ITK reads a part without complaint; arrays are (z, y, x).
+    donor, scan = read_scan(reference_path), read_scan(scan_path)
+    reference = ReferenceSpectrum.from_image(
+        donor.values,
+        threshold=3,
+        axes=donor.slice_axes,
+        spacing_mm=donor.spacing_mm,
+        orientation=donor.orientation,
+        unit="HU",
+    )
+    reference.save(spectrum_path)  # a few kilobytes, for reuse
 
-    result = sitk.GetImageFromArray(np.rint(after).astype(np.int16))
-    result.SetSpacing(header.spacing_mm)
-    result.SetOrigin(header.origin_mm)
-    result.SetDirection(header.direction)
-    sitk.WriteImage(result, str(result_path))
-    return compare(before, after).soft_tissue_mean_abs_delta
+    fitting = match_grid(reference, scan, regrid=False)  # turned if the scan lies in another direction
+    after = swap_spectrum(scan.values, fitting, axes=fitting.axes, clip=(-1024, 3071), unit="HU")  # float32
+
+    write_scan(result_path, after, scan)  # geometry and pixel type of the scan
+    return compare(scan.values, after).soft_tissue_mean_abs_delta
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""Entry point of the ``ssimh`` command; the commands themselves are in ``ssimh.cli.commands``."""
+"""Entry point of the ``ssimh`` command; the commands themselves are in the modules beside it."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import sys
 def main() -> None:
     """Run the command, or say which extra it lacks."""
     try:
-        from ssimh.cli.commands import app
+        from ssimh.cli.app import app
     except ImportError as error:
-        if error.name not in ("typer", "rich") and "ssimh[cli]" not in str(error):
+        if error.name not in ("filelock", "rich", "typer") and "ssimh[cli]" not in str(error):
             raise
         sys.exit(f'The ssimh command needs more than the core library ({error}). pip install "ssimh[cli]"')
     app()

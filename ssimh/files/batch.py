@@ -1,267 +1,217 @@
-"""Whole folders: apply one reference to many scans, with a manifest that allows to resume."""
+"""Whole folders: harmonize many scans into one folder, with a manifest that allows to resume.
+
+An output folder holds the results of one method, one reference and one set of settings. A second run keeps what is up
+to date and makes again what is not; nothing is overwritten that an earlier run did not write, and a scan that fails
+leaves no older output behind.
+"""
 
 from __future__ import annotations
 
-import json
-import multiprocessing
-from collections.abc import Iterator
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
+from ssimh.files.artifact_cache import find_differences
+from ssimh.files.harmonized_scan import FileHarmonizer, Job, OutputOptions, Task, figure_path, make_job
+from ssimh.files.lock import hold_lock
+from ssimh.files.manifest import MANIFEST, Manifest, ScanRecord, has_manifest, input_files, is_recorded, read_manifest
+from ssimh.files.output_guard import OutputError, check_output
+from ssimh.files.scan import ScanError, find_scans
+from ssimh.files.scan_pool import harmonize_all
 
-from ssimh._kernels.coefficients import from_low_frequency
-from ssimh._version import __version__
-from ssimh.files.atomic import atomic_write
-from ssimh.files.scan import LoadedScan, ScanError, read_scan, write_scan
-from ssimh.files.site_files import SiteAlignment
-from ssimh.metrics import compare
-from ssimh.reference import ReferenceSpectrum
-from ssimh.swap import swap_spectrum
-
-MANIFEST = "manifest.json"
+LOCK = ".ssimh.lock"
 
 
-@dataclass(frozen=True)
-class Settings:
-    """How the scans of one run are treated; saved in the manifest."""
+class State(StrEnum):
+    """What became of a scan."""
 
-    strength: float = 1.0
-    clip: tuple[float, float] | None = None
-    unit: str | None = None
-    allow_pet: bool = False
-    regrid: bool = False
-    pixel_type: str = "same"
-    figures: bool = True
-    reference_image: str | None = None
+    DONE = "done"
+    KEPT = "kept"
+    FAILED = "failed"
 
 
 @dataclass(frozen=True)
-class Task:
-    """One scan of a run."""
+class ScanOutcome:
+    """One scan of a run.
 
-    source: Path
+    Attributes:
+        target: output relative to the output folder.
+        state: done, kept from an earlier run, or failed.
+        message: why it failed, or why an output has no figure; else empty.
+    """
+
     target: Path
-    reference: ReferenceSpectrum | SiteAlignment
-    settings: Settings
-    workers: int | None = None
+    state: State
+    message: str = ""
 
 
-def adapt(reference: ReferenceSpectrum, scan: LoadedScan, regrid: bool) -> ReferenceSpectrum:
-    """The reference for the scan's orientation (exact), and with ``regrid`` for its grid.
+def find_inputs(inputs: Sequence[Path], folder: Path) -> dict[Path, Path]:
+    """Scans to harmonize into ``folder``: output path relative to it → input.
 
-    With ``regrid`` the two fields of view are taken as the same one.
-
-    Raises:
-        ValueError: the grids differ and ``regrid`` is off, or the orientations name other axes.
-    """
-    if scan.orientation is not None and reference.orientation not in (None, scan.orientation):
-        reference = reference.reoriented(scan.orientation)
-    if reference.shape == scan.values.shape:
-        return reference
-    if not regrid:
-        raise ScanError(
-            f"{scan.path} has shape {scan.values.shape}, the reference was fitted on {reference.shape}; resample the "
-            "scan, or pass --regrid to take the two fields of view as the same."
-        )
-    return reference.for_grid(scan.values.shape)
-
-
-def _swapped(task: Task, scan: LoadedScan, reference: ReferenceSpectrum) -> NDArray[Any]:
-    settings = task.settings
-    return swap_spectrum(
-        scan.values,
-        reference,
-        reference.threshold,
-        axes=reference.axes,
-        region=reference.region,
-        strength=settings.strength,
-        clip=settings.clip,
-        unit=settings.unit or scan.unit,
-        allow_pet=settings.allow_pet,
-        workers=task.workers,
-    )
-
-
-def harmonize(task: Task) -> dict[str, Any]:
-    """Read, swap or align, write, measure and draw one scan; the entry for the manifest."""
-    scan = read_scan(task.source)
-    settings = task.settings
-    reference: ReferenceSpectrum | None = None
-    if isinstance(task.reference, SiteAlignment):
-        unit = settings.unit or scan.unit
-        after = task.reference.aligned(scan, strength=settings.strength, clip=settings.clip, unit=unit)
-    else:
-        reference = adapt(task.reference, scan, settings.regrid)
-        after = _swapped(task, scan, reference)
-    task.target.parent.mkdir(parents=True, exist_ok=True)
-    limited = write_scan(task.target, after, scan, settings.pixel_type)
-    low: dict[str, Any] = {} if reference is None else {"threshold": reference.threshold, "axes": reference.axes}
-    scores = compare(scan.values, after, **low).as_dict()
-    figure = None
-    if settings.figures:
-        figure = _draw(task, scan, after, reference, scores)
-    stamp = task.source.stat()
-    return {
-        "input": str(task.source),
-        "output": task.target.name,
-        "input_bytes": stamp.st_size,
-        "input_mtime_ns": stamp.st_mtime_ns,
-        "shape": list(scan.values.shape),
-        "spacing_mm": list(scan.spacing_mm),
-        "orientation": scan.orientation,
-        "pixel_type": str(scan.values.dtype) if settings.pixel_type == "same" else settings.pixel_type,
-        "limited_voxels": limited,
-        "figure": figure,
-        "scores": scores,
-    }
-
-
-def _draw(
-    task: Task, scan: LoadedScan, after: NDArray[Any], reference: ReferenceSpectrum | None, scores: dict[str, Any]
-) -> str:
-    from ssimh.files.plots import qc_figure, save_figure
-
-    if task.settings.reference_image is not None:
-        shown, name = read_scan(task.settings.reference_image).values, "reference"
-    elif reference is None:
-        # A site has no image to show; what it did is the last column.
-        shown, name = scan.values, "the scan itself"
-    else:
-        shown = from_low_frequency(np.asarray(reference.coefficients), reference.shape, reference.axes)
-        name = "reference: its low frequencies"
-    delta, p95 = scores["soft_tissue_mean_abs_delta"], scores["soft_tissue_p95_abs_delta"]
-    figure = qc_figure(
-        scan.values,
-        after,
-        shown,
-        spacing_mm=scan.spacing_mm,
-        orientation=scan.orientation,
-        reference_name=name,
-        title=f"{task.target.name}\nsoft tissue moved by {delta:.1f} HU on average, 95 % of it by < {p95:.1f} HU",
-    )
-    path = task.target.with_name(f"{task.target.name}.png")
-    save_figure(figure, path)
-    return path.name
-
-
-class Manifest:
-    """What has been done in an output folder; written after every scan, so that a run can be taken up again."""
-
-    def __init__(self, folder: Path, reference: ReferenceSpectrum | SiteAlignment, settings: Settings) -> None:
-        self.path = folder / MANIFEST
-        self.header = {
-            "format": "ssimh-manifest",
-            "ssimh_version": __version__,
-            "reference": {**reference.header(), "content_hash": reference.content_hash},
-            "settings": json.loads(json.dumps(asdict(settings))),
-        }
-        self.scans: dict[str, dict[str, Any]] = {}
-        self.failed: dict[str, str] = {}
-        if self.path.is_file():
-            stored = read_manifest(folder)
-            if {name: stored.get(name) for name in ("reference", "settings")} == {
-                name: self.header[name] for name in ("reference", "settings")
-            }:
-                self.scans = stored["scans"]
-
-    def is_done(self, target: Path, source: Path) -> bool:
-        """Whether the output is there and its input has not changed since, under the same reference and settings."""
-        entry = self.scans.get(target.as_posix())
-        if entry is None or source.is_dir() or not (self.path.parent / target).is_file():
-            return False
-        stamp = source.stat()
-        return (entry["input"], entry["input_bytes"], entry["input_mtime_ns"]) == (
-            str(source),
-            stamp.st_size,
-            stamp.st_mtime_ns,
-        )
-
-    def save(self) -> None:
-        """Write the file; it appears whole or not at all."""
-        content = {**self.header, "scans": self.scans, "failed": self.failed}
-        with atomic_write(self.path) as temporary:
-            temporary.write_text(json.dumps(content, indent=1, sort_keys=True))
-
-
-def read_manifest(folder: Path) -> dict[str, Any]:
-    """The manifest of an output folder.
+    Args:
+        inputs: scan files, DICOM folders, or folders that are searched.
+        folder: output folder; need not exist.
 
     Raises:
-        FileNotFoundError: there is none.
-        ScanError: the file is none, or damaged.
+        FileNotFoundError: an input that does not exist.
+        OutputError: an input and the output folder lie within each other.
+        ScanError: a folder without a scan, or with results of an earlier run below it; two inputs with one output.
     """
-    path = folder / MANIFEST
-    if not path.is_file():
-        raise FileNotFoundError(f"{folder} holds no {MANIFEST}; it must be the output folder of `ssimh apply`.")
-    try:
-        content = json.loads(path.read_text())
-    except ValueError as error:
-        raise ScanError(f"{path} is damaged: {error}") from error
-    if not isinstance(content, dict) or content.get("format") != "ssimh-manifest":
-        raise ScanError(f"{path} is not a manifest of `ssimh apply`.")
-    return content
+    for given in inputs:
+        if given.is_dir() and _lies_in(folder, given):
+            raise OutputError(f"the output folder {folder} lies inside the input folder {given}; choose another one.")
+        for found in sorted(given.rglob(MANIFEST)) if given.is_dir() else ():
+            if found.parent != given and has_manifest(found.parent):
+                raise ScanError(
+                    f"{found.parent} holds results of an earlier run; name the scans beside it, or move it elsewhere."
+                )
+    scans = find_scans(inputs)
+    spellings: dict[str, Path] = {}
+    for target, source in scans.items():
+        if _lies_in(source, folder):
+            raise OutputError(f"{source} lies inside the output folder {folder}; choose another one.")
+        other = spellings.setdefault(target.as_posix().casefold(), source)
+        if other is not source:
+            raise ScanError(f"{other} and {source} have one output where case does not count; apply them separately.")
+    return scans
+
+
+def _lies_in(path: Path, folder: Path) -> bool:
+    """Whether a path lies in a folder or is it, by its name or by where links lead."""
+    return path.absolute().is_relative_to(folder.absolute()) or path.resolve().is_relative_to(folder.resolve())
 
 
 def run(
-    scans: dict[Path, Path],
+    scans: Mapping[Path, Path],
     folder: Path,
-    reference: ReferenceSpectrum | SiteAlignment,
-    settings: Settings,
+    harmonizer: FileHarmonizer,
+    options: OutputOptions,
     jobs: int = 1,
-) -> Iterator[tuple[Path, str, str]]:
-    """Harmonize all scans; yields (output, ``"done"`` | ``"kept"`` | ``"failed"``, message) as each one ends.
+) -> Iterator[ScanOutcome]:
+    """Harmonize all scans; yields the outcome of each as it ends.
 
-    One scan that fails does not stop the others: its error is in the manifest and in what is yielded.
+    One scan that fails does not stop the others: its error is in the manifest and in its outcome.
 
     Args:
-        scans: output path relative to ``folder`` → input, as :func:`ssimh.files.scan.find_scans` gives it.
+        scans: output path relative to ``folder`` → input, as :func:`find_inputs` gives it.
         folder: output folder; made if needed.
-        reference: what the scans are harmonized to; two sites for an alignment.
-        settings: how.
+        harmonizer: what is done to each scan.
+        options: how results are written.
         jobs: number of processes.
+
+    Raises:
+        LockedError: another run writes into the folder.
+        ManifestError: the folder's manifest is damaged or of another program or version.
+        OutputError: a file that would be overwritten was not written by an earlier run, or was changed since; or
+            results of other settings would stay among the new ones.
+        ScanError, FileNotFoundError: the reference image cannot be read.
     """
+    job = make_job(harmonizer, options, jobs)
     folder.mkdir(parents=True, exist_ok=True)
-    manifest = Manifest(folder, reference, settings)
-    tasks: dict[Path, Task] = {}
-    for target, source in scans.items():
-        if manifest.is_done(target, source):
-            yield target, "kept", ""
-        else:
-            tasks[target] = Task(source, folder / target, reference, settings, None if jobs == 1 else 1)
-    for target, outcome in _outcomes(tasks, jobs):
-        name = target.as_posix()
-        if isinstance(outcome, Exception):
+    with hold_lock(folder / LOCK, f"ssimh {job.recipe.method}"):
+        manifest = read_manifest(folder) if (folder / MANIFEST).exists() else Manifest(job.recipe)
+        tasks = {name.as_posix(): _make_task(source, folder / name) for name, source in scans.items()}
+        _refuse_overwriting(folder, manifest, tasks)
+        _refuse_leftovers(folder, manifest, job, tasks)
+        _remove_unfinished(folder, manifest)
+        manifest.recipe = job.recipe
+        kept = [name for name, task in tasks.items() if _is_current(manifest.scans.get(name), job, task)]
+        for name in kept:
+            tasks.pop(name)
+            manifest.failed.pop(name, None)
+            yield ScanOutcome(Path(name), State.KEPT)
+        manifest.pending.update(tasks)
+        for name in tasks:
             manifest.scans.pop(name, None)
-            manifest.failed[name] = f"{type(outcome).__name__}: {outcome}"
-            manifest.save()
-            yield target, "failed", str(outcome)
-        else:
-            manifest.scans[name] = outcome
-            manifest.save()
-            yield target, "done", ""
+            manifest.failed.pop(name, None)
+        manifest.save(folder)
+        yield from _make(folder, manifest, job, tasks, jobs)
 
 
-def _attempt(task: Task) -> dict[str, Any] | Exception:
+def _make_task(source: Path, target: Path) -> Task:
     try:
-        return harmonize(task)
-    except (ValueError, TypeError, OSError, MemoryError) as error:
-        return error
+        return Task(source, target, input_files(source))
+    except OSError:
+        return Task(source, target, {})  # reading it fails as well, and then only for this scan
 
 
-def _outcomes(tasks: dict[Path, Task], jobs: int) -> Iterator[tuple[Path, dict[str, Any] | Exception]]:
-    if jobs <= 1 or len(tasks) <= 1:
-        for target, task in tasks.items():
-            yield target, _attempt(task)
-        return
-    # Fresh interpreters: a fork of a process with threads of ITK's can hang.
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(min(jobs, len(tasks)), mp_context=context) as pool:
-        futures: dict[Future[dict[str, Any] | Exception], Path] = {
-            pool.submit(_attempt, task): target for target, task in tasks.items()
-        }
-        for future in as_completed(futures):
-            yield futures[future], future.result()
+def _make(folder: Path, manifest: Manifest, job: Job, tasks: dict[str, Task], jobs: int) -> Iterator[ScanOutcome]:
+    for task, outcome in harmonize_all(job, list(tasks.values()), jobs):
+        name = task.target.relative_to(folder).as_posix()
+        if isinstance(outcome, ScanRecord):
+            manifest.scans[name] = outcome
+            result = ScanOutcome(Path(name), State.DONE, outcome.figure_error or "")
+            stale = [figure_path(task.target)] if outcome.figure is None else []
+        else:
+            manifest.failed[name] = f"{outcome.kind}: {outcome.message}"
+            result = ScanOutcome(Path(name), State.FAILED, outcome.message)
+            stale = [task.target, figure_path(task.target)]
+        for path in stale:  # of an earlier run, or of one that was killed
+            path.unlink(missing_ok=True)
+        manifest.pending.discard(name)
+        manifest.save(folder)
+        yield result
+
+
+def _is_current(record: ScanRecord | None, job: Job, task: Task) -> bool:
+    """Whether all files of an output are there and were made from the same input in the same way."""
+    if record is None or (job.options.figures and record.figure is None):
+        return False
+    try:
+        if find_differences(record.made_from, {"input": task.files, "recipe": job.recipe.key()}):
+            return False
+    except OSError:  # an input that cannot be read; its turn says why
+        return False
+    return all(task.target.with_name(name).is_file() for name in record.outputs)
+
+
+def _refuse_overwriting(folder: Path, manifest: Manifest, tasks: Mapping[str, Task]) -> None:
+    """Every existing file at the place of an output must be the one that an earlier run wrote there.
+
+    Raises:
+        OutputError: it is not, or it is the input itself.
+    """
+    for name, task in tasks.items():
+        record = manifest.scans.get(name)
+        if record is not None and not is_recorded(folder, name, record):
+            raise OutputError(
+                f"{task.target} or its figure is not what an earlier run wrote: damaged, or edited since. Remove it to "
+                "have it made again, or choose another output folder."
+            )
+        known = set() if record is None else {task.target.with_name(file) for file in record.outputs}
+        if name in manifest.pending:
+            known = {task.target, figure_path(task.target)}
+        for path in (task.target, figure_path(task.target)):
+            check_output(path, inputs=[task.source], is_ours=known.__contains__)
+
+
+def _refuse_leftovers(folder: Path, manifest: Manifest, job: Job, tasks: Mapping[str, Task]) -> None:
+    """Outputs that this run does not make must have been made in the same way.
+
+    Raises:
+        OutputError: some were not.
+    """
+    parts: set[str] = set()
+    left = []
+    for name, record in manifest.scans.items():
+        differences = find_differences(record.made_from.get("recipe"), job.recipe.key())
+        if name not in tasks and differences:
+            left.append(name)
+            parts.update(differences)
+    if left:
+        raise OutputError(
+            f"{folder} holds {len(left)} result(s) that were made in another way ({', '.join(sorted(parts))}) and "
+            f"are not made again now: {', '.join(sorted(left)[:5])}{' …' if len(left) > 5 else ''}. Name their scans "
+            "too, or choose another output folder."
+        )
+
+
+def _remove_unfinished(folder: Path, manifest: Manifest) -> None:
+    """Remove what a killed run had begun to write, and outputs of it that this run may not name."""
+    for name in manifest.pending:
+        for path in (folder / name).parent.glob(".writing-*"):
+            path.unlink(missing_ok=True)
+        for path in (folder / name, figure_path(folder / name)):
+            path.unlink(missing_ok=True)
+    manifest.pending.clear()

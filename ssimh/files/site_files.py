@@ -1,19 +1,20 @@
-"""Alignment of files: two sites in the place that a reference has in a swap."""
+"""Alignment of files: sites fitted to files, and files aligned from one site to another."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ssimh.files.harmonized_scan import HarmonizedScan
+from ssimh.files.manifest import Recipe
 from ssimh.files.scan import LoadedScan, ScanError, read_scan
 from ssimh.orientation import orientation_map
-from ssimh.site.alignment import apply_difference, site_difference
+from ssimh.site.alignment import SiteDifference, apply_difference, check_settings, site_difference
 from ssimh.site.site_spectrum import SiteSpectrum
 
 # Sites of files are fitted in these directions, (z, y, x) towards the head, the back and the left.
@@ -22,49 +23,64 @@ ORIENTATION = "SPL"
 
 @dataclass(frozen=True)
 class SiteAlignment:
-    """What `ssimh apply --align` does to every scan.
+    """What ``ssimh align`` does to every scan; refuses settings that cannot be used before any scan is read.
 
-    Args:
+    Attributes:
         source: site that the scans come from.
-        target: site that they shall look like.
+        target: site that they are aligned to.
+        strength: share of the way, 0 … 1.
+        clip: lowest and highest HU of the result.
+
+    Raises:
+        ValueError: settings out of range, or sites fitted in different ways.
     """
 
     source: SiteSpectrum
     target: SiteSpectrum
+    strength: float = 1.0
+    clip: tuple[float, float] | None = None
 
-    def header(self) -> dict[str, Any]:
-        """What the manifest states, as plain JSON values."""
-        difference = site_difference(self.source, self.target)
-        return {
+    def __post_init__(self) -> None:
+        check_settings(self.strength, self.clip, None)
+        self.source.check_comparable(self.target)
+
+    @cached_property
+    def difference(self) -> SiteDifference:
+        """What the source site adds to its images in comparison with the target site."""
+        return site_difference(self.source, self.target)
+
+    @property
+    def recipe(self) -> Recipe:
+        """For the manifest: both sites and every setting."""
+        both = f"{self.source.content_hash} {self.target.content_hash}"
+        reference: dict[str, object] = {
             "source": self.source.content_hash,
             "target": self.target.content_hash,
             "n_subjects": self.target.n_subjects,
-            "difference": str(difference),
-            "shrinkage": difference.shrinkage,
+            "shrinkage": self.difference.shrinkage,
+            "content_hash": f"sha256:{hashlib.sha256(both.encode()).hexdigest()}",
         }
+        description = f"Alignment to a site of {self.target.n_subjects} scan(s): {self.difference}"
+        return Recipe("align", description, reference, {"strength": self.strength, "clip": self.clip})
 
-    @property
-    def content_hash(self) -> str:
-        """SHA-256 over both sites."""
-        both = f"{self.source.content_hash} {self.target.content_hash}"
-        return f"sha256:{hashlib.sha256(both.encode()).hexdigest()}"
-
-    def aligned(self, scan: LoadedScan, *, strength: float, clip: Any, unit: str | None) -> NDArray[Any]:
-        """The scan's values after alignment, in the scan's own directions.
+    def harmonize(self, scan: LoadedScan, workers: int | None) -> HarmonizedScan:
+        """The scan after alignment, in its own directions.
 
         Raises:
             ScanError: the scan has two dimensions.
+            ValueError: what :func:`ssimh.align_spectrum` refuses.
         """
         axes, flips = directions(scan)
-        moved = apply_difference(
+        aligned = apply_difference(
             np.flip(scan.values, flips),
-            site_difference(self.source, self.target),
-            strength=strength,
-            clip=clip,
+            self.difference,
+            strength=self.strength,
+            clip=self.clip,
             axes=axes,
-            unit=unit,
+            unit=scan.unit,
         )
-        return np.flip(moved, flips)
+        # A site has no image to show; what was done is the last column of the figure.
+        return HarmonizedScan(np.flip(aligned, flips), "HU", None, (), lambda: scan.values, "the scan itself")
 
 
 def directions(scan: LoadedScan) -> tuple[tuple[int, ...], tuple[int, ...]]:

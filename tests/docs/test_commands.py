@@ -15,7 +15,7 @@ import typer
 
 from hnseg.cli import commands as hnseg_commands
 from hnseg.config import Config
-from ssimh.cli import commands as ssimh_commands
+from ssimh.cli.app import app as ssimh_app
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted(
@@ -25,7 +25,7 @@ PAGES = sorted(
     if "_generated" not in path.parts and "_build" not in path.parts
 )
 SCRIPTS = sorted([*(ROOT / "benchmarks").glob("*.py"), *(ROOT / "examples").rglob("*.py")])
-APPS = {"hnseg": typer.main.get_command(hnseg_commands.app), "ssimh": typer.main.get_command(ssimh_commands.app)}
+APPS = {"hnseg": typer.main.get_command(hnseg_commands.app), "ssimh": typer.main.get_command(ssimh_app)}
 UsageError = typer.BadParameter.__bases__[0]  # click's, or that of typer's own copy of click
 START = r"(?:\w+=\S+ )*(?:hnseg|ssimh|torchrun|python [\w/]+\.py)\s"
 

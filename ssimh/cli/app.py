@@ -1,0 +1,42 @@
+"""The ``ssimh`` command: its subcommands by name."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from ssimh._version import __version__
+from ssimh.cli.apply import align, apply
+from ssimh.cli.fit import fit, fit_site
+from ssimh.cli.report import report
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="Harmonize CT scans by swapping their low-frequency spectrum with that of a reference (SSIMH), or by "
+    "aligning what two sites differ in.",
+)
+
+
+def _print_version(value: bool) -> None:
+    if value:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def _common(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Options of the command as a whole."""
+
+
+app.command("fit")(fit)
+app.command("fit-site")(fit_site)
+app.command("apply")(apply)
+app.command("align")(align)
+app.command("report")(report)

@@ -1,0 +1,107 @@
+"""``ssimh apply`` and ``ssimh align``: scans in, harmonized scans and a manifest out."""
+
+from __future__ import annotations
+
+from collections import Counter
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ssimh.cli.console import Scans, handle_errors, print_error, print_line, progress_bar
+from ssimh.files.batch import State, find_inputs, run
+from ssimh.files.harmonized_scan import FileHarmonizer, OutputOptions
+from ssimh.files.manifest import MANIFEST
+from ssimh.files.site_files import SiteAlignment
+from ssimh.files.swap_files import FileSwap
+from ssimh.reference import ReferenceSpectrum
+from ssimh.site.site_spectrum import SiteSpectrum
+
+
+class PixelType(StrEnum):
+    """Pixel type of the results."""
+
+    same = "same"
+    float32 = "float32"
+
+
+Out = Annotated[Path, typer.Option(help="Output folder; keeps names and the structure of input folders.")]
+Strength = Annotated[float, typer.Option(help="Share of the way, 0 … 1.")]
+Clip = Annotated[tuple[float, float] | None, typer.Option(help="Lowest and highest value of the result.")]
+PixelTypeOption = Annotated[
+    PixelType, typer.Option(help="As in the scan (integers are rounded and limited), or float.")
+]
+Figures = Annotated[bool, typer.Option(help="Draw a QC figure per scan.")]
+Jobs = Annotated[int, typer.Option(min=1, help="Scans at a time; changes the time, not the results.")]
+
+
+def apply(
+    scans: Scans,
+    reference: Annotated[Path, typer.Option(help="Reference file written by `ssimh fit`.")],
+    out: Out,
+    strength: Strength = 1.0,
+    clip: Clip = None,
+    unit: Annotated[str | None, typer.Option(help="Intensity unit of scans that state none; PET is refused.")] = None,
+    allow_pet: Annotated[
+        bool, typer.Option("--allow-pet", help="Swap PET all the same; this changes uptake values.")
+    ] = False,
+    regrid: Annotated[
+        bool, typer.Option("--regrid", help="Take the fields of view as the same where size or spacing differ.")
+    ] = False,
+    pixel_type: PixelTypeOption = PixelType.same,
+    figures: Figures = True,
+    reference_image: Annotated[Path | None, typer.Option(help="Scan to show as the reference in the figures.")] = None,
+    jobs: Jobs = 1,
+) -> None:
+    """Swap the low frequencies of scans for those of a reference.
+
+    Geometry is kept, a manifest says what was done, and a second run does only what is missing or has changed.
+    """
+    with handle_errors():
+        swap = FileSwap(ReferenceSpectrum.load(reference), strength, clip, unit, allow_pet, regrid)
+        _harmonize(scans, out, swap, OutputOptions(pixel_type.value, figures, reference_image), jobs)
+
+
+def align(
+    scans: Scans,
+    source: Annotated[Path, typer.Option(help="Site of the scans, written by `ssimh fit-site`.")],
+    target: Annotated[Path, typer.Option(help="Site to align to, written by `ssimh fit-site`.")],
+    out: Out,
+    strength: Strength = 1.0,
+    clip: Clip = None,
+    pixel_type: PixelTypeOption = PixelType.same,
+    figures: Figures = True,
+    reference_image: Annotated[
+        Path | None, typer.Option(help="Scan of the target site to show in the figures.")
+    ] = None,
+    jobs: Jobs = 1,
+) -> None:
+    """Align CT scans of one site to another by what the two differ in.
+
+    Geometry is kept, a manifest says what was done, and a second run does only what is missing or has changed.
+    """
+    with handle_errors():
+        alignment = SiteAlignment(SiteSpectrum.load(source), SiteSpectrum.load(target), strength, clip)
+        print_line(str(alignment.difference))
+        _harmonize(scans, out, alignment, OutputOptions(pixel_type.value, figures, reference_image), jobs)
+
+
+def _harmonize(inputs: list[Path], out: Path, harmonizer: FileHarmonizer, options: OutputOptions, jobs: int) -> None:
+    scans = find_inputs(inputs, out)
+    counts: Counter[State] = Counter()
+    with progress_bar() as progress:
+        bar = progress.add_task("harmonizing", total=len(scans))
+        for outcome in run(scans, out, harmonizer, options, jobs):
+            counts[outcome.state] += 1
+            if outcome.state is State.FAILED:
+                print_error("failed", f"{outcome.target}: {outcome.message}")
+            elif outcome.message:
+                print_error("no figure", f"{outcome.target}: {outcome.message}")
+            progress.advance(bar)
+    print_line(
+        f"{counts[State.DONE]} harmonized, {counts[State.KEPT]} kept from an earlier run, {counts[State.FAILED]} failed"
+        f"; see {out / MANIFEST}"
+    )
+    if counts[State.FAILED]:
+        raise typer.Exit(1)

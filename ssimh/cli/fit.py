@@ -1,0 +1,103 @@
+"""``ssimh fit`` and ``ssimh fit-site``: scans in, one small file out."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ssimh.cli.console import Scans, check_fitted_output, handle_errors, print_line, progress_bar
+from ssimh.files.scan import find_scans
+from ssimh.files.site_files import fit_site as fit_site_of_files
+from ssimh.files.swap_files import fit_reference
+from ssimh.reference import ReferenceSpectrum
+from ssimh.site.site_spectrum import SiteSpectrum
+
+
+class Mode(StrEnum):
+    """Slice by slice, or the whole volume."""
+
+    slice = "slice"
+    volume = "volume"
+
+
+class Region(StrEnum):
+    """Part of the low-frequency corner."""
+
+    square = "square"
+    triangle = "triangle"
+    radial = "radial"
+
+
+class Statistic(StrEnum):
+    """How several scans become one reference."""
+
+    mean = "mean"
+    median = "median"
+
+
+def fit(
+    scans: Scans,
+    out: Annotated[Path, typer.Option(help="Reference file to write (.npz, a few kilobytes, holds no image).")],
+    threshold: Annotated[int, typer.Option(min=1, help="Low-frequency coefficients per axis (τ).")] = 3,
+    mode: Annotated[Mode, typer.Option(help="Transform axial slices, as published, or the volume.")] = Mode.slice,
+    region: Annotated[Region, typer.Option(help="Part of the corner; square is the published one.")] = Region.square,
+    statistic: Annotated[
+        Statistic | None, typer.Option(help="Of two scans or more: mean (default); of three or more: median.")
+    ] = None,
+    unit: Annotated[str | None, typer.Option(help="Intensity unit of scans that state none, such as HU.")] = None,
+    regrid: Annotated[
+        bool, typer.Option("--regrid", help="Take the fields of view of all scans as the same where grids differ.")
+    ] = False,
+) -> None:
+    """Fit a reference to one scan or the average of several; one scan in memory at a time."""
+    with handle_errors():
+        sources = list(find_scans(scans).values())
+        check_fitted_output(out, sources, ReferenceSpectrum.load)
+        _refuse_idle_options(len(sources), statistic, regrid)
+        with progress_bar() as progress:
+            reference = fit_reference(
+                progress.track(sources, description="fitting"),
+                threshold=threshold,
+                mode=mode.value,
+                region=region.value,
+                statistic=(statistic or Statistic.mean).value,
+                unit=unit,
+                regrid=regrid,
+            )
+        reference.save(out)
+        size = out.stat().st_size
+        print_line(
+            f"{out}: {reference.n_subjects} scan(s), threshold {threshold}, grid {reference.shape}, {size} bytes"
+        )
+
+
+def _refuse_idle_options(number: int, statistic: Statistic | None, regrid: bool) -> None:
+    """Refuse options that have no effect on so few scans.
+
+    Raises:
+        ValueError: names the option, and what it applies to.
+    """
+    if statistic is not None and number < 2:
+        raise ValueError("--statistic is for two scans or more; one scan is its own mean. Leave it out.")
+    if statistic is Statistic.median and number < 3:
+        raise ValueError("--statistic median is for three scans or more; of two it is the mean. Leave it out.")
+    if regrid and number < 2:
+        raise ValueError("--regrid is for two scans or more; one scan gives the grid. Leave it out.")
+
+
+def fit_site(
+    scans: Scans,
+    out: Annotated[Path, typer.Option(help="Site file to write (.npz, about 250 bytes a scan, holds no image).")],
+) -> None:
+    """Fit a site to the CT scans of one hospital or scanner, for ``ssimh align``; one scan in memory at a time."""
+    with handle_errors():
+        sources = list(find_scans(scans).values())
+        check_fitted_output(out, sources, SiteSpectrum.load)
+        with progress_bar() as progress:
+            site = fit_site_of_files(progress.track(sources, description="fitting"))
+        site.save(out)
+        shares = ", ".join(f"{name} {share:.0%}" for name, share in site.tissue_shares.items())
+        print_line(f"{out}: site of {site.n_subjects} scan(s); {shares}")

@@ -1,0 +1,33 @@
+"""``ssimh report``: what a run changed, as a table and a page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from ssimh.cli.console import handle_errors, print_error, print_line, stdout
+from ssimh.files.manifest import read_manifest
+from ssimh.files.report import COLUMNS, report_rows, write_report
+
+
+def report(
+    folder: Annotated[Path, typer.Argument(help="Output folder of `ssimh apply` or `ssimh align`.")],
+) -> None:
+    """Summarize a run: a table here, report.csv and report.html in the folder."""
+    with handle_errors():
+        manifest = read_manifest(folder)
+        page = write_report(folder, manifest)
+        rows = report_rows(manifest)
+        table = Table(title=escape(f"{len(rows)} scan(s), {manifest.recipe.description}"))
+        for name, (heading, _) in COLUMNS.items():
+            table.add_column(heading, justify="left" if name == "scan" else "right")
+        for row in rows:
+            table.add_row(*map(escape, row.cells()))
+        stdout.print(table)
+        for name, message in sorted(manifest.failed.items()):
+            print_error("failed", f"{name}: {message}")
+        print_line(str(page))

@@ -1,0 +1,240 @@
+"""Spectrum swapping of files: references fitted to files, and swapped into files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ssimh._kernels.coefficients import from_low_frequency
+from ssimh._kernels.regions import region_mask
+from ssimh.files.harmonized_scan import HarmonizedScan
+from ssimh.files.manifest import Recipe
+from ssimh.files.scan import LoadedScan, ScanError, read_scan
+from ssimh.reference import ReferenceSpectrum
+from ssimh.swap import SwapSettings, swap_spectrum
+from ssimh.units import is_pet_unit, refuse_pet
+
+
+@dataclass(frozen=True)
+class FileSwap:
+    """What ``ssimh apply`` does to every scan; refuses settings that cannot be used before any scan is read.
+
+    Attributes:
+        reference: what is swapped in.
+        strength: share of the way towards the reference, 0 … 1.
+        clip: lowest and highest value of the result, in the scans' unit.
+        unit: intensity unit of scans that state none.
+        allow_pet: swap PET all the same.
+        regrid: take the fields of view of scan and reference as the same where their grids differ.
+
+    Raises:
+        ValueError: settings out of range, PET, or a unit that is not the reference's.
+    """
+
+    reference: ReferenceSpectrum
+    strength: float = 1.0
+    clip: tuple[float, float] | None = None
+    unit: str | None = None
+    allow_pet: bool = False
+    regrid: bool = False
+
+    def __post_init__(self) -> None:
+        SwapSettings(strength=self.strength, clip=self.clip, unit=self.unit, allow_pet=self.allow_pet)
+        refuse_pet(self.reference.unit, "the reference", self.allow_pet)
+        stated = self.reference.unit
+        if stated is not None and self.unit is not None and not is_same_unit(stated, self.unit):
+            raise ValueError(f"the unit {self.unit!r} is not that of the reference, {stated!r}; they must agree.")
+        if self.allow_pet and stated is not None and not is_pet_unit(stated):
+            raise ValueError(
+                f"allow_pet is for PET; the reference has unit {stated!r}, so that no PET scan can be swapped with it."
+            )
+
+    @property
+    def recipe(self) -> Recipe:
+        """For the manifest: the reference and every setting."""
+        reference = self.reference
+        description = (
+            f"Reference of {reference.n_subjects} scan(s) on a grid of {reference.shape}, threshold "
+            f"{reference.threshold}, axes {reference.axes}, region {reference.region}"
+        )
+        settings = {name: getattr(self, name) for name in ("strength", "clip", "unit", "allow_pet", "regrid")}
+        return Recipe("swap", description, {**reference.header(), "content_hash": reference.content_hash}, settings)
+
+    def harmonize(self, scan: LoadedScan, workers: int | None) -> HarmonizedScan:
+        """The scan after the swap.
+
+        Raises:
+            ScanError: another grid without ``regrid``, or a unit that contradicts the file.
+            ValueError: what :func:`ssimh.swap_spectrum` refuses.
+        """
+        unit = resolve_unit(scan, self.unit)
+        reference = match_grid(self.reference, scan, self.regrid)
+        values = swap_spectrum(
+            scan.values,
+            reference,
+            reference.threshold,
+            axes=reference.axes,
+            region=reference.region,
+            strength=self.strength,
+            clip=self.clip,
+            unit=unit,
+            allow_pet=self.allow_pet,
+            workers=workers,
+        )
+
+        def show_low_frequencies() -> NDArray[Any]:
+            return from_low_frequency(np.asarray(reference.coefficients), reference.shape, reference.axes)
+
+        return HarmonizedScan(
+            values,
+            unit or reference.unit,
+            reference.threshold,
+            reference.axes,
+            show_low_frequencies,
+            "reference: its low frequencies",
+        )
+
+
+def is_same_unit(first: str, second: str) -> bool:
+    """Whether two spellings name one unit; case and surrounding blanks do not count."""
+    return first.strip().casefold() == second.strip().casefold()
+
+
+def resolve_unit(scan: LoadedScan, unit: str | None) -> str | None:
+    """The unit of a scan: what its file states, else what was given.
+
+    Raises:
+        ScanError: the two contradict each other.
+    """
+    if unit is not None and scan.unit is not None and not is_same_unit(unit, scan.unit):
+        raise ScanError(f"{scan.path} states unit {scan.unit!r}; given is {unit!r}. Leave the unit out.")
+    return unit or scan.unit
+
+
+def match_grid(reference: ReferenceSpectrum, scan: LoadedScan, regrid: bool) -> ReferenceSpectrum:
+    """The reference for the scan's orientation (exact), and with ``regrid`` for its grid.
+
+    Args:
+        reference: any reference.
+        scan: the scan it is meant for.
+        regrid: where size or spacing differ, take the two fields of view as the same.
+
+    Raises:
+        ScanError: the grids differ and ``regrid`` is off.
+        ValueError: the orientations name other axes.
+    """
+    if scan.orientation is not None and reference.orientation not in (None, scan.orientation):
+        reference = reference.reoriented(scan.orientation)
+    shape, spacing_mm = scan.values.shape, scan.spacing_mm
+    if reference.shape == shape and has_same_extent(reference, spacing_mm):
+        return reference
+    if not regrid:
+        mine, theirs = (f"{shape} and spacing {_rounded(spacing_mm)} mm"), f"{reference.shape}"
+        if reference.spacing_mm is not None:
+            theirs += f" with {_rounded(reference.spacing_mm)} mm"
+        raise ScanError(
+            f"{scan.path} has shape {mine}, the reference was fitted on {theirs}; resample the scan, or pass --regrid "
+            "to take the two fields of view as the same."
+        )
+    if reference.spacing_mm is not None:
+        spacing_mm = spacing_mm[-len(reference.spacing_mm) :]
+    return replace(reference.for_grid(shape), spacing_mm=spacing_mm)
+
+
+def has_same_extent(reference: ReferenceSpectrum, spacing_mm: Sequence[float]) -> bool:
+    """Whether voxels of ``spacing_mm`` on the reference's grid cover its field of view, to half a voxel.
+
+    True for a reference that states no spacing: nothing is known about it.
+    """
+    if reference.spacing_mm is None:
+        return True
+    tail = len(reference.spacing_mm)
+    pairs = zip(reference.spacing_mm, spacing_mm[-tail:], reference.shape[-tail:], strict=True)
+    return all(abs(mine - theirs) * size <= 0.5 * max(mine, theirs) for mine, theirs, size in pairs)
+
+
+def _rounded(spacing_mm: Sequence[float]) -> tuple[float, ...]:
+    return tuple(round(float(step), 4) for step in spacing_mm)
+
+
+def fit_reference(
+    paths: Iterable[Path],
+    *,
+    threshold: int = 3,
+    mode: str = "slice",
+    region: str = "square",
+    statistic: str = "mean",
+    unit: str | None = None,
+    regrid: bool = False,
+) -> ReferenceSpectrum:
+    """Reference of scan files, on the grid and in the orientation of the first; one scan in memory at a time.
+
+    Args:
+        paths: scan files or DICOM folders.
+        threshold: low-frequency coefficients per axis, 1 or more.
+        mode: ``"slice"`` transforms axial slices, ``"volume"`` all three axes.
+        region: ``"square"``, ``"triangle"`` or ``"radial"``.
+        statistic: ``"mean"`` or ``"median"`` of several scans.
+        unit: intensity unit of scans that state none.
+        regrid: take the fields of view of all scans as the same where their grids differ.
+
+    Raises:
+        ScanError: a scan that cannot be used, that differs from the first one, or a region that makes no difference at
+            this threshold; the message names the scan.
+        ValueError: no scan.
+    """
+
+    def spectra() -> Iterator[ReferenceSpectrum]:
+        first: ReferenceSpectrum | None = None
+        for path in paths:
+            scan = read_scan(path)
+            spectrum = _fit_scan(scan, threshold, mode, region, resolve_unit(scan, unit))
+            spectrum = spectrum if first is None else _match_first(spectrum, first, path, regrid)
+            first = first or spectrum
+            yield spectrum
+
+    return ReferenceSpectrum.average(spectra(), statistic)
+
+
+def _fit_scan(scan: LoadedScan, threshold: int, mode: str, region: str, unit: str | None) -> ReferenceSpectrum:
+    if mode == "volume" and scan.values.ndim < 3:
+        raise ScanError(f"{scan.path} has two dimensions; the mode volume needs three.")
+    axes = (-3, -2, -1) if mode == "volume" else scan.slice_axes
+    try:
+        if region != "square" and region_mask(region, threshold, len(axes)).all():
+            raise ScanError(
+                f"region {region} is the square at threshold {threshold}; leave it out or raise the threshold."
+            )
+        return ReferenceSpectrum.from_image(
+            scan.values,
+            threshold,
+            axes=axes,
+            region=region,
+            spacing_mm=scan.spacing_mm,
+            orientation=scan.orientation,
+            unit=unit,
+        )
+    except (ValueError, TypeError) as error:
+        raise ScanError(f"{scan.path}: {error}") from error
+
+
+def _match_first(spectrum: ReferenceSpectrum, first: ReferenceSpectrum, path: Path, regrid: bool) -> ReferenceSpectrum:
+    """The spectrum of a further scan in the orientation and, with ``regrid``, on the grid of the first."""
+    if spectrum.unit != first.unit:
+        raise ScanError(f"{path} has unit {spectrum.unit!r}, the first scan {first.unit!r}; they must agree.")
+    if first.orientation is not None and spectrum.orientation not in (None, first.orientation):
+        spectrum = spectrum.reoriented(first.orientation)
+    same = spectrum.shape == first.shape and has_same_extent(first, spectrum.spacing_mm or ())
+    if not same and not regrid:
+        raise ScanError(
+            f"{path} has shape {spectrum.shape} and spacing {_rounded(spectrum.spacing_mm or ())} mm, the first scan "
+            f"{first.shape} and {_rounded(first.spacing_mm or ())} mm; resample it, or pass --regrid to take the two "
+            "fields of view as the same."
+        )
+    spectrum = spectrum if spectrum.shape == first.shape else spectrum.for_grid(first.shape)
+    return replace(spectrum, spacing_mm=first.spacing_mm)

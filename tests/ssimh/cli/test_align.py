@@ -1,0 +1,55 @@
+"""``ssimh align``."""
+
+import numpy as np
+import pytest
+
+from ssimh import SiteSpectrum, align_spectrum
+from ssimh.files.manifest import read_manifest
+from tests.ssimh.cli.commands import read, refuse, succeed
+from tests.ssimh.necks import neck
+
+
+def command(sites, *options):
+    files = ("--source", sites / "here.npz", "--target", sites / "there.npz", "--out", sites / "out")
+    return ("align", sites / "here", *files, *options)
+
+
+def test_files_are_aligned_as_arrays_are(sites):
+    models = [SiteSpectrum.load(sites / f"{name}.npz") for name in ("here", "there")]
+    assert [model.orientation for model in models] == ["SPL", "SPL"]
+    assert (models[0].body_ml > 100).all()
+    expected = SiteSpectrum.fit((neck(seed, factor=0.96) for seed in range(2)), orientation="SPL")
+    np.testing.assert_allclose(models[0].coefficients(), expected.coefficients(), atol=1e-9)
+    succeed(*command(sites, "--pixel-type", "float32", "--no-figures"))
+    for seed in range(2):
+        found = read(sites / "out" / f"{seed}.nii.gz")[:, :: 1 - 2 * seed]
+        np.testing.assert_allclose(found, align_spectrum(neck(seed, factor=0.96), *models), atol=1e-2)
+    reference = read_manifest(sites / "out").recipe.reference
+    assert 0 <= reference["shrinkage"] <= 1
+    assert "2 kept" in succeed(*command(sites, "--pixel-type", "float32", "--no-figures")).output
+
+
+def test_source_and_target_are_not_exchanged(sites):
+    """The source site attenuates 4 % less, so its muscle is brighter afterwards."""
+    succeed(*command(sites, "--no-figures"))
+    before, after = read(sites / "here/0.nii.gz"), read(sites / "out/0.nii.gz")
+    muscle = (before > -50) & (before < 50)
+    assert np.mean(after[muscle] - before[muscle]) > 5
+
+
+@pytest.mark.parametrize("option", ["--unit", "--allow-pet", "--regrid", "--reference", "--threshold", "--mode"])
+def test_options_of_swaps_do_not_exist(sites, option):
+    assert refuse(*command(sites, option)).exit_code == 2
+
+
+def test_a_reference_is_no_site(sites):
+    succeed("fit", sites / "here/0.nii.gz", "--out", sites / "swap.npz")
+    refuse(*command(sites, "--source", sites / "swap.npz"), naming=("swap.npz",))
+    refuse("apply", sites / "here", "--reference", sites / "here.npz", "--out", sites / "out", naming=("here.npz",))
+    assert not (sites / "out").exists()
+
+
+@pytest.mark.parametrize("options", [("--clip", 9, -9), ("--strength", -0.1)])
+def test_what_cannot_be_used_is_refused_once_before_the_work(sites, options):
+    refuse(*command(sites, *options), naming=(options[0].strip("-"),))
+    assert not (sites / "out").exists()
