@@ -10,7 +10,7 @@ def main() -> None:
     try:
         from ssimh.cli.app import app
     except ImportError as error:
-        if error.name not in ("filelock", "rich", "typer") and "ssimh[cli]" not in str(error):
+        if error.name not in ("rich", "typer") and "ssimh[cli]" not in str(error):
             raise
         sys.exit(f'The ssimh command needs more than the core library ({error}). pip install "ssimh[cli]"')
     app()

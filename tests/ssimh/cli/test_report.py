@@ -18,13 +18,13 @@ def out(folder):
 def test_report_summarizes_a_run(out):
     for _ in range(2):  # a second report replaces the first
         succeed("report", out)
-    with (out / "report.csv").open() as stream:
+    with (out / "report.csv").open(encoding="utf-8") as stream:
         table = list(csv.DictReader(stream))
     assert [row["scan"] for row in table] == ["b/three.nrrd", "one.nii.gz", "two.nii.gz"]
     assert {row["unit"] for row in table} == {"HU"}
     assert 30 < float(table[0]["soft_tissue_mean_abs_delta"]) < 60  # the donor is 40 HU brighter
     assert float(table[0]["high_frequency_energy_kept"]) == pytest.approx(1.0, abs=1e-3)
-    assert 'src="b/three.nrrd.png"' in (out / "report.html").read_text()
+    assert 'src="b/three.nrrd.png"' in (out / "report.html").read_text(encoding="utf-8")
 
 
 def test_alignment_has_a_report_too(sites):
@@ -32,7 +32,7 @@ def test_alignment_has_a_report_too(sites):
         "align", sites / "here", "--source", sites / "here.npz", "--target", sites / "there.npz", "--out", sites / "o"
     )
     succeed("report", sites / "o")
-    assert "What alignment changed" in (sites / "o/report.html").read_text()
+    assert "What alignment changed" in (sites / "o/report.html").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("name", ["report.csv", "report.html"])
