@@ -1,6 +1,7 @@
 """``ssimh apply``: what is written, what is kept, and what is never overwritten."""
 
 import json
+import locale
 import os
 import shutil
 
@@ -80,7 +81,9 @@ def write_slice(path, values, number):
     writer = sitk.ImageFileWriter()
     writer.KeepOriginalImageUIDOn()
     writer.SetFileName(str(path))
+    before = locale.setlocale(locale.LC_ALL)
     writer.Execute(image)
+    locale.setlocale(locale.LC_ALL, before)  # writing DICOM leaves "C" behind, with which text files are ASCII
 
 
 def test_a_dicom_folder_is_kept_until_a_slice_changes(folder):
