@@ -1,1 +1,1 @@
-"""Where the box around head and neck lies."""
+"""Crop methods: the box around head and neck."""

@@ -1,4 +1,4 @@
-"""What every crop method gets and gives: the scan's two images by place, and a box with its reasons."""
+"""Input and output types of the crop methods: a scan by physical position, and a box with its reason."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ class Crop:
 
     Attributes:
         grid: The box as an upright grid; it may reach beyond the images.
-        method: How the box was found.
-        confidence: 0 to 1: the share of directions in which bone encloses what was taken for the brain; at most 0.5
-            where there is PET alone; 0 for a fallback.
+        method: Name of the crop method.
+        confidence: 0 to 1: the share of directions in which bone encloses the presumed brain; at most 0.5
+            with PET alone; 0 for a fallback.
         reason: One sentence for the report.
-        fallback: What the method looks for is not there.
+        fallback: Whether the method did not find what it looks for.
         in_view: Share of the box's height that CT and PET both cover, 0 to 1.
-        brain_ml: Volume of the hot region taken for the brain; 0 where there is none.
+        brain_ml: Volume of the presumed brain; 0 if there is none.
     """
 
     grid: Grid
@@ -44,7 +44,7 @@ class Crop:
 
 @dataclass(frozen=True)
 class Placement:
-    """A method's answer: where the box's lower corner lies, (x, y, z) mm, and why."""
+    """Result of a crop method: lower corner of the box, (x, y, z) mm, and the reason."""
 
     lower_mm: Vector
     reason: str
@@ -54,13 +54,13 @@ class Placement:
 
 
 def box_below(center_xy: Vector, top_mm: float, box_mm: Vector) -> Vector:
-    """Lower corner of the box that hangs below ``top_mm``, centered on ``center_xy``."""
+    """Lower corner of the box below ``top_mm``, centered on ``center_xy``."""
     return np.array([*(np.asarray(center_xy)[:2] - box_mm[:2] / 2), top_mm - box_mm[2]])
 
 
 @dataclass(frozen=True, eq=False)
 class Scan:
-    """PET in SUV and CT in HU, each (z, y, x) on its own grid, any direction; there may be no CT."""
+    """PET in SUV and CT in HU, each (z, y, x) on its own grid, any direction; the CT may be None."""
 
     pet_suv: NDArray[Any]
     pet_grid: Grid
@@ -69,7 +69,7 @@ class Scan:
 
     @property
     def grids(self) -> list[Grid]:
-        """The grids of the images that are there."""
+        """Grids of CT, if there is one, and PET."""
         return [self.pet_grid] if self.ct_grid is None else [self.ct_grid, self.pet_grid]
 
     def common_mm(self) -> tuple[Vector, Vector]:
@@ -81,19 +81,19 @@ class Scan:
         common = overlap_mm(self.grids[0], self.grids[-1])
         if common is None:
             ct, pet = (grid.bounds_mm() for grid in self.grids)
-            raise ValueError(f"CT {_told(ct)} and PET {_told(pet)} do not overlap")
+            raise ValueError(f"CT {_format_bounds(ct)} and PET {_format_bounds(pet)} do not overlap")
         return common
 
     def pet_on(self, grid: Grid) -> NDArray[Any]:
-        """PET by place, 0 outside."""
+        """PET on a grid, 0 outside."""
         return resample(self.pet_suv, self.pet_grid, grid, outside=0.0)
 
     def ct_on(self, grid: Grid) -> NDArray[Any] | None:
-        """CT by place, −1024 outside; None where there is none."""
+        """CT on a grid, −1024 outside; None without a CT."""
         if self.ct_hu is None or self.ct_grid is None:
             return None
         return resample(self.ct_hu, self.ct_grid, grid, outside=-1024.0)
 
 
-def _told(bounds: tuple[Vector, Vector]) -> str:
+def _format_bounds(bounds: tuple[Vector, Vector]) -> str:
     return " × ".join(f"{low:.0f} to {high:.0f}" for low, high in zip(*bounds, strict=True)) + " mm"

@@ -1,4 +1,4 @@
-"""Is this place inside a head? Asked of CT by its bone, and of CT or PET by the size of the cross-section.
+"""Evidence that a position is inside a head: bone around it in the CT, and the width of the cross-section.
 
 Measured on 28 head-and-neck CTs of several institutions and ten of other parts of the body: bone lies in 83 to 100 %
 (71 % in one) of the directions around the middle of the head at the brainstem and above, 51 to 100 % at the skull base,
@@ -41,14 +41,14 @@ class Evidence:
 
     @property
     def description(self) -> str:
-        """For the reason of a crop."""
+        """The evidence as text, for the reason of a crop."""
         if self.enclosed is None:
             return f"in a body {self.width_mm:.0f} mm wide; PET alone"
         return f"with bone in {self.enclosed:.0%} of the directions around it, in a body {self.width_mm:.0f} mm wide"
 
 
 def body_mask(pet_suv: NDArray[Any], ct_hu: NDArray[Any] | None) -> NDArray[np.bool_]:
-    """The body on a coarse grid, from CT where there is one; plates as thin as a table are removed."""
+    """Mask of the body on a coarse grid, from CT if there is one; thin plates such as a table are removed."""
     inside = pet_suv > BODY_SUV if ct_hu is None else ct_hu > BODY_HU
     plane = np.ones((1, 3, 3), bool)
     opened: NDArray[np.bool_] = ndimage.binary_opening(inside, plane, iterations=2)
@@ -56,7 +56,7 @@ def body_mask(pet_suv: NDArray[Any], ct_hu: NDArray[Any] | None) -> NDArray[np.b
 
 
 def largest_component(plane: NDArray[np.bool_]) -> NDArray[np.bool_] | None:
-    """The largest connected piece of a slice; None where it is empty."""
+    """The largest connected component of a slice; None if it is empty."""
     pieces, count = ndimage.label(plane)
     if count == 0:
         return None
@@ -67,13 +67,13 @@ def largest_component(plane: NDArray[np.bool_]) -> NDArray[np.bool_] | None:
 def best_evidence(
     where: NDArray[np.float64], heights: tuple[int, ...], body: NDArray[np.bool_], ct_hu: NDArray[Any] | None
 ) -> Evidence:
-    """The best evidence among axial slices, around one place in them.
+    """Best evidence among axial slices, around one position.
 
     Args:
         where (ndarray (2,)): (y, x) in voxels of the coarse grid.
-        heights: Slices to look at; the best of them counts, since the skull base is open towards the face.
-        body (ndarray of bool): From :func:`outline`.
-        ct_hu: Ndarray, optional.
+        heights: Slices to test; the best one counts, since the skull base is open towards the face.
+        body (ndarray of bool (z, y, x)): From :func:`body_mask`.
+        ct_hu (ndarray (z, y, x)): CT in HU on the same grid, or None.
     """
     found = [Evidence(None if ct_hu is None else _enclosed(where, z, ct_hu), _width(where, body[z])) for z in heights]
     return max(found, key=lambda evidence: (evidence.score, -evidence.width_mm))
@@ -91,7 +91,7 @@ def _enclosed(where: NDArray[np.float64], z: int, ct_hu: NDArray[Any]) -> float:
 
 
 def _width(where: NDArray[np.float64], plane: NDArray[np.bool_]) -> float:
-    """Width (x) of the piece of body at a place, or nearest to it; infinite where the slice is empty."""
+    """Width (x) in mm of the body's component at or nearest to a position; infinite if the slice is empty."""
     pieces, count = ndimage.label(plane)
     if count == 0:
         return float("inf")
@@ -102,6 +102,6 @@ def _width(where: NDArray[np.float64], plane: NDArray[np.bool_]) -> float:
 
 
 def to_index(center_xy: NDArray[np.float64], grid: Grid) -> NDArray[np.float64]:
-    """(y, x) in voxels of a physical place (x, y)."""
+    """(y, x) in voxels of a physical position (x, y)."""
     index = grid.to_index([center_xy[0], center_xy[1], grid.origin_mm[2]])
     return np.array([index[1], index[0]])

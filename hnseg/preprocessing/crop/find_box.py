@@ -1,8 +1,8 @@
-"""Where the head and neck are: one fixed box per case, by a method of choice.
+"""Placement of the box around head and neck: one fixed size, by a method of choice.
 
 ``head`` is the default: the brain must be hot in PET and enclosed by bone in CT. ``paper``, ``nvauto`` and
-``hecktor2025`` are the crops of the field, ``center`` looks for nothing. Each gives a box with a confidence and a
-reason, and says when it had to fall back.
+``hecktor2025`` are published crops, ``center`` looks for nothing. Each gives a box with a confidence and a reason, and
+records a fallback.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def find_crop(
     Args:
         ct_hu, pet_suv (ndarray (z, y, x)): CT in HU and PET in SUV, each on its own grid, any direction. Without a CT
             (None for it and its grid) PET alone decides, with a confidence of at most 0.5.
-        ct_grid, pet_grid: Grid.
+        ct_grid, pet_grid: Their grids.
         box_vox: Size of the box in voxels (x, y, z).
         spacing_mm: Edge of a voxel of the box.
         method ({"head", "paper", "nvauto", "hecktor2025", "center"}): See the functions of the same names in
@@ -74,13 +74,13 @@ def find_crop(
 
 
 def brain_in_box(pet_suv: NDArray[Any]) -> NDArray[np.bool_]:
-    """The brain in a box that ``find_crop`` placed by it: the hot component that reaches the top tenth of the box.
+    """Find the brain in a box of ``find_crop``: the hot component that reaches the top tenth of the box.
 
     Args:
         pet_suv (ndarray (z, y, x)): PET on the crop grid, in SUV.
 
     Returns:
-        ndarray of bool, same shape.
+        Its mask, ndarray of bool, same shape; empty if nothing hot reaches the top.
     """
     components, _ = ndimage.label(pet_suv > BRAIN_SUV, structure=np.ones((3, 3, 3)))
     top = components[-max(1, components.shape[0] // 10) :]

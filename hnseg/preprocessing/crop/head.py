@@ -1,4 +1,4 @@
-"""The head: a hot brain inside a skull, the base of a brain that the scan cuts, or a skull without a hot brain."""
+"""Crop by the head: a hot brain in a skull, the base of a brain cut by the scan, or a skull without a hot brain."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ from hnseg.preprocessing.crop.evidence import (
 SEARCH_MM = 250.0  # the brain lies in the upper part of any scan that shows it (head 200–230 mm, plus some air)
 BRAIN_SUV = 3.0  # gray matter is at SUV 6–12, most other tissue in the head below 3
 FAINT_SUV = 2.0  # a brain after a meal or under high blood sugar
-BRAIN_MIN_ML = 150.0  # an adult brain has 1,100–1,500 ml; a scan may begin in the middle of it
-CUT_MIN_ML = 30.0  # what is left of a brain whose base alone is in view, where it reaches the scan's upper end
+BRAIN_MIN_ML = 150.0  # an adult brain has 1,100–1,500 ml; a scan may start in the middle of it
+CUT_MIN_ML = 30.0  # of a brain whose base alone is in view, at the scan's upper end
 CUT_MM = 40.0
 CUT_ENCLOSED = 0.7  # skull base 51 to 100 %, neck at most 67 %
 SKULL_MM = 60.0  # without a hot brain the skull must be closed over this height
@@ -74,11 +74,11 @@ class _Head:
 
 
 def place_head(scan: Scan, box_mm: Vector) -> Placement:
-    """The box hangs below the top of the brain, centered on it, moved where it would miss the neck.
+    """Place the box below the top of the brain, centered on it, moved where it would miss the neck.
 
-    The published crop takes whatever is hot at the top of the scan for the brain; a bladder, a heart or a sarcoma
-    would pass. Here it must also lie inside a head (:mod:`hnseg.preprocessing.crop.evidence`). Tried in turn:
-    a region above SUV 3; the base of a brain cut by the upper end of the scan; a region above SUV 2; a skull alone.
+    The published crops take the hot region at the top of the scan for the brain, even if it is a bladder, a heart or a
+    sarcoma. Here it must also lie inside a head (:mod:`hnseg.preprocessing.crop.evidence`). Tried in order: a region
+    above SUV 3; the base of a brain cut by the upper end of the scan; a region above SUV 2; a skull alone.
     """
     view = _look(scan)
     refused: list[_Head] = []
@@ -94,13 +94,13 @@ def place_head(scan: Scan, box_mm: Vector) -> Placement:
             refused.append(best)
     top = _body_at_top(scan, box_mm)
     why = refused[0].description if refused else f"nothing of {BRAIN_MIN_ML:g} ml exceeds SUV {FAINT_SUV:g}"
-    reason = f"no head in view: {why}; the box stands at the top of the scan, centered on the body"
+    reason = f"no head in view: {why}; the box is at the top of the scan, centered on the body"
     return Placement(top, reason, fallback=True)
 
 
 def place_center(scan: Scan, box_mm: Vector) -> Placement:
-    """The box stands at the top of the scan, centered on the body; no head is looked for."""
-    return Placement(_body_at_top(scan, box_mm), "as asked")
+    """Place the box at the top of the scan, centered on the body, without looking for a head."""
+    return Placement(_body_at_top(scan, box_mm), "top of the scan, centered on the body")
 
 
 def _look(scan: Scan) -> _View:
@@ -123,8 +123,8 @@ def _brains(view: _View, threshold_suv: float) -> list[_Head]:
         heights = (int(np.quantile(slices, 0.5)), int(np.quantile(slices, 0.75)))
         center = view.middle(region)
         evidence = best_evidence(to_index(center, view.grid), heights, view.body, view.ct)
-        told = f"hot region of {volumes[number]:.0f} ml above SUV {threshold_suv:g} {evidence.description}"
-        found.append(_Head(evidence, ENCLOSED, center, view.top_mm(region), float(volumes[number]), told))
+        description = f"hot region of {volumes[number]:.0f} ml above SUV {threshold_suv:g} {evidence.description}"
+        found.append(_Head(evidence, ENCLOSED, center, view.top_mm(region), float(volumes[number]), description))
     return found
 
 
@@ -144,15 +144,15 @@ def _cut_brains(view: _View) -> list[_Head]:
         center = view.middle(whole)
         last = view.pet.shape[0] - 1
         evidence = best_evidence(to_index(center, view.grid), (last - 1, last - 4), view.body, view.ct)
-        told = (
+        description = (
             f"hot region of {volume:.0f} ml above SUV {BRAIN_SUV:g} at the upper end of the scan {evidence.description}"
         )
-        found.append(_Head(evidence, CUT_ENCLOSED, center, view.top_mm(whole), volume, told))
+        found.append(_Head(evidence, CUT_ENCLOSED, center, view.top_mm(whole), volume, description))
     return found
 
 
 def _skull(view: _View) -> list[_Head]:
-    """The uppermost cross-sections that bone closes over some height, whatever PET shows in them."""
+    """The uppermost cross-sections, if bone closes them over ``SKULL_MM``; PET does not matter."""
     if view.ct is None:
         return []
     closed = np.zeros_like(view.body)
@@ -168,13 +168,13 @@ def _skull(view: _View) -> list[_Head]:
     if len(scores) < height:
         return []
     enclosed = float(np.median(scores))
-    told = f"no hot brain; bone in {enclosed:.0%} of the directions in the uppermost {SKULL_MM:g} mm of the body"
+    description = f"no hot brain; bone in {enclosed:.0%} of the directions in the uppermost {SKULL_MM:g} mm of the body"
     evidence = Evidence(enclosed, HEAD_MM)
-    return [_Head(evidence, 0.9, view.middle(closed), view.top_mm(closed), 0.0, told)]
+    return [_Head(evidence, 0.9, view.middle(closed), view.top_mm(closed), 0.0, description)]
 
 
 def _keep_neck(head: _Head, view: _View, box_mm: Vector) -> Vector:
-    """The head's axial center, moved the least that keeps the middle of the neck well inside the box."""
+    """Axial center of the head, moved as little as needed to keep the middle of the neck inside the box."""
     center = np.array(head.center_mm[:2], dtype=np.float64)
     first = view.grid.to_index([0, 0, head.top_mm - NECK_BELOW_MM])[2]
     middles = []
@@ -195,7 +195,7 @@ def _keep_neck(head: _Head, view: _View, box_mm: Vector) -> Vector:
 
 
 def _body_at_top(scan: Scan, box_mm: Vector) -> Vector:
-    """The box at the top of the scan, centered on the largest cross-sections of the body in its uppermost 100 mm."""
+    """Lower corner of a box at the top of the scan, centered on the body in its uppermost ``BODY_TOP_MM``."""
     low, high = scan.common_mm()
     grid = covering_grid(np.array([low[0], low[1], max(low[2], high[2] - BODY_TOP_MM)]), high, COARSE_MM)
     pieces = [largest_component(plane) for plane in body_mask(scan.pet_on(grid), scan.ct_on(grid))]

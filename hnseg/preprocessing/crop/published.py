@@ -1,9 +1,9 @@
-"""The crops that are in use in the field, by place instead of by index.
+"""Published crops, by physical position instead of by index.
 
-Each was written for images resampled whole to 1 mm, and takes the axes for granted. Here only the part of PET that
-decides is sampled, at 2 or 4 mm, by physical position; the boxes agree with the literal definitions within 4 mm
-(``tests/hnseg/test_crop_published.py`` holds those). None of them asks whether it is a brain that is hot: the
-confidence says how much bone encloses it.
+The originals need images that are resampled to 1 mm as a whole, and assume the directions of the axes. Here only the
+part of PET that decides is sampled, at 2 or 4 mm; the boxes agree with the literal definitions within 4 mm
+(``tests/hnseg/preprocessing/crop/test_published.py``). None of them checks that the hot region is a brain: the
+confidence is the share of directions in which bone encloses it.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ LITERAL_MM = 1.0  # the grid that the definitions of nvauto and hecktor2025 coun
 
 
 def place_paper(scan: Scan, box_mm: Vector) -> Placement:
-    """As published: the box hangs below the highest voxel above a coarse PET threshold.
+    """As published: place the box below the highest voxel above a coarse PET threshold.
 
     Its axial center is the mean of the voxels above the threshold in the superior slices, here the uppermost 100 mm
-    of them. Where nothing is above it, the box stands in the middle of the top of the scan.
+    of them. If nothing is above it, the box is in the middle of the top of the scan.
     """
     low, high = scan.common_mm()
     grid = covering_grid(low, high, COARSE_MM)
@@ -63,8 +63,8 @@ def place_hecktor2025(scan: Scan, box_mm: Vector) -> Placement:
     """The organizers' template of HECKTOR 2025 (BioMedIA-MBZUAI/HECKTOR2025, ``docker-template``, ``preprocess.py``).
 
     In the upper quarter of the slices that CT and PET share, voxels one standard deviation above the mean are
-    foreground; the box is centered on the largest 26-connected piece, in z too, and shifted into the images. Where the
-    images are smaller than the box it is flush with their lower end.
+    foreground; the box is centered on the largest 26-connected component, in z too, and shifted into the images. If the
+    images are smaller than the box, it starts at their lower end.
     """
     low, high = scan.common_mm()
     # The template counts from voxel centers: its region lies half a voxel higher along each axis.
@@ -87,7 +87,7 @@ def place_hecktor2025(scan: Scan, box_mm: Vector) -> Placement:
 
 
 def _upper_quarter(scan: Scan, low: Vector, high: Vector) -> tuple[Grid, NDArray[np.bool_]]:
-    """PET's foreground in the upper quarter of a box: what exceeds the mean by more than one standard deviation."""
+    """Foreground of PET in the upper quarter of a box: more than one standard deviation above the mean."""
     grid = covering_grid(np.array([low[0], low[1], low[2] + 0.75 * (high[2] - low[2])]), high, FINE_MM)
     pet = scan.pet_on(grid)
     return grid, pet > pet.mean(dtype=np.float64) + pet.std(dtype=np.float64, ddof=1)
@@ -103,7 +103,7 @@ def _nothing_hot(lower: Vector, threshold: str) -> Placement:
 
 
 def _judged(scan: Scan, region: NDArray[np.bool_], grid: Grid, lower: Vector, rule: str) -> Placement:
-    """The placement, with the evidence that its foreground lies in a head."""
+    """Placement with the evidence that its foreground lies in a head."""
     slices = np.argwhere(region)[:, 0]
     middle = _middle(region, grid)
     volume = float(region.sum()) * grid.voxel_ml

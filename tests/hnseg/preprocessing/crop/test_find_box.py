@@ -72,7 +72,7 @@ def test_without_a_head_the_box_stands_at_the_top_and_says_so():
 def test_center_method_asks_for_no_head():
     case = generate_case(index=1, seed=11, pixel_mm=4.0)
     crop = find_crop(case.ct, case.ct_grid, case.pet, case.pet_grid, **BOX, method="center")
-    assert (crop.fallback, crop.reason) == (False, "as asked")
+    assert not crop.fallback
 
 
 def test_disjoint_images_are_refused():
