@@ -103,7 +103,11 @@ def make_run(work: Path, preset: str, models: int) -> None:
     x, y, z = config.prepare.box_vox
     mean = np.full((z, y, x), -700.0, np.float32)
     ssimh.ReferenceSpectrum.from_image(
-        mean, config.prepare.swap_threshold, axes=(-2, -1), spacing_mm=(config.prepare.spacing_mm,) * 3, unit="HU"
+        mean,
+        threshold=config.prepare.swap_threshold,
+        axes=(-2, -1),
+        spacing_mm=(config.prepare.spacing_mm,) * 3,
+        unit="HU",
     ).save(work / "reference.npz")
     for fold in range(models):
         torch.manual_seed(fold)

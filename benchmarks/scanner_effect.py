@@ -124,7 +124,9 @@ def error_after(subject: Measured, difference: SiteDifference | None) -> float:
     if difference is not None:
         shift = -(subject.terms[0] @ difference.coefficients[0] + subject.terms[1] @ difference.coefficients[1])
         after = np.where(
-            after > difference.threshold, apply_flow(after, shift, difference.space, difference.threshold), after
+            after > difference.body_threshold_hu,
+            apply_flow(after, shift, difference.space, difference.body_threshold_hu),
+            after,
         )
     return float(np.abs(after - subject.truth).mean())
 
@@ -166,9 +168,9 @@ def published(subjects: list[Subject], effect: Effect, order: np.ndarray) -> dic
         changed = with_effect(hu, effect, body_box(body))
         inside = body & (hu > -900)
         there = find_body(other, None, -500.0, (-3, -2, -1))
-        results = {"histogram matching": ssimh.histogram_match(changed, other, mask=body, reference_mask=there)}
+        results = {"histogram matching": ssimh.match_histogram(changed, other, mask=body, reference_mask=there)}
         if hu.shape == other.shape:
-            results |= {f"swap, b = {b}": ssimh.swap_spectrum(changed, other, b) for b in (1, 3)}
+            results |= {f"swap, b = {b}": ssimh.swap_spectrum(changed, other, threshold=b) for b in (1, 3)}
         for name, after in results.items():
             errors[name].append(float(np.abs(after - hu)[inside].mean()))
     return {name: float(np.mean(values)) for name, values in errors.items() if values}

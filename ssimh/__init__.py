@@ -13,7 +13,7 @@ from ssimh._version import __version__
 if TYPE_CHECKING:
     from ssimh._kernels.basis import cosine_basis
     from ssimh._kernels.coefficients import from_low_frequency, low_frequency
-    from ssimh.histogram import histogram_match
+    from ssimh.histogram import match_histogram
     from ssimh.metrics import Comparison, compare
     from ssimh.reference import ReferenceFileError, ReferenceSpectrum
     from ssimh.site.alignment import SiteDifference, align_spectrum, site_difference
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from ssimh.site.site_spectrum import SiteSpectrum
     from ssimh.swap import swap_spectrum
     from ssimh.transforms import (
+        FromSample,
         HistogramMatch,
         HistogramMatchd,
         RandSpectrumSwap,
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
 _HOME = {
     "Comparison": "ssimh.metrics",
+    "FromSample": "ssimh.transforms",
     "HistogramMatch": "ssimh.transforms",
     "HistogramMatchd": "ssimh.transforms",
     "RandSpectrumSwap": "ssimh.transforms",
@@ -50,8 +52,8 @@ _HOME = {
     "compare": "ssimh.metrics",
     "cosine_basis": "ssimh._kernels.basis",
     "from_low_frequency": "ssimh._kernels.coefficients",
-    "histogram_match": "ssimh.histogram",
     "low_frequency": "ssimh._kernels.coefficients",
+    "match_histogram": "ssimh.histogram",
     "site_difference": "ssimh.site.alignment",
     "site_separability": "ssimh.site.separability",
     "swap_spectrum": "ssimh.swap",
@@ -59,6 +61,7 @@ _HOME = {
 
 __all__ = [
     "Comparison",
+    "FromSample",
     "HistogramMatch",
     "HistogramMatchd",
     "RandSpectrumSwap",
@@ -77,8 +80,8 @@ __all__ = [
     "compare",
     "cosine_basis",
     "from_low_frequency",
-    "histogram_match",
     "low_frequency",
+    "match_histogram",
     "site_difference",
     "site_separability",
     "swap_spectrum",

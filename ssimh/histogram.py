@@ -9,11 +9,13 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from ssimh._kernels.arrays import ArrayT, check_array, check_finite, is_tensor, output_dtype, to_numpy, work_dtype
+from ssimh._kernels.arrays import ArrayT, check_array, check_finite, to_numpy, work_dtype
+from ssimh._kernels.checks import check_clip, check_mask, check_strength
+from ssimh._kernels.dispatch import kernel_for
 from ssimh.units import refuse_pet
 
 
-def histogram_match(
+def match_histogram(
     image: ArrayT,
     reference: Any,
     *,
@@ -49,27 +51,25 @@ def histogram_match(
         ValueError: NaN or infinite values, a mask of another shape or without a voxel, settings out of range, PET.
 
     >>> import numpy as np
-    >>> histogram_match(np.array([[1, 2], [3, 4]]), np.array([10.0, 20.0, 30.0, 40.0]))
+    >>> match_histogram(np.array([[1, 2], [3, 4]]), np.array([10.0, 20.0, 30.0, 40.0]))
     array([[10., 20.],
            [30., 40.]], dtype=float32)
     """
     check_array(image, "image")
     reference = load_values(reference)
     refuse_pet(unit, "the image", allow_pet)
-    if not 0 <= strength <= 1:
-        raise ValueError(f"strength must be a number within 0 … 1; given {strength!r}.")
-    if clip is not None and not clip[0] < clip[1]:
-        raise ValueError(f"clip must be (lowest, highest) with lowest < highest; given {clip!r}.")
+    share, limits = check_strength(strength), check_clip(clip)
     values, donor = to_numpy(image), to_numpy(reference)
     check_finite(values, "image")
     check_finite(donor, "reference")
-    inside = _mask(mask, values.shape, "mask")
+    inside = ... if mask is None else check_mask(mask, values.shape)
+    donor_inside = ... if reference_mask is None else check_mask(reference_mask, donor.shape, "reference_mask")
     result = values.astype(work_dtype(values.dtype))
-    matched = _match(values[inside].ravel(), donor[_mask(reference_mask, donor.shape, "reference_mask")].ravel())
-    result[inside] += strength * (matched.reshape(result[inside].shape) - result[inside])
-    if clip is not None:
-        np.clip(result, *clip, out=result)
-    return cast(ArrayT, _as_kind(result, image))
+    matched = _match(values[inside].ravel(), donor[donor_inside].ravel())
+    result[inside] += share * (matched.reshape(result[inside].shape) - result[inside])
+    if limits is not None:
+        np.clip(result, *limits, out=result)
+    return cast(ArrayT, kernel_for(image).from_host(result, image))
 
 
 def load_values(reference: Any) -> Any:
@@ -101,23 +101,3 @@ def _match(values: NDArray[Any], donor: NDArray[Any]) -> NDArray[np.float64]:
     quantiles = np.cumsum(counts) / values.size
     matched = np.interp(quantiles, np.cumsum(donor_counts) / donor.size, donor_values)
     return np.asarray(matched[place], np.float64)
-
-
-def _mask(mask: Any, shape: tuple[int, ...], name: str) -> Any:
-    if mask is None:
-        return ...
-    inside = to_numpy(mask)
-    if inside.dtype != np.bool_ or inside.shape != shape:
-        raise ValueError(f"{name} must be boolean of shape {shape}; given {inside.dtype} of shape {inside.shape}.")
-    if not inside.any():
-        raise ValueError(f"{name} holds no voxel.")
-    return inside
-
-
-def _as_kind(result: NDArray[Any], image: Any) -> Any:
-    if not is_tensor(image):
-        return result.astype(output_dtype(image.dtype), copy=False)
-    from ssimh._kernels import torch_kernel
-
-    tensor = torch_kernel.from_host(result, image)
-    return torch_kernel.like(tensor, image)

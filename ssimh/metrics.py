@@ -9,8 +9,10 @@ import numpy as np
 import scipy.ndimage
 from numpy.typing import NDArray
 
-from ssimh._kernels.arrays import check_array, check_finite, check_threshold, normalize_axes, to_numpy
-from ssimh._kernels.coefficients import analyze
+from ssimh._kernels import numpy_kernel
+from ssimh._kernels.arrays import check_array, check_finite, to_numpy
+from ssimh._kernels.checks import check_mask
+from ssimh._kernels.settings import SwapSettings
 
 VALID_RANGE_HU = (-1024.0, 3071.0)
 SOFT_TISSUE_HU = (-150.0, 150.0)
@@ -51,8 +53,8 @@ def compare(
     before: Any,
     after: Any,
     reference: Any = None,
-    mask: Any = None,
     *,
+    mask: Any = None,
     valid_range: tuple[float, float] = VALID_RANGE_HU,
     soft_tissue: tuple[float, float] = SOFT_TISSUE_HU,
     data_range: float | None = None,
@@ -105,9 +107,8 @@ def compare(
     span = float(valid_range[1] - valid_range[0]) if data_range is None else float(data_range)
     if not 0 < span < np.inf:
         raise ValueError(f"data_range must be a positive number; given {data_range!r}.")
-    normal_axes = normalize_axes(axes, len(shape), "before")
-    check_threshold(threshold, shape, normal_axes, "before")
-    inside = _inside(mask, shape)
+    low = SwapSettings(threshold=threshold, axes=axes).for_shape(shape, "before")
+    inside = np.ones(shape, dtype=bool) if mask is None else check_mask(mask, shape)
 
     source, result = images["before"], images["after"]
     against = "before" if reference is None else "reference"
@@ -118,7 +119,7 @@ def compare(
     tissue = inside & (source >= soft_tissue[0]) & (source <= soft_tissue[1])
     delta = np.abs(result[tissue] - source[tissue])
     outside = (result[inside] < valid_range[0]) | (result[inside] > valid_range[1])
-    energy = _high_energy(source, threshold, normal_axes)
+    energy = _high_energy(source, low)
     return Comparison(
         against,
         now[0],
@@ -133,7 +134,7 @@ def compare(
         soft_tissue_p95_abs_delta=float(np.percentile(delta, 95)) if delta.size else float("nan"),
         soft_tissue_voxels=int(delta.size),
         out_of_range_share=float(outside.mean()),
-        high_frequency_energy_kept=_high_energy(result, threshold, normal_axes) / energy if energy else float("nan"),
+        high_frequency_energy_kept=_high_energy(result, low) / energy if energy else float("nan"),
         data_range=span,
         voxels=int(inside.sum()),
     )
@@ -168,18 +169,6 @@ def _image(value: Any, name: str) -> NDArray[Any]:
     return image.astype(np.float64) if image.dtype != np.float32 else image
 
 
-def _inside(mask: Any, shape: tuple[int, ...]) -> NDArray[np.bool_]:
-    if mask is None:
-        return np.ones(shape, dtype=bool)
-    inside = to_numpy(mask)
-    if inside.dtype != np.bool_ or inside.shape != shape or not inside.any():
-        raise ValueError(
-            f"mask must be boolean of shape {shape} with at least one voxel inside; given {inside.dtype} of shape "
-            f"{inside.shape} with {int(np.count_nonzero(inside))} inside."
-        )
-    return inside
-
-
 def _likeness(
     image: NDArray[Any], other: NDArray[Any], inside: NDArray[np.bool_], limits: tuple[float, float], span: float
 ) -> tuple[float, float, float, float]:
@@ -200,10 +189,10 @@ def _correlation(first: NDArray[Any], second: NDArray[Any]) -> float:
     return float(np.sum(a * b, dtype=np.float64)) / scale if scale > 0 else 0.0
 
 
-def _high_energy(image: NDArray[Any], threshold: int, axes: tuple[int, ...]) -> float:
+def _high_energy(image: NDArray[Any], settings: SwapSettings) -> float:
     """Sum of squares outside the low-frequency block; the basis is orthonormal, so energies subtract (Parseval)."""
     values = image.astype(np.float64)
-    low = analyze(values, threshold, axes)
+    low = numpy_kernel.analyze(values, settings)
     total = float(np.vdot(values, values).real)
     rest = total - float(np.vdot(low, low).real)
     # What remains of an image without high frequencies is rounding.

@@ -6,15 +6,20 @@ import hashlib
 import json
 import os
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import KW_ONLY, dataclass, fields, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ssimh._kernels.arrays import check_array, check_finite, check_threshold, normalize_axes, to_numpy
-from ssimh._kernels.coefficients import analyze
+from ssimh._kernels.coefficient_grids import resize_coefficients, turn_coefficients
+from ssimh._kernels.dispatch import kernel_for
+from ssimh._kernels.fft import corner
+from ssimh._kernels.field_of_view import check_same_field
+from ssimh._kernels.per_image import zip_per_image
 from ssimh._kernels.regions import region_contains, region_mask
+from ssimh._kernels.settings import SwapSettings
 from ssimh.files import reference_file
 from ssimh.files.reference_file import ReferenceFileError
 from ssimh.orientation import check_orientation, orientation_map
@@ -48,6 +53,7 @@ class ReferenceSpectrum:
     """
 
     coefficients: NDArray[Any]
+    _: KW_ONLY
     threshold: int
     axes: tuple[int, ...]
     region: str
@@ -93,8 +99,8 @@ class ReferenceSpectrum:
     def from_image(
         cls,
         image: Any,
-        threshold: int = 3,
         *,
+        threshold: int = 3,
         axes: int | Sequence[int] = (-2, -1),
         region: str = "square",
         spacing_mm: Sequence[float] | None = None,
@@ -126,49 +132,76 @@ class ReferenceSpectrum:
         """
         check_array(image, "the reference image")
         normal_axes = normalize_axes(axes, image.ndim, "the reference image")
-        threshold = check_threshold(threshold, image.shape, normal_axes, "the reference image")
-        coefficients = to_numpy(analyze(image, threshold, normal_axes))
-        if threshold == 0 or not np.isfinite(coefficients).all():
+        settings = SwapSettings(threshold=threshold, axes=normal_axes, region=region)
+        settings = settings.for_shape(image.shape, "the reference image")
+        coefficients = to_numpy(kernel_for(image).analyze(image, settings))
+        if settings.threshold == 0 or not np.isfinite(coefficients).all():
             check_finite(image, "the reference image")
         return cls(
             coefficients,
-            threshold,
-            normal_axes,
-            region,
-            tuple(image.shape),
-            None if spacing_mm is None else tuple(spacing_mm),
-            orientation,
-            unit,
+            threshold=settings.threshold,
+            axes=normal_axes,
+            region=region,
+            shape=tuple(image.shape),
+            spacing_mm=None if spacing_mm is None else tuple(spacing_mm),
+            orientation=orientation,
+            unit=unit,
         )
 
     @classmethod
     def from_images(
-        cls, images: Iterable[Any], threshold: int = 3, *, statistic: str = "mean", **settings: Any
+        cls,
+        images: Iterable[Any],
+        *,
+        threshold: int = 3,
+        axes: int | Sequence[int] = (-2, -1),
+        region: str = "square",
+        spacing_mm: Sequence[Any] | None = None,
+        orientation: str | None = None,
+        unit: str | None = None,
+        statistic: str = "mean",
     ) -> ReferenceSpectrum:
         """Mean or median spectrum of many images of one grid, one image in memory at a time.
 
         Args:
             images: any iterable of arrays of equal shape; a generator that loads them one by one is best.
-            threshold: as in :meth:`from_image`.
+            threshold, axes, region, orientation, unit: as in :meth:`from_image`.
+            spacing_mm: voxel size of each spatial (last) axis, one for all images or one per image.
             statistic: ``"mean"`` or ``"median"``, coefficient by coefficient.
-            **settings: ``axes``, ``region``, ``spacing_mm``, ``orientation``, ``unit`` of :meth:`from_image`.
 
         Raises:
-            ValueError: no image, images of different shapes, or an unknown statistic.
+            ValueError: no image, images of different shapes or voxel sizes, another number of spacings than images,
+                or an unknown statistic.
 
         >>> import numpy as np
         >>> scans = (np.full((2, 8, 8), value) for value in (0.0, 10.0))
         >>> ReferenceSpectrum.from_images(scans, threshold=1).coefficients[0]
         array([[40.]])
         """
-        return cls.average((cls.from_image(image, threshold, **settings) for image in images), statistic)
+        spectra = (
+            cls.from_image(
+                image,
+                threshold=threshold,
+                axes=axes,
+                region=region,
+                spacing_mm=spacing,
+                orientation=orientation,
+                unit=unit,
+            )
+            for image, _, spacing in zip_per_image(images, None, spacing_mm)
+        )
+        return cls.average(spectra, statistic=statistic)
 
     @classmethod
-    def average(cls, references: Iterable[ReferenceSpectrum], statistic: str = "mean") -> ReferenceSpectrum:
+    def average(cls, references: Iterable[ReferenceSpectrum], *, statistic: str = "mean") -> ReferenceSpectrum:
         """Mean (weighted by the number of subjects) or median of references that agree in grid and settings.
 
+        Args:
+            references: any iterable of references. Their voxel sizes must agree where they are stated.
+            statistic: ``"mean"`` or ``"median"``, coefficient by coefficient.
+
         Raises:
-            ValueError: none given, or two that disagree.
+            ValueError: none given, two that disagree, or an unknown statistic.
         """
         if statistic not in STATISTICS:
             raise ValueError(f"statistic must be one of {STATISTICS}; given {statistic!r}.")
@@ -178,6 +211,8 @@ class ReferenceSpectrum:
         count = 0
         for reference in references:
             first = first or reference
+            if first.spacing_mm is None and reference.spacing_mm is not None:
+                first = replace(first, spacing_mm=reference.spacing_mm)
             first._check_same_kind(reference, count + 1)
             count += reference.n_subjects
             if statistic == "median":
@@ -196,6 +231,7 @@ class ReferenceSpectrum:
             if mine != theirs:
                 hint = " Bring it to one grid first, for instance with for_grid()." if field == "shape" else ""
                 raise ValueError(f"image {number} has {field} {theirs}, the first one {mine}; they must agree.{hint}")
+        check_same_field(other.shape, other.spacing_mm, self.shape, self.spacing_mm, f"image {number}")
 
     def for_grid(self, shape: Sequence[int], spacing_mm: Sequence[float] | None = None) -> ReferenceSpectrum:
         r"""The same reference on a grid of another size over the same field of view.
@@ -223,33 +259,13 @@ class ReferenceSpectrum:
             raise ValueError(f"shape {grid} must have {len(self.shape)} axes of at least 1, as {self.shape} has.")
         check_threshold(self.threshold, grid, self.axes, "the new grid")
         steps = None if spacing_mm is None else tuple(float(step) for step in spacing_mm)
-        self._check_field_of_view(grid, steps)
-        values = self.coefficients.astype(np.float64)
-        for axis, (old, new) in enumerate(zip(self.shape, grid, strict=True)):
-            if old == new:
-                continue
-            transformed = axis - len(grid) in self.axes
-            values = values * np.sqrt(new / old) if transformed else _resample(values, axis, new)
+        check_same_field(grid, steps, self.shape, self.spacing_mm, "the new grid")
+        values = resize_coefficients(self.coefficients, self.axes, self.shape, grid)
         if steps is None and self.spacing_mm is not None:
             tail = len(self.spacing_mm)
             sizes = zip(self.spacing_mm, self.shape[-tail:], grid[-tail:], strict=True)
             steps = tuple(step * old / new for step, old, new in sizes)
         return replace(self, coefficients=values.astype(self.coefficients.dtype), shape=grid, spacing_mm=steps)
-
-    def _check_field_of_view(self, grid: tuple[int, ...], steps: tuple[float, ...] | None) -> None:
-        if steps is None or self.spacing_mm is None:
-            return
-        if len(steps) != len(self.spacing_mm):
-            raise ValueError(f"spacing_mm must have {len(self.spacing_mm)} numbers; given {steps}.")
-        tail = len(steps)
-        mine = np.multiply(self.spacing_mm, self.shape[-tail:])
-        theirs = np.multiply(steps, grid[-tail:])
-        if np.any(np.abs(mine - theirs) > 0.5 * np.maximum(steps, self.spacing_mm)):
-            raise ValueError(
-                f"fields of view differ: {theirs.round(1).tolist()} mm asked for, the reference covers "
-                f"{mine.round(1).tolist()} mm. Crop or resample the image to the reference's field of view, or leave "
-                "out spacing_mm to take the two as the same."
-            )
 
     def reoriented(self, orientation: str) -> ReferenceSpectrum:
         """The same reference for an array whose spatial axes run in other directions: exact flips and swaps.
@@ -270,13 +286,7 @@ class ReferenceSpectrum:
         lead = len(self.shape) - len(sources)
         order = [*range(lead), *(lead + source for source in sources)]
         transformed = {axis % len(self.shape) for axis in self.axes}
-        values = self.coefficients.transpose(order)
-        for axis, flip in enumerate(flips, start=lead):
-            if flip and order[axis] in transformed:
-                signs = (-1.0) ** np.arange(self.threshold)
-                values = values * signs.astype(values.dtype).reshape(-1, *[1] * (values.ndim - 1 - axis))
-            elif flip:
-                values = np.flip(values, axis)
+        values = turn_coefficients(self.coefficients, transformed, order, [*[False] * lead, *flips])
         steps = self.spacing_mm
         if steps is not None:
             padded = (None,) * (len(self.shape) - len(steps)) + steps
@@ -291,23 +301,18 @@ class ReferenceSpectrum:
             orientation=orientation.upper(),
         )
 
-    def target(
-        self,
-        shape: Sequence[int],
-        threshold: int,
-        axes: tuple[int, ...],
-        region: str,
-        *,
-        unit: str | None = None,
-        orientation: str | None = None,
-        allow_pet: bool = False,
-    ) -> NDArray[Any]:
+    def coefficients_for(self, shape: Sequence[int], settings: SwapSettings) -> NDArray[Any]:
         """Coefficients to swap in, after checking that this reference is meant for such an image.
 
+        Args:
+            shape: of the image.
+            settings: of the swap, and what is known about the image.
+
         Raises:
-            ValueError: other axes, grid, unit or orientation, or coefficients that this reference does not hold.
+            ValueError: other axes, grid, voxel size, unit or orientation, or coefficients that are not held here.
         """
-        refuse_pet(self.unit, "the reference", allow_pet)
+        refuse_pet(self.unit, "the reference", settings.allow_pet)
+        unit, orientation = settings.unit, settings.orientation
         if unit is not None and self.unit is not None and unit != self.unit:
             raise ValueError(f"the image has unit {unit!r}, the reference {self.unit!r}; they must agree.")
         if orientation is not None and self.orientation is not None and orientation.upper() != self.orientation:
@@ -315,22 +320,23 @@ class ReferenceSpectrum:
                 f"the image has orientation {orientation.upper()!r}, the reference {self.orientation!r}; "
                 f"use reference.reoriented({orientation.upper()!r})."
             )
-        if axes != self.axes:
-            raise ValueError(f"the reference was fitted for axes {self.axes}; asked for are {axes}.")
-        if not region_contains(self.region, self.threshold, region, threshold, len(axes)):
+        if settings.axes != self.axes:
+            raise ValueError(
+                f"the reference was fitted for axes {self.axes}; asked for are {settings.axes} of an image of shape "
+                f"{tuple(shape)}."
+            )
+        if not region_contains(self.region, self.threshold, settings.region, settings.threshold, len(self.axes)):
             raise ValueError(
                 f"the reference holds the region {self.region!r} up to threshold {self.threshold}; asked for is "
-                f"{region!r} with threshold {threshold}."
+                f"{settings.region!r} with threshold {settings.threshold}."
             )
         if tuple(shape[-len(self.shape) :]) != self.shape:
             raise ValueError(
                 f"the image has shape {tuple(shape)}, the reference was fitted on {self.shape}; its last axes must "
                 "agree. For another grid over the same field of view, use reference.for_grid(shape)."
             )
-        index = [slice(None)] * self.coefficients.ndim
-        for axis in axes:
-            index[axis] = slice(threshold)
-        return self.coefficients[tuple(index)]
+        check_same_field(shape, settings.spacing_mm, self.shape, self.spacing_mm, "the image")
+        return self.coefficients[corner(len(self.shape), self.axes, settings.threshold)]
 
     def header(self) -> dict[str, Any]:
         """Everything but the coefficients, as plain JSON values."""
@@ -357,7 +363,8 @@ class ReferenceSpectrum:
 
         The file appears whole or not at all; it is read with :meth:`load`, or with NumPy alone.
         """
-        reference_file.write(path, {**self.header(), "content_hash": self.content_hash}, self.coefficients)
+        header = {**self.header(), "content_hash": self.content_hash}
+        reference_file.write(path, reference_file.REFERENCE, header, self.coefficients)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> ReferenceSpectrum:
@@ -367,26 +374,6 @@ class ReferenceSpectrum:
             FileNotFoundError: no such file.
             ReferenceFileError: not a reference, damaged, or of a version that this library does not know.
         """
-        header, coefficients = reference_file.read(path)
-        stated = header.pop("content_hash", None)
-        for name in ("axes", "shape", "spacing_mm"):
-            if isinstance(header.get(name), list):
-                header[name] = tuple(header[name])
-        try:
-            reference = cls(coefficients, **header)
-        except (TypeError, ValueError) as error:
-            raise ReferenceFileError(f"{path}: the header does not describe a reference: {error}") from error
-        if reference.content_hash != stated:
-            raise ReferenceFileError(f"{path} is damaged: its content does not have the hash that its header states.")
-        return reference
-
-
-def _resample(values: NDArray[np.float64], axis: int, new: int) -> NDArray[np.float64]:
-    """Samples of the axis' cosine series on ``new`` points over the same extent."""
-    import scipy.fft
-
-    series = np.moveaxis(scipy.fft.dct(values, axis=axis, norm="ortho"), axis, -1)
-    old = series.shape[-1]
-    padded = np.zeros((*series.shape[:-1], new))
-    padded[..., : min(old, new)] = series[..., :new]
-    return np.moveaxis(scipy.fft.idct(padded, axis=-1, norm="ortho") * np.sqrt(new / old), -1, axis)
+        return reference_file.load(
+            path, reference_file.REFERENCE, lambda header, coefficients: cls(coefficients, **header)
+        )

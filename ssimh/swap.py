@@ -4,82 +4,33 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, cast
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ssimh._kernels.arrays import (
-    ArrayT,
-    check_array,
-    check_finite,
-    check_threshold,
-    is_array,
-    is_tensor,
-    normalize_axes,
-    output_dtype,
-    to_numpy,
-)
-from ssimh._kernels.basis import cosine_basis
-from ssimh._kernels.coefficients import analyze
-from ssimh._kernels.fft import FullTransform
-from ssimh._kernels.numpy_kernel import Kernel
-from ssimh._kernels.regions import region_mask
+from ssimh._kernels.arrays import ArrayT, check_array, check_finite, is_array, to_numpy
+from ssimh._kernels.dispatch import kernel_for
+from ssimh._kernels.settings import SwapSettings
 from ssimh.reference import ReferenceSpectrum
-from ssimh.tissue_warning import warn_if_moved
-from ssimh.units import refuse_pet
 
 Reference = Any  # array of the image's kind, ReferenceSpectrum, or path
-METHODS = ("auto", "projection", "fft")
-# Where the two routes take equal time on two cores, at 200 × 200 as at 512 × 512.
-_FFT_FROM_THRESHOLD = 96
-
-
-@dataclass(frozen=True)
-class SwapSettings:
-    """The numbers of a swap, checked once; ``threshold`` and ``axes`` meet the image later."""
-
-    threshold: int = 3
-    axes: tuple[int, ...] = (-2, -1)
-    region: str = "square"
-    strength: float = 1.0
-    clip: tuple[float, float] | None = None
-    method: str = "auto"
-    unit: str | None = None
-    orientation: str | None = None
-    allow_pet: bool = False
-    workers: int | None = None
-
-    def __post_init__(self) -> None:
-        region_mask(self.region, 0, 1)
-        if not isinstance(self.strength, int | float | np.number) or not 0 <= self.strength <= 1:
-            raise ValueError(f"strength must be a number within 0 … 1; given {self.strength!r}.")
-        if self.method not in METHODS:
-            raise ValueError(f"method must be one of {', '.join(METHODS)}; given {self.method!r}.")
-        if self.clip is not None:
-            limits = tuple(self.clip)
-            if len(limits) != 2 or not limits[0] < limits[1]:
-                raise ValueError(f"clip must be (lowest, highest) with lowest < highest; given {self.clip!r}.")
-            object.__setattr__(self, "clip", (float(limits[0]), float(limits[1])))
-        refuse_pet(self.unit, "the image", self.allow_pet)
 
 
 def swap_spectrum(
     image: ArrayT,
     reference: Reference,
-    threshold: int = 3,
     *,
+    threshold: int = 3,
     axes: int | Sequence[int] = (-2, -1),
     region: str = "square",
     strength: float = 1.0,
     clip: tuple[float, float] | None = None,
     method: str = "auto",
-    unit: str | None = None,
+    spacing_mm: Sequence[float] | None = None,
     orientation: str | None = None,
+    unit: str | None = None,
     allow_pet: bool = False,
     workers: int | None = None,
-    warn_above: float | None = None,
 ) -> ArrayT:
     r"""Replace the low frequencies of ``image`` by those of ``reference``.
 
@@ -104,12 +55,11 @@ def swap_spectrum(
         clip: (lowest, highest) value of the result, in the image's unit, or None.
         method: ``"projection"`` (thin matrix products), ``"fft"`` (full transform; scipy.fft on the CPU, torch
             elsewhere) or ``"auto"``: the faster of the two for this threshold.
-        unit: intensity unit of the image; PET units are refused.
+        spacing_mm: voxel size of each spatial (last) axis of the image; compared with the reference's own.
         orientation: letters of the image's spatial axes, such as ``"SPL"``; compared with the reference's own.
+        unit: intensity unit of the image; compared with the reference's own, PET units are refused.
         allow_pet: swap PET all the same.
         workers: threads on the CPU; None for as many as the process may use.
-        warn_above: warn (:class:`ssimh.tissue_warning.TissueMovedWarning`) if soft tissue, -150 … 150 HU, moves by
-            more than this many HU on average; None, the default, does not look. :class:`ssimh.SpectrumSwap` looks.
 
     Returns:
         Array of the input's kind, shape and device; float16, bfloat16, float32 and float64 stay what they are (half
@@ -117,8 +67,8 @@ def swap_spectrum(
 
     Raises:
         TypeError: neither array nor tensor, boolean or complex values, a threshold that is not an integer.
-        ValueError: shapes, axes, orientation or units that do not fit; a threshold outside the grid; NaN or infinite
-            values; PET; settings out of range.
+        ValueError: shapes, axes, voxel sizes, orientation or units that do not fit; a threshold outside the grid; NaN
+            or infinite values; PET; settings out of range.
         ReferenceFileError: a path that leads to something else than a reference.
 
     >>> import numpy as np
@@ -128,44 +78,35 @@ def swap_spectrum(
     >>> np.allclose(harmonized.mean(axis=(1, 2)), other.mean(axis=(1, 2)))
     True
     """
-    check_array(image, "image")
     settings = SwapSettings(
-        threshold,
-        normalize_axes(axes, image.ndim, "image"),
-        region,
-        strength,
-        clip,
-        method,
-        unit,
-        orientation,
-        allow_pet,
-        workers,
+        threshold=threshold,
+        axes=(axes,) if isinstance(axes, int | np.integer) else tuple(axes),
+        region=region,
+        strength=strength,
+        clip=clip,
+        method=method,
+        spacing_mm=None if spacing_mm is None else tuple(spacing_mm),
+        orientation=orientation,
+        unit=unit,
+        allow_pet=allow_pet,
+        workers=workers,
     )
-    result = swap_with_delta(image, reference, settings)[0]
-    warn_if_moved(image, result, warn_above, unit, stacklevel=2)
-    return cast(ArrayT, result)
+    return cast(ArrayT, swap_with_delta(image, reference, settings)[0])
 
 
 def swap_with_delta(image: Any, reference: Reference, settings: SwapSettings) -> tuple[Any, Any]:
-    """Swapped image, and the coefficients of the field that was added (before clipping), which undo it."""
+    """Swapped image, and the coefficients of the field that was added (before clipping), which undo it.
+
+    The one door: the image is checked here, goes straight to the kernel of its kind, and comes back as that kind.
+    """
     check_array(image, "image")
-    axes = settings.axes
-    threshold = check_threshold(settings.threshold, image.shape, axes, "image")
-    target = _target(image, reference, settings)
-    mask = region_mask(settings.region, threshold, len(axes)) * float(settings.strength)
-    weight = mask.reshape([threshold if axis - image.ndim in axes else 1 for axis in range(image.ndim)])
-    if threshold == 0:
-        return _unchanged(image, settings), target
-    method = settings.method
-    if method == "auto":
-        method = "fft" if threshold >= _FFT_FROM_THRESHOLD else "projection"
-    if is_tensor(image):
-        out, delta = _swap_tensor(image, target, weight, method, settings)
-        finite = bool(delta.isfinite().all())
-    else:
-        out, delta = _swap_array(image, target, weight, method, settings)
-        finite = bool(np.isfinite(delta).all())
-    if not finite:
+    settings, kernel = settings.for_shape(image.shape), kernel_for(image)
+    target = kernel.as_target(_coefficients(image.shape, reference, settings), image, settings)
+    if settings.threshold == 0:
+        check_finite(image, "image")
+        return kernel.convert(image, settings.clip), target
+    out, delta = kernel.swap(image, target, settings)
+    if not kernel.all_finite(delta):
         check_finite(image, "image")
         raise ValueError(
             f"image holds values so large (up to {np.abs(to_numpy(image)).max():.3g}) that their sums leave the range "
@@ -174,74 +115,22 @@ def swap_with_delta(image: Any, reference: Reference, settings: SwapSettings) ->
     return out, delta
 
 
-def _swap_array(
-    image: NDArray[Any], target: Any, weight: NDArray[Any], method: str, settings: SwapSettings
-) -> tuple[NDArray[Any], NDArray[Any]]:
-    axes, threshold = settings.axes, settings.threshold
-    if method == "fft":
-        return FullTransform(image, axes, threshold, settings.workers).swap(target, weight, settings.clip)
-    bases = {axis: cosine_basis(image.shape[axis], threshold) for axis in axes}
-    return Kernel(image, bases, settings.workers).swap(target, weight, settings.clip)
-
-
-def _swap_tensor(image: Any, target: Any, weight: NDArray[Any], method: str, settings: SwapSettings) -> tuple[Any, Any]:
-    from ssimh._kernels import torch_kernel
-
-    plan = torch_kernel.Plan(settings.axes, settings.threshold, method, settings.workers)
-    out, delta = torch_kernel.swap(torch_kernel.plain(image), target, weight, settings.clip, plan)
-    return torch_kernel.like(out, image), delta
-
-
-def _unchanged(image: Any, settings: SwapSettings) -> Any:
-    """Threshold 0: a copy in the floating dtype, checked and clipped as any other result."""
-    check_finite(image, "image")
-    if is_tensor(image):
-        from ssimh._kernels import torch_kernel
-
-        copy = torch_kernel.plain(image).to(torch_kernel.output_dtype(image.dtype), copy=True)
-        return torch_kernel.like(copy if settings.clip is None else copy.clamp(*settings.clip), image)
-    copy = image.astype(output_dtype(image.dtype))
-    return copy if settings.clip is None else np.clip(copy, *settings.clip)
-
-
-def _target(image: Any, reference: Reference, settings: SwapSettings) -> Any:
-    """The reference's coefficients, checked against the image: a tensor on its device for tensors, else an array."""
+def _coefficients(shape: Sequence[int], reference: Reference, settings: SwapSettings) -> Any:
+    """The reference's coefficients, checked against the image: an array, or a tensor for a reference that is one."""
     if isinstance(reference, str | os.PathLike):
         reference = ReferenceSpectrum.load(reference)
     if isinstance(reference, ReferenceSpectrum):
-        target: Any = reference.target(
-            image.shape,
-            settings.threshold,
-            settings.axes,
-            settings.region,
-            unit=settings.unit,
-            orientation=settings.orientation,
-            allow_pet=settings.allow_pet,
-        )
-    elif is_array(reference):
-        target = _array_target(image, reference, settings)
-    else:
+        return reference.coefficients_for(shape, settings)
+    if not is_array(reference):
         raise TypeError(f"reference must be an array, a ReferenceSpectrum or a path; given {type(reference).__name__}.")
-    if not is_tensor(image):
-        return to_numpy(target)
-    import torch
-
-    tensor = target if is_tensor(target) else torch.tensor(target)
-    shape = list(image.shape)
-    for axis in settings.axes:
-        shape[axis] = settings.threshold
-    return tensor.to(image.device).expand(shape)
-
-
-def _array_target(image: Any, reference: Any, settings: SwapSettings) -> Any:
     check_array(reference, "reference")
-    if len(reference.shape) < -min(settings.axes) or tuple(image.shape[-reference.ndim :]) != tuple(reference.shape):
+    if reference.ndim < -min(settings.axes) or tuple(shape[-reference.ndim :]) != tuple(reference.shape):
         raise ValueError(
-            f"reference has shape {tuple(reference.shape)}, image {tuple(image.shape)}; they must be equal, or the "
-            "image may have further leading batch axes."
+            f"reference has shape {tuple(reference.shape)}, image {tuple(shape)}; they must be equal, or the image may "
+            "have further leading batch axes."
         )
-    target = analyze(reference, settings.threshold, settings.axes, settings.workers)
-    finite = target.isfinite().all() if is_tensor(target) else np.isfinite(target).all()
-    if settings.threshold == 0 or not bool(finite):
+    kernel = kernel_for(reference)
+    found = kernel.analyze(reference, settings)
+    if settings.threshold == 0 or not kernel.all_finite(found):
         check_finite(reference, "reference")
-    return target
+    return found

@@ -49,7 +49,7 @@ def warn_if_moved(before: Any, after: Any, bound_hu: float | None, unit: str | N
         warnings.warn(
             f"the swap moved soft tissue by {moved:.0f} HU on average, more than {bound_hu:g} HU; between two patients "
             "it exchanges anatomy. SpectrumAlign moves only what two sites differ in (ssimh.align_spectrum); "
-            "warn_above=None silences this.",
+            "warn_above_hu=None silences this.",
             TissueMovedWarning,
             stacklevel=stacklevel + 1,
         )

@@ -97,7 +97,9 @@ class SwapToReference:
     ) -> dict[str, Harmonized]:
         """See :class:`Harmonizer`."""
         config = self.config
-        after = ssimh.swap_spectrum(ct_hu, self.reference, config.swap_threshold, axes=AXIAL, clip=config.valid_hu)
+        after = ssimh.swap_spectrum(
+            ct_hu, self.reference, threshold=config.swap_threshold, axes=AXIAL, clip=config.valid_hu
+        )
         after = np.where(scanned, after, np.float32(config.valid_hu[0]))
         said = {"threshold": config.swap_threshold, "reference": self.reference_id}
         return {FINAL: _result("spectrum-swap", ct_hu, after, scanned, said)}
@@ -128,7 +130,7 @@ class MatchToReference:
         body = body_mask(ct_hu > BODY_THRESHOLD_HU) & scanned
         after, said = ct_hu, {"reference": self.reference_id}
         if body.any():
-            after = ssimh.histogram_match(ct_hu, self._body_values, mask=body, clip=self.config.valid_hu)
+            after = ssimh.match_histogram(ct_hu, self._body_values, mask=body, clip=self.config.valid_hu)
         else:
             said["fallback"] = f"not harmonized: no voxel of the crop lies above {BODY_THRESHOLD_HU:g} HU"
         return {FINAL: _result("histogram-match", ct_hu, after, scanned, said)}
@@ -217,7 +219,7 @@ class AlignSites:
             after = apply_difference(ct_hu, difference, clip=self.config.valid_hu)
         except ValueError as error:  # too little tissue, no air, no body: leave the scan as it is, and say so
             return _result("spectrum-align", ct_hu, ct_hu, scanned, {**said, "fallback": f"not harmonized: {error}"})
-        said |= {"subjects": list(difference.subjects), "difference": str(difference)}
+        said |= {"subjects": list(difference.n_subjects), "difference": str(difference)}
         said["shrinkage"] = round(difference.shrinkage, 3)
         after = np.where(scanned, after, np.float32(self.config.valid_hu[0]))
         return _result("spectrum-align", ct_hu, after, scanned, said)

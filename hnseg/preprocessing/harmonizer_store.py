@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -51,7 +52,7 @@ def fit_harmonizer(work: Path, *, jobs: int = 1, progress: ProgressCallback = no
         cropped = crop_case(cases[_reference(splits)], config)
         spacing = cropped.crop.grid.spacing_zyx_mm
         ssimh.ReferenceSpectrum.from_image(
-            cropped.ct_hu, config.swap_threshold, axes=AXIAL, spacing_mm=spacing, unit="HU"
+            cropped.ct_hu, threshold=config.swap_threshold, axes=AXIAL, spacing_mm=spacing, unit="HU"
         ).save(work / REFERENCE_SPECTRUM)
     if config.harmonization == "histogram-match" and not (work / REFERENCE_CT).is_file():
         values = np.rint(crop_case(cases[_reference(splits)], config).ct_hu).astype(np.int16)
@@ -107,7 +108,7 @@ def _fit_subjects(
 
 
 def _fit_one(case: Case, config: PrepareConfig, folder: Path) -> None:
-    """Write the row of a case, or why it has none; a case that cannot be read is left to ``prepare`` to report."""
+    """Write the subject of a case, or why it has none; a case that cannot be read is left to ``prepare`` to report."""
     path = folder / f"{case.id}.json"
     if path.is_file() and is_up_to_date(read_json(path, "prepare"), case, config.digest()):
         return
@@ -116,13 +117,13 @@ def _fit_one(case: Case, config: PrepareConfig, folder: Path) -> None:
     except CaseError:
         path.unlink(missing_ok=True)
         return
-    row: list[float] | None = None
+    subject: dict[str, Any] | None = None
     reason = None
     try:
-        row = fit_subject(cropped.ct_hu, cropped.crop.grid.spacing_zyx_mm).subjects[0].tolist()
+        (subject,) = fit_subject(cropped.ct_hu, cropped.crop.grid.spacing_zyx_mm).to_dicts()
     except ValueError as error:
         reason = str(error)
-    write_json(path, {"settings": config.digest(), "files": fingerprints(case), "row": row, "reason": reason})
+    write_json(path, {"settings": config.digest(), "files": fingerprints(case), "subject": subject, "reason": reason})
 
 
 def _load_sites(work: Path, config: PrepareConfig, splits: Splits) -> AlignSites:
@@ -131,8 +132,8 @@ def _load_sites(work: Path, config: PrepareConfig, splits: Splits) -> AlignSites
     subjects: dict[str, ssimh.SiteSpectrum] = {}
     for case_id in training_ids(splits):
         path = work / SITES / f"{case_id}.json"
-        row = read_json(path, "prepare")["row"] if path.is_file() else None
-        if row is not None:
-            subjects[case_id] = ssimh.SiteSpectrum(np.array([row]), orientation=ORIENTATION)
+        subject = read_json(path, "prepare")["subject"] if path.is_file() else None
+        if subject is not None:
+            subjects[case_id] = ssimh.SiteSpectrum.from_dicts([subject], orientation=ORIENTATION)
     centers = {checked.id: checked.center for checked in load_check(work).cases}
     return AlignSites(config, splits, centers, subjects)

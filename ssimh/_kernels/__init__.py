@@ -1,1 +1,1 @@
-"""The transform itself: cosine basis, coefficients, and the NumPy and torch kernels."""
+"""The transform itself: cosine basis, coefficients, the NumPy and torch kernels, and checks of what they are given."""

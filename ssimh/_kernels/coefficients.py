@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, cast
 
-import numpy as np
-
-from ssimh._kernels.arrays import ArrayT, check_array, check_threshold, is_tensor, normalize_axes
-from ssimh._kernels.basis import cosine_basis
-from ssimh._kernels.numpy_kernel import Kernel
+from ssimh._kernels.arrays import ArrayT, check_array, normalize_axes
+from ssimh._kernels.dispatch import kernel_for
+from ssimh._kernels.settings import SwapSettings
 
 
-def low_frequency(image: ArrayT, threshold: int, axes: int | Sequence[int] = (-2, -1)) -> ArrayT:
+def low_frequency(image: ArrayT, *, threshold: int = 3, axes: int | Sequence[int] = (-2, -1)) -> ArrayT:
     r"""First ``threshold`` orthonormal DCT-II coefficients along each of ``axes``.
 
     For two axes :math:`F = C_y X C_x^T`, with ``C`` from :func:`ssimh.cosine_basis`; equal to the corner of
@@ -32,17 +30,16 @@ def low_frequency(image: ArrayT, threshold: int, axes: int | Sequence[int] = (-2
         ValueError: ``threshold`` outside the grid, ``axes`` outside the array or repeated, an empty array.
 
     >>> import numpy as np
-    >>> low_frequency(np.full((4, 4), 10.0), 2).round(6) + 0.0
+    >>> low_frequency(np.full((4, 4), 10.0), threshold=2).round(6) + 0.0
     array([[40.,  0.],
            [ 0.,  0.]])
     """
     check_array(image, "image")
-    normal_axes = normalize_axes(axes, image.ndim, "image")
-    threshold = check_threshold(threshold, image.shape, normal_axes, "image")
-    return cast(ArrayT, analyze(image, threshold, normal_axes))
+    settings = SwapSettings(threshold=threshold, axes=normalize_axes(axes, image.ndim, "image"))
+    return cast(ArrayT, kernel_for(image).analyze(image, settings.for_shape(image.shape)))
 
 
-def from_low_frequency(coefficients: ArrayT, shape: Sequence[int], axes: int | Sequence[int] = (-2, -1)) -> ArrayT:
+def from_low_frequency(coefficients: ArrayT, shape: Sequence[int], *, axes: int | Sequence[int] = (-2, -1)) -> ArrayT:
     r"""Smooth image made of the given coefficients: the adjoint of :func:`low_frequency`.
 
     For two axes :math:`X = C_y^T F C_x`. Analysis after synthesis gives the coefficients back; synthesis after
@@ -79,50 +76,10 @@ def from_low_frequency(coefficients: ArrayT, shape: Sequence[int], axes: int | S
     if len(square) > 1:
         raise ValueError(f"coefficients of shape {tuple(coefficients.shape)} differ in number along {normal_axes}.")
     sizes = tuple(int(size) for size in shape)
-    return cast(ArrayT, synthesize(coefficients, sizes, square.pop(), normal_axes))
+    settings = SwapSettings(threshold=square.pop(), axes=normal_axes)
+    return cast(ArrayT, kernel_for(coefficients).synthesize(coefficients, sizes, settings))
 
 
-def analyze(image: Any, threshold: int, axes: tuple[int, ...], workers: int | None = None) -> Any:
-    """``low_frequency`` for arguments that have been checked."""
-    if is_tensor(image):
-        from ssimh._kernels import torch_kernel
-
-        plain = torch_kernel.plain(image)
-        if threshold == 0:
-            shape = _corner_shape(image.shape, 0, axes)
-            return plain.new_zeros(shape, dtype=torch_kernel.work_dtype(image.dtype))
-        return torch_kernel.analyze(plain, torch_kernel.Plan(axes, threshold, workers=workers))
-    kernel = Kernel(image, {axis: cosine_basis(image.shape[axis], max(1, threshold)) for axis in axes}, workers)
-    if threshold == 0:
-        return np.zeros(_corner_shape(image.shape, 0, axes), kernel.dtype)
-    return kernel.analyze()
-
-
-def synthesize(coefficients: Any, shape: tuple[int, ...], threshold: int, axes: tuple[int, ...]) -> Any:
-    """``from_low_frequency`` for arguments that have been checked."""
-    if is_tensor(coefficients):
-        from ssimh._kernels import torch_kernel
-
-        plain = torch_kernel.plain(coefficients)
-        floating = plain.to(torch_kernel.output_dtype(plain.dtype))
-        return torch_kernel.synthesize(floating, shape, torch_kernel.Plan(axes, threshold))
-    kernel_dtype = np.float32 if coefficients.dtype.kind != "f" else coefficients.dtype.newbyteorder("=")
-    bases = {axis: cosine_basis(shape[axis], threshold) for axis in axes}
-    return Kernel(np.zeros(shape, kernel_dtype), bases).add(coefficients)
-
-
-def add_field(image: Any, delta: Any, axes: tuple[int, ...], workers: int | None = None) -> Any:
-    """``image`` plus the smooth field made of ``delta``; dtype and kind of the image's floating result."""
-    threshold = delta.shape[axes[0]]
-    if is_tensor(image):
-        from ssimh._kernels import torch_kernel
-
-        return torch_kernel.add(torch_kernel.plain(image), delta, torch_kernel.Plan(axes, threshold, workers=workers))
-    return Kernel(image, {axis: cosine_basis(image.shape[axis], threshold) for axis in axes}, workers).add(delta)
-
-
-def _corner_shape(shape: Sequence[int], threshold: int, axes: Sequence[int]) -> tuple[int, ...]:
-    sizes = list(shape)
-    for axis in axes:
-        sizes[axis] = threshold
-    return tuple(sizes)
+def add_field(image: Any, delta: Any, axes: tuple[int, ...]) -> Any:
+    """``image`` plus the smooth field made of ``delta``; kind of the image, dtype of a result."""
+    return kernel_for(image).add(image, delta, SwapSettings(threshold=delta.shape[axes[0]], axes=axes))

@@ -10,7 +10,8 @@ import scipy.fft
 from numpy.typing import NDArray
 
 from ssimh._kernels.arrays import output_dtype, work_dtype
-from ssimh._kernels.numpy_kernel import worker_count
+from ssimh._kernels.settings import SwapSettings
+from ssimh._kernels.threads import worker_count
 
 
 def corner(ndim: int, axes: Sequence[int], threshold: int) -> tuple[slice, ...]:
@@ -21,32 +22,27 @@ def corner(ndim: int, axes: Sequence[int], threshold: int) -> tuple[slice, ...]:
     return tuple(index)
 
 
-class FullTransform:
-    """The published algorithm to the letter: DCT, replace the corner, inverse DCT; same ``swap`` as ``Kernel``."""
+def swap(image: NDArray[Any], target: NDArray[Any], settings: SwapSettings) -> tuple[NDArray[Any], NDArray[Any]]:
+    """The published algorithm to the letter: DCT, replace the corner, inverse DCT.
 
-    def __init__(self, image: NDArray[Any], axes: tuple[int, ...], threshold: int, workers: int | None = None) -> None:
-        self.image, self.axes = image, axes
-        self.corner = corner(image.ndim, axes, threshold)
-        self.workers = worker_count(workers)
+    Args:
+        image: any shape, of a dtype that ``check_array`` admits.
+        target: coefficients to swap in; broadcasts to those of the image.
+        settings: checked against the image's shape.
 
-    def swap(
-        self, target: NDArray[Any], weight: NDArray[Any], clip: tuple[float, float] | None
-    ) -> tuple[NDArray[Any], NDArray[Any]]:
-        """Image with its coefficients moved by ``weight`` towards ``target``, and the move itself (delta)."""
-        dtype = work_dtype(self.image.dtype)
-        values = self.image.astype(dtype)
-        # Values that are not finite are found in the coefficients and reported by the caller.
-        with np.errstate(all="ignore"):
-            return self._swap(values, target, weight, clip)
-
-    def _swap(
-        self, values: NDArray[Any], target: NDArray[Any], weight: NDArray[Any], clip: tuple[float, float] | None
-    ) -> tuple[NDArray[Any], NDArray[Any]]:
-        spectrum = scipy.fft.dctn(values, axes=self.axes, norm="ortho", overwrite_x=True, workers=self.workers)
-        low = spectrum[self.corner]
+    Returns:
+        The swapped image, and the change of the coefficients (delta).
+    """
+    axes, workers = settings.axes, worker_count(settings.workers)
+    weight = settings.weight(image.ndim)
+    values = image.astype(work_dtype(image.dtype))
+    # Values that are not finite are found in the coefficients and reported by the caller.
+    with np.errstate(all="ignore"):
+        spectrum = scipy.fft.dctn(values, axes=axes, norm="ortho", overwrite_x=True, workers=workers)
+        low = spectrum[corner(image.ndim, axes, settings.threshold)]
         delta = np.asarray((target - low) * weight, dtype=values.dtype)
         low += delta
-        out = scipy.fft.idctn(spectrum, axes=self.axes, norm="ortho", overwrite_x=True, workers=self.workers)
-        if clip is not None:
-            np.clip(out, *clip, out=out)
-        return out.astype(output_dtype(self.image.dtype), copy=False), delta
+        out = scipy.fft.idctn(spectrum, axes=axes, norm="ortho", overwrite_x=True, workers=workers)
+        if settings.clip is not None:
+            np.clip(out, *settings.clip, out=out)
+    return out.astype(output_dtype(image.dtype), copy=False), delta

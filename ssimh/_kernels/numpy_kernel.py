@@ -13,8 +13,6 @@ Three facts decide its shape, each measured on two cores with 310 × 200 × 200 
 from __future__ import annotations
 
 import math
-import os
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -23,7 +21,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ssimh._kernels.arrays import output_dtype, work_dtype
+from ssimh._kernels import fft
+from ssimh._kernels.arrays import output_dtype, to_numpy, work_dtype
+from ssimh._kernels.settings import SwapSettings
+from ssimh._kernels.threads import worker_count
 
 Index = tuple[int | slice, ...]
 Change = Callable[[NDArray[Any], Index], NDArray[Any]]
@@ -32,25 +33,6 @@ _SLAB_BYTES = 2048 * 1024
 _ONE_PASS_BYTES = 4 * 2**20
 _SERIAL_BYTES = 2**20
 _SERIAL_PRODUCTS = 2**18
-
-
-def worker_count(workers: int | None) -> int:
-    """Number of threads: the given one, else what the process may use.
-
-    Torch's own setting counts where torch is loaded, since a data-loader worker runs with one thread.
-    """
-    if workers is not None:
-        if isinstance(workers, bool) or not isinstance(workers, int) or workers < 1:
-            raise ValueError(f"workers must be an integer of at least 1, or None; given {workers!r}.")
-        return workers
-    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
-    setting = os.environ.get("OMP_NUM_THREADS", "")
-    if setting.isdigit() and int(setting) > 0:
-        allowed = min(allowed, int(setting))
-    torch = sys.modules.get("torch")
-    if torch is not None and hasattr(torch, "get_num_threads"):
-        allowed = min(allowed, torch.get_num_threads())
-    return max(1, allowed)
 
 
 @dataclass(frozen=True)
@@ -137,111 +119,40 @@ def _each(tasks: Sequence[Any], start: Callable[[], Callable[[Any], None]], work
 
 
 @dataclass(frozen=True)
-class _Job:
-    """What to do: ``change`` turns the coefficients of a slab into the move that is synthesized and added."""
-
-    change: Change
-    out: NDArray[Any] | None
-    clip: tuple[float, float] | None
-    analyze: bool
-
-
-class Kernel:
-    """Analysis, synthesis and both in one go over one image; the image itself is never written to.
+class _Layout:
+    """One image as the kernel works on it; the image itself is never written to.
 
     Args:
-        image: array of any strides and of a dtype that ``check_array`` admits.
-        bases: for every transformed axis (counted from the end) its float64 basis of shape (k, n).
-        workers: number of threads, None for all that the process may use.
+        image: read-only view in memory order, strides falling, with one leading axis of size 1 so that there always is
+            something to cut slabs from.
+        order: axis of the caller's image for every axis of the view after the first.
+        axes: the basis of every axis of the view, None where it is not transformed.
+        lead: the first transformed axis of the view.
+        dtype: working dtype.
+        workers: number of threads.
     """
 
-    def __init__(self, image: NDArray[Any], bases: dict[int, NDArray[np.float64]], workers: int | None = None) -> None:
-        self.dtype = work_dtype(image.dtype)
-        self.out_dtype = output_dtype(image.dtype)
-        self.workers = 1 if image.nbytes < _SERIAL_BYTES else worker_count(workers)
-        by_stride = sorted(range(image.ndim), key=lambda axis: (image.shape[axis] > 1, -abs(image.strides[axis])))
-        self.order = tuple(by_stride)
-        # Along an axis with one sample the transform is the identity; left out, it cannot stand in the way of slabs.
-        bases = {axis: basis for axis, basis in bases.items() if image.shape[axis] > 1} or bases
-        # One leading axis of size 1, so that there always is something to cut slabs from.
-        self.image = np.asarray(image).transpose(self.order)[None]
-        axes: list[_Axis | None] = [None]
-        for axis in self.order:
-            basis = bases.get(axis - image.ndim)
-            axes.append(None if basis is None else self._axis(basis))
-        self.axes = tuple(axes)
-        self.lead = next(number for number, axis in enumerate(self.axes) if axis is not None)
-        core = math.prod(self.image.shape[self.lead :])
-        self.one_pass = core * self.dtype.itemsize <= _ONE_PASS_BYTES
-        self.coefficient_shape = tuple(
+    image: NDArray[Any]
+    order: tuple[int, ...]
+    axes: tuple[_Axis | None, ...]
+    lead: int
+    dtype: np.dtype[Any]
+    workers: int
+
+    @property
+    def coefficient_shape(self) -> tuple[int, ...]:
+        return tuple(
             size if axis is None else len(axis.basis) for size, axis in zip(self.image.shape, self.axes, strict=True)
         )
 
-    def _axis(self, basis: NDArray[np.float64]) -> _Axis:
-        rows = np.ascontiguousarray(basis, dtype=self.dtype)
-        return _Axis(rows, np.ascontiguousarray(rows.T), np.ascontiguousarray(basis))
-
-    def _to_memory_order(self, coefficients: NDArray[Any]) -> NDArray[Any]:
+    def to_memory_order(self, coefficients: NDArray[Any]) -> NDArray[Any]:
         return np.ascontiguousarray(coefficients.transpose(self.order)[None], dtype=self.dtype)
 
-    def _to_image_order(self, array: NDArray[Any]) -> NDArray[Any]:
+    def to_image_order(self, array: NDArray[Any]) -> NDArray[Any]:
         inverse = sorted(range(len(self.order)), key=self.order.__getitem__)
         return np.asarray(array[0].transpose(inverse))
 
-    def analyze(self) -> NDArray[Any]:
-        """Coefficients, in the axis order of the image."""
-        found = np.empty(self.coefficient_shape, self.dtype)
-
-        def keep(coefficients: NDArray[Any], index: Index) -> NDArray[Any]:
-            found[index] = coefficients
-            return coefficients
-
-        self._run(keep, None)
-        return self._to_image_order(found)
-
-    def add(self, delta: NDArray[Any]) -> NDArray[Any]:
-        """Image plus the synthesis of ``delta``."""
-        stored = self._to_memory_order(delta)
-        out = np.empty(self.image.shape, self.out_dtype)
-        self._run(lambda _, index: stored[index], out, analyze=False)
-        return self._to_image_order(out)
-
-    def swap(
-        self, target: NDArray[Any], weight: NDArray[Any], clip: tuple[float, float] | None
-    ) -> tuple[NDArray[Any], NDArray[Any]]:
-        """Image with its coefficients moved by ``weight`` towards ``target``, and the move itself (delta).
-
-        ``target`` and ``weight`` broadcast to the coefficients' shape in the axis order of the image.
-        """
-        shape = tuple(size for _, size in sorted(zip(self.order, self.coefficient_shape[1:], strict=True)))
-        wanted = self._to_memory_order(np.broadcast_to(target, shape))
-        share = self._to_memory_order(np.broadcast_to(weight, shape))
-        delta = np.empty(self.coefficient_shape, self.dtype)
-        out = np.empty(self.image.shape, self.out_dtype)
-
-        def change(coefficients: NDArray[Any], index: Index) -> NDArray[Any]:
-            delta[index] = (wanted[index] - coefficients) * share[index]
-            return delta[index]
-
-        self._run(change, out, clip)
-        return self._to_image_order(out), self._to_image_order(delta)
-
-    def _run(
-        self,
-        change: Change,
-        out: NDArray[Any] | None,
-        clip: tuple[float, float] | None = None,
-        *,
-        analyze: bool = True,
-    ) -> None:
-        job = _Job(change, out, clip, analyze)
-        if self.one_pass:
-            _each(list(self._slabs(self.lead - 1)), lambda: self._single(job), self.workers)
-            return
-        for index in np.ndindex(*self.image.shape[: self.lead]):
-            self._double(index, job)
-
-    def _slabs(self, axis: int, fixed: Sequence[int] | None = None) -> Iterator[Index]:
+    def slabs(self, axis: int, fixed: Sequence[int] | None = None) -> Iterator[Index]:
         """Index tuples that cut ``axis`` into slabs, for every (or one fixed) position on the axes before it."""
         item = math.prod(self.image.shape[axis + 1 :]) * self.dtype.itemsize
         size, thickness = self.image.shape[axis], max(1, _SLAB_BYTES // item)
@@ -249,90 +160,210 @@ class Kernel:
             for first in range(0, size, thickness):
                 yield (*index, slice(first, min(first + thickness, size)))
 
-    def _borrower(self, out: NDArray[Any] | None) -> Callable[[Index], NDArray[Any]]:
+    def lender(self, out: NDArray[Any] | None) -> Callable[[Index], NDArray[Any]]:
         """Function that lends memory for a slab in the working dtype: the output's own where the dtypes agree."""
         if out is not None and out.dtype == self.dtype:
             return lambda index: out[index]
         scratch: dict[tuple[int, ...], NDArray[Any]] = {}
 
-        def borrow(index: Index) -> NDArray[Any]:
+        def lend(index: Index) -> NDArray[Any]:
             shape = self.image[index].shape
             if shape not in scratch:
                 scratch.clear()
                 scratch[shape] = np.empty(shape, self.dtype)
             return scratch[shape]
 
-        return borrow
+        return lend
 
-    def _load(self, slab: NDArray[Any], index: Index) -> None:
+    def load(self, slab: NDArray[Any], index: Index) -> None:
         np.copyto(slab, self.image[index], casting="unsafe")
 
-    def _finish(self, job: _Job, index: Index, slab: NDArray[Any], field: NDArray[Any]) -> None:
-        assert job.out is not None
-        np.add(slab, field, out=slab)
-        if job.clip is not None:
-            np.clip(slab, *job.clip, out=slab)
-        if job.out.dtype != self.dtype:
-            np.copyto(job.out[index], slab, casting="same_kind")
 
-    def _single(self, job: _Job) -> Callable[[Index], None]:
-        """Worker for items that fit in the cache: load, analyze, synthesize, add, store."""
-        slab_of, field_of = self._borrower(job.out), self._borrower(None)
-        axes = self.axes[self.lead - 1 :]
+def _arrange(image: NDArray[Any], settings: SwapSettings) -> _Layout:
+    dtype = work_dtype(image.dtype)
+    workers = 1 if image.nbytes < _SERIAL_BYTES else worker_count(settings.workers)
+    order = tuple(sorted(range(image.ndim), key=lambda axis: (image.shape[axis] > 1, -abs(image.strides[axis]))))
+    bases = settings.bases(image.shape)
+    # Along an axis with one sample the transform is the identity; left out, it cannot stand in the way of slabs.
+    bases = {axis: basis for axis, basis in bases.items() if image.shape[axis] > 1} or bases
+    axes: list[_Axis | None] = [None]
+    for axis in order:
+        basis = bases.get(axis - image.ndim)
+        if basis is None:
+            axes.append(None)
+        else:
+            rows = np.ascontiguousarray(basis, dtype=dtype)
+            axes.append(_Axis(rows, np.ascontiguousarray(rows.T), np.ascontiguousarray(basis)))
+    lead = next(number for number, axis in enumerate(axes) if axis is not None)
+    return _Layout(np.asarray(image).transpose(order)[None], order, tuple(axes), lead, dtype, workers)
+
+
+@dataclass(frozen=True)
+class _Job:
+    """What to do: ``change`` turns the coefficients of a slab into the move that is synthesized and added."""
+
+    change: Change
+    out: NDArray[Any] | None
+    clip: tuple[float, float] | None = None
+    analyze: bool = True
+
+    def finish(self, index: Index, slab: NDArray[Any], field: NDArray[Any]) -> None:
+        """Add the field to a slab, clip it, and store it where it is not the output's own memory."""
+        assert self.out is not None
+        np.add(slab, field, out=slab)
+        if self.clip is not None:
+            np.clip(slab, *self.clip, out=slab)
+        if self.out.dtype != slab.dtype:
+            np.copyto(self.out[index], slab, casting="same_kind")
+
+
+def analyze(image: NDArray[Any], settings: SwapSettings) -> NDArray[Any]:
+    """Low-frequency coefficients in the working dtype; ``settings`` have been checked against the image's shape."""
+    if settings.threshold == 0:
+        return np.zeros(settings.corner_shape(image.shape), work_dtype(image.dtype))
+    layout = _arrange(image, settings)
+    found = np.empty(layout.coefficient_shape, layout.dtype)
+
+    def keep(coefficients: NDArray[Any], index: Index) -> NDArray[Any]:
+        found[index] = coefficients
+        return coefficients
+
+    _run(layout, _Job(keep, None))
+    return layout.to_image_order(found)
+
+
+def add(image: NDArray[Any], delta: NDArray[Any], settings: SwapSettings) -> NDArray[Any]:
+    """Image plus the synthesis of ``delta``, in the floating dtype of a result."""
+    layout = _arrange(image, settings)
+    stored = layout.to_memory_order(delta)
+    out = np.empty(layout.image.shape, output_dtype(image.dtype))
+    _run(layout, _Job(lambda _, index: stored[index], out, analyze=False))
+    return layout.to_image_order(out)
+
+
+def synthesize(coefficients: NDArray[Any], shape: tuple[int, ...], settings: SwapSettings) -> NDArray[Any]:
+    """Smooth image made of the coefficients, in their floating dtype."""
+    return add(np.zeros(shape, output_dtype(coefficients.dtype)), coefficients, settings)
+
+
+def swap(image: NDArray[Any], target: NDArray[Any], settings: SwapSettings) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Image with its coefficients moved towards ``target``, and the move itself (delta).
+
+    Args:
+        image: any strides, of a dtype that ``check_array`` admits.
+        target: coefficients to swap in; broadcasts to those of the image.
+        settings: checked against the image's shape.
+    """
+    if settings.route == "fft":
+        return fft.swap(image, target, settings)
+    layout = _arrange(image, settings)
+    shape = tuple(size for _, size in sorted(zip(layout.order, layout.coefficient_shape[1:], strict=True)))
+    wanted = layout.to_memory_order(np.broadcast_to(target, shape))
+    share = layout.to_memory_order(np.broadcast_to(settings.weight(image.ndim), shape))
+    delta = np.empty(layout.coefficient_shape, layout.dtype)
+    out = np.empty(layout.image.shape, output_dtype(image.dtype))
+
+    def change(coefficients: NDArray[Any], index: Index) -> NDArray[Any]:
+        delta[index] = (wanted[index] - coefficients) * share[index]
+        return delta[index]
+
+    _run(layout, _Job(change, out, settings.clip))
+    return layout.to_image_order(out), layout.to_image_order(delta)
+
+
+def convert(image: NDArray[Any], clip: tuple[float, float] | None) -> NDArray[Any]:
+    """Copy in the floating dtype of a result, clipped as any other."""
+    copy = image.astype(output_dtype(image.dtype))
+    return copy if clip is None else np.clip(copy, *clip)
+
+
+def as_target(coefficients: Any, image: NDArray[Any], settings: SwapSettings) -> NDArray[Any]:
+    """Coefficients of a reference, array or tensor, as ``swap`` takes them for this image."""
+    return to_numpy(coefficients)
+
+
+def from_host(array: NDArray[Any], image: NDArray[Any]) -> NDArray[Any]:
+    """A result computed in NumPy as the image's kind, in the floating dtype of a result."""
+    return array.astype(output_dtype(image.dtype), copy=False)
+
+
+def all_finite(values: NDArray[Any]) -> bool:
+    """Whether no value is NaN or infinite."""
+    return bool(np.isfinite(values).all())
+
+
+def _run(layout: _Layout, job: _Job) -> None:
+    core = math.prod(layout.image.shape[layout.lead :])
+    if core * layout.dtype.itemsize <= _ONE_PASS_BYTES:
+        _one_pass(layout, job)
+        return
+    for index in np.ndindex(*layout.image.shape[: layout.lead]):
+        _two_passes(layout, job, index)
+
+
+def _one_pass(layout: _Layout, job: _Job) -> None:
+    """Items that fit in the cache: load, analyze, synthesize, add, store."""
+    axes = layout.axes[layout.lead - 1 :]
+
+    def start() -> Callable[[Index], None]:
+        slab_of, field_of = layout.lender(job.out), layout.lender(None)
 
         def work(index: Index) -> None:
             slab = slab_of(index)
-            self._load(slab, index)
+            layout.load(slab, index)
             move = job.change(_contract(slab, axes) if job.analyze else slab, index)
             if job.out is not None:
                 field = field_of(index)
                 _expand(move, axes, field)
-                self._finish(job, index, slab, field)
+                job.finish(index, slab, field)
 
         return work
 
-    def _double(self, index: tuple[int, ...], job: _Job) -> None:
-        """Large items: one pass collects the coefficients slab by slab, a second one adds the field."""
-        tasks = list(enumerate(self._slabs(self.lead, index)))
-        first = self.axes[self.lead]
-        assert first is not None
-        axes = (None, *self.axes[self.lead + 1 :])
-        parts: list[Any] = [None] * len(tasks)
+    _each(list(layout.slabs(layout.lead - 1)), start, layout.workers)
 
-        def collect() -> Callable[[tuple[int, Index]], None]:
-            slab_of = self._borrower(job.out)
 
-            def work(task: tuple[int, Index]) -> None:
-                number, where = task
-                slab = slab_of(where)
-                self._load(slab, where)
-                part = _contract(slab, axes)
-                rows = first.exact[:, where[-1]] @ part.reshape(len(part), -1)
-                parts[number] = rows.reshape(-1, *part.shape[1:])
+def _two_passes(layout: _Layout, job: _Job, index: tuple[int, ...]) -> None:
+    """One large item: a first pass collects the coefficients slab by slab, a second one adds the field."""
+    tasks = list(enumerate(layout.slabs(layout.lead, index)))
+    first = layout.axes[layout.lead]
+    assert first is not None
+    axes = (None, *layout.axes[layout.lead + 1 :])
+    parts: list[Any] = [None] * len(tasks)
 
-            return work
+    def collect() -> Callable[[tuple[int, Index]], None]:
+        slab_of = layout.lender(job.out)
 
-        def add() -> Callable[[tuple[int, Index]], None]:
-            slab_of, field_of = self._borrower(job.out), self._borrower(None)
+        def work(task: tuple[int, Index]) -> None:
+            number, where = task
+            slab = slab_of(where)
+            layout.load(slab, where)
+            part = _contract(slab, axes)
+            rows = first.exact[:, where[-1]] @ part.reshape(len(part), -1)
+            parts[number] = rows.reshape(-1, *part.shape[1:])
 
-            def work(task: tuple[int, Index]) -> None:
-                where = task[1]
-                slab, field = slab_of(where), field_of(where)
-                if not loaded:
-                    self._load(slab, where)
-                rows = first.transposed[where[-1]] @ move.reshape(len(move), -1)
-                _expand(rows.reshape(-1, *move.shape[1:]), axes, field)
-                self._finish(job, where, slab, field)
+        return work
 
-            return work
+    def add_field() -> Callable[[tuple[int, Index]], None]:
+        slab_of, field_of = layout.lender(job.out), layout.lender(None)
 
-        coefficients = np.empty(0, self.dtype)
-        if job.analyze:
-            _each(tasks, collect, self.workers)
-            # Summed in slab order, so that the result does not depend on which thread was first.
-            with np.errstate(all="ignore"):
-                coefficients = np.sum(parts, axis=0, dtype=np.float64).astype(self.dtype)
-        move = job.change(coefficients, index)
-        loaded = job.analyze and job.out is not None and job.out.dtype == self.dtype
-        if job.out is not None:
-            _each(tasks, add, self.workers)
+        def work(task: tuple[int, Index]) -> None:
+            where = task[1]
+            slab, field = slab_of(where), field_of(where)
+            if not loaded:
+                layout.load(slab, where)
+            rows = first.transposed[where[-1]] @ move.reshape(len(move), -1)
+            _expand(rows.reshape(-1, *move.shape[1:]), axes, field)
+            job.finish(where, slab, field)
+
+        return work
+
+    coefficients = np.empty(0, layout.dtype)
+    if job.analyze:
+        _each(tasks, collect, layout.workers)
+        # Summed in slab order, so that the result does not depend on which thread was first.
+        with np.errstate(all="ignore"):
+            coefficients = np.sum(parts, axis=0, dtype=np.float64).astype(layout.dtype)
+    move = job.change(coefficients, index)
+    loaded = job.analyze and job.out is not None and job.out.dtype == layout.dtype
+    if job.out is not None:
+        _each(tasks, add_field, layout.workers)

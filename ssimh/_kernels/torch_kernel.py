@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
@@ -17,9 +17,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from ssimh._kernels import numpy_kernel
 from ssimh._kernels.basis import cosine_basis
-from ssimh._kernels.fft import FullTransform, corner
-from ssimh._kernels.numpy_kernel import Kernel
+from ssimh._kernels.fft import corner
+from ssimh._kernels.settings import SwapSettings
 
 _PRECISION_LOCK = threading.Lock()
 # Small enough that a chunk copied by the product's first kernel is still in the second-level cache for its second.
@@ -54,74 +55,92 @@ def work_dtype(dtype: torch.dtype) -> torch.dtype:
     return torch.float64 if dtype == torch.float64 else torch.float32
 
 
-@dataclass(frozen=True)
-class Plan:
-    """What one call does, apart from its arrays; the bases are kept by name (axis, size, rows), not by value."""
-
-    axes: tuple[int, ...]
-    threshold: int
-    method: str = "projection"
-    workers: int | None = None
-
-    def bases(self, image: Any) -> dict[int, NDArray[np.float64]]:
-        return {axis: cosine_basis(image.shape[axis], self.threshold) for axis in self.axes}
-
-
-def analyze(image: torch.Tensor, plan: Plan) -> torch.Tensor:
-    """Low-frequency coefficients, differentiable."""
-    result: torch.Tensor = _Analyze.apply(image, plan)  # type: ignore[no-untyped-call]
+def analyze(image: torch.Tensor, settings: SwapSettings) -> torch.Tensor:
+    """Low-frequency coefficients in the working dtype, differentiable; a plain tensor on the image's device."""
+    image = plain(image)
+    if settings.threshold == 0:
+        return image.new_zeros(settings.corner_shape(image.shape), dtype=work_dtype(image.dtype))
+    result: torch.Tensor = _Analyze.apply(image, settings)  # type: ignore[no-untyped-call]
     return result
 
 
-def add(image: torch.Tensor, delta: torch.Tensor, plan: Plan) -> torch.Tensor:
+def add(image: torch.Tensor, delta: torch.Tensor, settings: SwapSettings) -> torch.Tensor:
     """Image plus the synthesis of ``delta``; not differentiable through the kernel."""
+    image = plain(image)
     if image.device.type == "cpu":
-        kernel = _cpu_kernel(image, plan)
-        return from_host(kernel.add(delta.detach().numpy()), image)
+        return from_numpy(numpy_kernel.add(_host_array(image), delta.detach().numpy(), settings), image)
     with full_precision(image.device):
         values = image.to(work_dtype(image.dtype))
-        return _add_field(values, delta.to(values), _device_bases(values, plan)).to(output_dtype(image.dtype))
+        return _add_field(values, delta.to(values), _device_bases(values, settings)).to(output_dtype(image.dtype))
 
 
-def swap(
-    image: torch.Tensor, target: torch.Tensor, weight: NDArray[Any], clip: tuple[float, float] | None, plan: Plan
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Swapped image and delta; differentiable in image and target."""
+def synthesize(coefficients: torch.Tensor, shape: tuple[int, ...], settings: SwapSettings) -> torch.Tensor:
+    """Smooth image made of the coefficients: the adjoint of ``analyze``, differentiable; a plain tensor."""
+    floating = plain(coefficients).to(output_dtype(coefficients.dtype))
+    result: torch.Tensor = _Synthesize.apply(floating, shape, settings)  # type: ignore[no-untyped-call]
+    return result
+
+
+def swap(image: torch.Tensor, target: torch.Tensor, settings: SwapSettings) -> tuple[torch.Tensor, torch.Tensor]:
+    """Swapped image of the image's own kind, and delta; differentiable in image and target."""
     differentiable = torch.is_grad_enabled() and (image.requires_grad or target.requires_grad)
+    # Clipping is left to torch where gradients are wanted, so that none pass where a value was cut.
+    inner = replace(settings, clip=None) if differentiable else settings
     out: torch.Tensor
     delta: torch.Tensor
-    inner_clip = None if differentiable else clip
-    out, delta = _Swap.apply(image, target, weight, inner_clip, plan)  # type: ignore[no-untyped-call]
-    if differentiable and clip is not None:
-        out = out.clamp(*clip)
-    return out, delta
+    out, delta = _Swap.apply(plain(image), target, inner)  # type: ignore[no-untyped-call]
+    if differentiable and settings.clip is not None:
+        out = out.clamp(*settings.clip)
+    return like(out, image), delta
+
+
+def convert(image: torch.Tensor, clip: tuple[float, float] | None) -> torch.Tensor:
+    """Copy in the floating dtype of a result, clipped as any other."""
+    copy = plain(image).to(output_dtype(image.dtype), copy=True)
+    return like(copy if clip is None else copy.clamp(*clip), image)
+
+
+def as_target(coefficients: Any, image: torch.Tensor, settings: SwapSettings) -> torch.Tensor:
+    """Coefficients of a reference, array or tensor, as ``swap`` takes them for this image."""
+    tensor = coefficients if isinstance(coefficients, torch.Tensor) else torch.tensor(coefficients)
+    return tensor.to(image.device).expand(settings.corner_shape(image.shape))
+
+
+def from_host(array: NDArray[Any], image: torch.Tensor) -> torch.Tensor:
+    """A result computed in NumPy as the image's kind, on its device, in the floating dtype of a result."""
+    return like(from_numpy(array, image), image)
+
+
+def all_finite(values: torch.Tensor) -> bool:
+    """Whether no value is NaN or infinite."""
+    return bool(values.isfinite().all())
 
 
 class _Analyze(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, image: torch.Tensor, plan: Plan) -> torch.Tensor:
-        ctx.plan, ctx.shape, ctx.dtype = plan, tuple(image.shape), image.dtype
+    def forward(ctx: Any, image: torch.Tensor, settings: SwapSettings) -> torch.Tensor:
+        ctx.settings, ctx.shape, ctx.dtype = settings, tuple(image.shape), image.dtype
         if image.device.type == "cpu":
-            return torch.from_numpy(np.ascontiguousarray(_cpu_kernel(image, plan).analyze()))
+            return torch.from_numpy(np.ascontiguousarray(numpy_kernel.analyze(_host_array(image), settings)))
         with full_precision(image.device):
             values = image.to(work_dtype(image.dtype))
-            return _analyze_on_device(values, _device_bases(values, plan))
+            return _analyze_on_device(values, _device_bases(values, settings))
 
     @staticmethod
     def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, None]:
-        field = _Synthesize.apply(gradient, ctx.shape, ctx.plan)  # type: ignore[no-untyped-call]
+        field = _Synthesize.apply(gradient, ctx.shape, ctx.settings)  # type: ignore[no-untyped-call]
         return field.to(ctx.dtype), None
 
 
 class _Synthesize(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, coefficients: torch.Tensor, shape: tuple[int, ...], plan: Plan) -> torch.Tensor:
-        ctx.plan = plan
-        return add(coefficients.new_zeros(shape), coefficients, plan)
+    def forward(ctx: Any, coefficients: torch.Tensor, shape: tuple[int, ...], settings: SwapSettings) -> torch.Tensor:
+        ctx.settings = settings
+        return add(coefficients.new_zeros(shape), coefficients, settings)
 
     @staticmethod
     def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, None, None]:
-        return _Analyze.apply(gradient, ctx.plan), None, None  # type: ignore[no-untyped-call]
+        return _Analyze.apply(gradient, ctx.settings), None, None  # type: ignore[no-untyped-call]
 
 
 class _Swap(torch.autograd.Function):
@@ -129,21 +148,15 @@ class _Swap(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any,
-        image: torch.Tensor,
-        target: torch.Tensor,
-        weight: NDArray[Any],
-        clip: tuple[float, float] | None,
-        plan: Plan,
+        ctx: Any, image: torch.Tensor, target: torch.Tensor, settings: SwapSettings
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        ctx.plan, ctx.weight, ctx.target = plan, weight, target.detach()
+        ctx.settings, ctx.target = settings, target.detach()
         if image.device.type == "cpu":
-            kernel = _cpu_kernel(image, plan) if plan.method == "projection" else _cpu_transform(image, plan)
-            out, delta = kernel.swap(target.detach().numpy(), weight, clip)
-            result = from_host(out, image), torch.from_numpy(np.ascontiguousarray(delta))
+            out, delta = numpy_kernel.swap(_host_array(image), target.detach().numpy(), settings)
+            result = from_numpy(out, image), torch.from_numpy(np.ascontiguousarray(delta))
         else:
             with full_precision(image.device):
-                result = _swap_on_device(image, target, weight, clip, plan)
+                result = _swap_on_device(image, target, settings)
         ctx.mark_non_differentiable(result[1])
         return result
 
@@ -152,17 +165,12 @@ class _Swap(torch.autograd.Function):
         for_image = for_target = None
         if ctx.needs_input_grad[0]:
             nothing = torch.zeros_like(ctx.target)
-            for_image = _Swap.apply(gradient, nothing, ctx.weight, None, ctx.plan)[0]  # type: ignore[no-untyped-call]
+            for_image = _Swap.apply(gradient, nothing, ctx.settings)[0]  # type: ignore[no-untyped-call]
         if ctx.needs_input_grad[1]:
-            found = _Analyze.apply(gradient, ctx.plan)  # type: ignore[no-untyped-call]
-            for_target = (found * torch.from_numpy(ctx.weight).to(found)).to(ctx.target)
-        return for_image, for_target, None, None, None
-
-
-def synthesize(coefficients: torch.Tensor, shape: tuple[int, ...], plan: Plan) -> torch.Tensor:
-    """Adjoint of ``analyze``, differentiable."""
-    result: torch.Tensor = _Synthesize.apply(coefficients, shape, plan)  # type: ignore[no-untyped-call]
-    return result
+            found = _Analyze.apply(gradient, ctx.settings)  # type: ignore[no-untyped-call]
+            weight = torch.from_numpy(ctx.settings.weight(gradient.ndim)).to(found)
+            for_target = (found * weight).to(ctx.target)
+        return for_image, for_target, None
 
 
 def _host_array(image: torch.Tensor) -> NDArray[Any]:
@@ -171,22 +179,14 @@ def _host_array(image: torch.Tensor) -> NDArray[Any]:
     return np.asarray((values.float() if values.dtype == torch.bfloat16 else values).numpy())
 
 
-def _cpu_kernel(image: torch.Tensor, plan: Plan) -> Kernel:
-    array = _host_array(image)
-    return Kernel(array, plan.bases(array), plan.workers)
-
-
-def _cpu_transform(image: torch.Tensor, plan: Plan) -> FullTransform:
-    return FullTransform(_host_array(image), plan.axes, plan.threshold, plan.workers)
-
-
-def _device_bases(values: torch.Tensor, plan: Plan) -> dict[int, torch.Tensor]:
-    return {axis: _device_basis(values.shape[axis], plan.threshold, values.dtype, values.device) for axis in plan.axes}
+def _device_bases(values: torch.Tensor, settings: SwapSettings) -> dict[int, torch.Tensor]:
+    rows = settings.threshold
+    return {axis: _device_basis(values.shape[axis], rows, values.dtype, values.device) for axis in settings.axes}
 
 
 @lru_cache(maxsize=64)
 def _device_basis(n: int, k: int, dtype: torch.dtype, device: torch.device) -> torch.Tensor:
-    """Kept on the device, because sending it anew would make the host wait in every call."""
+    """Kept on the device, because sending it again would make the host wait in every call."""
     return torch.tensor(cosine_basis(n, k)).to(device, dtype)
 
 
@@ -199,22 +199,22 @@ def _analyze_on_device(values: torch.Tensor, bases: Mapping[int, torch.Tensor]) 
 
 
 def _swap_on_device(
-    image: torch.Tensor, target: torch.Tensor, weight: NDArray[Any], clip: tuple[float, float] | None, plan: Plan
+    image: torch.Tensor, target: torch.Tensor, settings: SwapSettings
 ) -> tuple[torch.Tensor, torch.Tensor]:
     values = image.to(work_dtype(image.dtype))
-    target, share = target.to(values), torch.from_numpy(weight).to(values)
-    if plan.method == "fft":
-        spectrum = _each_axis(values, plan.axes, _dct)
-        low = spectrum[corner(values.ndim, plan.axes, plan.threshold)]
+    target, share = target.to(values), torch.from_numpy(settings.weight(image.ndim)).to(values)
+    if settings.route == "fft":
+        spectrum = _each_axis(values, settings.axes, _dct)
+        low = spectrum[corner(values.ndim, settings.axes, settings.threshold)]
         delta = (target - low) * share
         low += delta
-        out = _each_axis(spectrum, plan.axes, _idct)
+        out = _each_axis(spectrum, settings.axes, _idct)
     else:
-        bases = _device_bases(values, plan)
+        bases = _device_bases(values, settings)
         delta = (target - _analyze_on_device(values, bases)) * share
         out = _add_field(values, delta, bases)
-    if clip is not None:
-        out.clamp_(*clip)
+    if settings.clip is not None:
+        out.clamp_(*settings.clip)
     return out.to(output_dtype(image.dtype)), delta
 
 
@@ -270,7 +270,7 @@ def _add_field(values: torch.Tensor, delta: torch.Tensor, bases: Mapping[int, to
     return result
 
 
-def from_host(array: NDArray[Any], image: torch.Tensor) -> torch.Tensor:
+def from_numpy(array: NDArray[Any], image: torch.Tensor) -> torch.Tensor:
     """Host array on the image's device, in the dtype that a result for it has."""
     return torch.from_numpy(array).to(image.device, output_dtype(image.dtype))
 

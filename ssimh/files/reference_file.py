@@ -1,4 +1,4 @@
-"""The file of a reference: an ``.npz`` with a JSON header, readable without pickle."""
+"""The files of references and sites: an ``.npz`` with a JSON header and one array, readable without pickle."""
 
 from __future__ import annotations
 
@@ -6,37 +6,68 @@ import json
 import os
 import zipfile
 import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ssimh.files.atomic import atomic_write
 
-FORMAT = "ssimh-reference"
-VERSION = 1
 # What NumPy, zipfile and json raise on damaged or foreign files; TypeError is a plain .npy array, no context manager.
 _UNREADABLE = (zipfile.BadZipFile, zlib.error, ValueError, KeyError, EOFError, OSError, TypeError, IndexError)
+
+
+@dataclass(frozen=True)
+class FileKind:
+    """What a file is and which version of it this library writes and reads.
+
+    Args:
+        format: name in the header.
+        version: number in the header; files of another one are refused.
+        array: name of the array in the archive.
+    """
+
+    format: str
+    version: int
+    array: str
+
+
+REFERENCE = FileKind("ssimh-reference", 1, "coefficients")
+SITE = FileKind("ssimh-site", 2, "subjects")
 
 
 class ReferenceFileError(ValueError):
     """A file that is not a reference, is damaged, or is of an unknown version."""
 
 
-def write(path: str | os.PathLike[str], header: dict[str, Any], coefficients: NDArray[Any], kind: str = FORMAT) -> None:
-    """Write header and coefficients; the file appears whole or not at all."""
-    text = json.dumps({"format": kind, "version": VERSION, **header}, sort_keys=True)
+class Hashed(Protocol):
+    """What a file describes: something that knows the hash of its own content."""
+
+    @property
+    def content_hash(self) -> str:
+        """``"sha256:…"`` over everything that the file holds."""
+
+
+HashedT = TypeVar("HashedT", bound=Hashed)
+
+
+def write(path: str | os.PathLike[str], kind: FileKind, header: dict[str, Any], array: NDArray[Any]) -> None:
+    """Write header and array; the file appears whole or not at all."""
+    text = json.dumps({"format": kind.format, "version": kind.version, **header}, sort_keys=True)
     with atomic_write(path) as temporary, temporary.open("wb") as stream:
-        np.savez_compressed(stream, header=np.frombuffer(text.encode(), dtype=np.uint8), coefficients=coefficients)
+        arrays: dict[str, NDArray[Any]] = {"header": np.frombuffer(text.encode(), dtype=np.uint8), kind.array: array}
+        np.savez_compressed(stream, **arrays)  # type: ignore[arg-type]  # NumPy's stubs miss the keyword arrays
 
 
-def read(path: str | os.PathLike[str], kind: str = FORMAT) -> tuple[dict[str, Any], NDArray[Any]]:
-    """Header (without format and version) and coefficients of a file of this kind.
+def read(path: str | os.PathLike[str], kind: FileKind) -> tuple[dict[str, Any], NDArray[Any]]:
+    """Header (without format and version) and array of a file of this kind.
 
     Raises:
         FileNotFoundError: no such file.
-        ReferenceFileError: anything but a reference of a known version.
+        ReferenceFileError: anything but a file of this kind in a known version.
     """
     if not Path(path).is_file():
         raise FileNotFoundError(f"no reference file at {path}.")
@@ -44,17 +75,42 @@ def read(path: str | os.PathLike[str], kind: str = FORMAT) -> tuple[dict[str, An
         # Opened here and not by NumPy, which leaves the file open when the archive turns out to be damaged.
         with Path(path).open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
             header = json.loads(archive["header"].tobytes().decode())
-            coefficients = archive["coefficients"]
+            stated = (header.pop("format", None), header.pop("version", None)) if isinstance(header, dict) else None
+            array = archive[kind.array] if stated == (kind.format, kind.version) else None
     except _UNREADABLE as error:
         raise ReferenceFileError(
             f"{path} is not a readable reference ({type(error).__name__}: {error}); "
-            "it must have been written by ReferenceSpectrum.save, SiteSpectrum.save or `ssimh fit`."
+            "it must have been written by ReferenceSpectrum.save, SiteSpectrum.save or `ssimh`."
         ) from error
-    if not isinstance(header, dict) or header.pop("format", None) != kind:
-        raise ReferenceFileError(f"{path} is not a reference: its header does not state the format {kind!r}.")
-    version = header.pop("version", None)
-    if version != VERSION:
-        raise ReferenceFileError(f"{path} is a reference of version {version}; this library reads version {VERSION}.")
-    if coefficients.dtype.kind != "f":
-        raise ReferenceFileError(f"{path}: coefficients have dtype {coefficients.dtype}, they must be floating.")
-    return header, coefficients
+    if stated is None or stated[0] != kind.format:
+        raise ReferenceFileError(f"{path} is not a reference: its header does not state the format {kind.format!r}.")
+    if array is None:
+        raise ReferenceFileError(
+            f"{path} has the format {kind.format!r} in version {stated[1]}; this library reads version {kind.version}."
+        )
+    return header, array
+
+
+def load(
+    path: str | os.PathLike[str], kind: FileKind, build: Callable[[dict[str, Any], NDArray[Any]], HashedT]
+) -> HashedT:
+    """What a file describes, after checking it against the hash in its header.
+
+    Args:
+        path: file written by :func:`write` with a ``content_hash`` in its header.
+        kind: what it must be.
+        build: makes the object from header and array.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ReferenceFileError: a file of another kind or version, damaged, or with content that ``build`` refuses.
+    """
+    header, array = read(path, kind)
+    stated = header.pop("content_hash", None)
+    try:
+        found = build(header, array)
+    except (TypeError, ValueError, IndexError, KeyError) as error:
+        raise ReferenceFileError(f"{path}: the content does not describe a {kind.format}: {error}") from error
+    if found.content_hash != stated:
+        raise ReferenceFileError(f"{path} is damaged: its content does not have the hash that its header states.")
+    return found

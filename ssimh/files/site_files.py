@@ -10,11 +10,12 @@ from pathlib import Path
 
 import numpy as np
 
+from ssimh._kernels.checks import check_clip, check_strength
 from ssimh.files.harmonized_scan import HarmonizedScan
 from ssimh.files.manifest import Recipe
 from ssimh.files.scan import LoadedScan, ScanError, read_scan
 from ssimh.orientation import orientation_map
-from ssimh.site.alignment import SiteDifference, apply_difference, check_settings, site_difference
+from ssimh.site.alignment import SiteDifference, apply_difference, site_difference
 from ssimh.site.site_spectrum import SiteSpectrum
 
 # Sites of files are fitted in these directions, (z, y, x) towards the head, the back and the left.
@@ -41,7 +42,8 @@ class SiteAlignment:
     clip: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
-        check_settings(self.strength, self.clip, None)
+        check_strength(self.strength)
+        check_clip(self.clip)
         self.source.check_comparable(self.target)
 
     @cached_property
@@ -76,7 +78,7 @@ class SiteAlignment:
             self.difference,
             strength=self.strength,
             clip=self.clip,
-            axes=axes,
+            axes_zyx=axes,
             unit=scan.unit,
         )
         # A site has no image to show; what was done is the last column of the figure.
@@ -111,7 +113,7 @@ def fit_site(paths: Iterable[Path]) -> SiteSpectrum:
         spacing = tuple(scan.spacing_mm[axis] for axis in axes)
         try:
             site = SiteSpectrum.fit(
-                [np.flip(scan.values, flips)], axes=axes, spacing_mm=spacing, orientation=ORIENTATION
+                [np.flip(scan.values, flips)], axes_zyx=axes, spacing_mm=spacing, orientation=ORIENTATION
             )
         except (TypeError, ValueError) as error:
             raise ScanError(f"{path}: {str(error).removeprefix('image 1: ')}") from error

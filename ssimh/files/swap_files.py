@@ -11,12 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ssimh._kernels.coefficients import from_low_frequency
+from ssimh._kernels.field_of_view import is_same_field
 from ssimh._kernels.regions import region_mask
+from ssimh._kernels.settings import SwapSettings
 from ssimh.files.harmonized_scan import HarmonizedScan
 from ssimh.files.manifest import Recipe
 from ssimh.files.scan import LoadedScan, ScanError, read_scan
 from ssimh.reference import ReferenceSpectrum
-from ssimh.swap import SwapSettings, swap_spectrum
+from ssimh.swap import swap_spectrum
 from ssimh.units import is_pet_unit, refuse_pet
 
 
@@ -77,7 +79,7 @@ class FileSwap:
         values = swap_spectrum(
             scan.values,
             reference,
-            reference.threshold,
+            threshold=reference.threshold,
             axes=reference.axes,
             region=reference.region,
             strength=self.strength,
@@ -88,7 +90,7 @@ class FileSwap:
         )
 
         def show_low_frequencies() -> NDArray[Any]:
-            return from_low_frequency(np.asarray(reference.coefficients), reference.shape, reference.axes)
+            return from_low_frequency(np.asarray(reference.coefficients), reference.shape, axes=reference.axes)
 
         return HarmonizedScan(
             values,
@@ -153,9 +155,8 @@ def has_same_extent(reference: ReferenceSpectrum, spacing_mm: Sequence[float]) -
     """
     if reference.spacing_mm is None:
         return True
-    tail = len(reference.spacing_mm)
-    pairs = zip(reference.spacing_mm, spacing_mm[-tail:], reference.shape[-tail:], strict=True)
-    return all(abs(mine - theirs) * size <= 0.5 * max(mine, theirs) for mine, theirs, size in pairs)
+    steps = spacing_mm[-len(reference.spacing_mm) :]
+    return is_same_field(reference.shape, steps, reference.shape, reference.spacing_mm)
 
 
 def _rounded(spacing_mm: Sequence[float]) -> tuple[float, ...]:
@@ -198,7 +199,7 @@ def fit_reference(
             first = first or spectrum
             yield spectrum
 
-    return ReferenceSpectrum.average(spectra(), statistic)
+    return ReferenceSpectrum.average(spectra(), statistic=statistic)
 
 
 def _fit_scan(scan: LoadedScan, threshold: int, mode: str, region: str, unit: str | None) -> ReferenceSpectrum:
@@ -212,7 +213,7 @@ def _fit_scan(scan: LoadedScan, threshold: int, mode: str, region: str, unit: st
             )
         return ReferenceSpectrum.from_image(
             scan.values,
-            threshold,
+            threshold=threshold,
             axes=axes,
             region=region,
             spacing_mm=scan.spacing_mm,

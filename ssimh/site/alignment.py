@@ -5,19 +5,21 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ssimh._kernels.arrays import ArrayT, check_array, check_finite, is_tensor, output_dtype, to_numpy
+from ssimh._kernels.arrays import ArrayT, check_array, check_finite, output_dtype, to_numpy
+from ssimh._kernels.checks import check_clip, check_mask, check_strength
+from ssimh._kernels.dispatch import kernel_for
 from ssimh.site.body import body_box
 from ssimh.site.field import FRAMES, FieldOnGrid, grid_to_body, sampling_points
 from ssimh.site.flow import apply_flow
 from ssimh.site.mixture import SPACES
 from ssimh.site.shrinkage import posterior_difference, spread
-from ssimh.site.site_spectrum import SiteSpectrum, find_body, to_zyx
+from ssimh.site.site_spectrum import LAST_THREE, SiteSpectrum, find_body, to_zyx
 from ssimh.units import refuse_pet
 
 _LOG = logging.getLogger("ssimh")
@@ -26,37 +28,48 @@ _LEAST_RANGE_HU = 20.0  # fat and muscle are 150 HU apart, and the noise of a CT
 
 
 @dataclass(frozen=True, eq=False)
-class SiteDifference:
+class DifferenceField:
+    """The smooth field that an alignment moves along, and the limits of what it moves.
+
+    Args:
+        coefficients: (2, 10), the part in body coordinates and the part in grid coordinates; logarithm of a factor on
+            HU + 1000, or units of 1000 HU. The image is moved by minus their sum.
+        space: ``"log"`` or ``"linear"``.
+        tissue_window_hu: window of soft tissue of both sites.
+        body_threshold_hu: HU above which a voxel can belong to the body, of both sites.
+    """
+
+    coefficients: NDArray[np.float64]
+    space: str
+    tissue_window_hu: tuple[float, float]
+    body_threshold_hu: float
+
+
+@dataclass(frozen=True, eq=False)
+class SiteDifference(DifferenceField):
     """Result of :func:`site_difference`: how one site differs from another, and how sure that is.
 
     Args:
         coefficients: (2, 10), the part in body coordinates and the part in grid coordinates; logarithm of a factor on
             HU + 1000, or units of 1000 HU. The image is moved by minus their sum.
-        raw: (10,) difference of the mean fields in body coordinates, before shrinkage.
         space: ``"log"`` or ``"linear"``.
-        tissue: window of soft tissue of both sites, HU.
-        threshold: body threshold of both sites, HU.
-        in_grid: probability that the difference lives with the grid and not with the body; 0 without shrinkage.
+        tissue_window_hu: window of soft tissue of both sites.
+        body_threshold_hu: HU above which a voxel can belong to the body, of both sites.
+        raw: (10,) difference of the mean fields in body coordinates, before shrinkage.
+        grid_frame_probability: probability that the difference lives with the grid and not with the body; 0 without
+            shrinkage.
         raw_hu: root mean square of the raw difference over the body, HU at 0 HU.
         applied_hu: the same of what is applied.
         error_hu: standard error of the raw difference, HU: the spread between subjects, over their number.
-        subjects: number of subjects of the source and of the target.
+        n_subjects: number of subjects of the source and of the target.
     """
 
-    coefficients: NDArray[np.float64]
     raw: NDArray[np.float64]
-    space: str
-    tissue: tuple[float, float]
-    threshold: float
     grid_frame_probability: float
     raw_hu: float
     applied_hu: float
     error_hu: float
-    subjects: tuple[int, int]
-
-    def with_coefficients(self, coefficients: NDArray[np.float64]) -> SiteDifference:
-        """The same settings with another field, as a record of an alignment states it."""
-        return replace(self, coefficients=coefficients)
+    n_subjects: tuple[int, int]
 
     @property
     def shrinkage(self) -> float:
@@ -65,7 +78,7 @@ class SiteDifference:
 
     def __str__(self) -> str:
         return (
-            f"{self.subjects[0]} against {self.subjects[1]} subject(s): sites differ by {self.raw_hu:.1f} ± "
+            f"{self.n_subjects[0]} against {self.n_subjects[1]} subject(s): sites differ by {self.raw_hu:.1f} ± "
             f"{self.error_hu:.1f} HU, {self.applied_hu:.1f} HU applied, {self.shrinkage:.0%} held back"
         )
 
@@ -94,8 +107,7 @@ def site_difference(source: Any, target: Any, *, space: str = "log", shrink: boo
     """
     first, second = as_site(source, "source"), as_site(target, "target")
     first.check_comparable(second)
-    if space not in SPACES:
-        raise ValueError(f"space must be one of {', '.join(SPACES)}; given {space!r}.")
+    check_space(space)
     # Both directions are computed as one, so that they cancel to the last bit.
     sign = 1.0
     if first.content_hash > second.content_hash:
@@ -113,16 +125,16 @@ def site_difference(source: Any, target: Any, *, space: str = "log", shrink: boo
     noise = spread([one, other]) * (1 / len(one) + 1 / len(other))
     sizes = (first.n_subjects, second.n_subjects)
     difference = SiteDifference(
-        sign * coefficients,
-        sign * raw,
-        space,
-        first.tissue,
-        first.threshold,
-        float(likely[FRAMES.index("grid")]),
-        _rms_hu(terms @ raw),
-        _rms_hu(terms @ (coefficients[0] + to_body @ coefficients[1])),
-        1000 * float(np.sqrt(np.mean(np.sum((terms @ noise) * terms, axis=1)))),
-        sizes if sign > 0 else sizes[::-1],
+        coefficients=sign * coefficients,
+        raw=sign * raw,
+        space=space,
+        tissue_window_hu=first.tissue_window_hu,
+        body_threshold_hu=first.body_threshold_hu,
+        grid_frame_probability=float(likely[FRAMES.index("grid")]),
+        raw_hu=_rms_hu(terms @ raw),
+        applied_hu=_rms_hu(terms @ (coefficients[0] + to_body @ coefficients[1])),
+        error_hu=1000 * float(np.sqrt(np.mean(np.sum((terms @ noise) * terms, axis=1)))),
+        n_subjects=sizes if sign > 0 else sizes[::-1],
     )
     _LOG.info("site difference: %s", difference)
     return difference
@@ -135,10 +147,10 @@ def align_spectrum(
     *,
     space: str = "log",
     shrink: bool = True,
-    strength: float = 1.0,
+    axes_zyx: Sequence[int] | None = None,
     mask: Any = None,
+    strength: float = 1.0,
     clip: tuple[float, float] | None = None,
-    axes: Sequence[int] = (-3, -2, -1),
     unit: str | None = None,
 ) -> ArrayT:
     r"""Move an image of the source site to where the target site is.
@@ -157,13 +169,13 @@ def align_spectrum(
         image: NumPy array or torch tensor of CT in HU with three axes; leading batch axes are further images. Never
             modified.
         source: site that the image comes from: a :class:`SiteSpectrum` or the path of a saved one.
-        target: site that it shall look like.
+        target: site that the result looks like, in the same forms.
         space, shrink: as in :func:`site_difference`.
-        strength: 0 … 1, share of the way.
+        axes_zyx: which axes of the image are z (head–foot), y and x; None for the last three in this order.
         mask: boolean array of the image's shape, in place of the body above the threshold that the sites were fitted
             with. An image without a voxel of air counts as body throughout.
+        strength: 0 … 1, share of the way.
         clip: (lowest, highest) HU of the result, or None.
-        axes: which axes of the image are z (head–foot), y and x.
         unit: intensity unit of the image, if known; anything but HU is refused.
 
     Returns:
@@ -187,77 +199,104 @@ def align_spectrum(
     True
     """
     difference = site_difference(source, target, space=space, shrink=shrink)
-    return apply_difference(image, difference, strength=strength, mask=mask, clip=clip, axes=axes, unit=unit)
+    return apply_difference(image, difference, axes_zyx=axes_zyx, mask=mask, strength=strength, clip=clip, unit=unit)
 
 
 def apply_difference(
     image: ArrayT,
     difference: SiteDifference,
     *,
-    strength: float = 1.0,
+    axes_zyx: Sequence[int] | None = None,
     mask: Any = None,
+    strength: float = 1.0,
     clip: tuple[float, float] | None = None,
-    axes: Sequence[int] = (-3, -2, -1),
     unit: str | None = None,
 ) -> ArrayT:
-    """As :func:`align_spectrum`, with a difference that is already known; a negative strength adds it."""
+    """As :func:`align_spectrum`, with a difference that is already known; arguments and errors are the same."""
+    share, limits = check_strength(strength), check_clip(clip)
+    check_unit(unit)
+    return move_by_field(image, difference, share, axes_zyx=axes_zyx, mask=mask, clip=limits)
+
+
+def move_by_field(
+    image: ArrayT,
+    field: DifferenceField,
+    strength: float,
+    *,
+    axes_zyx: Sequence[int] | None = None,
+    mask: Any = None,
+    clip: tuple[float, float] | None = None,
+) -> ArrayT:
+    """:func:`apply_difference` for settings that have been checked; a negative strength moves the other way.
+
+    Args:
+        image: as in :func:`align_spectrum`.
+        field: what to move along.
+        strength: -1 … 1, share of the way.
+        axes_zyx, mask, clip: as in :func:`align_spectrum`.
+    """
     check_array(image, "image")
-    check_settings(abs(strength) if isinstance(strength, int | float) else strength, clip, unit)
-    order = tuple(axes)
+    axes = LAST_THREE if axes_zyx is None else tuple(axes_zyx)
     values = to_numpy(image)
     if values.ndim < 3:
         raise ValueError(f"image must have three axes or more, (…, z, y, x); its shape is {values.shape}.")
     check_finite(values, "image")
+    masks = None if mask is None else check_mask(mask, values.shape)
     result = values.astype(output_dtype(values.dtype), copy=True)
-    masks = None if mask is None else to_numpy(mask)
-    if masks is not None and masks.shape != values.shape:
-        raise ValueError(f"mask must have the image's shape {values.shape}; given {masks.shape}.")
     for index in np.ndindex(values.shape[:-3]):
-        part = to_zyx(result[index], order, "image")
-        _align_volume(part, None if masks is None else masks[index], difference, float(strength), order)
+        part = to_zyx(result[index], axes, "image")
+        body = None if masks is None else to_zyx(masks[index], axes, "mask")
+        _align_volume(part, body, field, strength)
     if clip is not None:
         np.clip(result, *clip, out=result)
-    return cast(ArrayT, _as_kind(result, image))
+    return cast(ArrayT, kernel_for(image).from_host(result, image))
 
 
-def check_settings(strength: Any, clip: Any, unit: str | None) -> None:
-    """Refuse a strength, a range or a unit that cannot be used.
+def check_space(space: str) -> None:
+    """Refuse an unknown space.
 
     Raises:
-        ValueError: out of range, or another unit than HU.
+        ValueError: neither ``"log"`` nor ``"linear"``.
     """
-    if isinstance(strength, bool) or not isinstance(strength, int | float | np.number) or not 0 <= strength <= 1:
-        raise ValueError(f"strength must be a number within 0 … 1; given {strength!r}.")
-    if clip is not None and not (len(tuple(clip)) == 2 and clip[0] < clip[1]):
-        raise ValueError(f"clip must be (lowest, highest) with lowest < highest; given {clip!r}.")
+    if space not in SPACES:
+        raise ValueError(f"space must be one of {', '.join(SPACES)}; given {space!r}.")
+
+
+def check_unit(unit: str | None) -> None:
+    """Refuse an image that states another unit than HU.
+
+    Raises:
+        ValueError: PET, or any other unit.
+    """
     refuse_pet(unit, "the image", False)
     if unit is not None and unit.strip().lower() not in ("hu", "hounsfield", "hounsfield units"):
         raise ValueError(f"the image has unit {unit!r}; alignment is defined for CT in HU.")
 
 
-def _align_volume(
-    values: NDArray[Any], mask: Any, difference: SiteDifference, strength: float, axes: tuple[int, ...]
-) -> None:
+def _align_volume(values: NDArray[Any], mask: Any, field: DifferenceField, strength: float) -> None:
     """Move the values of one (z, y, x) volume in place, slice by slice."""
-    body = find_body(values, mask, difference.threshold, axes)
-    if mask is None and values.min() > difference.threshold:
-        _check_without_air(values, difference)
-    tissue = (values >= difference.tissue[0] - 150) & (values <= difference.tissue[1] + 150) & body
-    dense = int(np.count_nonzero(body & (values > difference.threshold)))
+    threshold, window = field.body_threshold_hu, field.tissue_window_hu
+    body = find_body(values, threshold) if mask is None else mask
+    if not body.any():
+        raise ValueError("mask holds no voxel of one of the volumes.")
+    if mask is None and values.min() > threshold:
+        _check_without_air(values, threshold)
+    tissue = (values >= window[0] - 150) & (values <= window[1] + 150) & body
+    dense = int(np.count_nonzero(body & (values > threshold)))
     if np.count_nonzero(tissue) < max(1, _FEWEST_TISSUE * dense):
         raise ValueError(
-            f"less than {_FEWEST_TISSUE:.0%} of the body lies within 150 HU of the tissue window {difference.tissue} "
-            "HU; are the values in HU?"
+            f"less than {_FEWEST_TISSUE:.0%} of the body lies within 150 HU of the tissue window {window} HU; are the "
+            "values in HU?"
         )
-    field = FieldOnGrid(difference.coefficients, values.shape, body_box(body))
+    on_grid = FieldOnGrid(field.coefficients, values.shape, body_box(body))
     for z in range(len(values)):
-        inside = body[z] & (values[z] > difference.threshold)
+        inside = body[z] & (values[z] > threshold)
         before = values[z][inside].astype(np.float64)
-        shift = -strength * field.slice(z)[inside]
-        values[z][inside] = apply_flow(before, shift, difference.space, difference.threshold)
+        shift = -strength * on_grid.slice(z)[inside]
+        values[z][inside] = apply_flow(before, shift, field.space, threshold)
 
 
-def _check_without_air(values: NDArray[Any], difference: SiteDifference) -> None:
+def _check_without_air(values: NDArray[Any], body_threshold_hu: float) -> None:
     """Refuse a volume without air that is no piece of a body in HU: stored values, or values scaled to [0, 1].
 
     Raises:
@@ -266,13 +305,13 @@ def _check_without_air(values: NDArray[Any], difference: SiteDifference) -> None
     lowest = values.min()
     if np.count_nonzero(values == lowest) > 0.1 * values.size:
         raise ValueError(
-            f"no voxel lies below {difference.threshold} HU, and more than 10 % have the lowest value {lowest}: a "
+            f"no voxel lies below {body_threshold_hu} HU, and more than 10 % have the lowest value {lowest}: a "
             "background which is not air. Are these stored values with an offset? Subtract it, or pass a mask."
         )
     low, high = np.percentile(values, (1, 99))
     if high - low < _LEAST_RANGE_HU:
         raise ValueError(
-            f"no voxel lies below {difference.threshold} HU, and 98 % of the values lie within {low:.4g} … {high:.4g}: "
+            f"no voxel lies below {body_threshold_hu} HU, and 98 % of the values lie within {low:.4g} … {high:.4g}: "
             f"tissue of a CT differs by more than {_LEAST_RANGE_HU:g} HU. Are the values in HU?"
         )
 
@@ -293,11 +332,3 @@ def as_site(site: Any, name: str) -> SiteSpectrum:
 
 def _rms_hu(field: NDArray[np.float64]) -> float:
     return 1000 * float(np.sqrt(np.mean(field**2)))
-
-
-def _as_kind(result: NDArray[Any], image: Any) -> Any:
-    if not is_tensor(image):
-        return result
-    from ssimh._kernels import torch_kernel
-
-    return torch_kernel.like(torch_kernel.from_host(result, image), image)

@@ -22,7 +22,7 @@ _CLOSEST = 1e-5
 
 
 def apply_flow(
-    values: NDArray[np.float64], shift: NDArray[np.float64], space: str, threshold: float
+    values: NDArray[np.float64], shift: NDArray[np.float64], space: str, threshold_hu: float
 ) -> NDArray[np.float64]:
     """Values after the flow.
 
@@ -30,7 +30,7 @@ def apply_flow(
         values: (n,) HU.
         shift: (n,) field s: logarithm of the factor, or units of 1000 HU.
         space: ``"log"`` or ``"linear"``.
-        threshold: HU of the body threshold; values up to 10 HU above it, and from 3000 HU, stay.
+        threshold_hu: the body threshold; values up to 10 HU above it, and from 3000 HU, stay.
 
     >>> y = np.array([-900.0, -450.0, 0.0, 40.0, 28000.0])
     >>> there = apply_flow(y, np.full(5, 0.05), "log", -500.0)
@@ -39,38 +39,46 @@ def apply_flow(
     >>> np.allclose(apply_flow(there, np.full(5, -0.05), "log", -500.0), y, rtol=0, atol=1e-9)
     True
     """
-    low, high = threshold + _STILL_HU + _RAMP_HU, _BONE_HU
+    low, high = threshold_hu + _STILL_HU + _RAMP_HU, _BONE_HU
     out = (values + 1000) * np.exp(shift) - 1000 if space == "log" else values + 1000 * shift
     direct = (values >= low) & (values <= high) & (out >= low) & (out <= high)
     rest = np.flatnonzero(~direct)
     if rest.size:
-        out[rest] = _by_table(values[rest], shift[rest], space, threshold)
+        out[rest] = _by_table(values[rest], shift[rest], space, threshold_hu)
     return out
 
 
 def _by_table(
-    values: NDArray[np.float64], shift: NDArray[np.float64], space: str, threshold: float
+    values: NDArray[np.float64], shift: NDArray[np.float64], space: str, threshold_hu: float
 ) -> NDArray[np.float64]:
-    hu, time = _table(space, threshold)
+    hu, time = _table(space, threshold_hu)
     inside = (values > hu[0]) & (values < hu[-1])
     result = values.copy()
-    at = _hu_to_time(values[inside], hu, time, space, threshold) + shift[inside]
-    result[inside] = _time_to_hu(at, hu, time, space, threshold)
+    at = _hu_to_time(values[inside], hu, time, space, threshold_hu) + shift[inside]
+    result[inside] = _time_to_hu(at, hu, time, space, threshold_hu)
     return result
 
 
 def _hu_to_time(
-    values: NDArray[np.float64], hu: NDArray[np.float64], time: NDArray[np.float64], space: str, threshold: float
+    values: NDArray[np.float64],
+    hu: NDArray[np.float64],
+    time: NDArray[np.float64],
+    space: str,
+    threshold_hu: float,
 ) -> NDArray[np.float64]:
     """Time at which the flow under s = 1 passes a value: exact where the gate is open, interpolated in the ramps."""
-    open_gate = (values >= threshold + _STILL_HU + _RAMP_HU) & (values <= _BONE_HU)
+    open_gate = (values >= threshold_hu + _STILL_HU + _RAMP_HU) & (values <= _BONE_HU)
     return np.where(open_gate, _open_time(values, space), np.interp(values, hu, time))
 
 
 def _time_to_hu(
-    time_at: NDArray[np.float64], hu: NDArray[np.float64], time: NDArray[np.float64], space: str, threshold: float
+    time_at: NDArray[np.float64],
+    hu: NDArray[np.float64],
+    time: NDArray[np.float64],
+    space: str,
+    threshold_hu: float,
 ) -> NDArray[np.float64]:
-    ends = _open_time(np.array([threshold + _STILL_HU + _RAMP_HU, _BONE_HU]), space)
+    ends = _open_time(np.array([threshold_hu + _STILL_HU + _RAMP_HU, _BONE_HU]), space)
     open_gate = (time_at >= ends[0]) & (time_at <= ends[1])
     inner = np.clip(time_at, *ends)
     straight = np.exp(inner) * 1000 - 1000 if space == "log" else inner * 1000
@@ -84,11 +92,11 @@ def _open_time(values: NDArray[np.float64], space: str) -> NDArray[np.float64]:
 
 
 @lru_cache(maxsize=8)
-def _table(space: str, threshold: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _table(space: str, threshold_hu: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """HU nodes of both ramps and the time at each; between the ramps the closed form takes over."""
-    low, high = threshold + _STILL_HU + _RAMP_HU, _BONE_HU
+    low, high = threshold_hu + _STILL_HU + _RAMP_HU, _BONE_HU
     share = np.geomspace(_CLOSEST, 1.0, _NODES)
-    lower = threshold + _STILL_HU + _RAMP_HU * share
+    lower = threshold_hu + _STILL_HU + _RAMP_HU * share
     upper = (_METAL_HU - (_METAL_HU - _BONE_HU) * share)[::-1]
     parts = []
     for hu, gate in ((lower, share), (upper, share[::-1])):

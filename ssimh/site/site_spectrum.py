@@ -5,30 +5,26 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from itertools import repeat
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ssimh._kernels.arrays import check_array, check_finite, normalize_axes, to_numpy
+from ssimh._kernels.checks import check_mask
+from ssimh._kernels.per_image import zip_per_image
 from ssimh.files import reference_file
-from ssimh.files.reference_file import ReferenceFileError
 from ssimh.orientation import check_orientation, orientation_map
 from ssimh.site.body import BODY_THRESHOLD_HU, body_box, body_mask, strides
-from ssimh.site.field import TERMS, positions
+from ssimh.site.field import positions
 from ssimh.site.mixture import SPACES, bin_edges, count_blocks, fit_tissues
 from ssimh.site.shrinkage import spread
+from ssimh.site.subjects import SUBJECT, TISSUES, check_subjects, subjects_from_dicts, subjects_to_dicts
 
-FORMAT = "ssimh-site"
-_SIZE = len(TERMS)
-# Columns: field in log space, field in linear space, ends of the body, shares of the tissues, voxels, body in ml.
-_FIELDS = {"log": slice(0, _SIZE), "linear": slice(_SIZE, 2 * _SIZE)}
-_BOX, _SHARES = slice(2 * _SIZE, 2 * _SIZE + 6), slice(2 * _SIZE + 6, 2 * _SIZE + 9)
-_VOXELS, _VOLUME = 2 * _SIZE + 9, 2 * _SIZE + 10
-COLUMNS = 2 * _SIZE + 11
+TISSUE_WINDOW_HU = (-150.0, 150.0)
+LAST_THREE = (-3, -2, -1)
 _FEWEST_VOXELS = 500
 _LEAST_TISSUE, _LEAST_AIR = 0.05, 0.001
 # A tenth of the attenuation of water is 100 HU, more than any scanner in use is off by.
@@ -43,51 +39,41 @@ class SiteSpectrum:
     Made by :meth:`fit`; merged by ``a + b``; compared by :func:`ssimh.site_difference`.
 
     Args:
-        subjects: (n, 31) table, one row per subject; see the properties for what it holds.
-        tissue: HU window of soft tissue.
-        threshold: HU above which a voxel can belong to the body.
+        subjects: (n,) structured array, one entry per subject, with the fields ``log_field`` and ``linear_field``
+            (10 coefficients each, body coordinates; logarithm of a factor on HU + 1000, and units of 1000 HU),
+            ``body_box`` ((3, 2), ends along (z, y, x) in grid coordinates), ``tissue_shares`` (fat, muscle, other),
+            ``tissue_voxels`` (how many were counted) and ``body_ml`` (0 if unknown).
+        tissue_window_hu: HU window of soft tissue.
+        body_threshold_hu: HU above which a voxel can belong to the body.
         orientation: letters of the (z, y, x) axes, as ``"SPL"``, if known.
 
     Raises:
-        ValueError: no subject, values that are not finite, or a table of another form.
+        ValueError: no subject, values that are not finite, or an array of another form.
     """
 
-    subjects: NDArray[np.float64]
-    tissue: tuple[float, float] = (-150.0, 150.0)
-    threshold: float = BODY_THRESHOLD_HU
+    subjects: NDArray[Any]
+    _: KW_ONLY
+    tissue_window_hu: tuple[float, float] = TISSUE_WINDOW_HU
+    body_threshold_hu: float = BODY_THRESHOLD_HU
     orientation: str | None = None
 
     def __post_init__(self) -> None:
-        table = np.array(self.subjects, dtype=np.float64)
-        if table.ndim != 2 or table.shape[1] != COLUMNS or len(table) < 1:
-            raise ValueError(
-                f"a site holds {COLUMNS} numbers for each of one or more subjects; given shape {table.shape}."
-            )
-        check_finite(table, "the site's table")
-        # In one order, so that a + b equals b + a.
-        table = table[np.lexsort(table.T[::-1])]
-        table.flags.writeable = False
-        low, high, threshold = float(self.tissue[0]), float(self.tissue[1]), float(self.threshold)
-        if not -1000 < threshold < low < high < 1000:
-            raise ValueError(
-                "tissue and threshold must be -1000 < threshold < lowest < highest < 1000 HU; "
-                f"given tissue={self.tissue}, threshold={self.threshold}."
-            )
-        if self.orientation is not None:
-            check_orientation(self.orientation, 3)
-        for name, value in (("subjects", table), ("tissue", (low, high)), ("threshold", threshold)):
-            object.__setattr__(self, name, value)
+        _check_settings(self.tissue_window_hu, self.body_threshold_hu, self.orientation)
+        window = (float(self.tissue_window_hu[0]), float(self.tissue_window_hu[1]))
+        object.__setattr__(self, "subjects", check_subjects(self.subjects))
+        object.__setattr__(self, "tissue_window_hu", window)
+        object.__setattr__(self, "body_threshold_hu", float(self.body_threshold_hu))
 
     @classmethod
     def fit(
         cls,
         images: Iterable[Any],
         *,
-        spacing_mm: Sequence[Any] | None = None,
-        tissue: tuple[float, float] = (-150.0, 150.0),
+        axes_zyx: Sequence[int] | None = None,
+        tissue_window_hu: tuple[float, float] = TISSUE_WINDOW_HU,
+        body_threshold_hu: float = BODY_THRESHOLD_HU,
         masks: Iterable[Any] | None = None,
-        threshold: float | str = "auto",
-        axes: Sequence[int] = (-3, -2, -1),
+        spacing_mm: Sequence[Any] | None = None,
         orientation: str | None = None,
     ) -> SiteSpectrum:
         """One pass over the scans of a site, one in memory at a time.
@@ -95,12 +81,12 @@ class SiteSpectrum:
         Args:
             images: any iterable of CT arrays or tensors in HU with three axes; a generator that loads them one by one
                 is best. Their grids may differ. Not modified.
+            axes_zyx: which axes of the images are z (head–foot), y and x; None for the last three in this order.
+            tissue_window_hu: HU window of soft tissue; fat and muscle are looked for up to 150 HU beyond it.
+            body_threshold_hu: HU above which a voxel can belong to the body.
+            masks: boolean arrays of the images' shapes, one per image, in place of the body found by the threshold.
             spacing_mm: voxel size along (z, y, x), one triple for all or one per image. The method needs none; with
                 it, the volume of the bodies is recorded and checked.
-            tissue: HU window of soft tissue; fat and muscle are looked for up to 150 HU beyond it.
-            masks: boolean arrays of the images' shapes, one per image, in place of the body found by ``threshold``.
-            threshold: HU above which a voxel can belong to the body; ``"auto"`` is -500.
-            axes: which axes of the images are z (head–foot), y and x.
             orientation: letters of the (z, y, x) axes, such as ``"SPL"``; sites that state different ones are refused.
 
         Raises:
@@ -117,21 +103,22 @@ class SiteSpectrum:
         """
         if is_single(images):
             raise TypeError("images must be an iterable of arrays; for one scan, give a list of one: [image].")
-        number_threshold = BODY_THRESHOLD_HU if threshold == "auto" else threshold
-        if isinstance(number_threshold, str):
-            raise ValueError(f'threshold must be a number in HU or "auto"; given {threshold!r}.')
-        frame = cls(np.zeros((1, COLUMNS)), tissue, float(number_threshold), orientation)
-        per_image = spacing_mm is not None and len(spacing_mm) > 0 and np.ndim(spacing_mm[0]) > 0
-        steps: Iterable[Any] = spacing_mm if per_image and spacing_mm is not None else repeat(spacing_mm)
-        rows = []
-        for number, (image, mask, step) in enumerate(_zip_inputs(images, masks, steps, per_image), start=1):
+        _check_settings(tissue_window_hu, body_threshold_hu, orientation)
+        axes = LAST_THREE if axes_zyx is None else tuple(axes_zyx)
+        found = []
+        for number, (image, mask, spacing) in enumerate(zip_per_image(images, masks, spacing_mm), start=1):
             try:
-                rows.append(_subject(image, mask, step, tuple(axes), frame))
+                found.append(_fit_subject(image, mask, spacing, axes, tissue_window_hu, float(body_threshold_hu)))
             except (TypeError, ValueError) as error:
                 raise type(error)(f"image {number}: {error}") from error
-        if not rows:
+        if not found:
             raise ValueError("no image was given; a site needs at least one subject.")
-        return cls(np.array(rows), frame.tissue, frame.threshold, orientation)
+        return cls(
+            np.array(found, dtype=SUBJECT),
+            tissue_window_hu=tissue_window_hu,
+            body_threshold_hu=body_threshold_hu,
+            orientation=orientation,
+        )
 
     @property
     def n_subjects(self) -> int:
@@ -141,18 +128,18 @@ class SiteSpectrum:
     @property
     def tissue_shares(self) -> dict[str, float]:
         """Share of fat, muscle and anything else within the window, mean over subjects."""
-        values = self.subjects[:, _SHARES].mean(axis=0)
-        return dict(zip(("fat", "muscle", "other"), map(float, values), strict=True))
+        values = self.subjects["tissue_shares"].mean(axis=0)
+        return dict(zip(TISSUES, map(float, values), strict=True))
 
     @property
     def body_ml(self) -> NDArray[np.float64]:
         """(n,) volume of the bodies in ml; 0 where no spacing was given."""
-        return self.subjects[:, _VOLUME]
+        return np.asarray(self.subjects["body_ml"])
 
     @property
     def boxes(self) -> NDArray[np.float64]:
         """(n, 3, 2) ends of the bodies along (z, y, x), in grid coordinates (-1 and 1 at the faces of the array)."""
-        return self.subjects[:, _BOX].reshape(-1, 3, 2)
+        return np.asarray(self.subjects["body_box"])
 
     def coefficients(self, space: str = "log") -> NDArray[np.float64]:
         """(n, 10) field of each subject in body coordinates.
@@ -161,7 +148,7 @@ class SiteSpectrum:
         """
         if space not in SPACES:
             raise ValueError(f"space must be one of {', '.join(SPACES)}; given {space!r}.")
-        return self.subjects[:, _FIELDS[space]]
+        return np.asarray(self.subjects[f"{space}_field"])
 
     def uncertainty(self, space: str = "log") -> NDArray[np.float64]:
         """(10, 10) covariance of the mean of :meth:`coefficients`: the spread between subjects / their number.
@@ -181,9 +168,9 @@ class SiteSpectrum:
         self.check_comparable(other)
         return SiteSpectrum(
             np.concatenate([self.subjects, other.subjects]),
-            self.tissue,
-            self.threshold,
-            self.orientation or other.orientation,
+            tissue_window_hu=self.tissue_window_hu,
+            body_threshold_hu=self.body_threshold_hu,
+            orientation=self.orientation or other.orientation,
         )
 
     def check_comparable(self, other: SiteSpectrum) -> None:
@@ -192,21 +179,53 @@ class SiteSpectrum:
         Raises:
             ValueError: another tissue window, threshold or orientation.
         """
-        for name in ("tissue", "threshold", "orientation"):
+        for name in ("tissue_window_hu", "body_threshold_hu", "orientation"):
             mine, theirs = getattr(self, name), getattr(other, name)
             if mine != theirs and not (name == "orientation" and None in (mine, theirs)):
                 raise ValueError(f"the two sites have {name} {mine} and {theirs}; they must have been fitted alike.")
 
     def header(self) -> dict[str, Any]:
-        """Everything but the table, as plain JSON values."""
-        return {"tissue": list(self.tissue), "threshold": self.threshold, "orientation": self.orientation}
+        """Everything but the subjects, as plain JSON values."""
+        return {
+            "tissue_window_hu": list(self.tissue_window_hu),
+            "body_threshold_hu": self.body_threshold_hu,
+            "orientation": self.orientation,
+        }
 
     @property
     def content_hash(self) -> str:
-        """SHA-256 over header and table, ``"sha256:…"``: equal for equal sites on every machine."""
-        digest = hashlib.sha256(json.dumps(self.header(), sort_keys=True).encode())
-        digest.update(self.subjects.astype("<f8").tobytes())
+        """SHA-256 over settings and subjects, ``"sha256:…"``: equal for equal sites on every machine."""
+        # site_difference subtracts sites in the order of their hashes, so these names are part of its last bit.
+        names = {"tissue_window_hu": "tissue", "body_threshold_hu": "threshold"}
+        settings = {names.get(name, name): value for name, value in self.header().items()}
+        digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
+        digest.update(self.subjects.tobytes())
         return f"sha256:{digest.hexdigest()}"
+
+    def to_dicts(self) -> list[dict[str, Any]]:
+        """One dictionary of plain numbers per subject, for JSON."""
+        return subjects_to_dicts(self.subjects)
+
+    @classmethod
+    def from_dicts(
+        cls,
+        subjects: Iterable[Mapping[str, Any]],
+        *,
+        tissue_window_hu: tuple[float, float] = TISSUE_WINDOW_HU,
+        body_threshold_hu: float = BODY_THRESHOLD_HU,
+        orientation: str | None = None,
+    ) -> SiteSpectrum:
+        """The site of subjects as :meth:`to_dicts` gives them; the way there and back is exact.
+
+        Raises:
+            ValueError, TypeError: no subject, or fields that are missing, unknown or of another shape.
+        """
+        return cls(
+            subjects_from_dicts(subjects),
+            tissue_window_hu=tissue_window_hu,
+            body_threshold_hu=body_threshold_hu,
+            orientation=orientation,
+        )
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, SiteSpectrum) and self.content_hash == other.content_hash
@@ -215,9 +234,9 @@ class SiteSpectrum:
         return hash(self.content_hash)
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the site as an ``.npz`` file: a JSON header and the table, nothing pickled; whole or not at all."""
+        """Write the site as an ``.npz`` file: a JSON header and the subjects, nothing pickled; whole or not at all."""
         header = {**self.header(), "content_hash": self.content_hash, "n_subjects": self.n_subjects}
-        reference_file.write(path, header, self.subjects, FORMAT)
+        reference_file.write(path, reference_file.SITE, header, self.subjects)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> SiteSpectrum:
@@ -227,16 +246,11 @@ class SiteSpectrum:
             FileNotFoundError: no such file.
             ReferenceFileError: not a site, damaged, or of a version that this library does not know.
         """
-        header, table = reference_file.read(path, FORMAT)
-        stated = header.pop("content_hash", None)
-        header.pop("n_subjects", None)
-        try:
-            site = cls(table, **header)
-        except (TypeError, ValueError, IndexError) as error:
-            raise ReferenceFileError(f"{path}: the content does not describe a site: {error}") from error
-        if site.content_hash != stated:
-            raise ReferenceFileError(f"{path} is damaged: its content does not have the hash that its header states.")
-        return site
+
+        def build(header: dict[str, Any], subjects: NDArray[Any]) -> SiteSpectrum:
+            return cls(subjects, **{name: value for name, value in header.items() if name != "n_subjects"})
+
+        return reference_file.load(path, reference_file.SITE, build)
 
 
 def is_single(images: Any) -> bool:
@@ -244,17 +258,15 @@ def is_single(images: Any) -> bool:
     return hasattr(images, "ndim") and images.ndim <= 3
 
 
-def _zip_inputs(images: Any, masks: Any, steps: Any, per_image: bool) -> Iterator[tuple[Any, Any, Any]]:
-    """Image, mask and spacing of each subject; lists of different length are refused."""
-    ends = object()
-    others = [iter(repeat(None) if masks is None else masks), iter(steps)]
-    for image in images:
-        mask, step = (next(other, ends) for other in others)
-        if mask is ends or step is ends:
-            raise ValueError("there are fewer masks or spacings than images; give one for each.")
-        yield image, mask, step
-    if (masks is not None and next(others[0], ends) is not ends) or (per_image and next(others[1], ends) is not ends):
-        raise ValueError("there are more masks or spacings than images; give one for each.")
+def _check_settings(tissue_window_hu: Any, body_threshold_hu: float, orientation: str | None) -> None:
+    low, high = tissue_window_hu
+    if not -1000 < body_threshold_hu < low < high < 1000:
+        raise ValueError(
+            "tissue_window_hu and body_threshold_hu must be -1000 < threshold < lowest < highest < 1000 HU; given "
+            f"tissue_window_hu={tissue_window_hu}, body_threshold_hu={body_threshold_hu}."
+        )
+    if orientation is not None:
+        check_orientation(orientation, 3)
 
 
 def to_zyx(values: NDArray[Any], axes: tuple[int, ...], whose: str) -> NDArray[Any]:
@@ -276,66 +288,85 @@ def turned(values: NDArray[Any], orientation: str, wanted: str) -> NDArray[Any]:
     return np.flip(values.transpose(sources), flip)
 
 
-def find_body(values: NDArray[Any], mask: Any, threshold: float, axes: tuple[int, ...]) -> NDArray[np.bool_]:
-    """The caller's mask, checked, or the body above the threshold; both in (z, y, x).
+def find_body(values: NDArray[Any], body_threshold_hu: float) -> NDArray[np.bool_]:
+    """Mask of the body of a (z, y, x) volume in HU.
 
     Raises:
-        ValueError: a mask of another dtype or shape, or no voxel in the body.
+        ValueError: no voxel lies above the threshold.
     """
-    if mask is None:
-        found = body_mask(values > threshold)
-        if not found.any():
-            raise ValueError(f"no voxel lies above {threshold} HU, so there is no body; are the values in HU?")
-        return found
-    given = to_zyx(to_numpy(mask), axes, "mask")
-    if given.dtype != np.bool_ or given.shape != values.shape or not given.any():
-        raise ValueError(
-            f"mask must be boolean of the image's shape {values.shape} with at least one voxel inside; given "
-            f"{given.dtype} of shape {given.shape} with {int(np.count_nonzero(given))} inside."
-        )
-    return given
+    found = body_mask(values > body_threshold_hu)
+    if not found.any():
+        raise ValueError(f"no voxel lies above {body_threshold_hu} HU, so there is no body; are the values in HU?")
+    return found
 
 
-def _subject(image: Any, mask: Any, spacing_mm: Any, axes: tuple[int, ...], site: SiteSpectrum) -> list[float]:
-    """The row of one subject."""
+def _fit_subject(
+    image: Any,
+    mask: Any,
+    spacing_mm: Any,
+    axes_zyx: tuple[int, ...],
+    tissue_window_hu: tuple[float, float],
+    body_threshold_hu: float,
+) -> NDArray[Any]:
+    """One subject, as an array of dtype ``SUBJECT`` without axes."""
     check_array(image, "image")
-    values = to_zyx(to_numpy(image), axes, "image")
+    values = to_zyx(to_numpy(image), axes_zyx, "image")
     check_finite(values, "image")
-    body = find_body(values, mask, site.threshold, axes)
-    if mask is None and np.count_nonzero(values <= site.threshold) < _LEAST_AIR * values.size:
-        raise ValueError(
-            f"less than {_LEAST_AIR:.1%} of the voxels lie below {site.threshold} HU, so there is no air around the "
-            "body; the values are not HU (stored values with an offset?), or pass masks."
-        )
-    box = body_box(body)
-    volume = float(np.count_nonzero(body)) * _voxel_ml(spacing_mm)
-    if spacing_mm is not None and not _VOLUME_ML[0] <= volume <= _VOLUME_ML[1]:
-        raise ValueError(f"the body has {volume:.3g} ml with spacing_mm={spacing_mm}; are these millimeters?")
+    if mask is None:
+        body = find_body(values, body_threshold_hu)
+        _check_air(values, body_threshold_hu)
+    else:
+        body = to_zyx(check_mask(mask, tuple(image.shape)), axes_zyx, "mask")
+    subject = np.zeros((), SUBJECT)
+    subject["body_box"] = box = body_box(body)
+    subject["body_ml"] = _body_ml(body, spacing_mm)
     steps = strides(values.shape)
     coarse, inside = values[steps].astype(np.float64), body[steps]
-    inside = inside & (coarse > site.threshold)
+    inside = inside & (coarse > body_threshold_hu)
     where = np.nonzero(inside)
-    shape = values.shape
-    lines = [positions(size, *ends)[step] for size, ends, step in zip(shape, box, steps, strict=True)]
+    lines = [positions(size, *ends)[step] for size, ends, step in zip(values.shape, box, steps, strict=True)]
     points = np.stack([line[index] for line, index in zip(lines, where, strict=True)], axis=1)
     tissue_hu = coarse[inside]
-    edges = bin_edges(site.tissue)
+    _check_tissue(tissue_hu, tissue_window_hu)
+    edges = bin_edges(tissue_window_hu)
     counts = count_blocks(tissue_hu, points, edges)
-    window = np.count_nonzero((tissue_hu >= site.tissue[0]) & (tissue_hu <= site.tissue[1]))
-    if window < max(_FEWEST_VOXELS, _LEAST_TISSUE * tissue_hu.size):
-        raise ValueError(
-            f"only {window} of {tissue_hu.size} voxels of the body lie within the tissue window {site.tissue} HU; at "
-            f"least {_FEWEST_VOXELS} and {_LEAST_TISSUE:.0%} are needed. Are the values in HU?"
-        )
     fits = {space: fit_tissues(counts, edges, space) for space in SPACES}
     _check_fit(fits["log"].field)
-    shares = fits["log"].shares
-    return [*fits["log"].field, *fits["linear"].field, *box.ravel(), *shares, float(counts.sum()), volume]
+    for space, fit in fits.items():
+        subject[f"{space}_field"] = fit.field
+    subject["tissue_shares"] = fits["log"].shares
+    subject["tissue_voxels"] = counts.sum()
+    return subject
+
+
+def _check_air(values: NDArray[Any], body_threshold_hu: float) -> None:
+    if np.count_nonzero(values <= body_threshold_hu) < _LEAST_AIR * values.size:
+        raise ValueError(
+            f"less than {_LEAST_AIR:.1%} of the voxels lie below {body_threshold_hu} HU, so there is no air around the "
+            "body; the values are not HU (stored values with an offset?), or pass masks."
+        )
+
+
+def _check_tissue(tissue_hu: NDArray[np.float64], tissue_window_hu: tuple[float, float]) -> None:
+    low, high = tissue_window_hu
+    within = np.count_nonzero((tissue_hu >= low) & (tissue_hu <= high))
+    if within < max(_FEWEST_VOXELS, _LEAST_TISSUE * tissue_hu.size):
+        raise ValueError(
+            f"only {within} of {tissue_hu.size} voxels of the body lie within the tissue window {tissue_window_hu} HU; "
+            f"at least {_FEWEST_VOXELS} and {_LEAST_TISSUE:.0%} are needed. Are the values in HU?"
+        )
+
+
+def _body_ml(body: NDArray[np.bool_], spacing_mm: Any) -> float:
+    if spacing_mm is None:
+        return 0.0
+    volume = float(np.count_nonzero(body)) * _voxel_ml(spacing_mm)
+    if not _VOLUME_ML[0] <= volume <= _VOLUME_ML[1]:
+        raise ValueError(f"the body has {volume:.3g} ml with spacing_mm={spacing_mm}; are these millimeters?")
+    return volume
 
 
 def _voxel_ml(spacing_mm: Any) -> float:
-    if spacing_mm is None:
-        return 0.0
     steps = [float(step) for step in spacing_mm]
     if len(steps) != 3 or not all(0 < step < np.inf for step in steps):
         raise ValueError(f"spacing_mm must hold three positive sizes along (z, y, x); given {spacing_mm}.")

@@ -11,6 +11,7 @@ except ModuleNotFoundError as error:
         f'The MONAI transforms of ssimh need {error.name}, which is not installed: pip install "ssimh[monai]"'
     ) from error
 
+from ssimh.transforms._forms import FromSample
 from ssimh.transforms.histogram_match import HistogramMatch, HistogramMatchD, HistogramMatchd, HistogramMatchDict
 from ssimh.transforms.rand_spectrum_swap import (
     RandSpectrumSwap,
@@ -22,6 +23,7 @@ from ssimh.transforms.spectrum_align import SpectrumAlign, SpectrumAlignD, Spect
 from ssimh.transforms.spectrum_swap import SpectrumSwap, SpectrumSwapD, SpectrumSwapd, SpectrumSwapDict
 
 __all__ = [
+    "FromSample",
     "HistogramMatch",
     "HistogramMatchD",
     "HistogramMatchDict",

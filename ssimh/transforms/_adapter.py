@@ -1,10 +1,7 @@
-"""Between MONAI's tensors and the library's functions: conversion, axes, orientation, units."""
+"""Between MONAI's tensors and the library's functions: conversion, axes, orientation, voxel sizes, units."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,10 +10,9 @@ from monai.config import NdarrayOrTensor
 from monai.data import MetaTensor, get_track_meta
 from monai.utils import convert_to_dst_type, convert_to_tensor
 
-from ssimh._kernels.arrays import is_array, to_numpy
+from ssimh._kernels.arrays import to_numpy
 from ssimh._kernels.torch_kernel import output_dtype
 from ssimh.orientation import orientation_of
-from ssimh.reference import ReferenceSpectrum
 from ssimh.units import unit_from_metadata
 
 MODES = ("slice", "volume")
@@ -63,6 +59,19 @@ def orientation(image: Any) -> str | None:
     return orientation_of(to_numpy(image.affine)[:3, :3], space="RAS")
 
 
+def spacing_mm(image: Any) -> tuple[float, ...] | None:
+    """Voxel sizes as the affine of a three-dimensional MetaTensor states them, otherwise None.
+
+    MONAI gives the identity to every image without an affine, so that one states nothing.
+    """
+    if not isinstance(image, MetaTensor) or image.ndim != 4:
+        return None
+    affine = to_numpy(image.affine)
+    if np.array_equal(affine, np.eye(4)):
+        return None
+    return tuple(float(step) for step in np.linalg.norm(affine[:3, :3], axis=0))
+
+
 def unit(image: Any, stated: str | None) -> str | None:
     """The unit that the caller stated, else the one in the metadata."""
     if stated is not None or not isinstance(image, MetaTensor):
@@ -93,152 +102,12 @@ def transform_axes(image: Any, mode: str, slice_axis: int | str) -> tuple[int, .
         raise ValueError(
             f"slice_axis={slice_axis} is outside the {spatial} spatial axes of shape {tuple(image.shape[1:])}."
         )
-    return _axes(spatial, mode, slice_axis)
+    return axes_of(spatial, mode, slice_axis)
 
 
-def _axes(spatial: int, mode: str, slice_axis: int | str) -> tuple[int, ...]:
+def axes_of(spatial: int, mode: str, slice_axis: int | str) -> tuple[int, ...]:
+    """Axes of the transform for a number of spatial axes, counted from the end; the slice axis is an index."""
     axes = list(range(-spatial, 0))
     if mode == "slice" and spatial > 2:
         axes.pop(int(slice_axis))
     return tuple(axes)
-
-
-@dataclass(frozen=True)
-class ReferenceImage:
-    """A reference image as its spectra, one for every reading of its axes that the settings admit.
-
-    An array may come with or without a channel axis, and without an affine it does not say which of its axes runs
-    from feet to head. The image that it is swapped into decides; until then every reading costs a few kilobytes.
-
-    Args:
-        shape: of the reference image.
-        spectra: its spectrum for every reading.
-    """
-
-    shape: tuple[int, ...]
-    spectra: tuple[ReferenceSpectrum, ...]
-
-    def for_image(self, shape: tuple[int, ...], axes: tuple[int, ...]) -> ReferenceSpectrum:
-        """The spectrum on the grid of a channel-first image of ``shape``, transformed along ``axes``.
-
-        Raises:
-            ValueError: no reading of the reference's axes gives the image's grid.
-        """
-        for spectrum in self.spectra:
-            if spectrum.axes == axes and self.shape in (shape, shape[1:]):
-                return spectrum
-        raise ValueError(
-            f"the image has shape {shape}, the reference image {self.shape}; a reference image must be channel-first "
-            f"as the image is, {shape}, or lack the channel axis, {shape[1:]}, and its slices be stacked alike (the "
-            f"image is transformed along the axes {axes}, the reference along "
-            f"{' or '.join(str(spectrum.axes) for spectrum in self.spectra)})."
-        )
-
-
-def fit_reference(
-    reference: Any, threshold: int, mode: str, slice_axis: int | str, region: str
-) -> ReferenceSpectrum | ReferenceImage | None:
-    """A reference in its small form: loaded from a path, or fitted to an array with or without a channel axis.
-
-    Raises:
-        TypeError: neither path, array nor ReferenceSpectrum.
-        ValueError: an array that cannot be a reference under these settings.
-    """
-    if reference is None or isinstance(reference, ReferenceSpectrum):
-        return reference
-    if isinstance(reference, str | os.PathLike):
-        return ReferenceSpectrum.load(reference)
-    if not is_array(reference):
-        raise TypeError(
-            "reference must be the path of a saved reference, a ReferenceSpectrum or an image as an array; "
-            f"given {type(reference).__name__}."
-        )
-    values = plain(reference) if isinstance(reference, torch.Tensor) else np.asarray(reference)
-    letters, intensity_unit = orientation(reference), unit(reference, None)
-    spectra: list[ReferenceSpectrum] = []
-    problem: ValueError | None = None
-    for axes in _readings(reference, mode, slice_axis):
-        try:
-            spectrum = ReferenceSpectrum.from_image(
-                values, threshold, axes=axes, region=region, orientation=letters, unit=intensity_unit
-            )
-        except ValueError as error:  # a grid that is too small for one reading may be large enough for another
-            problem = problem or error
-        else:
-            spectra.append(spectrum)
-    if not spectra:
-        if problem is not None:
-            raise problem
-        raise ValueError(
-            f"a reference image of shape {tuple(values.shape)} does not fit {mode=}, {slice_axis=}; it must be "
-            "(channel, spatial…) or (spatial…) with two spatial axes or three."
-        )
-    return ReferenceImage(tuple(values.shape), tuple(spectra))
-
-
-def _readings(reference: Any, mode: str, slice_axis: int | str) -> list[tuple[int, ...]]:
-    """Axes of the transform for every number of spatial axes that a reference image may have."""
-    if orientation(reference) is not None:
-        return [transform_axes(reference, mode, slice_axis)]
-    found: list[tuple[int, ...]] = []
-    # The first reading is the channel-first one; with 2-D slices a leading axis is a channel or the third dimension.
-    for spatial in (reference.ndim - 1, reference.ndim):
-        if not 2 <= spatial <= max(3, reference.ndim - 1):
-            continue
-        stacked: Sequence[int | str] = range(spatial) if slice_axis == "axial" else (slice_axis,)
-        if mode == "slice" and spatial > 2:
-            stacked = [axis for axis in stacked if -spatial <= int(axis) < spatial]
-        else:
-            stacked = stacked[:1]
-        found += [_axes(spatial, mode, axis) for axis in stacked]
-    return list(dict.fromkeys(found))
-
-
-def for_image(reference: Any, image: Any, axes: tuple[int, ...], letters: str | None) -> Any:
-    """The reference for a channel-first image, turned to its orientation (which is exact) where both state one.
-
-    Args:
-        reference: path, ReferenceSpectrum, ReferenceImage, array or tensor.
-        image: array or tensor, (C, spatial…).
-        axes: axes of the transform, counted from the end.
-        letters: the image's orientation, if known.
-    """
-    if isinstance(reference, str | os.PathLike):
-        reference = ReferenceSpectrum.load(reference)
-    if isinstance(reference, ReferenceImage):
-        turned = letters is not None and reference.spectra[0].orientation not in (None, letters)
-        reference = reference.spectra[0] if turned else reference.for_image(tuple(image.shape), axes)
-    if isinstance(reference, ReferenceSpectrum):
-        turned = letters is not None and reference.orientation not in (None, letters)
-        return reference.reoriented(letters) if turned and letters is not None else reference
-    theirs = orientation(reference)
-    if letters is not None and theirs is not None and letters != theirs:
-        raise ValueError(
-            f"the image has orientation {letters}, the reference image {theirs}; bring both to one orientation, "
-            "for instance with MONAI's Orientationd."
-        )
-    return plain(reference) if isinstance(reference, torch.Tensor) else reference
-
-
-def check_one_reference(reference: Any, reference_key: str | None) -> None:
-    """Refuse a dictionary transform with two references or none.
-
-    Raises:
-        ValueError: both or neither are given.
-    """
-    if (reference is None) == (reference_key is None):
-        given = "None" if reference is None else type(reference).__name__
-        raise ValueError(f"give exactly one of reference and reference_key; given reference={given}, {reference_key=}.")
-
-
-def get_from_sample(sample: dict[Hashable, Any], key: str | None, name: str) -> Any:
-    """What travels with the sample under ``key``; None where no key was asked for.
-
-    Raises:
-        KeyError: the sample lacks it.
-    """
-    if key is None:
-        return None
-    if key not in sample:
-        raise KeyError(f"{name} {key!r} is not among the sample's keys {list(sample)}.")
-    return sample[key]

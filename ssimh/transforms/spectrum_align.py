@@ -2,27 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import torch
-from monai.config import KeysCollection, NdarrayOrTensor
-from monai.data import MetaTensor
-from monai.transforms import InvertibleTransform, MapTransform
-from monai.utils import TraceKeys, TransformBackends
+from monai.config import NdarrayOrTensor
+from monai.utils import TransformBackends
 
 from ssimh._kernels.arrays import to_numpy
+from ssimh._kernels.checks import check_clip, check_strength
 from ssimh.orientation import orientation_map
-from ssimh.site.alignment import SiteDifference, apply_difference, as_site, check_settings, site_difference
-from ssimh.site.site_spectrum import SiteSpectrum
+from ssimh.site.alignment import (
+    DifferenceField,
+    SiteDifference,
+    as_site,
+    check_space,
+    check_unit,
+    move_by_field,
+    site_difference,
+)
+from ssimh.site.site_spectrum import LAST_THREE, SiteSpectrum
 from ssimh.transforms import _adapter
-from ssimh.transforms.spectrum_swap import shallow_copy
-
-_ZYX = (-3, -2, -1)
+from ssimh.transforms._forms import InvertibleArrayTransform, InvertibleDictionaryForm
 
 
-class SpectrumAlign(InvertibleTransform):
+class SpectrumAlign(InvertibleArrayTransform):
     """Move an image by what its site differs in from a target site; see :func:`ssimh.align_spectrum`.
 
     Input is a channel-first array, tensor or MetaTensor (C, spatial…) of CT in HU with three spatial axes, output a
@@ -33,13 +38,14 @@ class SpectrumAlign(InvertibleTransform):
     Args:
         source: site that the images come from, a :class:`ssimh.SiteSpectrum` or the path of a saved one; None if it
             is given with every call, or, without one there, for one-to-one: the scan itself is its site.
-        target: site that they shall look like, in the same forms.
-        space: ``"log"`` or ``"linear"``.
+        target: site that the results look like, in the same forms; None if it is given with every call.
+        space: ``"log"``: a factor on HU + 1000; ``"linear"``: an offset in HU.
         shrink: weigh the difference by its evidence.
+        axes_zyx: which axes of an image are z (head–foot), y and x. None reads them off the affine of a MetaTensor,
+            turned to the directions that the sites state if they state any; without an affine, the last three.
+        mask: array of the images' shape, 0 or False outside, in place of the body found.
         strength: 0 … 1, share of the way.
         clip: (lowest, highest) HU of the result, or None.
-        axes: which axes of an image are z (head–foot), y and x. None reads them off the affine of a MetaTensor, turned
-            to the directions that the sites state if they state any; (-3, -2, -1) without an affine.
         unit: intensity unit of the images; None for what their metadata states. Anything but HU is refused.
 
     Raises:
@@ -59,78 +65,75 @@ class SpectrumAlign(InvertibleTransform):
 
     def __init__(
         self,
-        source: Any = None,
-        target: Any = None,
+        source: Any,
+        target: Any,
+        *,
         space: str = "log",
         shrink: bool = True,
+        axes_zyx: Sequence[int] | None = None,
+        mask: Any = None,
         strength: float = 1.0,
         clip: tuple[float, float] | None = None,
-        axes: Sequence[int] | None = None,
         unit: str | None = None,
     ) -> None:
-        if target is None:
-            raise ValueError("SpectrumAlign: no target; give a SiteSpectrum or the path of a saved one.")
-        check_settings(strength, clip, unit)
+        check_space(space)
+        check_unit(unit)
+        self.strength, self.clip, self.unit = check_strength(strength), check_clip(clip), unit
         self.source = None if source is None else as_site(source, "source")
-        self.target = as_site(target, "target")
-        self.space, self.shrink, self.strength, self.unit = space, shrink, strength, unit
-        self.clip = None if clip is None else (float(clip[0]), float(clip[1]))
-        self.axes = None if axes is None else tuple(axes)
-        self.difference = site_difference(self.source or self.target, self.target, space=space, shrink=shrink)
+        self.target = None if target is None else as_site(target, "target")
+        self.space, self.shrink, self.mask = space, shrink, mask
+        self.axes_zyx = None if axes_zyx is None else tuple(axes_zyx)
+        self.difference: SiteDifference | None = None
+        if self.source is not None and self.target is not None:
+            self.difference = site_difference(self.source, self.target, space=space, shrink=shrink)
 
-    def __call__(self, img: NdarrayOrTensor, source: Any = None, mask: Any = None) -> torch.Tensor:
-        """Aligned image; ``source`` takes the place of the constructor's, ``mask`` that of the body found."""
+    def __call__(
+        self, img: NdarrayOrTensor, source: Any = None, target: Any = None, *, mask: Any = None
+    ) -> torch.Tensor:
+        """Aligned image; what is given takes the place of the constructor's for this call."""
         image = _adapter.to_tensor(img)
         plain = _adapter.plain(image)
         if plain.ndim != 4:
-            raise ValueError(f"image must be (channel, z, y, x) with three spatial axes; its shape is {plain.shape}.")
-        letters = self.target.orientation or (None if self.source is None else self.source.orientation)
-        axes, flips = self._directions(img, letters)
-        volume = torch.flip(plain, flips) if flips else plain
-        inside = None if mask is None else to_numpy(mask).astype(bool)
+            raise ValueError(
+                f"image must be (channel, z, y, x) with three spatial axes; its shape is {tuple(plain.shape)}."
+            )
+        check_unit(_adapter.unit(image, self.unit))
+        first = self.source if source is None else as_site(source, "source")
+        second = self.target if target is None else as_site(target, "target")
+        if second is None:
+            raise ValueError("SpectrumAlign: no target, neither in the constructor nor with the call.")
+        axes, flips = self._directions(img, second.orientation or (None if first is None else first.orientation))
+        inside = self.mask if mask is None else mask
         if inside is not None:
-            inside = np.flip(np.broadcast_to(inside, plain.shape), flips)
-        difference = self._difference(volume, source, inside, axes)
-        out = apply_difference(
-            volume,
-            difference,
-            strength=self.strength,
-            mask=inside,
-            clip=self.clip,
-            axes=axes,
-            unit=_adapter.unit(image, self.unit),
-        )
-        result = _adapter.wrap(torch.flip(out, flips) if flips else out, image)
-        extra = {
-            "coefficients": torch.from_numpy(difference.coefficients.copy()),
-            "axes": list(axes),
-            "flips": list(flips),
-            "shrinkage": difference.shrinkage,
-        }
-        if inside is not None:
-            extra["mask"] = torch.from_numpy(inside.copy())
-        self.push_transform(result, extra_info=extra)
+            inside = np.flip(np.broadcast_to(to_numpy(inside).astype(bool), plain.shape), flips)
+        volume = _flip(plain, flips)
+        difference = self.difference
+        if difference is None or source is not None or target is not None:
+            difference = self._difference(volume, first, second, inside, axes)
+        out = move_by_field(volume, difference, self.strength, axes_zyx=axes, mask=inside, clip=self.clip)
+        result = _adapter.wrap(_flip(out, flips), image)
+        self.push_transform(result, extra_info=_record(difference, axes, flips, inside))
         return result
 
-    def _difference(self, volume: torch.Tensor, source: Any, mask: Any, axes: tuple[int, ...]) -> SiteDifference:
-        if source is None and self.source is not None:
-            return self.difference
+    def _difference(
+        self, volume: torch.Tensor, source: SiteSpectrum | None, target: SiteSpectrum, mask: Any, axes: tuple[int, ...]
+    ) -> SiteDifference:
         if source is None:
             source = SiteSpectrum.fit(
                 volume,
+                axes_zyx=axes,
+                tissue_window_hu=target.tissue_window_hu,
+                body_threshold_hu=target.body_threshold_hu,
                 masks=mask,
-                axes=axes,
-                tissue=self.target.tissue,
-                threshold=self.target.threshold,
-                orientation=self.target.orientation,
+                orientation=target.orientation,
             )
-        return site_difference(source, self.target, space=self.space, shrink=self.shrink)
+        return site_difference(source, target, space=self.space, shrink=self.shrink)
 
     def _directions(self, img: Any, wanted: str | None) -> tuple[tuple[int, ...], tuple[int, ...]]:
         """Axes of the image that are z, y, x, and those to flip so that they run as the sites' do."""
-        letters = None if self.axes is not None else _adapter.orientation(img)
+        letters = None if self.axes_zyx is not None else _adapter.orientation(img)
         if letters is None:
-            return self.axes or _ZYX, ()
+            return self.axes_zyx or LAST_THREE, ()
         order = tuple(next(n for n, letter in enumerate(letters) if letter in pair) - 3 for pair in ("SI", "AP", "RL"))
         if wanted is None:
             return order, ()
@@ -139,77 +142,51 @@ class SpectrumAlign(InvertibleTransform):
             axis - 3 for axis, flip in zip(sources, flipped, strict=True) if flip
         )
 
-    def inverse(self, data: torch.Tensor) -> torch.Tensor:
-        """Image as it was before the alignment, where nothing was clipped."""
-        if not isinstance(data, MetaTensor):
-            raise TypeError(f"inverse needs the MetaTensor that carries the record; given {type(data).__name__}.")
-        copy = shallow_copy(data)
-        record = self.pop_transform(copy)
-        if not record[TraceKeys.DO_TRANSFORM]:
-            return copy
-        extra = record[TraceKeys.EXTRA_INFO]
-        flips = [int(axis) for axis in extra["flips"]]
-        values = _adapter.plain(copy)
-        mask = extra.get("mask")
-        restored = apply_difference(
-            torch.flip(values, flips) if flips else values,
-            self.difference.with_coefficients(to_numpy(extra["coefficients"])),
-            strength=-self.strength,
-            mask=None if mask is None else to_numpy(mask),
-            axes=[int(axis) for axis in extra["axes"]],
+    def _undo(self, values: torch.Tensor, record: Mapping[str, Any]) -> torch.Tensor:
+        """Move the other way by the difference that was applied."""
+        flips, mask = tuple(int(axis) for axis in record["flips"]), record.get("mask")
+        low, high = (float(hu) for hu in record["tissue_window_hu"])
+        field = DifferenceField(
+            to_numpy(record["coefficients"]), self.space, (low, high), float(record["body_threshold_hu"])
         )
-        return _adapter.wrap(torch.flip(restored, flips) if flips else restored, copy)
+        restored = move_by_field(
+            _flip(values, flips),
+            field,
+            -self.strength,
+            axes_zyx=[int(axis) for axis in record["axes"]],
+            mask=None if mask is None else to_numpy(mask),
+        )
+        return _flip(restored, flips)
 
 
-class SpectrumAlignd(MapTransform, InvertibleTransform):
-    """Dictionary form of :class:`SpectrumAlign`.
+def _flip(values: torch.Tensor, axes: tuple[int, ...]) -> torch.Tensor:
+    return torch.flip(values, axes) if axes else values
+
+
+def _record(difference: SiteDifference, axes: tuple[int, ...], flips: tuple[int, ...], mask: Any) -> dict[str, Any]:
+    """What the inverse needs, as tensors and lists that MONAI can collate."""
+    record = {
+        "coefficients": torch.from_numpy(difference.coefficients.copy()),
+        "tissue_window_hu": list(difference.tissue_window_hu),
+        "body_threshold_hu": difference.body_threshold_hu,
+        "axes": list(axes),
+        "flips": list(flips),
+        "shrinkage": difference.shrinkage,
+    }
+    if mask is not None:
+        record["mask"] = torch.from_numpy(mask.copy())
+    return record
+
+
+class SpectrumAlignd(InvertibleDictionaryForm, array=SpectrumAlign):
+    """Dictionary form of :class:`SpectrumAlign`: its arguments between ``keys`` and ``allow_missing_keys``.
+
+    ``source``, ``target`` and ``mask`` may be :class:`FromSample`, to travel with the sample.
 
     Args:
         keys: keys of the images.
-        source, target, space, shrink, strength, clip, axes, unit: as in :class:`SpectrumAlign`.
-        source_key: key of the site that an image comes from and that travels with the sample.
-        mask_key: key of a mask of the image's shape, in place of the body found.
         allow_missing_keys: skip keys that a sample lacks.
     """
-
-    backend = SpectrumAlign.backend
-
-    def __init__(
-        self,
-        keys: KeysCollection,
-        source: Any = None,
-        target: Any = None,
-        space: str = "log",
-        shrink: bool = True,
-        strength: float = 1.0,
-        clip: tuple[float, float] | None = None,
-        axes: Sequence[int] | None = None,
-        unit: str | None = None,
-        source_key: str | None = None,
-        mask_key: str | None = None,
-        allow_missing_keys: bool = False,
-    ) -> None:
-        super().__init__(keys, allow_missing_keys)
-        if source is not None and source_key is not None:
-            raise ValueError(f"give at most one of source and source_key; given both, {source_key=}.")
-        self.source_key, self.mask_key = source_key, mask_key
-        self.transform = SpectrumAlign(source, target, space, shrink, strength, clip, axes, unit)
-
-    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
-        """A new dictionary; the images under ``keys`` are aligned, everything else is the same."""
-        result = dict(data)
-        source = _adapter.get_from_sample(result, self.source_key, "source_key")
-        mask = _adapter.get_from_sample(result, self.mask_key, "mask_key")
-        for key in self.key_iterator(result):
-            result[key] = self.transform(result[key], source, mask)
-        return result
-
-    def inverse(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
-        """A new dictionary with the images as they were before the alignment."""
-        result = dict(data)
-        for key in self.key_iterator(result):
-            result[key] = self.transform.inverse(result[key])
-        return result
 
 
 SpectrumAlignD = SpectrumAlignDict = SpectrumAlignd

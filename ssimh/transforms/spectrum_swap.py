@@ -2,50 +2,65 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 import torch
-from monai.config import KeysCollection, NdarrayOrTensor
-from monai.data import MetaTensor
-from monai.transforms import InvertibleTransform, MapTransform
-from monai.utils import TraceKeys, TransformBackends
+from monai.config import NdarrayOrTensor
+from monai.utils import TransformBackends
 
 from ssimh._kernels.coefficients import add_field
-from ssimh.swap import SwapSettings, swap_with_delta
+from ssimh._kernels.settings import SwapSettings
+from ssimh.swap import swap_with_delta
 from ssimh.tissue_warning import BOUND_HU, warn_if_moved
 from ssimh.transforms import _adapter
+from ssimh.transforms._forms import InvertibleArrayTransform, InvertibleDictionaryForm
+from ssimh.transforms._references import fit_reference, for_image
 
 
-def swapped(
-    img: NdarrayOrTensor, reference: Any, settings: SwapSettings, mode: str, slice_axis: int | str
-) -> tuple[torch.Tensor, dict[str, Any]]:
-    """Swapped image with its metadata, and what the inverse will need."""
-    axes = _adapter.transform_axes(img, mode, slice_axis)
-    image = _adapter.to_tensor(img)
-    settings = replace(settings, axes=axes, unit=_adapter.unit(image, settings.unit))
-    donor = _adapter.for_image(reference, image, axes, _adapter.orientation(img))
-    out, delta = swap_with_delta(_adapter.plain(image), donor, settings)
-    return _adapter.wrap(out, image), {"delta": delta.detach().cpu(), "axes": list(axes)}
+class SwapTransform(InvertibleArrayTransform):
+    """What the swap transforms have in common: one swap with its record, and how to undo it."""
+
+    backend = [TransformBackends.NUMPY, TransformBackends.TORCH]  # noqa: RUF012  (MONAI's own class attribute)
+
+    def __init__(self, mode: str, slice_axis: int | str, settings: SwapSettings) -> None:
+        _adapter.check_mode(mode, slice_axis)
+        self.mode, self.slice_axis, self.settings = mode, slice_axis, settings
+
+    def _fit(self, reference: Any, threshold: int) -> Any:
+        return fit_reference(
+            reference,
+            threshold=threshold,
+            mode=self.mode,
+            slice_axis=self.slice_axis,
+            region=self.settings.region,
+        )
+
+    def _swap(
+        self, img: NdarrayOrTensor, reference: Any, settings: SwapSettings
+    ) -> tuple[torch.Tensor, torch.Tensor, dict[str, Any]]:
+        """The image as a tensor, swapped with its metadata, and what the inverse needs."""
+        axes = _adapter.transform_axes(img, self.mode, self.slice_axis)
+        image = _adapter.to_tensor(img)
+        settings = replace(
+            settings,
+            axes=axes,
+            spacing_mm=_adapter.spacing_mm(img),
+            orientation=_adapter.orientation(img),
+            unit=_adapter.unit(image, settings.unit),
+        )
+        donor = for_image(reference, image, settings)
+        out, delta = swap_with_delta(_adapter.plain(image), donor, settings)
+        return image, _adapter.wrap(out, image), {"delta": delta.detach().cpu(), "axes": list(axes)}
+
+    def _undo(self, values: torch.Tensor, record: Mapping[str, Any]) -> torch.Tensor:
+        """Subtract the field that was added."""
+        field: torch.Tensor = add_field(values, -record["delta"].to(values.device), tuple(record["axes"]))
+        return field
 
 
-def invert_swap(data: torch.Tensor, record: Mapping[Hashable, Any]) -> torch.Tensor:
-    """Subtract the field that a swap has added, as its record in the applied operations states it."""
-    if not record[TraceKeys.DO_TRANSFORM]:
-        return data
-    extra = record[TraceKeys.EXTRA_INFO]
-    values = _adapter.plain(data)
-    restored = add_field(values, -extra["delta"].to(values.device), tuple(extra["axes"]))
-    return _adapter.wrap(restored, data)
-
-
-def shallow_copy(data: torch.Tensor) -> torch.Tensor:
-    """Same values, own list of applied operations: taking a record off it leaves the caller's data as it is."""
-    return _adapter.wrap(_adapter.plain(data), data)
-
-
-class SpectrumSwap(InvertibleTransform):
+class SpectrumSwap(SwapTransform):
     """Replace the low frequencies of an image by those of a reference; see :func:`ssimh.swap_spectrum`.
 
     Input is a channel-first array, tensor or MetaTensor (C, spatial…), output a tensor (a MetaTensor where metadata
@@ -67,11 +82,12 @@ class SpectrumSwap(InvertibleTransform):
         method: ``"auto"``, ``"projection"`` or ``"fft"``.
         unit: intensity unit of the images; None for what their metadata states. PET is refused.
         allow_pet: swap PET all the same.
-        warn_above: warn for every image whose soft tissue (-150 … 150 HU) moves by more than this many HU on average;
-            None to be silent. Nothing is said of images that state another unit than HU.
+        warn_above_hu: warn for every image whose soft tissue (-150 … 150 HU) moves by more than this many HU on
+            average; None to be silent. Images that state another unit than HU are not looked at.
 
     Raises:
-        ValueError, TypeError: settings out of range, or an image or reference that does not fit.
+        ValueError, TypeError: settings out of range, or an image or reference that does not fit: another matrix,
+            other voxel sizes (where both are known), another orientation or unit.
 
     >>> import numpy as np
     >>> donor = np.full((1, 16, 16, 4), 40.0, np.float32)
@@ -80,11 +96,10 @@ class SpectrumSwap(InvertibleTransform):
     40.0
     """
 
-    backend = [TransformBackends.NUMPY, TransformBackends.TORCH]  # noqa: RUF012  (MONAI's own class attribute)
-
     def __init__(
         self,
-        reference: Any = None,
+        reference: Any,
+        *,
         threshold: int = 3,
         mode: str = "slice",
         slice_axis: int | str = -1,
@@ -94,11 +109,10 @@ class SpectrumSwap(InvertibleTransform):
         method: str = "auto",
         unit: str | None = None,
         allow_pet: bool = False,
-        warn_above: float | None = BOUND_HU,
+        warn_above_hu: float | None = BOUND_HU,
     ) -> None:
-        _adapter.check_mode(mode, slice_axis)
-        self.settings = SwapSettings(
-            threshold,
+        settings = SwapSettings(
+            threshold=threshold,
             region=region,
             strength=strength,
             clip=clip,
@@ -106,82 +120,39 @@ class SpectrumSwap(InvertibleTransform):
             unit=unit,
             allow_pet=allow_pet,
         )
-        self.mode, self.slice_axis, self.warn_above = mode, slice_axis, warn_above
-        self.reference = _adapter.fit_reference(reference, threshold, mode, slice_axis, region)
+        super().__init__(mode, slice_axis, settings)
+        self.warn_above_hu = warn_above_hu
+        self.reference = self._fit(reference, threshold)
 
     def __call__(self, img: NdarrayOrTensor, reference: Any = None) -> torch.Tensor:
         """Swapped image; ``reference`` takes the place of the constructor's for this call."""
         reference = self.reference if reference is None else reference
         if reference is None:
             raise ValueError("SpectrumSwap: no reference, neither in the constructor nor with the call.")
-        result, extra = swapped(img, reference, self.settings, self.mode, self.slice_axis)
-        before = _adapter.to_tensor(img)
+        before, result, record = self._swap(img, reference, self.settings)
         unit = _adapter.unit(before, self.settings.unit)
-        warn_if_moved(_adapter.plain(before), _adapter.plain(result), self.warn_above, unit, stacklevel=2)
-        self.push_transform(result, extra_info=extra)
+        warn_if_moved(_adapter.plain(before), _adapter.plain(result), self.warn_above_hu, unit, stacklevel=2)
+        self.push_transform(result, extra_info=record)
         return result
 
-    def inverse(self, data: torch.Tensor) -> torch.Tensor:
-        """Image as it was before the swap, where nothing was clipped."""
-        if not isinstance(data, MetaTensor):
-            raise TypeError(f"inverse needs the MetaTensor that carries the record; given {type(data).__name__}.")
-        copy = shallow_copy(data)
-        return invert_swap(copy, self.pop_transform(copy))
 
+class SpectrumSwapd(InvertibleDictionaryForm, array=SpectrumSwap):
+    """Dictionary form of :class:`SpectrumSwap`: its arguments between ``keys`` and ``allow_missing_keys``.
 
-class SpectrumSwapd(MapTransform, InvertibleTransform):
-    """Dictionary form of :class:`SpectrumSwap`.
+    ``reference`` may be :class:`FromSample`: an image on the same grid, a :class:`ssimh.ReferenceSpectrum` or a path
+    that travels with the sample.
 
     Args:
         keys: keys of the images.
-        reference: as in :class:`SpectrumSwap`; exactly one of ``reference`` and ``reference_key`` is given.
-        threshold, mode, slice_axis, region, strength, clip, method, unit, allow_pet, warn_above: as
-            in :class:`SpectrumSwap`.
-        reference_key: key of a reference that travels with the sample: an image on the same grid, a
-            :class:`ssimh.ReferenceSpectrum` or a path.
         allow_missing_keys: skip keys that a sample lacks.
+
+    >>> import numpy as np
+    >>> from ssimh import FromSample
+    >>> swap = SpectrumSwapd("ct", FromSample("template"), threshold=1)
+    >>> sample = {"ct": np.zeros((1, 16, 16, 4)), "template": np.full((1, 16, 16, 4), 40.0)}
+    >>> float(swap(sample)["ct"].mean().round())
+    40.0
     """
-
-    backend = SpectrumSwap.backend
-
-    def __init__(
-        self,
-        keys: KeysCollection,
-        reference: Any = None,
-        threshold: int = 3,
-        mode: str = "slice",
-        slice_axis: int | str = -1,
-        region: str = "square",
-        strength: float = 1.0,
-        clip: tuple[float, float] | None = None,
-        method: str = "auto",
-        unit: str | None = None,
-        allow_pet: bool = False,
-        warn_above: float | None = BOUND_HU,
-        reference_key: str | None = None,
-        allow_missing_keys: bool = False,
-    ) -> None:
-        super().__init__(keys, allow_missing_keys)
-        _adapter.check_one_reference(reference, reference_key)
-        self.reference_key = reference_key
-        self.transform = SpectrumSwap(
-            reference, threshold, mode, slice_axis, region, strength, clip, method, unit, allow_pet, warn_above
-        )
-
-    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
-        """A new dictionary; the images under ``keys`` are swapped, everything else is the same."""
-        result = dict(data)
-        reference = _adapter.get_from_sample(result, self.reference_key, "reference_key")
-        for key in self.key_iterator(result):
-            result[key] = self.transform(result[key], reference)
-        return result
-
-    def inverse(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
-        """A new dictionary with the images as they were before the swap."""
-        result = dict(data)
-        for key in self.key_iterator(result):
-            result[key] = self.transform.inverse(result[key])
-        return result
 
 
 SpectrumSwapD = SpectrumSwapDict = SpectrumSwapd

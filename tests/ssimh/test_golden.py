@@ -37,7 +37,7 @@ def test_a_case_worked_out_by_hand():
     # 2 × 2, τ = 1: the sum over 2 replaced, so every voxel moves by (sum of reference - sum of image) / 4.
     image = np.array([[[1.0, 2.0], [3.0, 6.0]]])
     reference = np.array([[[10.0, 0.0], [0.0, 10.0]]])
-    np.testing.assert_allclose(swap_spectrum(image, reference, 1), image + 2.0)
+    np.testing.assert_allclose(swap_spectrum(image, reference, threshold=1), image + 2.0)
     # τ = 2 on a 2 × 3 slice along the columns only: two cosines per row, the third one is the row's own curvature.
     image, reference = np.array([[0.0, 3.0, 0.0]]), np.array([[6.0, 6.0, 6.0]])
-    np.testing.assert_allclose(swap_spectrum(image, reference, 2, axes=-1), [[5.0, 8.0, 5.0]])
+    np.testing.assert_allclose(swap_spectrum(image, reference, threshold=2, axes=-1), [[5.0, 8.0, 5.0]])

@@ -4,7 +4,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ssimh import histogram_match
+from ssimh import match_histogram
 from tests.ssimh.tolerances import assert_close
 
 
@@ -12,25 +12,25 @@ from tests.ssimh.tolerances import assert_close
 def test_the_result_has_the_references_values_in_the_images_order(seed, offset, gain):
     rng = np.random.default_rng(seed)
     image, reference = rng.normal(0, 100, (2, 4, 5)), rng.normal(offset, 100 * gain, (5, 8))
-    result = histogram_match(image, reference)
+    result = match_histogram(image, reference)
     np.testing.assert_array_equal(np.argsort(result.ravel()), np.argsort(image.ravel()))
     assert_close(np.sort(result.ravel()), np.sort(reference.ravel()), "float64")  # 40 values each, all different
 
 
 def test_matching_with_itself_changes_nothing(scan):
-    assert_close(histogram_match(scan, scan), scan, "float64")
+    assert_close(match_histogram(scan, scan), scan, "float64")
 
 
 def test_voxels_outside_the_mask_keep_their_value_and_do_not_count(scan, donor):
     mask, reference_mask = scan > -100, donor > 0
-    result = histogram_match(scan, donor, mask=mask, reference_mask=reference_mask)
+    result = match_histogram(scan, donor, mask=mask, reference_mask=reference_mask)
     np.testing.assert_array_equal(result[~mask], scan[~mask])
-    assert_close(result[mask], histogram_match(scan[mask], donor[reference_mask]), "float64")
+    assert_close(result[mask], match_histogram(scan[mask], donor[reference_mask]), "float64")
 
 
 def test_strength_and_clip(scan, donor):
-    whole = histogram_match(scan, donor)
-    part = histogram_match(scan, donor, strength=0.25, clip=(-90, 90))
+    whole = match_histogram(scan, donor)
+    part = match_histogram(scan, donor, strength=0.25, clip=(-90, 90))
     assert_close(part, np.clip(0.75 * scan + 0.25 * whole, -90, 90), "float64")
 
 
@@ -39,7 +39,7 @@ def test_equal_to_scikit_image_to_the_last_bit(scan, donor, dtype):
     exposure = pytest.importorskip("skimage.exposure")
     image, reference = (np.clip(values, 0, 250).astype(dtype) for values in (scan, donor[:4]))
     expected = exposure.match_histograms(image.astype(np.float64).ravel(), reference.astype(np.float64).ravel())
-    result = histogram_match(image, reference)
+    result = match_histogram(image, reference)
     np.testing.assert_array_equal(result, expected.reshape(image.shape).astype(result.dtype))
 
 
@@ -47,55 +47,55 @@ def test_a_reference_may_be_a_file_by_name_or_path(scan, donor, tmp_path):
     path = tmp_path / "values.npy"
     np.save(path, donor)
     for given_path in (path, str(path)):
-        np.testing.assert_array_equal(histogram_match(scan, given_path), histogram_match(scan, donor))
+        np.testing.assert_array_equal(match_histogram(scan, given_path), match_histogram(scan, donor))
     with pytest.raises(FileNotFoundError):
-        histogram_match(scan, tmp_path / "missing.npy")
+        match_histogram(scan, tmp_path / "missing.npy")
     for content in (b"", b"not an array", path.read_bytes()[:100]):
         path.write_bytes(content)
         with pytest.raises(ValueError, match=r"values\.npy"):
-            histogram_match(scan, path)
+            match_histogram(scan, path)
     np.save(path, np.array([{"a": 1}]), allow_pickle=True)
     with pytest.raises(ValueError, match=r"values\.npy"):
-        histogram_match(scan, path)
+        match_histogram(scan, path)
 
 
 @pytest.mark.parametrize("name", ["int16", "float16", "bfloat16", "float32", "float64"])
 def test_tensors_keep_kind_and_dtype(scan, donor, name):
     image = torch.tensor(scan).to(getattr(torch, name))
-    result = histogram_match(image, torch.tensor(donor))
+    result = match_histogram(image, torch.tensor(donor))
     assert result.dtype == (torch.float32 if name == "int16" else image.dtype)
-    assert_close(result, histogram_match(image.double().numpy(), donor), result.dtype)
+    assert_close(result, match_histogram(image.double().numpy(), donor), result.dtype)
 
 
 def test_integers_become_float32_and_inputs_stay(scan, donor):
     image = scan.astype(np.int16)
     before = image.copy()
-    assert histogram_match(image, donor).dtype == np.float32
+    assert match_histogram(image, donor).dtype == np.float32
     np.testing.assert_array_equal(image, before)
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"mask": np.zeros((5, 12, 17), bool)}, "mask holds no voxel"),
-        ({"mask": np.ones((5, 12, 16), bool)}, "mask must be boolean of shape"),
+        ({"mask": np.zeros((5, 12, 17), bool)}, "0 inside"),
+        ({"mask": np.ones((5, 12, 16), bool)}, r"\(5, 12, 16\)"),
         ({"mask": np.ones((5, 12, 17))}, "given float64"),
-        ({"strength": 2}, "strength must be"),
-        ({"clip": (1, 0)}, "lowest < highest"),
-        ({"unit": "SUV"}, "allow_pet=True"),
+        ({"strength": 2}, "strength"),
+        ({"clip": (1, 0)}, r"\(1, 0\)"),
+        ({"unit": "SUV"}, "SUV"),
     ],
 )
 def test_bad_settings(scan, donor, change, message):
     with pytest.raises(ValueError, match=message):
-        histogram_match(scan, donor, **change)
+        match_histogram(scan, donor, **change)
 
 
 def test_values_that_are_not_finite(scan):
     bad = scan.copy()
     bad[0, 0, 0] = np.nan
     with pytest.raises(ValueError, match="image holds 1 NaN"):
-        histogram_match(bad, scan)
+        match_histogram(bad, scan)
     with pytest.raises(ValueError, match="reference holds 1 NaN"):
-        histogram_match(scan, bad)
+        match_histogram(scan, bad)
     with pytest.raises(TypeError, match="dtype bool"):
-        histogram_match(scan > 0, scan)
+        match_histogram(scan > 0, scan)

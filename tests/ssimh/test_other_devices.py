@@ -32,10 +32,10 @@ calls = {
     "reference on the CPU": lambda image: ssimh.swap_spectrum(image, donor),
     "volume, clipped": lambda image: ssimh.swap_spectrum(image, donor, axes=(0, 1, 2), clip=(-50, 90)),
     "half": lambda image: ssimh.swap_spectrum(image.half(), stored),
-    "coefficients": lambda image: ssimh.low_frequency(image, 3),
-    "histogram": lambda image: ssimh.histogram_match(image, donor),
+    "coefficients": lambda image: ssimh.low_frequency(image, threshold=3),
+    "histogram": lambda image: ssimh.match_histogram(image, donor),
     "sites": lambda image: ssimh.align_spectrum(image, *sites),
-    "transform": lambda image: ssimh.SpectrumSwap(donor[None], slice_axis=0, warn_above=None)(image[None]),
+    "transform": lambda image: ssimh.SpectrumSwap(donor[None], slice_axis=0, warn_above_hu=None)(image[None]),
 }
 for name, call in calls.items():
     expected = call(scan)

@@ -1,6 +1,7 @@
 import json
 import os
 import pickle
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from tests.ssimh.tolerances import assert_close
 @pytest.fixture
 def reference(scan):
     return ReferenceSpectrum.from_image(
-        scan, 3, region="triangle", spacing_mm=(3.0, 1.0, 1.5), orientation="SPL", unit="HU"
+        scan, threshold=3, region="triangle", spacing_mm=(3.0, 1.0, 1.5), orientation="SPL", unit="HU"
     )
 
 
@@ -75,8 +76,8 @@ def test_streaming_statistics(rng, statistic):
             alive.append(1)
             yield scan
 
-    together = ReferenceSpectrum.from_images(stream(), 3, statistic=statistic, unit="HU")
-    each = [ReferenceSpectrum.from_image(scan, 3).coefficients for scan in scans]
+    together = ReferenceSpectrum.from_images(stream(), threshold=3, statistic=statistic, unit="HU")
+    each = [ReferenceSpectrum.from_image(scan, threshold=3).coefficients for scan in scans]
     assert_close(together.coefficients, getattr(np, statistic)(each, axis=0), "float64")
     assert (together.n_subjects, together.statistic, len(alive)) == (5, statistic, 5)
 
@@ -98,6 +99,35 @@ def test_no_image_and_images_that_differ_are_refused():
         ReferenceSpectrum.from_images([np.zeros((5, 4))], statistic="mode")
 
 
+def test_images_of_one_matrix_and_other_voxel_sizes_are_refused(rng):
+    scans = rng.normal(0, 300, (3, 5, 8, 9))
+    fine, coarse, unknown = (
+        ReferenceSpectrum.from_image(scan, spacing_mm=spacing)
+        for scan, spacing in zip(scans, [(3.0, 1.0, 1.0), (3.0, 2.0, 2.0), None], strict=True)
+    )
+    calls = [
+        lambda: ReferenceSpectrum.average([fine, coarse]),
+        lambda: ReferenceSpectrum.average([unknown, fine, coarse]),
+        lambda: ReferenceSpectrum.from_images(scans[:2], spacing_mm=[(3.0, 1.0, 1.0), (3.0, 2.0, 2.0)]),
+        lambda: swap_spectrum(scans[0], coarse, spacing_mm=(3.0, 1.0, 1.0)),
+    ]
+    for call in calls:
+        with pytest.raises(ValueError) as caught:  # noqa: PT011  (the facts are checked below)
+            call()
+        assert "(3.0, 1.0, 1.0)" in str(caught.value)
+        assert "(3.0, 2.0, 2.0)" in str(caught.value)
+    with pytest.raises(ValueError, match="3 numbers"):
+        swap_spectrum(scans[0], coarse, spacing_mm=(1.0, 1.0))
+    # What is unknown, what agrees to half a voxel, and what is said to be the same is allowed.
+    assert ReferenceSpectrum.average([unknown, fine]).spacing_mm == (3.0, 1.0, 1.0)
+    assert ReferenceSpectrum.from_images(scans, spacing_mm=[(3.0, 1.0, 1.0)] * 2 + [(3.0, 1.05, 1.0)]).n_subjects == 3
+    with pytest.raises(ValueError, match="fewer"):
+        ReferenceSpectrum.from_images(scans, spacing_mm=[(3.0, 1.0, 1.0)])
+    expected = swap_spectrum(scans[0], scans[1])
+    for reference, spacing in ((coarse, None), (replace(coarse, spacing_mm=None), (3.0, 1.0, 1.0))):
+        assert_close(swap_spectrum(scans[0], reference, spacing_mm=spacing), expected, "float64")
+
+
 def band_limited(shape, bands, seed):
     coefficients = np.random.default_rng(seed).normal(size=(bands,) * len(shape))
     scale = np.sqrt(np.prod(shape))
@@ -106,7 +136,7 @@ def band_limited(shape, bands, seed):
         wide = [bands] * len(shape)
         wide[:axis] = shape[:axis]
         wide[axis] = size
-        field = from_low_frequency(field, wide, axis)
+        field = from_low_frequency(field, wide, axes=axis)
     return field
 
 
@@ -124,7 +154,7 @@ def test_another_grid_keeps_the_field_of_view(reference):
     moved = reference.for_grid((5, 24, 34))
     assert moved.spacing_mm == (3.0, 0.5, 0.75)
     assert reference.for_grid((5, 24, 34), (3.0, 0.5, 0.75)) == moved
-    with pytest.raises(ValueError, match=r"fields of view differ: \[15.0, 24.0, 34.0\] mm .* \[15.0, 12.0, 25.5\] mm"):
+    with pytest.raises(ValueError, match=r"\[15.0, 24.0, 34.0\] mm.*\[15.0, 12.0, 25.5\] mm"):
         reference.for_grid((5, 24, 34), (3.0, 1.0, 1.0))
 
 
@@ -176,7 +206,7 @@ def test_tensors_of_every_dtype_can_be_references(scan):
 @given(with_axes())
 def test_references_are_immutable_and_picklable(case):
     image, threshold, axes = case
-    reference = ReferenceSpectrum.from_image(image, threshold, axes=axes)
+    reference = ReferenceSpectrum.from_image(image, threshold=threshold, axes=axes)
     assert pickle.loads(pickle.dumps(reference)) == reference
     with pytest.raises(ValueError, match="read-only"):
         reference.coefficients[...] = 0
@@ -189,7 +219,7 @@ def test_references_are_immutable_and_picklable(case):
 def test_fields_that_do_not_fit_are_refused(reference, change):
     fields = {**reference.header(), "coefficients": reference.coefficients, **change}
     with pytest.raises(ValueError, match=r"spacing_mm must|n_subjects at least 1|coefficients have shape"):
-        ReferenceSpectrum(**fields)
+        ReferenceSpectrum(fields.pop("coefficients"), **fields)
 
 
 def damaged(path, reference, kind):
@@ -233,9 +263,9 @@ def damaged(path, reference, kind):
         ("pickle", "not a readable reference"),
         ("json", "not a readable reference"),
         ("foreign", "does not state the format"),
-        ("newer", "version 2; this library reads version 1"),
-        ("edited", "does not describe a reference"),
-        ("unknown", "does not describe a reference"),
+        ("newer", "version 2.*version 1"),
+        ("edited", "does not describe"),
+        ("unknown", "does not describe"),
         ("tampered", "does not have the hash"),
         ("values", "does not have the hash"),
     ],

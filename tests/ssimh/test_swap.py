@@ -27,10 +27,15 @@ def published(image, reference, threshold, axes, region="square"):
 def test_agrees_with_the_published_algorithm(case, region, method):
     image, reference, threshold, axes = case
     expected = published(image, reference, threshold, axes, region)
-    result = swap_spectrum(image, reference, threshold, axes=axes, region=region, method=method)
+    result = swap_spectrum(image, reference, threshold=threshold, axes=axes, region=region, method=method)
     assert_close(result, expected, "float64")
     single = swap_spectrum(
-        image.astype(np.float32), reference.astype(np.float32), threshold, axes=axes, region=region, method=method
+        image.astype(np.float32),
+        reference.astype(np.float32),
+        threshold=threshold,
+        axes=axes,
+        region=region,
+        method=method,
     )
     assert single.dtype == np.float32
     assert_close(single, expected, "float32")
@@ -39,30 +44,30 @@ def test_agrees_with_the_published_algorithm(case, region, method):
 @given(pairs())
 def test_a_stored_reference_does_the_same_as_its_image(case):
     image, reference, threshold, axes = case
-    stored = ReferenceSpectrum.from_image(reference, threshold, axes=axes)
-    direct = swap_spectrum(image, reference, threshold, axes=axes)
-    assert_close(swap_spectrum(image, stored, threshold, axes=axes), direct, "float64")
+    stored = ReferenceSpectrum.from_image(reference, threshold=threshold, axes=axes)
+    direct = swap_spectrum(image, reference, threshold=threshold, axes=axes)
+    assert_close(swap_spectrum(image, stored, threshold=threshold, axes=axes), direct, "float64")
 
 
 @given(with_axes())
 def test_swapping_with_itself_changes_nothing(case):
     image, threshold, axes = case
-    assert_close(swap_spectrum(image, image, threshold, axes=axes), image, "float64")
+    assert_close(swap_spectrum(image, image, threshold=threshold, axes=axes), image, "float64")
 
 
 @given(pairs())
 def test_a_second_swap_changes_nothing(case):
     image, reference, threshold, axes = case
-    once = swap_spectrum(image, reference, threshold, axes=axes)
-    assert_close(swap_spectrum(once, reference, threshold, axes=axes), once, "float64")
+    once = swap_spectrum(image, reference, threshold=threshold, axes=axes)
+    assert_close(swap_spectrum(once, reference, threshold=threshold, axes=axes), once, "float64")
 
 
 @given(pairs())
 def test_the_own_coefficients_undo_it(case):
     image, reference, threshold, axes = case
-    own = ReferenceSpectrum.from_image(image, threshold, axes=axes)
-    swapped = swap_spectrum(image, reference, threshold, axes=axes)
-    assert_close(swap_spectrum(swapped, own, threshold, axes=axes), image, "float64")
+    own = ReferenceSpectrum.from_image(image, threshold=threshold, axes=axes)
+    swapped = swap_spectrum(image, reference, threshold=threshold, axes=axes)
+    assert_close(swap_spectrum(swapped, own, threshold=threshold, axes=axes), image, "float64")
 
 
 @given(pairs(), st.floats(-3, 3), st.integers(0, 2**16))
@@ -70,9 +75,11 @@ def test_linear_in_image_and_reference(case, factor, seed):
     image, reference, threshold, axes = case
     rng = np.random.default_rng(seed)
     other, other_reference = rng.normal(0, 300, image.shape), rng.normal(0, 300, image.shape)
-    together = swap_spectrum(image + factor * other, reference + factor * other_reference, threshold, axes=axes)
-    apart = swap_spectrum(image, reference, threshold, axes=axes) + factor * swap_spectrum(
-        other, other_reference, threshold, axes=axes
+    together = swap_spectrum(
+        image + factor * other, reference + factor * other_reference, threshold=threshold, axes=axes
+    )
+    apart = swap_spectrum(image, reference, threshold=threshold, axes=axes) + factor * swap_spectrum(
+        other, other_reference, threshold=threshold, axes=axes
     )
     assert_close(together, apart, "float64")
 
@@ -80,15 +87,15 @@ def test_linear_in_image_and_reference(case, factor, seed):
 @given(pairs(), st.floats(0, 1))
 def test_strength_goes_part_of_the_way(case, strength):
     image, reference, threshold, axes = case
-    whole = swap_spectrum(image, reference, threshold, axes=axes)
-    part = swap_spectrum(image, reference, threshold, axes=axes, strength=strength)
+    whole = swap_spectrum(image, reference, threshold=threshold, axes=axes)
+    part = swap_spectrum(image, reference, threshold=threshold, axes=axes, strength=strength)
     assert_close(part, (1 - strength) * image + strength * whole, "float64")
 
 
 @given(pairs())
 def test_threshold_one_matches_the_mean_of_every_slice(case):
     image, reference, _, axes = case
-    result = swap_spectrum(image, reference, 1, axes=axes)
+    result = swap_spectrum(image, reference, threshold=1, axes=axes)
     assert_close(result.mean(axis=axes), reference.mean(axis=axes), "float64")
     shift = reference.mean(axis=axes, keepdims=True) - image.mean(axis=axes, keepdims=True)
     assert_close(result, image + shift, "float64")
@@ -97,18 +104,18 @@ def test_threshold_one_matches_the_mean_of_every_slice(case):
 @pytest.mark.parametrize("method", ["projection", "fft"])
 def test_the_whole_grid_returns_the_reference(rng, method):
     image, reference = rng.normal(0, 300, (2, 3, 8, 8))
-    assert_close(swap_spectrum(image, reference, 8, method=method), reference, "float64")
+    assert_close(swap_spectrum(image, reference, threshold=8, method=method), reference, "float64")
 
 
 def test_threshold_zero_returns_an_equal_copy(scan, donor):
-    result = swap_spectrum(scan, donor, 0)
+    result = swap_spectrum(scan, donor, threshold=0)
     np.testing.assert_array_equal(result, scan)
     assert not np.shares_memory(result, scan)
 
 
 def test_high_frequencies_are_untouched(scan, donor):
     def high(x):
-        return x - from_low_frequency(low_frequency(x, 3), x.shape)
+        return x - from_low_frequency(low_frequency(x, threshold=3), x.shape)
 
     assert_close(high(swap_spectrum(scan, donor)), high(scan), "float64")
 
@@ -182,7 +189,7 @@ def test_a_batch_of_single_slices(rng):
 def test_more_than_two_to_the_24_voxels(rng):
     image = rng.normal(0, 300, (70, 512, 512)).astype(np.float32)
     assert image.size > 2**24
-    reference = ReferenceSpectrum.from_image(np.roll(image, 1, axis=0) + 40, 3)
+    reference = ReferenceSpectrum.from_image(np.roll(image, 1, axis=0) + 40, threshold=3)
     result = swap_spectrum(image, reference)
     for number in (0, 35, 69):
         expected = published(image[number], image[number - 1] + 40, 3, (-2, -1))

@@ -33,11 +33,11 @@ def test_values_that_are_not_finite(value, threshold, method, kind):
     bad = IMAGE.copy()
     bad[2, 3, 4] = value
     with pytest.raises(ValueError, match=r"image holds 1 NaN or infinite value\(s\) out of 288"):
-        swap_spectrum(kind(bad), kind(IMAGE), threshold, method=method)
+        swap_spectrum(kind(bad), kind(IMAGE), threshold=threshold, method=method)
     with pytest.raises(ValueError, match=r"reference holds 1 NaN or infinite value\(s\) out of 288"):
-        swap_spectrum(kind(IMAGE), kind(bad), threshold, method=method)
+        swap_spectrum(kind(IMAGE), kind(bad), threshold=threshold, method=method)
     with pytest.raises(ValueError, match=r"reference image holds 1 NaN"):
-        ReferenceSpectrum.from_image(kind(bad), threshold)
+        ReferenceSpectrum.from_image(kind(bad), threshold=threshold)
 
 
 def test_values_too_large_for_float32_sums():
@@ -50,13 +50,13 @@ def test_values_too_large_for_float32_sums():
 @pytest.mark.parametrize("threshold", [-1, 9, 1000])
 def test_threshold_outside_the_grid(threshold):
     with pytest.raises(ValueError, match=re.escape(f"threshold={threshold} is outside 0 … 8")):
-        swap_spectrum(IMAGE, IMAGE, threshold)
+        swap_spectrum(IMAGE, IMAGE, threshold=threshold)
 
 
 @pytest.mark.parametrize("threshold", [2.5, "3", None, True])
 def test_threshold_of_another_type(threshold):
     with pytest.raises(TypeError, match="threshold must be an integer"):
-        swap_spectrum(IMAGE, IMAGE, threshold)
+        swap_spectrum(IMAGE, IMAGE, threshold=threshold)
 
 
 @pytest.mark.parametrize("dtype", [bool, complex, np.complex64, object, "datetime64[s]", np.longdouble])
@@ -106,9 +106,9 @@ def test_a_reference_fitted_for_other_axes():
 
 def test_a_reference_that_holds_too_little():
     with pytest.raises(ValueError, match="'square' up to threshold 2; asked for is 'square' with threshold 3"):
-        swap_spectrum(IMAGE, ReferenceSpectrum.from_image(IMAGE, 2), 3)
+        swap_spectrum(IMAGE, ReferenceSpectrum.from_image(IMAGE, threshold=2), threshold=3)
     with pytest.raises(ValueError, match="'triangle' up to threshold 3"):
-        swap_spectrum(IMAGE, ReferenceSpectrum.from_image(IMAGE, 3, region="triangle"), 3)
+        swap_spectrum(IMAGE, ReferenceSpectrum.from_image(IMAGE, threshold=3, region="triangle"), threshold=3)
 
 
 @pytest.mark.parametrize("unit", ["SUV", "Bq/ml", "BQML", " gml"])

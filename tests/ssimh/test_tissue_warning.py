@@ -8,7 +8,7 @@ import torch
 from monai.data import MetaTensor
 
 from ssimh import SpectrumSwap, SpectrumSwapd, swap_spectrum
-from ssimh.tissue_warning import BOUND_HU, TissueMovedWarning
+from ssimh.tissue_warning import BOUND_HU, TissueMovedWarning, warn_if_moved
 
 SCAN = np.zeros((1, 8, 8, 4), np.float32)
 FAR, NEAR = SCAN + BOUND_HU + 30, SCAN + BOUND_HU - 10
@@ -30,16 +30,19 @@ def test_the_transform_warns_once_for_every_image_with_the_figure():
 
 def test_it_is_silent_below_the_bound_on_request_and_for_other_units():
     SpectrumSwap(NEAR)(SCAN)
-    SpectrumSwap(FAR, warn_above=None)(SCAN)
-    SpectrumSwapd("ct", FAR, warn_above=None)({"ct": SCAN})
+    SpectrumSwap(FAR, warn_above_hu=None)(SCAN)
+    SpectrumSwapd("ct", FAR, warn_above_hu=None)({"ct": SCAN})
     SpectrumSwap(FAR)(MetaTensor(torch.from_numpy(SCAN), meta={"unit": "a.u."}))
     SpectrumSwap(FAR)(SCAN + 400)  # no soft tissue in it
 
 
-def test_the_function_warns_on_request_only():
+def test_the_function_does_not_look():
     swap_spectrum(SCAN, FAR)
-    with pytest.warns(TissueMovedWarning, match="80 HU"):
-        swap_spectrum(SCAN, FAR, warn_above=50.0)
-    with pytest.warns(TissueMovedWarning, match="80 HU"):
-        swap_spectrum(torch.from_numpy(SCAN), torch.from_numpy(FAR), warn_above=50.0)
-    swap_spectrum(SCAN, NEAR, warn_above=50.0)
+
+
+def test_arrays_and_tensors_are_looked_at_alike():
+    for kind in (np.asarray, torch.from_numpy):
+        with pytest.warns(TissueMovedWarning, match="80 HU"):
+            warn_if_moved(kind(SCAN), kind(FAR), 50.0, None, stacklevel=1)
+        warn_if_moved(kind(SCAN), kind(NEAR), 50.0, None, stacklevel=1)
+        warn_if_moved(kind(SCAN), kind(FAR), None, None, stacklevel=1)

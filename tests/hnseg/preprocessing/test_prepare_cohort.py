@@ -49,12 +49,12 @@ def test_the_reference_is_not_changed_and_every_other_case_gets_its_spectrum(pre
     assert all(r["harmonization"]["reference"] == splits.reference for r in records.values())
     other = next(c for c in load_check(prepared_run).cases if c.id == splits.test[0])
     cropped = crop_case(other.as_case(), config)
-    unclipped = ssimh.swap_spectrum(cropped.ct_hu, reference, 3, axes=AXIAL)
-    got = ssimh.low_frequency(unclipped, 3, AXIAL)
+    unclipped = ssimh.swap_spectrum(cropped.ct_hu, reference, threshold=3, axes=AXIAL)
+    got = ssimh.low_frequency(unclipped, threshold=3, axes=AXIAL)
     wanted = ssimh.low_frequency(
         crop_case(next(c for c in load_check(prepared_run).cases if c.id == splits.reference).as_case(), config).ct_hu,
-        3,
-        AXIAL,
+        threshold=3,
+        axes=AXIAL,
     )
     np.testing.assert_allclose(got, wanted, atol=0.05)
     versions = load_harmonizer(prepared_run).harmonize(cropped.ct_hu, cropped.scanned, other.id, other.center)
@@ -69,7 +69,7 @@ def test_what_was_not_scanned_stays_empty(make_case):
     cropped = crop_case(case, COARSE)
     assert 0 < cropped.scanned.mean() < 1
     noise = np.random.default_rng(0).normal(0, 300, cropped.ct_hu.shape).astype(np.float32)
-    swap = SwapToReference(COARSE, ssimh.ReferenceSpectrum.from_image(noise, 3, axes=AXIAL), "REF-001")
+    swap = SwapToReference(COARSE, ssimh.ReferenceSpectrum.from_image(noise, threshold=3, axes=AXIAL), "REF-001")
     after = swap.harmonize(cropped.ct_hu, cropped.scanned, case.id, case.center)[FINAL].ct_hu
     assert (after[~cropped.scanned] == COARSE.valid_hu[0]).all()
     assert (after[cropped.scanned] != COARSE.valid_hu[0]).any()

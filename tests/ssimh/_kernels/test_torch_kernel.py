@@ -7,6 +7,7 @@ from hypothesis import given
 
 from ssimh import ReferenceSpectrum, low_frequency, swap_spectrum
 from ssimh._kernels import torch_kernel
+from ssimh._kernels.settings import SwapSettings
 from tests.ssimh.strategies import pairs
 from tests.ssimh.tolerances import as_float64, assert_close
 
@@ -29,8 +30,10 @@ def test_layouts_agree_with_numpy(case):
     image, reference, threshold, axes = case
     tensor = torch.tensor(image.copy()).permute(*range(image.ndim))
     strided = torch.repeat_interleave(tensor, 2, dim=-1)[..., ::2]
-    expected = swap_spectrum(image, reference, threshold, axes=axes)
-    assert_close(swap_spectrum(strided, torch.tensor(reference.copy()), threshold, axes=axes), expected, "float64")
+    expected = swap_spectrum(image, reference, threshold=threshold, axes=axes)
+    assert_close(
+        swap_spectrum(strided, torch.tensor(reference.copy()), threshold=threshold, axes=axes), expected, "float64"
+    )
 
 
 @given(pairs())
@@ -39,15 +42,14 @@ def test_the_device_products_agree_with_numpy(case):
     image, reference, threshold, axes = case
     if threshold == 0:
         return
-    expected = swap_spectrum(image, reference, threshold, axes=axes)
+    expected = swap_spectrum(image, reference, threshold=threshold, axes=axes)
     tensor = torch.tensor(image.copy())
-    target = low_frequency(torch.tensor(reference.copy()), threshold, axes)
+    target = low_frequency(torch.tensor(reference.copy()), threshold=threshold, axes=axes)
     for method in ("projection", "fft"):
-        plan = torch_kernel.Plan(axes, threshold, method)
-        weight = np.ones([1] * image.ndim)
-        out, delta = torch_kernel._swap_on_device(tensor, target, weight, (-400.0, 400.0), plan)
+        settings = SwapSettings(threshold=threshold, axes=axes, method=method, clip=(-400.0, 400.0))
+        out, delta = torch_kernel._swap_on_device(tensor, target, settings)
         assert_close(out, expected.clip(-400, 400), "float64")
-        assert_close(delta, target - low_frequency(tensor, threshold, axes), "float64")
+        assert_close(delta, target - low_frequency(tensor, threshold=threshold, axes=axes), "float64")
 
 
 @pytest.mark.parametrize("size", [1, 2, 7, 8])
@@ -67,7 +69,7 @@ def test_gradients(axes, method):
     image.requires_grad_(), reference.requires_grad_()
 
     def swap(x, y):
-        return swap_spectrum(x, y, 2, axes=axes, region="triangle", strength=0.7, method=method)
+        return swap_spectrum(x, y, threshold=2, axes=axes, region="triangle", strength=0.7, method=method)
 
     assert torch.autograd.gradcheck(swap, (image, reference))
     assert torch.autograd.gradgradcheck(swap, (image, reference))
@@ -75,7 +77,7 @@ def test_gradients(axes, method):
 
 def test_gradients_stop_where_values_are_clipped():
     image = torch.tensor([[0.0, 100.0], [0.0, 0.0]], requires_grad=True)
-    swap_spectrum(image, torch.zeros(2, 2), 1, clip=(-30, 30)).sum().backward()
+    swap_spectrum(image, torch.zeros(2, 2), threshold=1, clip=(-30, 30)).sum().backward()
     # Mean 25 goes to 0: 75 is clipped and passes no gradient; the others -25 pass 1 - 1/4 - 1/4 - 1/4 of theirs.
     np.testing.assert_allclose(image.grad, [[0.25, -0.75], [0.25, 0.25]], atol=1e-6)
 

@@ -27,7 +27,7 @@ def test_fit_averages_folders(folder):
     succeed("fit", folder / "scans", "--out", folder / "mean.npz", "--mode", "volume", "--threshold", 2)
     reference = ReferenceSpectrum.load(folder / "mean.npz")
     expected = ReferenceSpectrum.from_images(
-        (read(path) for path in sorted((folder / "scans").rglob("*.n*"))), 2, axes=(-3, -2, -1)
+        (read(path) for path in sorted((folder / "scans").rglob("*.n*"))), threshold=2, axes=(-3, -2, -1)
     )
     assert reference.n_subjects == 3
     np.testing.assert_allclose(reference.coefficients, expected.coefficients, atol=1e-3)

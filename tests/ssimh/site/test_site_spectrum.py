@@ -1,11 +1,15 @@
 """A site: streaming, merging, files, and what is refused."""
 
+import json
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
 import ssimh
 from ssimh import ReferenceFileError, ReferenceSpectrum, SiteSpectrum
+from ssimh.files import reference_file
 from tests.ssimh.necks import SHAPE, neck
 
 
@@ -50,7 +54,7 @@ def test_tissues_and_uncertainty(site):
 def test_tensors_integers_axes_and_masks_give_the_same(site):
     scans = [neck(seed) for seed in range(3)]
     assert SiteSpectrum.fit([torch.from_numpy(scan) for scan in scans]) == site
-    turned = SiteSpectrum.fit((scan.transpose(2, 1, 0) for scan in scans), axes=(-1, -2, -3))
+    turned = SiteSpectrum.fit((scan.transpose(2, 1, 0) for scan in scans), axes_zyx=(-1, -2, -3))
     assert turned == site
     rounded = SiteSpectrum.fit(np.rint(scan).astype(np.int16) for scan in scans)
     np.testing.assert_allclose(rounded.coefficients(), site.coefficients(), atol=2e-4)
@@ -82,6 +86,26 @@ def test_files_round_trip_and_need_no_pickle(site, tmp_path):
         assert b'"format": "ssimh-site"' in archive["header"].tobytes()
 
 
+def test_subjects_have_named_fields_and_go_through_json_exactly(site):
+    assert site.subjects.dtype.names == (
+        "log_field",
+        "linear_field",
+        "body_box",
+        "tissue_shares",
+        "tissue_voxels",
+        "body_ml",
+    )
+    assert site.subjects.shape == (3,)
+    np.testing.assert_array_equal(site.subjects["log_field"], site.coefficients("log"))
+    np.testing.assert_array_equal(site.subjects["body_box"], site.boxes)
+    restored = SiteSpectrum.from_dicts(json.loads(json.dumps(site.to_dicts())))
+    assert restored == site
+    (first, *rest) = site.to_dicts()
+    for wrong in ({"log_field": [1.0]}, {**first, "more": 1.0}, {**first, "body_ml": [1.0]}):
+        with pytest.raises(ValueError, match="subject"):
+            SiteSpectrum.from_dicts([wrong, *rest])
+
+
 def test_damaged_and_foreign_files_are_refused(site, tmp_path):
     path = tmp_path / "site.npz"
     with pytest.raises(FileNotFoundError):
@@ -89,11 +113,14 @@ def test_damaged_and_foreign_files_are_refused(site, tmp_path):
     ReferenceSpectrum.from_image(neck(0)).save(path)
     with pytest.raises(ReferenceFileError, match="ssimh-site"):
         SiteSpectrum.load(path)
-    ssimh.files.reference_file.write(path, {**site.header(), "content_hash": "sha256:0"}, site.subjects, "ssimh-site")
+    reference_file.write(path, reference_file.SITE, {**site.header(), "content_hash": "sha256:0"}, site.subjects)
     with pytest.raises(ReferenceFileError, match="damaged"):
         SiteSpectrum.load(path)
-    ssimh.files.reference_file.write(path, {"tissue": 3}, site.subjects, "ssimh-site")
-    with pytest.raises(ReferenceFileError, match="does not describe a site"):
+    reference_file.write(path, reference_file.SITE, {"tissue_window_hu": 3}, site.subjects)
+    with pytest.raises(ReferenceFileError, match="does not describe"):
+        SiteSpectrum.load(path)
+    reference_file.write(path, replace(reference_file.SITE, version=1), site.header(), site.subjects)
+    with pytest.raises(ReferenceFileError, match=r"version 1.*version 2"):
         SiteSpectrum.load(path)
     site.save(path)
     path.write_bytes(path.read_bytes()[:300])
@@ -138,13 +165,17 @@ def test_other_bad_input(site):
     with pytest.raises(TypeError, match="list of one"):
         SiteSpectrum.fit(neck(0))
     with pytest.raises(ValueError, match="one or more subjects"):
-        SiteSpectrum(np.zeros((0, site.subjects.shape[1])))
-    with pytest.raises(ValueError, match="NaN"):
-        SiteSpectrum(np.full((1, site.subjects.shape[1]), np.nan))
-    with pytest.raises(ValueError, match='"auto"'):
-        SiteSpectrum.fit([neck(0)], threshold="otsu")
-    with pytest.raises(ValueError, match="threshold < lowest"):
-        SiteSpectrum.fit([neck(0)], tissue=(150.0, -150.0))
+        SiteSpectrum(site.subjects[:0])
+    broken = site.subjects.copy()
+    broken["log_field"][1, 3] = np.nan
+    with pytest.raises(ValueError, match="1 NaN"):
+        SiteSpectrum(broken)
+    with pytest.raises(ValueError, match=r"log_field.*float64"):
+        SiteSpectrum(np.zeros((3, 31)))
+    with pytest.raises(TypeError):
+        SiteSpectrum.fit([neck(0)], body_threshold_hu="otsu")
+    with pytest.raises(ValueError, match=r"150.0, -150.0"):
+        SiteSpectrum.fit([neck(0)], tissue_window_hu=(150.0, -150.0))
     with pytest.raises(ValueError, match="space must be"):
         site.coefficients("cubic")
     with pytest.raises(ValueError, match="mask must be boolean"):
@@ -152,7 +183,7 @@ def test_other_bad_input(site):
     with pytest.raises(ValueError, match="more masks"):
         SiteSpectrum.fit([neck(0)], masks=[neck(0) > -500, neck(1) > -500])
     with pytest.raises(ValueError, match="fitted alike"):
-        site + SiteSpectrum.fit([neck(0)], tissue=(-120.0, 120.0))
+        site + SiteSpectrum.fit([neck(0)], tissue_window_hu=(-120.0, 120.0))
     with pytest.raises(ValueError, match="orientation"):
         SiteSpectrum.fit([neck(0)], orientation="SPL") + SiteSpectrum.fit([neck(0)], orientation="SAL")
     with pytest.raises(TypeError):

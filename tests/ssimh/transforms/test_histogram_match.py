@@ -5,7 +5,7 @@ import pickle
 import numpy as np
 import pytest
 
-from ssimh import HistogramMatch, HistogramMatchd, histogram_match
+from ssimh import FromSample, HistogramMatch, HistogramMatchd, match_histogram
 from tests.ssimh.tolerances import as_float64, assert_close
 from tests.ssimh.transforms.transform_cases import donor, image
 
@@ -28,6 +28,16 @@ def test_a_file_of_values_is_read_when_the_transform_is_built(tmp_path):
 
 def test_references_and_masks_travel_with_the_sample():
     mask = GIVEN > 0
-    transform = HistogramMatchd("ct", reference_key="template", mask_key="body")
+    transform = HistogramMatchd("ct", FromSample("template"), mask=FromSample("body"))
     result = transform({"ct": image(), "template": DONOR, "body": mask.astype(np.uint8)})["ct"]
-    assert_close(result, histogram_match(as_float64(image()), DONOR, mask=mask), "float32")
+    assert_close(result, match_histogram(as_float64(image()), DONOR, mask=mask), "float32")
+
+
+def test_masks_of_the_constructor_hold_for_every_image():
+    mask, reference_mask = GIVEN > 0, DONOR > 20
+    kept = np.quantile(DONOR[reference_mask], np.linspace(0, 1, 4097))
+    found = HistogramMatch(DONOR, mask=mask.astype(np.uint8), reference_mask=reference_mask)(image())
+    assert_close(found, match_histogram(GIVEN, kept, mask=mask), "float32")
+    expected = match_histogram(GIVEN, DONOR, mask=mask, reference_mask=reference_mask)
+    called = HistogramMatch(None)(image(), DONOR, mask=mask, reference_mask=reference_mask)
+    assert_close(called, expected, "float32")

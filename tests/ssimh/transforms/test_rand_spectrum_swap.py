@@ -16,12 +16,14 @@ def test_the_draw_is_what_is_done():
         result = transform(given)
         number, threshold, strength = transform._draw
         reference = as_float64((donor(), image(seed=5))[number])
-        expected = swap_spectrum(as_float64(given), reference, threshold, axes=(-3, -2), strength=strength)
+        expected = swap_spectrum(as_float64(given), reference, threshold=threshold, axes=(-3, -2), strength=strength)
         assert_close(result, expected, "float32")
 
 
 def test_draws_cover_bank_and_ranges():
-    transform = RandSpectrumSwap([donor()] * 3, prob=0.3, threshold=(1, 3), strength=(0.2, 0.6)).set_random_state(0)
+    transform = RandSpectrumSwap(
+        [donor()] * 3, prob=0.3, threshold_range=(1, 3), strength_range=(0.2, 0.6)
+    ).set_random_state(0)
     draws, applied = [], []
     for _ in range(400):
         transform.randomize()
@@ -36,8 +38,8 @@ def test_draws_cover_bank_and_ranges():
 
 
 def test_fixed_numbers_are_ranges_of_one():
-    transform = RandSpectrumSwap([donor_spectrum()], prob=1.0, threshold=2, strength=1.0)
-    expected = swap_spectrum(as_float64(image()), as_float64(donor()), 2, axes=(-3, -2))
+    transform = RandSpectrumSwap([donor_spectrum()], prob=1.0, threshold_range=2, strength_range=1.0)
+    expected = swap_spectrum(as_float64(image()), as_float64(donor()), threshold=2, axes=(-3, -2))
     assert_close(transform(image()), expected, "float32")
 
 
@@ -46,8 +48,8 @@ def test_fixed_numbers_are_ranges_of_one():
     [
         ({"references": []}, "at least one donor"),
         ({"references": "reference.npz"}, "sequence of at least one donor"),
-        ({"threshold": (3, 1)}, r"threshold must be a number or \(lowest, highest\)"),
-        ({"strength": (0.5, 1.5)}, "strength must be a number within 0 … 1"),
+        ({"threshold_range": (3, 1)}, "threshold_range"),
+        ({"strength_range": (0.5, 1.5)}, "1.5"),
         ({"prob": 1.5}, "prob must be within 0 … 1; given 1.5"),
         ({"mode": "cube"}, "mode must be"),
     ],
@@ -59,4 +61,4 @@ def test_bad_settings(settings, message):
 
 def test_a_bank_that_does_not_reach_the_threshold_is_refused():
     with pytest.raises(ValueError, match="up to threshold 3; asked for"):
-        RandSpectrumSwap([donor_spectrum()], prob=1.0, threshold=5)(torch.zeros(1, 14, 12, 6))
+        RandSpectrumSwap([donor_spectrum()], prob=1.0, threshold_range=5)(torch.zeros(1, 14, 12, 6))

@@ -5,7 +5,7 @@ import pytest
 import torch
 from monai.data import MetaTensor
 
-from ssimh import SiteSpectrum, SpectrumAlign, SpectrumAlignd, align_spectrum
+from ssimh import FromSample, SiteSpectrum, SpectrumAlign, SpectrumAlignd, align_spectrum
 from tests.ssimh.necks import SHAPE, neck
 from tests.ssimh.tolerances import assert_close
 
@@ -48,7 +48,7 @@ def test_stated_axes_take_no_notice_of_the_affine(sites):
     image, values = scan_as("LPS")
     plain = [SiteSpectrum(site.subjects) for site in sites]
     expected = align_spectrum(values, *plain)
-    assert_close(SpectrumAlign(*plain, axes=(-1, -2, -3))(image)[0].permute(2, 1, 0), expected, "float32")
+    assert_close(SpectrumAlign(*plain, axes_zyx=(-1, -2, -3))(image)[0].permute(2, 1, 0), expected, "float32")
     assert_close(SpectrumAlign(*plain)(torch.from_numpy(values)[None])[0], expected, "float32")
     assert_close(SpectrumAlign(*plain)(image)[0].permute(2, 1, 0), expected, "float32")
 
@@ -56,7 +56,7 @@ def test_stated_axes_take_no_notice_of_the_affine(sites):
 def test_without_a_source_the_scan_is_its_own_site(sites):
     _, values = scan_as("LPS")
     target = SiteSpectrum(sites[1].subjects)
-    transform = SpectrumAlign(target=target)
+    transform = SpectrumAlign(None, target)
     result = transform(values[None])
     own = SiteSpectrum.fit([values])
     assert_close(result[0], align_spectrum(values, own, target), "float32")
@@ -68,26 +68,35 @@ def test_sites_and_masks_travel_with_the_sample(sites):
     source, target = (SiteSpectrum(site.subjects) for site in sites)
     mask = np.zeros((1, *SHAPE), np.uint8)
     mask[:, :, 8:30, 8:30] = 1
-    transform = SpectrumAlignd("ct", target=target, source_key="site", mask_key="body")
+    transform = SpectrumAlignd("ct", FromSample("site"), target, mask=FromSample("body"))
     sample = {"ct": values[None], "site": source, "body": mask}
     result = transform(sample)
     expected = align_spectrum(values, source, target, mask=mask[0].astype(bool))
     assert_close(result["ct"][0], expected, "float32")
     assert_close(transform.inverse(result)["ct"][0], values, "float32")
-    with pytest.raises(KeyError, match="source_key 'site'"):
+    with pytest.raises(KeyError, match="site"):
         transform({"ct": values[None], "body": mask})
+
+
+def test_a_target_may_travel_with_the_sample_and_is_undone(sites):
+    source, target = sites
+    image, _ = scan_as("LPS")
+    transform = SpectrumAlignd("ct", source, FromSample("target"))
+    result = transform({"ct": image, "target": target})
+    assert_close(result["ct"], SpectrumAlign(source, target)(image), "float32")
+    assert_close(transform.inverse(result)["ct"], scan_as("LPS")[0], "float32")
 
 
 def test_settings_and_images_that_cannot_be_used(sites):
     source, target = sites
-    with pytest.raises(ValueError, match="no target"):
+    with pytest.raises(TypeError, match="target"):
         SpectrumAlign(source)
-    with pytest.raises(ValueError, match="at most one"):
-        SpectrumAlignd("ct", source, target, source_key="site")
+    with pytest.raises(ValueError, match="no target"):
+        SpectrumAlign(source, None)(neck(3)[None])
     with pytest.raises(ValueError, match="strength"):
         SpectrumAlign(source, target, strength=2.0)
     with pytest.raises(ValueError, match="fitted alike"):
-        SpectrumAlign(source, SiteSpectrum(target.subjects, threshold=-400.0))
+        SpectrumAlign(source, SiteSpectrum(target.subjects, body_threshold_hu=-400.0))
     with pytest.raises(ValueError, match="three spatial axes"):
         SpectrumAlign(source, target)(np.zeros((1, 9, 9)))
     pet = MetaTensor(torch.zeros(1, 9, 9, 9), meta={"unit": "SUV"})

@@ -6,7 +6,7 @@ import torch
 from monai.data import MetaTensor
 from monai.transforms import Flip
 
-from ssimh import ReferenceSpectrum, SpectrumSwap, SpectrumSwapd, swap_spectrum
+from ssimh import FromSample, RandSpectrumSwap, ReferenceSpectrum, SpectrumSwap, SpectrumSwapd, swap_spectrum
 from tests.ssimh.tolerances import as_float64, assert_close
 from tests.ssimh.transforms.transform_cases import AFFINE, donor, donor_spectrum, image
 
@@ -47,7 +47,7 @@ def test_a_reference_image_may_lack_the_channel_axis():
     for reference in (DONOR[0], torch.tensor(DONOR[0])):
         assert_close(SpectrumSwap(reference)(image()), expected, "float32")
         assert_close(SpectrumSwap(reference)(GIVEN), expected, "float64")
-        assert_close(SpectrumSwap()(image(), reference), expected, "float32")
+        assert_close(SpectrumSwap(None)(image(), reference), expected, "float32")
     volume = SpectrumSwap(DONOR[0], mode="volume")(GIVEN)
     assert_close(volume, swap_spectrum(GIVEN, DONOR, axes=(-3, -2, -1)), "float64")
     two = np.concatenate([GIVEN, GIVEN + 5])
@@ -83,7 +83,7 @@ def test_a_reference_that_states_its_orientation_follows_the_image():
 def test_a_reference_image_on_another_orientation_is_refused():
     turned = TO_RAS(donor())
     with pytest.raises(ValueError, match="orientation LPS, the reference image RAS"):
-        SpectrumSwap()(image(), turned)
+        SpectrumSwap(None)(image(), turned)
 
 
 def test_a_reference_for_other_axes_is_refused():
@@ -97,7 +97,7 @@ def test_two_dimensional_images_are_one_slice():
 
 
 def test_a_reference_may_travel_with_the_sample():
-    transform = SpectrumSwapd(("ct",), reference_key="template")
+    transform = SpectrumSwapd(("ct",), FromSample("template"))
     expected = swap_spectrum(GIVEN, DONOR, axes=(-3, -2))
     for template in (donor(), donor().numpy(), donor_spectrum()):
         result = transform({"ct": image(), "template": template})
@@ -105,14 +105,42 @@ def test_a_reference_may_travel_with_the_sample():
         assert result["template"] is template
 
 
-def test_exactly_one_kind_of_reference_is_given():
-    for settings in ({}, {"reference": donor(), "reference_key": "template"}):
-        with pytest.raises(ValueError, match="exactly one of reference and reference_key"):
-            SpectrumSwapd("ct", **settings)
+def test_a_reference_must_be_given():
+    for form in (SpectrumSwap, SpectrumSwapd):
+        with pytest.raises(TypeError, match="reference"):
+            form(*(["ct"] if form is SpectrumSwapd else []))
     with pytest.raises(ValueError, match="no reference"):
-        SpectrumSwap()(image())
-    with pytest.raises(KeyError, match="reference_key 'template' is not among"):
-        SpectrumSwapd("ct", reference_key="template")({"ct": image()})
+        SpectrumSwap(None)(image())
+    with pytest.raises(KeyError, match="template"):
+        SpectrumSwapd("ct", FromSample("template"))({"ct": image()})
+
+
+def test_only_inputs_travel_with_the_sample():
+    with pytest.raises(TypeError, match="threshold"):
+        SpectrumSwapd("ct", donor(), threshold=FromSample("tau"))
+    with pytest.raises(TypeError, match="FromSample"):
+        SpectrumSwap(FromSample("template"))
+
+
+def test_another_voxel_size_on_the_same_matrix_is_refused_where_both_are_known():
+    coarse = MetaTensor(donor().as_tensor(), affine=AFFINE @ np.diag([2.0, 2.0, 1.0, 1.0]))
+    stored = ReferenceSpectrum.from_image(DONOR, axes=(-3, -2), spacing_mm=(3.0, 3.0, 3.0))
+    transforms = [
+        lambda: SpectrumSwap(coarse)(image()),
+        lambda: SpectrumSwap(None)(image(), coarse),
+        lambda: SpectrumSwap(stored)(image()),
+        lambda: SpectrumSwapd("ct", FromSample("other"))({"ct": image(), "other": coarse}),
+        lambda: RandSpectrumSwap([coarse], prob=1.0)(image()),
+    ]
+    for call in transforms:
+        with pytest.raises(ValueError) as caught:  # noqa: PT011  (the facts are checked below)
+            call()
+        assert "(1.5, 1.5, 3.0)" in str(caught.value)
+        assert "(3.0, 3.0, 3.0)" in str(caught.value)
+    # Without an affine nothing is known, and the identity, which MONAI gives to every such image, is none.
+    expected = swap_spectrum(GIVEN, DONOR, axes=(-3, -2))
+    for given in (image().numpy(), image().as_tensor(), MetaTensor(image().as_tensor())):
+        assert_close(SpectrumSwap(stored)(given), expected, "float32")
 
 
 def test_a_path_is_read_when_the_transform_is_built(tmp_path):

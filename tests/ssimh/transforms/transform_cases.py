@@ -74,8 +74,8 @@ class Case:
 
 CASES = [
     # Unsigned integers wrap in these tests, which moves "tissue" by 96 HU.
-    Case("SpectrumSwap", {"reference": donor(), "warn_above": None}),
-    Case("SpectrumAlign", {"source": site(1.05), "target": site(1.0), "axes": [-1, -2, -3]}),
+    Case("SpectrumSwap", {"reference": donor(), "warn_above_hu": None}),
+    Case("SpectrumAlign", {"source": site(1.05), "target": site(1.0), "axes_zyx": [-1, -2, -3]}),
     Case("HistogramMatch", {"reference": donor()}, invertible=False),
     Case("RandSpectrumSwap", {"references": [donor_spectrum(), donor()], "prob": 1.0}, random=True),
 ]
