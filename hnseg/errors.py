@@ -1,10 +1,12 @@
 """What can go wrong, as exceptions.
 
-HnsegError                  the base: everything a user can mend; the command line prints it without a traceback
+HnsegError                  the base: everything a user can correct; the command line prints it without a traceback
 ├── CohortError             a data root as a whole cannot be used
 ├── CaseError               one case cannot be used; names the case and the file
 ├── WorkDirError            a work directory does not hold what a stage needs, or holds another run's
-└── InUseError              another process writes there at this moment
+├── InUseError              another process writes there at this moment
+├── OptionError             an option that does not apply to what the other ones ask for
+└── OutputPathError         an output would replace an input, or a file that hnseg did not write
 """
 
 from __future__ import annotations
@@ -24,7 +26,7 @@ def listed(names: Sequence[str], most: int = 5) -> str:
 
 
 class HnsegError(Exception):
-    """Base class: the message alone must tell a user what was given, what is allowed, and where."""
+    """Base class: the message says what was given, what is allowed, and where."""
 
 
 class CohortError(HnsegError):
@@ -37,6 +39,14 @@ class WorkDirError(HnsegError):
 
 class InUseError(HnsegError):
     """What is to be written is being written by another process; the message says by which one."""
+
+
+class OptionError(HnsegError):
+    """Options that contradict each other, or one that would change nothing; the message says when it applies."""
+
+
+class OutputPathError(HnsegError):
+    """An output that would replace an input or a file that hnseg did not write; the message names it."""
 
 
 class CaseError(HnsegError):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from hnseg.errors import HnsegError
+from hnseg.errors import HnsegError, OptionError
 from ssimh._version import __version__
 from ssimh.files.lock import LockedError
 from ssimh.files.output_guard import OutputError
@@ -30,6 +30,8 @@ err = Console(stderr=True)
 Work = Annotated[Path, typer.Argument(help="Work directory of the run.")]
 Root = Annotated[Path, typer.Argument(help="Folder in HECKTOR 2025 or nnU-Net layout, or a CSV file of paths.")]
 Jobs = Annotated[int, typer.Option(min=1, help="Processes.")]
+Shard = Annotated[str, typer.Option(help="Share of the cases: 2/8 is the second of eight.")]
+Dask = Annotated[str | None, typer.Option(help="Address of a Dask scheduler: run on its workers.")]
 HARMONIZATION_HELP = "CT harmonization: spectrum-swap is the published one, spectrum-align the recommended one."
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:<n> or mps.")]
 
@@ -54,11 +56,35 @@ def print_error(message: str) -> None:
     err.print(f"[bold red]error:[/] {escape(message)}", highlight=False, soft_wrap=True)
 
 
+def refuse_options(context: typer.Context, names: Iterable[str], reason: str) -> None:
+    """Refuse options that would change nothing.
+
+    Args:
+        context: Of the command.
+        names: Parameters of the command's function.
+        reason: When they apply.
+
+    Raises:
+        OptionError: One of them was given on the command line.
+    """
+    flags = {parameter.name: parameter.opts[0] for parameter in context.command.params}
+    sources = {name: context.get_parameter_source(name) for name in names}
+    given = [flags[name] for name, source in sources.items() if source is not None and source.name != "DEFAULT"]
+    if given:
+        raise OptionError(f"{', '.join(given)}: {reason}")
+
+
 @contextmanager
 def handle_errors() -> Iterator[None]:
-    """Turn an error that a user can correct into one message and exit status 1; a defect keeps its traceback."""
+    """Turn an error that a user can correct into one message and exit status 1 (2: options that do not fit).
+
+    A defect keeps its traceback.
+    """
     try:
         yield
+    except OptionError as error:
+        print_error(str(error))
+        raise typer.Exit(2) from error
     except (HnsegError, LockedError, OutputError) as error:
         print_error(str(error))
         raise typer.Exit(1) from error

@@ -11,7 +11,20 @@ import typer
 from rich.markup import escape
 
 from hnseg.check.check_cohort import check_cohort
-from hnseg.cli.app import HARMONIZATION_HELP, Jobs, Root, Work, app, err, handle_errors, out, print_error
+from hnseg.cli.app import (
+    HARMONIZATION_HELP,
+    Dask,
+    Jobs,
+    Root,
+    Shard,
+    Work,
+    app,
+    err,
+    handle_errors,
+    out,
+    print_error,
+    refuse_options,
+)
 from hnseg.cohort.cases import discover_cases
 from hnseg.cohort.checked_cohort import load_check
 from hnseg.cohort.open_run import open_run
@@ -19,7 +32,7 @@ from hnseg.cohort.published_splits import read_folds, read_ids
 from hnseg.cohort.splits import leave_one_center_out, make_splits, published_splits, save_splits
 from hnseg.cohort.table import COLORS, cohort_table
 from hnseg.config import Config, CropMethod, Harmonization, Interpolation, Registration
-from hnseg.errors import HnsegError
+from hnseg.errors import HnsegError, OptionError
 from hnseg.locks import hold
 from hnseg.parallel import ParallelConfig, parse_shard
 from hnseg.progress import show_progress
@@ -29,9 +42,11 @@ from hnseg.workdir import load_config
 @app.command()
 def phantom(
     root: Root,
-    cases_per_center: Annotated[int, typer.Option(min=1)] = 10,
-    seed: int = 0,
-    full_resolution: Annotated[bool, typer.Option(help="512 x 512 CT at 0.98 mm.")] = False,
+    cases_per_center: Annotated[int, typer.Option(min=1, help="Cases of each of the centers.")] = 10,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the whole cohort.")] = 0,
+    full_resolution: Annotated[
+        bool, typer.Option("--full-resolution", help="512 × 512 CT at 0.98 mm instead of a coarse one.")
+    ] = False,
     jobs: Jobs = 1,
 ) -> None:
     """Generate a multi-center PET/CT cohort in HECKTOR layout."""
@@ -50,19 +65,27 @@ def phantom(
 
 @app.command()
 def check(
+    context: typer.Context,
     root: Root,
     work: Annotated[Path | None, typer.Argument(help="Work directory to begin; without it nothing is written.")] = None,
     preset: Annotated[Literal["demo", "paper"], typer.Option(help="Settings of the run.")] = "paper",
-    seed: int = 0,
-    folds: Annotated[int, typer.Option(min=2)] = 5,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the splits and the training.")] = 0,
+    folds: Annotated[int, typer.Option(min=2, help="Folds that `split` makes, unless it has its own.")] = 5,
     harmonization: Annotated[Harmonization, typer.Option(help=HARMONIZATION_HELP)] = "spectrum-swap",
-    crop: Annotated[CropMethod, typer.Option(help="How the box is found; head is the robust one.")] = "head",
-    interpolation: Annotated[Interpolation, typer.Option(help="Of CT and PET; cubic is clamped.")] = "linear",
-    registration: Annotated[Registration, typer.Option(help="Of PET to CT; rigid moves what is off.")] = "measure",
+    crop: Annotated[CropMethod, typer.Option(help="How the crop box is found; head is the robust one.")] = "head",
+    interpolation: Annotated[
+        Interpolation, typer.Option(help="Interpolation of CT and PET; cubic is clamped to their range.")
+    ] = "linear",
+    registration: Annotated[
+        Registration, typer.Option(help="PET to CT: measure the offset, or also correct it (rigid).")
+    ] = "measure",
     jobs: Jobs = 1,
 ) -> None:
     """Begin a run: check every case, write check.json and check.html. Exit status 1 if a case cannot be used."""
     with handle_errors():
+        if work is None:
+            names = ["seed", "folds", "harmonization", "interpolation"]
+            refuse_options(context, names, "settings of a run; name a work directory to begin one")
         config = Config.from_preset(preset, seed=seed, folds=folds, harmonization=harmonization)
         asked = {"crop": crop, "interpolation": interpolation, "registration": registration}
         config = config.model_copy(update={"prepare": config.prepare.model_copy(update=asked)})
@@ -88,16 +111,16 @@ def check(
 @app.command()
 def split(
     work: Work,
-    test: Annotated[Path | None, typer.Option(help="The test cases: a text file with one ID a line.")] = None,
+    test: Annotated[Path | None, typer.Option(help="Test cases: a text file with one ID a line.")] = None,
     folds: Annotated[Path | None, typer.Option(help="Published folds: a splits_final.json as of nnU-Net.")] = None,
     by_center: Annotated[
         bool, typer.Option("--leave-one-center-out", help="One fold per center, which it is validated on.")
     ] = False,
 ) -> None:
-    """Hold out the test cases and deal the folds, write splits.json."""
+    """Hold out the test cases, deal the folds, and write splits.json."""
     with handle_errors(), ExitStack() as stack:
         if folds is not None and by_center:
-            raise HnsegError("--folds and --leave-one-center-out: give one of the two")
+            raise OptionError("--folds and --leave-one-center-out: give one of the two")
         config, found = load_config(work), load_check(work)
         stack.enter_context(hold(work, "run", "hnseg split"))
         if (work / "splits.json").is_file():
@@ -132,18 +155,23 @@ def split(
 
 @app.command()
 def prepare(
+    context: typer.Context,
     work: Work,
     jobs: Jobs = 1,
     memory_gb: Annotated[
-        float | None, typer.Option(help="Memory for all processes together; fewer of them run where cases are large.")
+        float | None, typer.Option(help="Memory of all processes together; fewer run where cases are large.")
     ] = None,
-    shard: Annotated[str, typer.Option(help="Which share of the cases: 2/8 is the second of eight.")] = "1/1",
-    dask: Annotated[str | None, typer.Option(help="Address of a Dask scheduler: run on its workers.")] = None,
+    shard: Shard = "1/1",
+    dask: Dask = None,
 ) -> None:
     """Crop, resample, harmonize and normalize every case that is missing or out of date."""
     from hnseg.preprocessing.prepare_cohort import prepare_cohort
 
     with handle_errors():
+        if dask is not None:
+            refuse_options(context, ["memory_gb"], "for processes of this machine; Dask workers have their own")
+        elif jobs == 1:
+            refuse_options(context, ["memory_gb"], "limits how many processes run at once; it needs --jobs")
         parallel = ParallelConfig(jobs, parse_shard(shard), dask, memory_gb)
         with show_progress("prepare", out) as progress:
             failures = prepare_cohort(work, parallel=parallel, progress=progress)

@@ -7,23 +7,31 @@ from typing import Annotated
 
 import typer
 
-from hnseg.cli.app import Device, Jobs, Work, app, err, handle_errors, out
+from hnseg.cli.app import Device, Work, app, err, handle_errors, out, refuse_options
+from hnseg.outputs import check_output_file, is_json_with
 from hnseg.progress import show_progress
 from hnseg.workdir import write_json
+
+PLAN_KEYS = ("cohort", "device", "free_gb", "options", "wanted")  # of Plan.as_dict
 
 
 @app.command()
 def train(
+    context: typer.Context,
     work: Work,
     fold: Annotated[int | None, typer.Option(help="One fold; without it all of them.")] = None,
     device: Device = "auto",
-    jobs: Jobs = 1,
+    jobs: Annotated[int, typer.Option(min=1, help="Folds at once, on a CPU.")] = 1,
     init: Annotated[Path | None, typer.Option(help="Checkpoint whose weights a new fold begins with.")] = None,
 ) -> None:
-    """Train a fold, or all; continues where it stopped. On a CPU, --jobs folds at once."""
-    from hnseg.training.folds import train_folds
+    """Train a fold, or all; an interrupted training continues. On a CPU, --jobs folds at once."""
+    from hnseg.training.folds import train_folds, trains_on_cpu
 
     with handle_errors(), show_progress("train", out) as progress:
+        if fold is not None:
+            refuse_options(context, ["jobs"], "folds at once; --fold trains one")
+        if not trains_on_cpu(device):
+            refuse_options(context, ["jobs"], "folds at once on a CPU; a GPU trains one after the other")
         train_folds(work, None if fold is None else [fold], device=device, jobs=jobs, init=init, progress=progress)
 
 
@@ -31,13 +39,17 @@ def train(
 def plan(
     work: Work,
     device: Device = "auto",
-    target: Annotated[Path | None, typer.Option("--out", help="Write it as JSON, too.")] = None,
+    target: Annotated[
+        Path | None, typer.Option("--out", help="Also write the plan as JSON; an older plan is replaced.")
+    ] = None,
 ) -> None:
-    """Say what patch, batch and precision fit this device, and how long a fold will take."""
+    """Print what patch, batch and precision fit this device, and how long a fold takes."""
     from hnseg.cli.tables import plan_table
     from hnseg.training.plan import make_plan
 
     with handle_errors():
+        if target is not None:
+            check_output_file(target, suffixes=(".json",), is_ours=lambda path: is_json_with(path, PLAN_KEYS))
         made = make_plan(work, device=device)
         if target is not None:
             write_json(target, made.as_dict())

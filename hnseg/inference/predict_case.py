@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from hnseg.config import Config, PredictConfig
-from hnseg.errors import HnsegError
+from hnseg.errors import HnsegError, OptionError
 from hnseg.images.geometry import Grid
 from hnseg.images.resample import resample
 from hnseg.inference.ensemble import find_models, run_ensemble, verify_models
@@ -156,9 +156,14 @@ def open_segmenter(work: Path, options: InferenceOptions, parallel: ParallelConf
     Raises:
         WorkDirError: A fold is untrained, or a model is damaged or belongs to another network.
         HnsegError: An option has no such value.
+        OptionError: A memory budget where the windows are those of the patch.
     """
     config = load_config(work)
     config = config.model_copy(update={"predict": options.applied_to(config.predict)})
+    if options.memory_gb is not None and config.predict.window == "patch":
+        raise OptionError(
+            f"memory_gb {options.memory_gb:g} bounds the windows of `--window auto`; here they are those of the patch"
+        )
     models = find_models(work)
     verify_models(models, config.train)
     parallel = parallel or ParallelConfig()

@@ -16,11 +16,12 @@ from hnseg.cohort.cases import Case, discover_cases
 from hnseg.cohort.checked_cohort import load_check
 from hnseg.cohort.splits import load_splits
 from hnseg.cohort.suv import read_suv
-from hnseg.errors import CaseError, WorkDirError
+from hnseg.errors import CaseError, OptionError, WorkDirError
 from hnseg.images.geometry import Grid
 from hnseg.images.image_io import write_image
 from hnseg.images.resample import resample
 from hnseg.inference.baselines import empty_baseline, threshold_baseline
+from hnseg.inference.mask_outputs import check_cohort_outputs, check_pair_outputs, disagreement_path, record_path
 from hnseg.inference.predict_case import InferenceOptions, Segmentation, Segmenter, open_segmenter
 from hnseg.inference.restore import restore_label
 from hnseg.locks import hold, share_name
@@ -33,7 +34,7 @@ from hnseg.preprocessing.prepare_case import fingerprints, is_up_to_date, prepro
 from hnseg.preprocessing.prepared_case import open_case
 from hnseg.progress import ProgressCallback, no_progress
 from hnseg.provenance import sha256, versions
-from hnseg.workdir import read_json, write_json
+from hnseg.workdir import load_config, read_json, write_json
 
 BASELINE_SUV = 4.0
 RECORDED = ("settings", "files", "disagreement", "mask_sha256")  # what decides whether a mask is current
@@ -81,7 +82,7 @@ def predict_cohort_from_files(
     Args:
         work: With trained models and the run's harmonization.
         root: See :func:`hnseg.cohort.cases.discover_cases`. Labels are not read.
-        out: Folder of the masks.
+        out: Folder of the masks, outside ``work`` and apart from the cohort's files.
         options, parallel, progress: As :func:`predict_cohort`.
 
     Returns:
@@ -89,8 +90,11 @@ def predict_cohort_from_files(
 
     Raises:
         CohortError, WorkDirError: The cohort as a whole, or a model, cannot be used.
+        OutputPathError: A mask or what lies beside it would replace an input or a foreign file; nothing is written.
     """
-    cases = [replace(case, label=None) for case in discover_cases(root)]
+    found = discover_cases(root)
+    check_cohort_outputs(work, out, found, root, disagreement=options.disagreement)
+    cases = [replace(case, label=None) for case in found]
     worker = _from_files(work, open_segmenter(work, options, parallel), out)
     out.mkdir(parents=True, exist_ok=True)
     with hold(out, share_name("predict", parallel.shard if parallel else (1, 1)), "hnseg predict"):
@@ -103,17 +107,35 @@ def predict_pair(
     """Predict one CT (HU) and PET (SUV) pair from files with the models of a work directory.
 
     Args:
-        work, ct, pet: Path.
-        out: The mask, ``*.nii.gz``; always made anew.
+        work: With trained models and the run's harmonization.
+        ct: CT in HU.
+        pet: PET in SUV.
+        out: Mask to write, ``*.nii.gz``, outside ``work``; predicted at every call.
         options: How it is predicted.
-        center: Where the scan comes from, if that is a center of the training cases; ``spectrum-align`` asks.
+        center: A center of the training cases that the scan comes from, for a run with ``spectrum-align``.
 
     Raises:
         CaseError: The images cannot be used; nothing is written.
+        OptionError: The run does not use or does not know the center.
+        OutputPathError: The mask or what lies beside it would replace an input or a foreign file; nothing is written.
     """
+    check_pair_outputs(work, out, [ct, pet], disagreement=options.disagreement)
+    if center:
+        _check_center(work, center)
     case = Case(ct.name.split(".")[0], ct, pet, None, center)
     _from_files(work, open_segmenter(work, options), out.parent).predict(case, out)
     return out
+
+
+def _check_center(work: Path, center: str) -> None:
+    """Refuse a center that would change nothing: the harmonization ignores it, or no training case has it."""
+    method = load_config(work).prepare.harmonization
+    if method != "spectrum-align":
+        raise OptionError(f"center {center!r}: {work} is harmonized with {method}, which is the same for all centers")
+    test = set(load_splits(work).test)
+    known = sorted({case.center for case in load_check(work).cases if case.id not in test})
+    if center not in known:
+        raise OptionError(f"center {center!r} is none of the training cases; known are {', '.join(known)}")
 
 
 @dataclass(frozen=True)
@@ -188,15 +210,9 @@ def _contents(files: Mapping[str, Mapping[str, Any]]) -> dict[str, tuple[Any, ..
     return {name: (file["sha256"], file.get("suv_per_bqml")) for name, file in files.items()}
 
 
-def _beside(mask: Path) -> tuple[Path, Path]:
-    """Paths of a mask's record and of its map of disagreement."""
-    name = mask.name.removesuffix(".nii.gz")
-    return mask.with_name(f"{name}.json"), mask.parent / "disagreement" / mask.name
-
-
 def _read_record(mask: Path) -> dict[str, Any] | None:
     """A mask's record, if all that it speaks of is there and the mask is the one that was written."""
-    record, disagreement = _beside(mask)
+    record, disagreement = record_path(mask), disagreement_path(mask)
     if not (mask.is_file() and record.is_file()):
         return None
     try:
@@ -209,7 +225,7 @@ def _read_record(mask: Path) -> dict[str, Any] | None:
 
 
 def _write(mask: Path, result: Segmentation, grid: Grid, segmenter: Segmenter, made_from: Mapping[str, Any]) -> None:
-    record, disagreement = _beside(mask)
+    record, disagreement = record_path(mask), disagreement_path(mask)
     write_image(mask, result.mask, grid)
     if result.mutual_information_bits is not None:
         write_image(disagreement, result.mutual_information_bits, grid)

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import torch
 
+from hnseg.errors import OptionError
 from hnseg.progress import ProgressCallback, no_progress
 from hnseg.training.log import format_epoch, read_log
 from hnseg.training.loop import train_fold
@@ -39,8 +40,8 @@ def train_folds(
         work: With prepared cases.
         folds: All of the run's folds by default.
         device: See :func:`hnseg.models.device.open_device`.
-        jobs: Processes on a CPU, which share its cores. The number of threads decides the order of additions, so runs
-            with different ``jobs`` agree to rounding and not bit for bit.
+        jobs: Processes on a CPU, which share its cores; a GPU trains one fold after the other. The number of threads
+            decides the order of additions, so runs with different ``jobs`` agree to rounding and not bit for bit.
         init: Checkpoint whose weights new folds begin with.
         progress: Called after every epoch of any fold; as :func:`hnseg.training.loop.train_fold` does where folds run
             one by one.
@@ -49,14 +50,20 @@ def train_folds(
         The best checkpoint of each fold.
 
     Raises:
+        OptionError: ``init`` for a fold that has begun.
         HnsegError: As :func:`hnseg.training.loop.train_fold`, of the first fold that fails; whole epochs of the others
             are kept.
     """
     config = load_config(work)
     wanted = list(range(config.split.folds)) if folds is None else list(folds)
     total = len(wanted) * config.train.epochs
-    on_cpu = device == "cpu" or (device == "auto" and not torch.cuda.is_available())
-    jobs = min(jobs, len(wanted)) if on_cpu else 1
+    begun = [str(fold) for fold in wanted if (work / "models" / f"fold_{fold}" / "last.pt").exists()]
+    if init is not None and begun:
+        raise OptionError(
+            f"init {init}: fold {', '.join(begun)} has begun, and goes on from its own weights; leave --init out to "
+            "continue, or choose a new fold with --fold"
+        )
+    jobs = min(jobs, len(wanted)) if trains_on_cpu(device) else 1
     if jobs <= 1:
         return [
             train_fold(
@@ -94,6 +101,11 @@ def _begin_worker(threads: int, parent_pid: int) -> None:
     end_with_parent(parent_pid)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     torch.set_num_threads(threads)
+
+
+def trains_on_cpu(device: str) -> bool:
+    """Whether folds are trained on the CPU, several at once if asked for."""
+    return device == "cpu" or (device == "auto" and not torch.cuda.is_available())
 
 
 def _counted(progress: ProgressCallback, before: int, whole: int) -> ProgressCallback:

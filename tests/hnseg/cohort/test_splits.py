@@ -311,7 +311,7 @@ def test_the_command_splits_by_lists_and_by_center(prepared_run, tmp_path):
     assert (status, "2 center(s), ALFA, BETA; a fold per center needs 3" in told) == (1, True)
     assert not (tmp_path / "work" / "splits.json").exists()
     status, told = command("--leave-one-center-out", "--folds", str(tmp_path / "splits_final.json"))
-    assert (status, "give one of the two" in told) == (1, True)
+    assert (status, "--folds and --leave-one-center-out" in told) == (2, True)
 
 
 def test_a_listed_test_case_that_check_left_out_is_told(prepared_run, tmp_path):
