@@ -35,7 +35,7 @@ if TYPE_CHECKING:
         SplitConfig,
         TrainConfig,
     )
-    from hnseg.errors import CaseError, CohortError, HnsegError, WorkDirError
+    from hnseg.errors import CaseError, CohortError, HnsegError, InUseError, OptionError, OutputPathError, WorkDirError
     from hnseg.evaluation.compare import compare, read_scores, read_scores_file
     from hnseg.evaluation.evaluate import evaluate_folder, evaluate_workdir, find_labels
     from hnseg.evaluation.overlap import Rules
@@ -74,7 +74,10 @@ _HOME = {
     "Grid": "hnseg.images.geometry",
     "Harmonization": "hnseg.config",
     "HnsegError": "hnseg.errors",
+    "InUseError": "hnseg.errors",
     "InferenceOptions": "hnseg.inference.predict_case",
+    "OptionError": "hnseg.errors",
+    "OutputPathError": "hnseg.errors",
     "ParallelConfig": "hnseg.parallel",
     "PredictConfig": "hnseg.config",
     "PrepareConfig": "hnseg.config",
@@ -138,7 +141,10 @@ __all__ = [
     "Grid",
     "Harmonization",
     "HnsegError",
+    "InUseError",
     "InferenceOptions",
+    "OptionError",
+    "OutputPathError",
     "ParallelConfig",
     "PredictConfig",
     "PrepareConfig",

@@ -28,7 +28,7 @@ HEAVY = {
     "zarr",
     "joblib",
 }
-MODULES = {"scikit-image": "skimage", "scikit-learn": "sklearn", "lightning-fabric": "lightning_fabric"}
+MODULES = {"scikit-learn": "sklearn", "lightning-fabric": "lightning_fabric"}
 BLOCK = """
 import sys
 class Block:
