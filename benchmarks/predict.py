@@ -49,7 +49,7 @@ from hnseg.models.device import open_device
 from hnseg.models.network import make_network
 from hnseg.phantom import DEFAULT_CENTERS, generate_case
 from hnseg.workdir import load_config, write_json
-from ssimh.files.simpleitk import load_sitk
+from ssimh.images.simpleitk import load_sitk
 
 FOLDS = 5
 WAYS = ("published", "auto", "auto, 1 model", "plain MONAI")

@@ -30,7 +30,7 @@ from hnseg.preprocessing.crop.find_box import find_crop
 from hnseg.preprocessing.crop_case import crop_case
 from hnseg.preprocessing.harmonization import NoHarmonization
 from hnseg.preprocessing.prepare_case import prepare_case, preprocess_case
-from ssimh.files.simpleitk import load_sitk
+from ssimh.images.simpleitk import load_sitk
 
 CONFIG = PrepareConfig(harmonization="none")
 REPEATS = 3

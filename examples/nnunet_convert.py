@@ -21,9 +21,9 @@ import numpy as np
 import SimpleITK as sitk
 
 from ssimh import ReferenceSpectrum
-from ssimh.files.batch import State, run
-from ssimh.files.harmonized_scan import OutputOptions
-from ssimh.files.swap_files import FileSwap, fit_reference
+from ssimh.batch.harmonize_folder import State, run
+from ssimh.batch.harmonized_scan import OutputOptions
+from ssimh.batch.swap_files import FileSwap, fit_reference
 
 IMAGE_FOLDERS = ("imagesTr", "imagesTs")
 

@@ -16,9 +16,9 @@ import numpy as np
 import SimpleITK as sitk
 
 from ssimh import ReferenceSpectrum, compare, swap_spectrum
+from ssimh.batch.swap_files import match_grid
 from ssimh.files.output_guard import check_output
-from ssimh.files.scan import read_scan, write_scan
-from ssimh.files.swap_files import match_grid
+from ssimh.images.scan import read_scan, write_scan
 
 
 def generated_scan(path: Path, brightness_hu: float, seed: int) -> None:

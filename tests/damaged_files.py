@@ -382,7 +382,7 @@ def _compare_with_statement(path: Path, image: Image) -> str:
 
 
 def read_by_ssimh(path: Path) -> Image:
-    from ssimh.files.scan import read_scan
+    from ssimh.images.scan import read_scan
 
     scan = read_scan(path)
     header = scan.header
@@ -412,7 +412,7 @@ def main() -> int:
     parser.add_argument("--count", type=int, default=300)
     arguments = parser.parse_args()
     from hnseg.errors import CaseError
-    from ssimh.files.image_file import ImageFileError
+    from ssimh.images.image_file import ImageFileError
 
     readers = {"ssimh": (read_by_ssimh, ImageFileError), "hnseg": (read_by_hnseg, CaseError)}
     counts = {name: collections.Counter[str]() for name in readers}

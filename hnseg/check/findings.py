@@ -18,7 +18,7 @@ from hnseg.errors import CaseError
 from hnseg.images.geometry import Grid
 from hnseg.images.registration import measure_alignment
 from hnseg.preprocessing.crop.find_box import Crop
-from ssimh.files.nifti_header import is_nifti, orientation_doubt, read_nifti_header
+from ssimh.images.nifti_header import is_nifti, orientation_doubt, read_nifti_header
 
 LABELS = {0: "background", 1: "GTVp", 2: "GTVn"}
 EXTENT_MM = (20.0, 3000.0)  # along each axis; outside of it the spacing is not in mm

@@ -1,4 +1,4 @@
-"""Image files of a case: the strict reader of :mod:`ssimh.files.image_file`, with the case in its errors.
+"""Image files of a case: the strict reader of :mod:`ssimh.images.image_file`, with the case in its errors.
 
 SimpleITK is loaded when first used: training and inference run on prepared arrays and import without it.
 """
@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from hnseg.errors import CaseError
 from hnseg.images.geometry import Grid
-from ssimh.files.image_file import ImageFileError, ImageHeader, read_image_file, read_image_header
-from ssimh.files.image_writing import write_image_file
-from ssimh.files.simpleitk import load_sitk
+from ssimh.images.image_file import ImageFileError, ImageHeader, read_image_file, read_image_header
+from ssimh.images.image_writing import write_image_file
+from ssimh.images.simpleitk import load_sitk
 
 
 def read_grid(path: Path, case_id: str) -> Grid:
@@ -52,7 +52,7 @@ def read_image(path: Path, case_id: str, dtype: Any | None = np.float32) -> tupl
 
     Raises:
         CaseError: The file is missing, damaged, or no scalar three-dimensional image; see
-            :func:`ssimh.files.image_file.read_image_file`.
+            :func:`ssimh.images.image_file.read_image_file`.
     """
     if not path.is_file():
         _read_header(path, case_id)  # a folder is a DICOM series elsewhere; here it is an error

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from hnseg.images.geometry import IDENTITY, Grid
 from hnseg.images.image_io import to_sitk
 from hnseg.images.resample import covering_grid, overlap_mm, resample
-from ssimh.files.simpleitk import load_sitk
+from ssimh.images.simpleitk import load_sitk
 
 GRID_MM = 4.0  # about a PET voxel
 BINS = 32

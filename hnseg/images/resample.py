@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from hnseg.images.geometry import Grid
 from hnseg.images.image_io import to_sitk
-from ssimh.files.simpleitk import load_sitk, to_array
+from ssimh.images.simpleitk import load_sitk, to_array
 
 Interpolation = Literal["linear", "cubic", "nearest"]
 # Voxels of the image beyond the target's edge that its values depend on. The cubic B-spline's coefficients depend on

@@ -22,7 +22,7 @@ from hnseg.images.geometry import Grid
 from hnseg.images.resample import upright_grid
 from hnseg.pictures.encoding import Picture
 from hnseg.pictures.palette import Color
-from ssimh.files.simpleitk import load_sitk
+from ssimh.images.simpleitk import load_sitk
 
 DPI = 100
 

@@ -9,12 +9,12 @@ from typing import Annotated
 
 import typer
 
+from ssimh.batch.harmonize_folder import State, find_inputs, run
+from ssimh.batch.harmonized_scan import FileHarmonizer, OutputOptions
+from ssimh.batch.manifest import MANIFEST
+from ssimh.batch.site_files import SiteAlignment
+from ssimh.batch.swap_files import FileSwap
 from ssimh.cli.console import Scans, handle_errors, print_error, print_line, progress_bar
-from ssimh.files.batch import State, find_inputs, run
-from ssimh.files.harmonized_scan import FileHarmonizer, OutputOptions
-from ssimh.files.manifest import MANIFEST
-from ssimh.files.site_files import SiteAlignment
-from ssimh.files.swap_files import FileSwap
 from ssimh.reference import ReferenceSpectrum
 from ssimh.site.site_spectrum import SiteSpectrum
 

@@ -8,10 +8,10 @@ from typing import Annotated
 
 import typer
 
+from ssimh.batch.site_files import fit_site as fit_site_of_files
+from ssimh.batch.swap_files import fit_reference
 from ssimh.cli.console import Scans, check_fitted_output, handle_errors, print_line, progress_bar
-from ssimh.files.scan import find_scans
-from ssimh.files.site_files import fit_site as fit_site_of_files
-from ssimh.files.swap_files import fit_reference
+from ssimh.images.scan import find_scans
 from ssimh.reference import ReferenceSpectrum
 from ssimh.site.site_spectrum import SiteSpectrum
 

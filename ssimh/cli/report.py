@@ -9,9 +9,9 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
+from ssimh.batch.manifest import read_manifest
+from ssimh.batch.report import COLUMNS, report_rows, write_report
 from ssimh.cli.console import handle_errors, print_error, print_line, stdout
-from ssimh.files.manifest import read_manifest
-from ssimh.files.report import COLUMNS, report_rows, write_report
 
 
 def report(

@@ -1,1 +1,1 @@
-"""Image files, reference files, and whole folders of them."""
+"""Files written whole or not at all: guards, locks, caches, records, and the file of a reference."""

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from ssimh.files.image_file import ImageFileError
 from ssimh.files.output_guard import OutputError
-from ssimh.files.scan import ScanError
+from ssimh.images.image_file import ImageFileError
+from ssimh.images.scan import ScanError
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 

@@ -1,6 +1,6 @@
 """Image files of a case: geometry survives, errors name case and file, nothing is half-written.
 
-What the strict reader refuses is tested in ``tests/ssimh/files/test_image_file.py``.
+What the strict reader refuses is tested in ``tests/ssimh/images/test_image_file.py``.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ import pytest
 from hnseg.images.geometry import Grid
 from hnseg.images.image_io import to_sitk
 from hnseg.images.resample import covered_index, overlap_mm, resample, resample_label, upright_grid
-from ssimh.files.simpleitk import load_sitk
+from ssimh.images.simpleitk import load_sitk
 
 DIRECTIONS = {
     "identity": (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0),

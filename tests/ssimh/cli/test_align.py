@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ssimh import SiteSpectrum, align_spectrum
-from ssimh.files.manifest import read_manifest
+from ssimh.batch.manifest import read_manifest
 from tests.ssimh.cli.commands import read, refuse, succeed
 from tests.ssimh.necks import neck
 

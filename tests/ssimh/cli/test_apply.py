@@ -10,7 +10,7 @@ import pytest
 import SimpleITK as sitk
 
 from ssimh import ReferenceSpectrum, swap_spectrum
-from ssimh.files.manifest import MANIFEST, read_manifest
+from ssimh.batch.manifest import MANIFEST, read_manifest
 from tests.ssimh.cli.commands import read, refuse, snapshot, ssimh, succeed, write
 
 SCANS = {"one.nii.gz", "two.nii.gz", "b/three.nrrd"}
@@ -249,7 +249,7 @@ class TestFigures:
         def fail(*_, **__):
             raise RuntimeError("no canvas")
 
-        monkeypatch.setattr("ssimh.files.plots.save_figure", fail)
+        monkeypatch.setattr("ssimh.batch.plots.save_figure", fail)
         result = succeed(*command(folder))
         assert counts(result) == (3, 0, 0)
         assert "no canvas" in result.output

@@ -13,8 +13,8 @@ import pytest
 import typer.main
 
 from ssimh import ReferenceSpectrum, SiteSpectrum
+from ssimh.batch.manifest import MANIFEST, read_manifest
 from ssimh.cli.app import app
-from ssimh.files.manifest import MANIFEST, read_manifest
 from tests.ssimh.cli.commands import read, refuse, snapshot, ssimh, succeed, write
 
 Effect = Callable[[Path], None]
@@ -224,7 +224,7 @@ def _(folder):
 
 def started_processes(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> list[int]:
     """Sizes of the pools that a command starts."""
-    import ssimh.files.scan_pool as module
+    import ssimh.batch.scan_pool as module
 
     sizes: list[int] = []
     original = module.ProcessPoolExecutor

@@ -5,7 +5,7 @@ import csv
 import numpy as np
 import pytest
 
-from ssimh.files.manifest import MANIFEST
+from ssimh.batch.manifest import MANIFEST
 from tests.ssimh.cli.commands import refuse, succeed, write
 
 

@@ -13,7 +13,7 @@ from hnseg.images.geometry import Grid
 from hnseg.images.resample import resample
 from hnseg.phantom import DEFAULT_CENTERS, generate_case
 from hnseg.preprocessing.crop.find_box import brain_in_box, find_crop
-from ssimh.files.simpleitk import load_sitk
+from ssimh.images.simpleitk import load_sitk
 
 BOX = {"box_vox": (64, 64, 100), "spacing_mm": 3.125}
 

@@ -12,7 +12,7 @@ from hnseg.images.geometry import Grid
 from hnseg.images.image_io import read_image, to_sitk
 from hnseg.phantom import DEFAULT_CENTERS, generate_case
 from hnseg.preprocessing.crop.find_box import METHODS, find_crop
-from ssimh.files.simpleitk import load_sitk
+from ssimh.images.simpleitk import load_sitk
 
 BOX = np.array([200, 200, 310])
 FULL = {"box_vox": (200, 200, 310), "spacing_mm": 1.0}

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ssimh.files.image_file import ImageHeader, read_image_file
-from ssimh.files.image_writing import write_image_file
-from ssimh.files.simpleitk import itk_reason, load_sitk
+from ssimh.images.image_file import ImageHeader, read_image_file
+from ssimh.images.image_writing import write_image_file
+from ssimh.images.simpleitk import itk_reason, load_sitk
 from ssimh.orientation import orientation_of
 from ssimh.units import unit_from_metadata
 
@@ -66,7 +66,7 @@ def read_scan(path: str | os.PathLike[str]) -> LoadedScan:
     """Read a scalar image of two or three dimensions, or a folder with one DICOM series.
 
     Raises:
-        ImageFileError: The file is missing, damaged, or no scan; see :func:`ssimh.files.image_file.read_image_file`.
+        ImageFileError: The file is missing, damaged, or no scan; see :func:`ssimh.images.image_file.read_image_file`.
     """
     values, header = read_image_file(path)
     orientation = None

@@ -11,14 +11,14 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from ssimh.files.image_writing import write_image_file
+from ssimh.images.image_writing import write_image_file
 
 IMAGE = sitk.GetImageFromArray(np.random.default_rng(0).integers(0, 30_000, (32, 32, 32)).astype(np.int16))
 LIMITED = """
 import json, resource, sys
 import numpy as np
 import SimpleITK as sitk
-from ssimh.files.image_writing import write_image_file
+from ssimh.images.image_writing import write_image_file
 values = np.random.default_rng(0).integers(0, 30_000, (32, 32, 32)).astype(np.int16)
 resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
 try:

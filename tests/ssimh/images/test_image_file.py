@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from ssimh.files.image_file import ImageFileError, read_image_file, read_image_header
-from ssimh.files.nifti_header import orientation_doubt, read_nifti_header
+from ssimh.images.image_file import ImageFileError, read_image_file, read_image_header
+from ssimh.images.nifti_header import orientation_doubt, read_nifti_header
 
 RAMP = np.arange(60, dtype=np.int16).reshape(3, 4, 5) - 30
 SPACING, ORIGIN = (0.75, 0.75, 3.25), (-120.5, 33.25, -700.0)

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ssimh.files.image_layout import Layout
+from ssimh.images.image_layout import Layout
 
 BLOCK_BYTES = 2**22
 DEFLATE_RATIO = 1032  # the most that zlib and gzip can pack

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from ssimh.files.image_layout import Layout, Pose, check_size, read_up_to, sibling_file
+from ssimh.images.image_layout import Layout, Pose, check_size, read_up_to, sibling_file
 
 HEADER_BYTES = 2**20
 DTYPES = {

@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
+from ssimh.batch.harmonized_scan import FileHarmonizer, Job, OutputOptions, Task, figure_path, make_job
+from ssimh.batch.manifest import MANIFEST, Manifest, ScanRecord, has_manifest, input_files, is_recorded, read_manifest
+from ssimh.batch.scan_pool import harmonize_all
 from ssimh.files.artifact_cache import find_differences
-from ssimh.files.harmonized_scan import FileHarmonizer, Job, OutputOptions, Task, figure_path, make_job
 from ssimh.files.lock import hold_lock
-from ssimh.files.manifest import MANIFEST, Manifest, ScanRecord, has_manifest, input_files, is_recorded, read_manifest
 from ssimh.files.output_guard import OutputError, check_output
-from ssimh.files.scan import ScanError, find_scans
-from ssimh.files.scan_pool import harmonize_all
+from ssimh.images.scan import ScanError, find_scans
 
 LOCK = ".ssimh.lock"
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from ssimh import SiteSpectrum
-from ssimh.files.scan import ScanError, read_scan
-from ssimh.files.site_files import SiteAlignment, directions, fit_site
+from ssimh.batch.site_files import SiteAlignment, directions, fit_site
+from ssimh.images.scan import ScanError, read_scan
 from tests.ssimh.cli.commands import write
 from tests.ssimh.necks import neck
 

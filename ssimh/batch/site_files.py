@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 
 from ssimh._kernels.checks import check_clip, check_strength
-from ssimh.files.harmonized_scan import HarmonizedScan
-from ssimh.files.manifest import Recipe
-from ssimh.files.scan import LoadedScan, ScanError, read_scan
+from ssimh.batch.harmonized_scan import HarmonizedScan
+from ssimh.batch.manifest import Recipe
+from ssimh.images.scan import LoadedScan, ScanError, read_scan
 from ssimh.orientation import orientation_map
 from ssimh.site.alignment import SiteDifference, apply_difference, site_difference
 from ssimh.site.site_spectrum import SiteSpectrum

@@ -9,8 +9,8 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 
-from ssimh.files.harmonized_scan import Failure, Job, Task, attempt
-from ssimh.files.manifest import ScanRecord
+from ssimh.batch.harmonized_scan import Failure, Job, Task, attempt
+from ssimh.batch.manifest import ScanRecord
 from ssimh.processes import end_with_parent
 
 _job: Job | None = None  # of this worker process

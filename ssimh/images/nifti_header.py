@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ssimh.files.image_layout import Layout, Pose, check_size, format_numbers
+from ssimh.images.image_layout import Layout, Pose, check_size, format_numbers
 
 HEADER_BYTES = 348
 FIRST_VOXEL = 352  # of a header and its voxels in one file: the header and four bytes that announce extensions

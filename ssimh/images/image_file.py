@@ -21,13 +21,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ssimh.files.dicom_series import read_series
-from ssimh.files.image_layout import Layout, Pose
-from ssimh.files.metaimage_header import metaimage_layout
-from ssimh.files.nifti_header import nifti_layout
-from ssimh.files.nrrd_header import nrrd_layout
-from ssimh.files.simpleitk import itk_reason, load_sitk, pixel_dtypes, to_array
-from ssimh.files.voxel_integrity import DEFLATE_RATIO, SLACK_BYTES, check_stored_size, check_voxels
+from ssimh.images.dicom_series import read_series
+from ssimh.images.image_layout import Layout, Pose
+from ssimh.images.metaimage_header import metaimage_layout
+from ssimh.images.nifti_header import nifti_layout
+from ssimh.images.nrrd_header import nrrd_layout
+from ssimh.images.simpleitk import itk_reason, load_sitk, pixel_dtypes, to_array
+from ssimh.images.voxel_integrity import DEFLATE_RATIO, SLACK_BYTES, check_stored_size, check_voxels
 
 MAX_VOXELS = 2**31  # 2 Gi voxels: eight times a 1.3 m whole-body CT; a larger header is a broken header
 GIPL_HEADER_BYTES = 256

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ssimh.files.atomic import atomic_write, raise_what_stops_writing
-from ssimh.files.simpleitk import load_sitk
+from ssimh.images.simpleitk import load_sitk
 
 _HEADER_BYTES = 4096  # no NIfTI header that ITK writes is longer
 

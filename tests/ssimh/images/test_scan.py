@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from ssimh.files.image_file import ImageFileError
-from ssimh.files.scan import ScanError, find_scans, output_name, read_scan, write_scan
+from ssimh.images.image_file import ImageFileError
+from ssimh.images.scan import ScanError, find_scans, output_name, read_scan, write_scan
 
 OBLIQUE = (0.0, -1.0, 0.0, 0.0, 0.0, -1.0, 1.0, 0.0, 0.0)  # slices stacked from left to right
 FORMATS = [".nii", ".nii.gz", ".nrrd", ".mha"]

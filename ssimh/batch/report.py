@@ -9,8 +9,8 @@ from html import escape
 from pathlib import Path
 from urllib.parse import quote
 
+from ssimh.batch.manifest import Manifest
 from ssimh.files.atomic import atomic_write
-from ssimh.files.manifest import Manifest
 from ssimh.files.output_guard import check_output
 
 CSV_NAME, PAGE_NAME = "report.csv", "report.html"

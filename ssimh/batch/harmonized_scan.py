@@ -10,9 +10,9 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from ssimh.batch.manifest import Recipe, ScanRecord, input_files
 from ssimh.files.artifact_cache import InputFile, hash_file
-from ssimh.files.manifest import Recipe, ScanRecord, input_files
-from ssimh.files.scan import LoadedScan, read_scan, write_scan
+from ssimh.images.scan import LoadedScan, read_scan, write_scan
 from ssimh.metrics import Comparison, compare
 
 
@@ -157,7 +157,7 @@ def harmonize_file(job: Job, task: Task) -> ScanRecord:
 
 
 def _draw(job: Job, task: Task, scan: LoadedScan, result: HarmonizedScan, scores: Comparison) -> Path:
-    from ssimh.files.plots import qc_figure, save_figure
+    from ssimh.batch.plots import qc_figure, save_figure
 
     if job.reference_values is None:
         shown, name = result.shown(), result.shown_name
@@ -190,7 +190,7 @@ def make_job(harmonizer: FileHarmonizer, options: OutputOptions, jobs: int) -> J
         ImportError: figures without Matplotlib.
     """
     if options.figures:
-        import ssimh.files.plots  # noqa: F401  so that a missing Matplotlib is known before the work
+        import ssimh.batch.plots  # noqa: F401  so that a missing Matplotlib is known before the work
     image, digests = None, None
     if options.reference_image is not None:
         image = np.asarray(read_scan(options.reference_image).values)

@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from ssimh.files.simpleitk import load_sitk
-from ssimh.files.voxel_integrity import DEFLATE_RATIO, SLACK_BYTES
+from ssimh.images.simpleitk import load_sitk
+from ssimh.images.voxel_integrity import DEFLATE_RATIO, SLACK_BYTES
 
 KEPT_TAGS = ("0008|0060", "0054|1001")  # modality and PET's unit, which the series reader drops
 POSITION = "0020|0032"

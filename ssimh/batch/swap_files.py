@@ -14,9 +14,9 @@ from ssimh._kernels.coefficients import from_low_frequency
 from ssimh._kernels.field_of_view import is_same_field
 from ssimh._kernels.regions import region_mask
 from ssimh._kernels.settings import SwapSettings
-from ssimh.files.harmonized_scan import HarmonizedScan
-from ssimh.files.manifest import Recipe
-from ssimh.files.scan import LoadedScan, ScanError, read_scan
+from ssimh.batch.harmonized_scan import HarmonizedScan
+from ssimh.batch.manifest import Recipe
+from ssimh.images.scan import LoadedScan, ScanError, read_scan
 from ssimh.reference import ReferenceSpectrum
 from ssimh.swap import swap_spectrum
 from ssimh.units import is_pet_unit, refuse_pet
