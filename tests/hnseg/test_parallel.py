@@ -28,28 +28,23 @@ from hnseg.preprocessing.prepare_cohort import prepare_cohort
 from hnseg.preprocessing.prepared_case import open_case, write_case
 from tests.hnseg.processes import end_and_check, start
 
-ENDLESS = """
+FOREVER = """
 import pathlib, sys, time
-from hnseg.parallel import map_processes
 
 def work(folder):
     (pathlib.Path(folder) / "begun").touch()
     while True:
         time.sleep(0.1)
 
+"""
+ENDLESS = f"""{FOREVER}
+from hnseg.parallel import map_processes
 if __name__ == "__main__":
     list(map_processes(work, [sys.argv[1]], 3))
 """
-LOCAL_DASK = """
-import pathlib, sys, time
+LOCAL_DASK = f"""{FOREVER}
 import distributed
 from hnseg.parallel import ParallelConfig, run_cases
-
-def work(folder):
-    (pathlib.Path(folder) / "begun").touch()
-    while True:
-        time.sleep(0.1)
-
 if __name__ == "__main__":
     with distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster:
         run_cases(work, [sys.argv[1]], parallel=ParallelConfig(dask=cluster.scheduler_address))
@@ -91,8 +86,9 @@ def test_one_bad_item_does_not_stop_the_others(tmp_path, jobs):
 
 
 def test_a_full_disk_stops_at_once_and_lack_of_memory_is_told():
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(OSError, match=str(errno.ENOSPC)) as caught:
         run_cases(fail_like_a_full_disk, range(3))
+    assert caught.value.errno == errno.ENOSPC
     (failure,) = run_cases(fail_for_memory, ["big"])
     assert failure.case_id == "big"
     assert "--memory-gb" in failure.reason
@@ -111,10 +107,10 @@ def test_shares_are_disjoint_and_complete(tmp_path):
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ("2", "as in 2/8"),
-        ("a/b", "as in 2/8"),
-        ("0/4", "between 1 and the second"),
-        ("5/4", "between 1 and the second"),
+        ("2", "'2'"),
+        ("a/b", "'a/b'"),
+        ("0/4", "0/4"),
+        ("5/4", "5/4"),
     ],
 )
 def test_a_wrong_shard_is_refused(wrong, message):
@@ -123,9 +119,9 @@ def test_a_wrong_shard_is_refused(wrong, message):
 
 
 def test_other_senseless_settings_are_refused():
-    with pytest.raises(HnsegError, match="at least 1"):
+    with pytest.raises(HnsegError, match=r"\b0\b"):
         ParallelConfig(jobs=0)
-    with pytest.raises(HnsegError, match="above 0"):
+    with pytest.raises(HnsegError, match=r"\b0\b"):
         ParallelConfig(memory_gb=0)
 
 
@@ -175,7 +171,7 @@ def test_a_cohort_is_prepared_on_a_dask_cluster_as_here(cluster, run):
 
 @pytest.mark.filterwarnings("default")
 def test_without_a_scheduler_the_address_is_named():
-    with pytest.raises(HnsegError, match=r"no Dask scheduler answers at nonsense://"):
+    with pytest.raises(HnsegError, match="nonsense://"):
         run_cases(fail_for_memory, [1], parallel=ParallelConfig(dask="nonsense://127.0.0.1:1"))
 
 
@@ -190,7 +186,7 @@ def test_shards_on_the_command_line_complete_each_other(run):
     assert done == ids
     refused = CliRunner().invoke(app, ["prepare", str(run), "--shard", "3/2"])
     assert refused.exit_code == 1
-    assert "between 1 and the second" in refused.output
+    assert "3/2" in refused.output
 
 
 def test_nothing_half_written_survives_a_kill(run):

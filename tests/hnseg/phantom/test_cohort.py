@@ -244,14 +244,14 @@ def test_files_do_not_depend_on_jobs_or_on_the_number_of_cases(tmp_path: Path) -
 def test_another_cohort_is_refused(tmp_path: Path) -> None:
     root = tmp_path / "cohort"
     generate_cohort(root, cases_per_center=2, centers=(ALFA,), pixel_mm=8.0)
-    with pytest.raises(CohortError, match=r"other parameters.*seed"):
+    with pytest.raises(CohortError, match=r"cohort.*\bseed\b"):
         generate_cohort(root, cases_per_center=2, centers=(ALFA,), pixel_mm=8.0, seed=1)
-    with pytest.raises(CohortError, match="1 case"):
+    with pytest.raises(CohortError, match=r"ALFA-002"):
         generate_cohort(root, cases_per_center=1, centers=(ALFA,), pixel_mm=8.0)
     other = tmp_path / "other"
     other.mkdir()
     (other / "notes.txt").write_text("mine")
-    with pytest.raises(CohortError, match="not empty"):
+    with pytest.raises(CohortError, match=r"other"):
         generate_cohort(other, cases_per_center=1, centers=(ALFA,), pixel_mm=8.0)
     assert [p.name for p in other.iterdir()] == ["notes.txt"]
 
@@ -287,12 +287,12 @@ def test_a_folder_that_is_not_ours_is_left_alone(tmp_path: Path) -> None:
 
 
 def test_bad_parameters_are_named(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="does not fit 4 centers"):
+    with pytest.raises(ValueError, match=r"\[1, 2\].*\b4\b"):
         generate_cohort(tmp_path / "x", cases_per_center=(1, 2))
     with pytest.raises(ValueError, match="jobs"):
         generate_cohort(tmp_path / "x", jobs=0)
     with pytest.raises(ValueError, match="pixel_mm"):
         generate_case(pixel_mm=0.0)
-    with pytest.raises(ValueError, match="letters and digits"):
+    with pytest.raises(ValueError, match="A-B"):
         Center("A-B")
     assert not (tmp_path / "x").exists()

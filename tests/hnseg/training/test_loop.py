@@ -72,7 +72,7 @@ def test_folds_train_side_by_side_and_every_epoch_is_reported(run):
 
 def test_a_failing_fold_is_reported_by_its_process(run):
     shutil.rmtree(run / "prepared")
-    with pytest.raises(WorkDirError, match="0 prepared training"):
+    with pytest.raises(WorkDirError, match=r"\b0\b.*hnseg prepare"):
         train_folds(run, device="cpu", jobs=2)
 
 
@@ -90,7 +90,7 @@ def test_a_nan_loss_stops_with_the_case_names(run, monkeypatch):
             return heads[0].sum() * float("nan")
 
     monkeypatch.setattr(state, "SummedDiceCELoss", Broken)
-    with pytest.raises(HnsegError, match=r"fold 0, epoch 1: the loss is nan on patches of (ALFA|BETA)-00\d"):
+    with pytest.raises(HnsegError, match=r"fold 0, epoch 1.* nan .*(ALFA|BETA)-00\d"):
         train.train_fold(run, 0, device="cpu")
     assert not list((run / "models").glob("*/*.pt"))
 
@@ -101,24 +101,24 @@ def test_a_checkpoint_of_other_settings_is_refused(trained_run, tmp_path):
     content = read_json(work / "run.json", "check")
     content["config"]["train"]["learning_rate"] = 1e-5
     write_json(work / "run.json", content)
-    with pytest.raises(WorkDirError, match="trained with other settings"):
+    with pytest.raises(WorkDirError, match=r"fold_0/last\.pt"):
         train.train_fold(work, 0, device="cpu")
 
 
 def test_nothing_prepared(run):
     shutil.rmtree(run / "prepared")
-    with pytest.raises(WorkDirError, match="0 prepared training and 0 validation cases"):
+    with pytest.raises(WorkDirError, match=r"fold 0.*\b0\b.*\b0\b.*hnseg prepare"):
         train.train_fold(run, 0, device="cpu")
 
 
 def test_no_such_fold(run):
-    with pytest.raises(HnsegError, match="fold 7: this run has folds 0 to 1"):
+    with pytest.raises(HnsegError, match=r"fold 7.* 0 .* 1$"):
         train.train_fold(run, 7)
 
 
 def test_no_such_device():
-    with pytest.raises(HnsegError, match="choose auto, cpu, cuda"):
+    with pytest.raises(HnsegError, match=r"'gpu'.*auto.*cpu.*cuda"):
         open_device("gpu")
     if not torch.cuda.is_available():
-        with pytest.raises(HnsegError, match="sees no CUDA device here"):
+        with pytest.raises(HnsegError, match=r"cuda:0"):
             open_device("cuda:0")

@@ -13,7 +13,6 @@ import sys
 import time
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 
@@ -27,7 +26,6 @@ from hnseg.training import epoch_meter
 from hnseg.training import loop as train
 from hnseg.training.log import EpochRow
 from hnseg.training.losses import SummedDiceCELoss
-from hnseg.training.shards import shard_indices
 from hnseg.training.validation import ValidationScores
 from hnseg.workdir import load_config
 from tests.hnseg.training.runs import change, equal, last
@@ -100,7 +98,7 @@ def test_given_weights_begin_a_fold(run, trained_run):
     assert all(torch.allclose(mine[name], given[name], atol=1e-6) for name in given)
     change(run, filters=8)
     (run / "models" / "fold_0" / "last.pt").unlink()
-    with pytest.raises(WorkDirError, match="holds no network with the settings of this run"):
+    with pytest.raises(WorkDirError, match=r"fold_1/best\.pt"):
         train.train_fold(run, 0, device="cpu", init=weights)
 
 
@@ -121,7 +119,7 @@ def test_cases_that_were_prepared_anew_do_not_mix_with_an_old_checkpoint(run):
     content = json.loads(record.read_text())
     content["settings"] = "others"
     record.write_text(json.dumps(content))
-    with pytest.raises(WorkDirError, match="trained on other prepared cases"):
+    with pytest.raises(WorkDirError, match=r"fold_0/last\.pt"):
         train.train_fold(run, 0, device="cpu")
 
 
@@ -152,7 +150,7 @@ def _swallow(monkeypatch):
     monkeypatch.setattr(train, "train_fold", quietly)
 
 
-def test_a_class_that_no_case_has_is_said(run, caplog):
+def test_a_class_that_no_case_has_is_reported(run, caplog):
     splits = load_splits(run)
     for case_id in [*splits.train_ids(0), *splits.folds[0]]:
         group = open_case(run / "prepared" / case_id)._group.store.root
@@ -161,7 +159,8 @@ def test_a_class_that_no_case_has_is_said(run, caplog):
     change(run, epochs=1)
     with caplog.at_level(logging.WARNING):
         train.train_fold(run, 0, device="cpu")
-    assert "fold 0: no training case has a GTVn" in caplog.text
+    (record,) = [record for record in caplog.records if record.name == "hnseg.training.cases"]
+    assert record.args == (0, "GTVn")
     assert last(run)["history"][0]["loss"] > 0
 
 
@@ -169,13 +168,13 @@ def test_a_long_epoch_says_how_far_it_is(run, monkeypatch):
     monkeypatch.setattr(train, "LOSS_CHECK_INTERVAL", 1)
     monkeypatch.setattr(train, "PROGRESS_INTERVAL_S", 0.0)
     change(run, epochs=2)
-    said = []
-    train.train_fold(run, 0, device="cpu", progress=lambda *what: said.append(what))
+    reports = []
+    train.train_fold(run, 0, device="cpu", progress=lambda *what: reports.append(what))
     steps = len(load_splits(run).train_ids(0)) * load_config(run).train.patches_per_case
-    first = [text for done, total, text in said if (done, total) == (0, 2)]
+    first = [text for done, total, text in reports if (done, total) == (0, 2)]
     assert [text.rpartition("step ")[2] for text in first] == [f"{step} of {steps}" for step in range(1, steps)]
     assert all("fold 0 epoch 1  loss" in text and "patches/s" in text for text in first)
-    assert [done for done, _, text in said if "step" not in text] == [1, 2]
+    assert [done for done, _, text in reports if "step" not in text] == [1, 2]
 
 
 @pytest.mark.parametrize("error", [RuntimeError("CUDA out of memory. Tried"), MemoryError()])
@@ -206,7 +205,7 @@ def test_a_disk_that_fills_keeps_the_last_whole_epoch(run, monkeypatch):
         raise RuntimeError("[enforce fail at inline_container.cc] . PytorchStreamWriter failed writing file data/1")
 
     monkeypatch.setattr(torch, "save", full)
-    with pytest.raises(HnsegError, match=r"epoch 2: .*fold_0 cannot be written .*last whole epoch is kept"):
+    with pytest.raises(HnsegError, match=r"epoch 2.*fold_0"):
         train.train_fold(run, 0, device="cpu")
     assert (run / "models" / "fold_0" / "last.pt").read_bytes() == before
 
@@ -299,20 +298,8 @@ def test_a_fold_trains_under_torchrun(run):
 def test_a_numbered_device_does_not_go_with_several_processes(monkeypatch):
     monkeypatch.setenv("WORLD_SIZE", "2")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    with pytest.raises(HnsegError, match="name the kind only"):
+    with pytest.raises(HnsegError, match=r"cuda:1.*\b2\b"):
         open_device("cuda:1", "32-true")
-
-
-@pytest.mark.parametrize(("count", "batch", "world"), [(5, 1, 2), (8, 2, 2), (7, 3, 1), (1, 2, 4)])
-def test_all_processes_together_see_what_one_would_see(count, batch, world):
-    shares = [shard_indices(count, batch, rank, world) for rank in range(world)]
-    assert len({len(share) for share in shares}) == 1
-    assert set(np.concatenate(shares)) == set(range(count))
-    (alone,) = [shard_indices(count, batch * world, 0, 1)]
-    steps = len(alone) // (batch * world)
-    for step in range(steps):
-        together = [p for share in shares for p in share[step * batch : (step + 1) * batch]]
-        assert together == alone[step * batch * world : (step + 1) * batch * world]
 
 
 def test_memory_is_logged_in_gb(run, monkeypatch):
