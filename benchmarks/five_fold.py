@@ -28,7 +28,6 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import joblib
 import numpy as np
 from semireal_cohort import build_cohort
 
@@ -46,6 +45,7 @@ from hnseg.inference.baselines import threshold_baseline
 from hnseg.inference.out_of_fold import FOLDER, postprocess_out_of_fold, predict_out_of_fold
 from hnseg.inference.postprocess import postprocess_label
 from hnseg.inference.restore import restore_label, restore_probabilities
+from hnseg.parallel import map_processes
 from hnseg.phantom import generate_cohort
 from hnseg.preprocessing.crop.find_box import brain_in_box
 from hnseg.preprocessing.prepare_case import crop_case
@@ -117,7 +117,7 @@ def export_crops(work: Path, home: Path, jobs: int) -> None:
         write_image(raw / "labelsTr" / f"{case.id}.nii.gz", cropped.label, grid)
 
     cases = [checked.as_case() for checked in load_check(work).cases]
-    joblib.Parallel(n_jobs=jobs)(joblib.delayed(export)(case) for case in cases)
+    list(map_processes(export, cases, jobs))
     labels = {"background": 0, "GTVp": 1, "GTVn": 2}
     content = {"channel_names": {"0": "CT", "1": "PET"}, "labels": labels, "numTraining": len(cases)}
     write_json(raw / "dataset.json", {**content, "file_ending": ".nii.gz"})

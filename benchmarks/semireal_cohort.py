@@ -13,7 +13,9 @@ The data are in the folder named in SSIMH_REALDATA, or in ../shared/data.
 from __future__ import annotations
 
 import argparse
+import functools
 import json
+import operator
 import os
 import shutil
 import sys
@@ -22,7 +24,6 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
-import joblib
 import numpy as np
 from numpy.typing import NDArray
 from scanner_effect_cohort import Subject, cohort
@@ -42,10 +43,12 @@ from semireal_anatomy import (
 )
 from semireal_lesions import GTVN, GTVN_RANGE_ML, GTVP, GTVP_RANGE_ML, Lesion, paint, sample_lesions
 
-from hnseg.errors import CohortError
+from hnseg.errors import CohortError, HnsegError
 from hnseg.images.geometry import Grid
 from hnseg.images.image_io import read_grid, write_image
 from hnseg.images.resample import resample
+from hnseg.locks import hold
+from hnseg.parallel import map_processes
 from hnseg.phantom import Center
 from hnseg.phantom.scanners import FWHM_PER_SIGMA, acquire_pet
 from hnseg.phantom.subject import Uptake, sample_subject
@@ -222,10 +225,16 @@ def build_cohort(root: Path, *, seed: int = 0, jobs: int = 1, only: Sequence[str
     if not record.is_file() and root.is_dir() and any(root.iterdir()):
         raise CohortError(f"{root} is not empty and holds no semi-real cohort; choose another folder")
     write_json(record, parameters)
+    with hold(root, "semireal-cohort", "semireal_cohort.py"):
+        return _build_missing(root, subjects, seed, jobs, only)
+
+
+def _build_missing(root: Path, subjects: Sequence[Subject], seed: int, jobs: int, only: Sequence[str]) -> list[Path]:
     chosen = [subject for subject in subjects if not only or subject.name in only]
     folders = [root / "Task 1" / subject.name for subject in chosen]
     todo = [(s, f) for s, f in zip(chosen, folders, strict=True) if not f.is_dir()]
-    joblib.Parallel(n_jobs=jobs)(joblib.delayed(build_case)(s, f, seed) for s, f in todo)
+    tasks = [functools.partial(build_case, subject, folder, seed) for subject, folder in todo]
+    list(map_processes(operator.call, tasks, jobs))
     return folders
 
 
@@ -238,7 +247,7 @@ def main() -> None:
     args = parser.parse_args()
     try:
         folders = build_cohort(args.root, seed=args.seed, jobs=args.jobs)
-    except CohortError as error:
+    except HnsegError as error:
         sys.exit(f"semireal_cohort: {error}")
     lesions = [x for f in folders for x in json.loads((f / "lesions.json").read_text(encoding="utf-8"))["lesions"]]
     for label, name, limits in ((GTVP, "GTVp", GTVP_RANGE_ML), (GTVN, "GTVn", GTVN_RANGE_ML)):

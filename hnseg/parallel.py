@@ -1,4 +1,4 @@
-"""Many cases through one function: processes on this machine, a share of a job array, or a Dask cluster."""
+"""One function over many cases: in processes on this machine, as a share of a job array, or on a Dask cluster."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ssimh.processes import end_with_parent
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
-GB = 1e9
+GB = 1e9  # bytes; every size that a person reads or gives is in this unit
 # A full or read-only disk is not the case's fault, and every case would meet it.
 MACHINE_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG}
 
@@ -29,11 +29,10 @@ class ParallelConfig:
 
     Attributes:
         jobs: Processes on this machine.
-        shard (tuple of 2 int): This call's share of the items, from 1, and the number of shares: (2, 8) takes the 2nd,
-            10th, 18th, ….
+        shard: This call's share of the items, from 1, and the number of shares: (2, 8) takes the 2nd, 10th, 18th, ….
         dask: Address of a Dask scheduler (``tcp://host:8786``); its workers see the same files under the same paths.
-        memory_gb: What the processes on this machine may need together, in 10⁹ bytes; fewer of them run where items
-            need more. Without it there is no bound. A Dask cluster has its own.
+        memory_gb: Memory for the processes on this machine together, in 10⁹ bytes; fewer of them run where items need
+            more. None: no bound. It does not apply to a Dask cluster.
     """
 
     jobs: int = 1
@@ -51,19 +50,19 @@ class ParallelConfig:
             raise HnsegError(f"a memory budget of {self.memory_gb:g} GB: it must be above 0")
 
     def shard_items(self, items: Sequence[Item]) -> list[Item]:
-        """This call's share."""
+        """The items of this call's share."""
         number, count = self.shard
         return list(items[number - 1 :: count])
 
     def memory_batches(self, need_bytes: Sequence[int]) -> list[tuple[int, list[int]]]:
-        """Which items run together, and in how many processes, so that they fit the budget.
+        """Items that run together, and in how many processes, so that they fit the budget.
 
         Args:
             need_bytes: Memory of each item.
 
         Returns:
-            list of (int, list of int): Jobs, and the numbers of the items. First those of which ``jobs`` fit at once;
-            then larger ones with fewer processes; what exceeds the budget alone runs alone.
+            Pairs of jobs and numbers of items: first the items of which ``jobs`` fit at once, then larger ones with
+            fewer processes. An item that exceeds the budget runs alone.
         """
         everything = list(range(len(need_bytes)))
         if self.memory_gb is None:
@@ -88,7 +87,7 @@ def parse_shard(text: str) -> tuple[int, int]:
 
 @dataclass(frozen=True)
 class _Attempt(Generic[Item]):
-    """One item through the function; what goes wrong with it becomes an answer, so that the others go on."""
+    """Calls the function with one item and returns its error, so that the others continue."""
 
     function: Callable[[Item], object]
     case_id: Callable[[Item], str]
@@ -106,13 +105,13 @@ class _Attempt(Generic[Item]):
             if error.errno in MACHINE_ERRORS:
                 raise
             return number, _defect(self.case_id(item), error)
-        except Exception as error:  # noqa: BLE001 - whatever it is, it is told, and 700 other cases are waiting
+        except Exception as error:  # noqa: BLE001 - recorded, and the other cases continue
             return number, _defect(self.case_id(item), error)
         return number, None
 
 
 def _defect(case_id: str, error: Exception) -> CaseError:
-    """An error that nobody foresaw, with the place where it arose."""
+    """An unexpected error, with the line that raised it."""
     frame = traceback.extract_tb(error.__traceback__)[-1]
     place = f"{frame.filename.rsplit('/', 1)[-1]}:{frame.lineno}"
     return CaseError(case_id, f"not foreseen, please report it: {type(error).__name__}: {error} ({place})")
@@ -121,10 +120,10 @@ def _defect(case_id: str, error: Exception) -> CaseError:
 def map_processes(
     function: Callable[[Item], Result], items: Iterable[Item], jobs: int, *, ordered: bool = True
 ) -> Iterator[Result]:
-    """Call a function for each item in ``jobs`` processes, which end when this one does, whatever ends it.
+    """Call a function for each item in ``jobs`` processes, which end when this one does.
 
     Args:
-        function: It travels to other processes, unless ``jobs`` is 1: pass no large arrays with it.
+        function: It is sent to other processes, unless ``jobs`` is 1: pass no large arrays with it.
         items: The items.
         jobs: Processes; 1: one item after the other in this process.
         ordered: Yield results in the order of the items; else as they are done.
@@ -150,19 +149,18 @@ def run_cases(
     need_bytes: Callable[[Item], int] | None = None,
     progress: ProgressCallback = no_progress,
 ) -> list[CaseError]:
-    """Call a function for each item, whatever becomes of the others.
+    """Call a function for each item; an error of one does not stop the others.
 
     Args:
-        function: Takes an item; what it returns is dropped. It travels to other processes: pass no large arrays with
-            it.
+        function: Takes an item; its result is dropped. It is sent to other processes: pass no large arrays with it.
         items: The items.
         case_id: Name of an item.
-        parallel: Where to run; one after the other in this process without it.
-        need_bytes: Memory that an item needs; asked only where there is a budget.
-        progress: Called as items are done, in whatever order.
+        parallel: Where to run; None: one item after the other in this process.
+        need_bytes: Memory that an item needs; called only where there is a budget.
+        progress: Called as items are done, in any order.
 
     Returns:
-        What went wrong, in the order of the items.
+        The errors, in the order of the items.
 
     Raises:
         HnsegError: No scheduler at the address, or ``distributed`` is not installed.

@@ -1,4 +1,4 @@
-"""Long work shows that it moves: a bar on a terminal, a line per step elsewhere, both with the time left."""
+"""Progress reporting for long-running stages: a bar on a terminal, a line per step elsewhere, with the time left."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 
 class ProgressCallback(Protocol):
-    """What a stage calls after every step: how many are done, of how many, and what was done."""
+    """Called by a stage after every step with the steps done, their total, and what was done."""
 
     def __call__(self, done: int, total: int, what: str) -> None: ...
 
@@ -45,7 +45,7 @@ def show_progress(stage: str, console: Console) -> Iterator[ProgressCallback]:
         seconds = time.perf_counter() - started
         left = ""
         if first is None:
-            # What a resumed run had done before took no time in this one.
+            # Steps that an earlier run has done took no time in this one.
             first = done, seconds if done else 0.0
         elif first[0] < done < total:
             left = f", {(total - done) * (seconds - first[1]) / (done - first[0]):.0f} s left"

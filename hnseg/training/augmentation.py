@@ -1,14 +1,12 @@
-"""Random changes of a training patch: geometry moves CT, PET and label together, intensity touches the CT alone.
+"""Random changes of a training patch: geometry changes CT, PET and label together, intensity the CT alone.
 
-Made of MONAI's transforms, chosen and called so that a patch on a GPU is changed there. Two of MONAI's would hold the
-GPU up: ``Rand3DElasticd`` draws three numbers a voxel on the host, also for patches that it then leaves as they are,
-and ``RandAffined`` without a device makes its grid on the host. What is still drawn there, one number a voxel for one
-patch of five, is the noise.
+MONAI's transforms, chosen and called so that a patch on a GPU is changed there. Two of them would make the GPU wait:
+``Rand3DElasticd`` draws three numbers per voxel on the host, also for patches that it leaves unchanged, and
+``RandAffined`` without a device makes its grid on the host. The noise is still drawn there: one number per voxel, for
+one patch in five.
 """
 
 from __future__ import annotations
-
-from typing import Any
 
 import torch
 from monai.transforms import (
@@ -35,32 +33,31 @@ MODES = ("bilinear", "nearest")
 
 
 class Augmentation:
-    """Random changes of patches on one device, each decided by a seed alone.
+    """Random changes of patches on one device, each determined by a seed.
 
     Args:
         config: Settings.
-        patch_zyx: Size of the patches.
-        device (torch.device or str): Where the patches are.
+        patch_zyx: Size of the patches, in voxels.
+        device: Device of the patches.
 
     Attributes:
-        transform (monai.transforms.Compose): From ``{"image": (2, z, y, x), "label": (1, z, y, x)}`` in float32 to the
-            same, changed. Channel 0 of the image is CT, channel 1 PET; both in (0, 1). It draws from
-            ``set_random_state`` alone.
+        transform: MONAI's transform of ``{"image": (2, z, y, x), "label": (1, z, y, x)}`` in float32. Channel 0 of the
+            image is CT, channel 1 PET; both in (0, 1). It draws from ``set_random_state`` alone.
     """
 
     def __init__(
         self, config: AugmentConfig, patch_zyx: tuple[int, int, int], device: torch.device | str = "cpu"
     ) -> None:
         ct = "image_0"
-        turn, grow = (config.rotate_rad,) * 3, (config.scale,) * 3
+        rotation, scale = (config.rotate_rad,) * 3, (config.scale,) * 3
         blur = config.ct_blur_vox
         self.transform = Compose(
             [
                 RandAffined(
                     BOTH,
                     prob=config.affine_p,
-                    rotate_range=turn,
-                    scale_range=grow,
+                    rotate_range=rotation,
+                    scale_range=scale,
                     mode=MODES,
                     padding_mode="border",
                     device=torch.device(device),
@@ -81,14 +78,14 @@ class Augmentation:
         )
 
     def __call__(self, sample: dict[str, torch.Tensor], seed: int) -> dict[str, torch.Tensor]:
-        """The patch after the random changes of this seed, as float32 on the same device."""
+        """Change a patch; returns float32 on the same device."""
         self.transform.set_random_state(seed=seed)
         changed = self.transform({key: sample[key].float() for key in BOTH})
         return {key: convert_to_tensor(changed[key], dtype=torch.float32, track_meta=False) for key in BOTH}
 
 
-def _elastic(config: AugmentConfig, patch_zyx: tuple[int, int, int], device: torch.device) -> Any:
-    """A displacement that is random at knots and linear between them."""
+def _elastic(config: AugmentConfig, patch_zyx: tuple[int, int, int], device: torch.device) -> RandSmoothDeformd:
+    """A random displacement at knots, linear between them."""
     reach = 2 * config.elastic_vox / (max(patch_zyx) - 1)  # MONAI's unit: the patch goes from -1 to 1
     return RandSmoothDeformd(
         BOTH,
@@ -105,7 +102,7 @@ def _elastic(config: AugmentConfig, patch_zyx: tuple[int, int, int], device: tor
 
 
 def _knots(length: int, spacing: int) -> int:
-    """How many knots span a length, about one every ``spacing`` voxels."""
+    """Number of knots over a length, about one every ``spacing`` voxels."""
     count = max(2, round(length / spacing))
     while int(count * (length / count)) != length:  # MONAI computes the length from the ratio, and rounds down
         count += 1

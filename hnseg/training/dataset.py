@@ -1,8 +1,7 @@
-"""Training patches: where they come from is a pure function of (seed, fold, epoch, position).
+"""Training patches, as a pure function of (seed, fold, epoch, position).
 
-No random state lives between two patches. So a run that resumes in any epoch, with any number of data-loading
-processes, sees the very patches that an uninterrupted run would have seen; and these processes can live as long as the
-training.
+There is no random state between two patches. A run that resumes in any epoch, with any number of loading processes,
+gets the patches that an uninterrupted run would get, and these processes live as long as the training.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ CACHE_BYTES = int(2 * GB)  # cohorts that take less, in all loading processes to
 
 
 def fits_in_cache(size_bytes: int, workers: int) -> bool:
-    """Whether a cohort of this size, decoded, is kept: each loading process would have its own copy."""
+    """Whether a decoded cohort of this size is kept in memory; each loading process has its own copy."""
     return size_bytes * max(1, workers) <= CACHE_BYTES
 
 
@@ -101,21 +100,21 @@ class PatchDataset(Dataset[dict[str, torch.Tensor]]):
         return image, label
 
     def _arrays(self, number: int) -> tuple[Any, Any]:
-        """The case's arrays: decoded and kept where the cohort is small, else Zarr arrays read by patch."""
+        """Image and label of a case: decoded and kept where the cohort is small, else Zarr arrays read by patch."""
         if not self._keep:
             return self.cases[number].image, self.cases[number].label
         if number not in self._kept:
             case = self.cases[number]
-            assert case.label is not None  # train() admits labeled cases only
+            assert case.label is not None  # folds hold labeled cases only
             self._kept[number] = (case.image[:], case.label[:])
         return self._kept[number]
 
 
 class EpochSampler(Sampler[tuple[int, int]]):
-    """The keys of an epoch, at the positions that one process trains on.
+    """Keys of :class:`PatchDataset` for an epoch, at the positions that one process trains on.
 
     Attributes:
-        epoch: Whose patches come next.
+        epoch: The epoch of the next patches.
     """
 
     def __init__(self, positions: Sequence[int]) -> None:

@@ -1,7 +1,7 @@
-"""Train several folds at once, each in a process of its own.
+"""Train several folds, on a CPU side by side in processes of their own.
 
-On a CPU one thread a fold beats all threads on one fold: the convolutions of a small network are too short to share.
-On a GPU the folds run one after the other.
+On a CPU, folds side by side with one thread each are faster than one fold after the other with all threads: the
+convolutions of a small network are too short to share. On a GPU the folds run one after the other.
 """
 
 from __future__ import annotations
@@ -38,13 +38,13 @@ def train_folds(
 
     Args:
         work: With prepared cases.
-        folds: All of the run's folds by default.
+        folds: Folds, from 0; None: all of the run.
         device: See :func:`hnseg.models.device.open_device`.
         jobs: Processes on a CPU, which share its cores; a GPU trains one fold after the other. The number of threads
             decides the order of additions, so runs with different ``jobs`` agree to rounding and not bit for bit.
         init: Checkpoint whose weights new folds begin with.
-        progress: Called after every epoch of any fold; as :func:`hnseg.training.loop.train_fold` does where folds run
-            one by one.
+        progress: Called after every epoch of any fold; and within long epochs where folds run one by one, see
+            :func:`hnseg.training.loop.train_fold`.
 
     Returns:
         The best checkpoint of each fold.
@@ -109,7 +109,7 @@ def trains_on_cpu(device: str) -> bool:
 
 
 def _counted(progress: ProgressCallback, before: int, whole: int) -> ProgressCallback:
-    """Report of one fold as a part of all."""
+    """Progress of one fold as a part of all."""
 
     def report(done: int, total: int, what: str) -> None:
         progress(before + done, whole, what)

@@ -1,4 +1,4 @@
-"""Dice plus cross-entropy at every head, summed over the heads."""
+"""Soft Dice plus cross-entropy at every head, summed over the heads."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ class SummedDiceCELoss(torch.nn.Module):
     """Soft Dice over GTVp and GTVn plus cross-entropy over all classes, at each head, summed.
 
     All heads count the same, as published; with ``exponential`` weights they count 1, 1/2, 1/4, … from the main output.
-    The label is brought to each head's size by nearest neighbor. Squared denominators and the smoothing terms are
+    The label is resampled to each head's size by nearest neighbor. Squared denominators and the smoothing terms are
     those of the Auto3DSeg SegResNet (NVAUTO 2022). A class that is absent from a patch has a Dice term of one and no
-    gradient from it: the cross-entropy alone teaches the network not to see it.
+    gradient from it; only the cross-entropy penalizes its prediction.
     """
 
     def __init__(self, head_weights: Literal["equal", "exponential"] = "equal") -> None:

@@ -20,10 +20,10 @@ class PatchSampler:
     """Where patches of one case may be centered.
 
     Attributes:
-        shape_zyx: Of the volume.
-        lesions ({1: ndarray, 2: ndarray}): Flat voxel indices of GTVp (1) and GTVn (2); empty where a class is absent.
-        numbers ({1: ndarray, 2: ndarray}): Which lesion each of these voxels belongs to, counted from 1.
-        hot (ndarray): Flat indices of hot voxels outside lesions.
+        shape_zyx: Shape of the volume.
+        lesions: Flat voxel indices of GTVp (1) and GTVn (2); empty where a class is absent.
+        lesion_ids: Number, from 1, of the lesion that each of these voxels belongs to.
+        hot_voxels: Flat indices of hot voxels outside lesions.
     """
 
     shape_zyx: Triple
@@ -33,14 +33,14 @@ class PatchSampler:
 
     @classmethod
     def from_case(cls, case: PreparedCase) -> PatchSampler:
-        """Read them from a prepared case."""
+        """Read the indices of a prepared case."""
         z, y, x = case.image.shape[1:]
         lesions = {value: case.lesion_index(value) for value in (1, 2)}
         return cls((z, y, x), lesions, {value: case.lesion_numbers(value) for value in (1, 2)}, case.hot_index())
 
     @cached_property
     def _by_lesion(self) -> dict[int, list[Index]]:
-        """Voxels of each lesion."""
+        """Voxels of each lesion, by class."""
         return {
             value: [self.lesions[value][numbers == number] for number in np.unique(numbers)]
             for value, numbers in self.lesion_ids.items()
@@ -55,8 +55,7 @@ class PatchSampler:
         is a hot voxel outside lesions.
 
         Returns:
-            value: 0, 1 or 2.
-            center: (z, y, x).
+            The class, 0, 1 or 2, and the center (z, y, x).
         """
         chance = np.asarray(config.class_weights, dtype=np.float64).copy()
         for value in (1, 2):

@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -21,7 +22,8 @@ from hnseg.cli.commands import app
 from hnseg.cohort.cases import discover_cases
 from hnseg.cohort.checked_cohort import load_check
 from hnseg.config import PrepareConfig
-from hnseg.errors import CaseError, HnsegError
+from hnseg.errors import CaseError, HnsegError, InUseError
+from hnseg.locks import hold
 from hnseg.parallel import ParallelConfig, parse_shard, run_cases
 from hnseg.preprocessing.crop_case import memory_need
 from hnseg.preprocessing.prepare_cohort import prepare_cohort
@@ -85,7 +87,7 @@ def test_one_bad_item_does_not_stop_the_others(tmp_path, jobs):
     assert sorted(what for *_, what in seen) == [str(n) for n in range(8)]
 
 
-def test_a_full_disk_stops_at_once_and_lack_of_memory_is_told():
+def test_a_full_disk_stops_at_once_and_lack_of_memory_is_reported():
     with pytest.raises(OSError, match=str(errno.ENOSPC)) as caught:
         run_cases(fail_like_a_full_disk, range(3))
     assert caught.value.errno == errno.ENOSPC
@@ -242,7 +244,7 @@ def test_workers_of_a_local_dask_cluster_end_with_its_script(tmp_path):
     end_and_check(start([script, tmp_path]), (tmp_path / "begun").is_file, signal.SIGKILL)
 
 
-def test_a_case_written_anew_replaces_the_old_one_whole(tmp_path):
+def test_a_case_written_again_replaces_the_old_one_whole(tmp_path):
     folder = tmp_path / "ONE-001"
 
     def draw(path: Path) -> None:
@@ -255,7 +257,28 @@ def test_a_case_written_anew_replaces_the_old_one_whole(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["ONE-001"]
 
 
-def test_a_damaged_record_is_prepared_anew(run):
+def test_two_writers_of_one_case_take_turns(tmp_path):
+    """The first one's half-written files stay while it lives; what a dead one left goes, on any host."""
+    folder = tmp_path / "ONE-001"
+    (tmp_path / ".writing-ONE-001" / "new" / "data.zarr").mkdir(parents=True)  # of a dead process
+    image = {"final": np.zeros((2, 4, 4, 4), np.float16)}
+    second = threading.Thread(
+        target=write_case, args=(folder, image, None, {"number": 2}, lambda path: path.write_bytes(b""))
+    )
+
+    def draw(path: Path) -> None:
+        second.start()
+        with pytest.raises(InUseError), hold(tmp_path, "ONE-001", "a third one"):
+            pass
+        path.write_bytes(b"picture")
+
+    write_case(folder, image, None, {"number": 1}, draw)
+    second.join(60)
+    assert open_case(folder).record == {"number": 2}
+    assert [path.name for path in tmp_path.iterdir()] == ["ONE-001"]
+
+
+def test_a_damaged_record_is_prepared_again(run):
     record = next((run / "prepared").glob("*/case.json"))
     record.write_text('{"settings": ')
     assert prepare_cohort(run) == []
