@@ -7,16 +7,16 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike
 
-# Positive direction of the patient axes x, y, z in the two common conventions.
+# Letters of the negative and positive direction of the patient axes x, y, z in the two common conventions.
 _LETTERS = {"LPS": ("RL", "AP", "IS"), "RAS": ("LR", "PA", "IS")}
 _PAIR = {letter: pair for pair in ("RL", "AP", "SI") for letter in pair}
 
 
 def check_orientation(orientation: str, ndim: int) -> None:
-    """Refuse anything but one letter per spatial axis, each of another pair of R/L, A/P, S/I.
+    """Refuse an orientation that does not name each spatial axis by one letter of R/L, A/P, S/I.
 
     Raises:
-        ValueError: other letters, two of one pair, or more letters than axes.
+        ValueError: Another letter, two of one pair, or more letters than axes.
     """
     pairs = [_PAIR.get(letter) for letter in orientation]
     if not orientation or None in pairs or len(set(pairs)) != len(pairs) or len(pairs) > ndim:
@@ -27,10 +27,14 @@ def check_orientation(orientation: str, ndim: int) -> None:
 
 
 def orientation_map(source: str, target: str) -> tuple[list[int], list[bool]]:
-    """For every axis of ``target``: the axis of ``source`` that it comes from, and whether it is flipped.
+    """Axis permutation and flips that turn orientation ``source`` into ``target``.
+
+    Returns:
+        sources: For each axis of ``target``, the axis of ``source`` that it comes from.
+        flips: Whether that axis is reversed.
 
     Raises:
-        ValueError: the two do not name the same anatomical axes.
+        ValueError: The two do not name the same anatomical axes.
 
     >>> orientation_map("SPL", "RAS")
     ([2, 1, 0], [True, True, False])
@@ -47,11 +51,11 @@ def orientation_map(source: str, target: str) -> tuple[list[int], list[bool]]:
 def orientation_of(directions: ArrayLike, space: str = "LPS") -> str:
     """Letters of the array axes whose direction vectors are the columns of ``directions``.
 
-    An oblique axis gets the letter of the patient axis that it is closest to.
+    An oblique axis gets the letter of the patient axis closest to it.
 
     Args:
         directions: (3, n) array; column i points along array axis i, in patient coordinates.
-        space: ``"LPS"`` (DICOM, ITK) or ``"RAS"`` (NIfTI, MONAI's affine).
+        space: Frame of the coordinates: ``"LPS"`` (DICOM, ITK) or ``"RAS"`` (NIfTI, MONAI's affine).
 
     >>> orientation_of([[0, 0, 1], [0, 1, 0], [1, 0, 0]])
     'SPL'
@@ -62,7 +66,7 @@ def orientation_of(directions: ArrayLike, space: str = "LPS") -> str:
     scale = np.linalg.norm(columns, axis=1, keepdims=True)
     cosines = np.abs(columns / np.where(scale == 0, 1, scale))
     axes = dict.fromkeys(range(len(columns)), 0)
-    # The clearest axes choose first, so that two oblique axes never get the same letter.
+    # The least oblique axes are assigned first, so that two oblique axes never get the same letter.
     for number in sorted(axes, key=lambda i: -cosines[i].max()):
         axes[number] = max(free, key=lambda i: cosines[number, i])
         free.remove(axes[number])

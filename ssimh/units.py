@@ -1,4 +1,4 @@
-"""Intensity units: what is known about an image, and the refusal to swap PET."""
+"""Intensity units: the unit that a file states, and the refusal to swap PET."""
 
 from __future__ import annotations
 
@@ -19,7 +19,10 @@ def is_pet_unit(unit: str | None) -> bool:
 
 
 def unit_from_metadata(metadata: Mapping[Any, Any]) -> str | None:
-    """Unit that a file states: our own key, DICOM Units (0054,1001) or modality, or a NIfTI intent or description.
+    """Unit that a file states: this package's own key, DICOM Units (0054,1001) or modality, or a NIfTI description.
+
+    Returns:
+        The unit as stated; ``"HU"`` or ``"PET"`` by modality; None where nothing states one.
 
     >>> unit_from_metadata({"0008|0060": "PT", "0054|1001": "GML "})
     'GML'
@@ -41,13 +44,18 @@ def unit_from_metadata(metadata: Mapping[Any, Any]) -> str | None:
 
 
 def refuse_pet(unit: str | None, whose: str, allow_pet: bool) -> None:
-    """Stop before PET is swapped.
+    """Raise an error for PET, unless the caller allows it.
+
+    Args:
+        unit: Unit of the image, or None.
+        whose: The image, as the message names it.
+        allow_pet: Whether PET is allowed.
 
     Raises:
-        ValueError: ``unit`` names tracer uptake and the caller did not insist.
+        ValueError: ``unit`` names tracer uptake and ``allow_pet`` is False.
     """
     if is_pet_unit(unit) and not allow_pet:
         raise ValueError(
-            f"{whose} is declared as PET (unit={unit!r}). Spectrum swapping changes uptake values, so it is meant for "
-            "CT in HU; pass allow_pet=True to do it all the same."
+            f"{whose} is declared as PET (unit={unit!r}). Spectrum swapping changes uptake values and is meant for CT "
+            "in HU; pass allow_pet=True to swap it nevertheless."
         )

@@ -1,9 +1,8 @@
-"""Lesions are connected components: labeling them, and pairing predicted with true ones.
+"""Lesions as connected components: label them, and match predicted with true ones.
 
-The 2025 challenge text says "detection is for IoU>30%" and no more. What a lesion is and who is paired with
-whom are options here; the defaults are those of the HERMES re-implementation: 26-connected components,
-one-to-one, greedy by falling IoU, strictly above 0.3. Below IoU 0.5 two predictions may both qualify for one
-lesion, so the pairing matters.
+The 2025 challenge text states "detection is for IoU>30%" and no more. The definition of a lesion and of a match are
+options here; the defaults are those of the HERMES re-implementation: 26-connected components, one-to-one, greedy by
+descending IoU, strictly above 0.3. Below IoU 0.5 two predictions may qualify for one lesion, so the matching matters.
 """
 
 from __future__ import annotations
@@ -27,12 +26,12 @@ FloatArray = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Components:
-    """Connected components of a mask, kept inside the mask's bounding box.
+    """Connected components of a mask, cropped to its bounding box.
 
     Attributes:
-        labels (ndarray of int32, as large as the box): 0 outside, 1 … n inside.
-        box (tuple of 3 slices): Where ``labels`` lies in the mask it came from.
-        sizes_vox (ndarray of int64, (n,)): Voxels of component 1 … n.
+        labels: (z, y, x) array of the box's shape; 0 background, 1 … n the components.
+        box: Slices (z, y, x) of the box in the mask.
+        sizes_vox: (n,) voxels of component 1 … n.
     """
 
     labels: NDArray[np.int32]
@@ -42,8 +41,8 @@ class Components:
     def __len__(self) -> int:
         return int(self.sizes_vox.size)
 
-    def each(self) -> Iterator[tuple[BoolArray, IntArray]]:
-        """Every component, 1 … n: its mask in its own box, and where that box begins (z, y, x) in the whole."""
+    def iter_masks(self) -> Iterator[tuple[BoolArray, IntArray]]:
+        """The mask of every component, 1 … n, in its own box, and the box's first voxel (z, y, x) in the whole mask."""
         outer = np.asarray([side.start for side in self.box])
         found = ndimage.find_objects(self.labels) if len(self) else []
         for number, inner in enumerate(found, start=1):
@@ -52,13 +51,16 @@ class Components:
 
 @dataclass(frozen=True)
 class LesionMatch:
-    """How the lesions of one case were found.
+    """Matches between the n true and m predicted lesions of one case.
 
     Attributes:
-        tp, fp, fn: Lesions found, predictions without a lesion, lesions missed. With ``matching="grouped"`` a group
-            counts once, so ``tp + fn`` may be smaller than the number of lesions.
-        truth_sizes_vox, pred_sizes_vox (ndarray of int64): Voxels of every true and every predicted lesion.
-        truth_iou, pred_iou (ndarray of float64): The IoU at which each was matched, NaN where it was not.
+        tp: Lesions found. With ``matching="grouped"`` a group counts once, so ``tp + fn`` may be below n.
+        fp: Predictions without a lesion.
+        fn: Lesions missed.
+        truth_sizes_vox: (n,) voxels of each true lesion.
+        pred_sizes_vox: (m,) voxels of each predicted lesion.
+        truth_iou: (n,) IoU of each true lesion with its match, NaN without one.
+        pred_iou: (m,) the same of each predicted lesion.
     """
 
     tp: int
@@ -71,11 +73,11 @@ class LesionMatch:
 
 
 def bounding_box(mask: BoolArray) -> Box | None:
-    """Smallest box that holds every true voxel of a mask (z, y, x); None when there is none."""
+    """Smallest box (z, y, x) that contains every true voxel of a mask; None for an empty mask."""
     z = np.flatnonzero(mask.any(axis=(1, 2)))
     if not z.size:
         return None
-    # Only the slices between need a second look: a third of the time of three reductions of the whole volume.
+    # Reducing only the slices in between takes a third of the time of three reductions of the whole volume.
     y, x = np.nonzero(mask[z[0] : z[-1] + 1].any(axis=0))
     low, high = (z[0], y.min(), x.min()), (z[-1], y.max(), x.max())
     sides = [slice(int(a), int(b) + 1) for a, b in zip(low, high, strict=True)]
@@ -86,20 +88,19 @@ def connected_components(mask: BoolArray, connectivity: Connectivity = 26) -> Co
     """Label the connected components of a mask.
 
     Args:
-        mask: Ndarray of bool, (z, y, x).
-        connectivity ({6, 18, 26}): Neighbors that belong together: across faces, also edges, also corners.
+        mask: (z, y, x) array.
+        connectivity: Neighbors that are connected: across faces (6), also edges (18), also corners (26).
 
     Raises:
-        ValueError: A mask that is not three-dimensional, or another connectivity.
+        ValueError: The mask is not three-dimensional, or the connectivity is another one.
     """
     if mask.ndim != 3:
-        raise ValueError(f"a mask is three-dimensional (z, y, x); got shape {mask.shape}")
+        raise ValueError(f"a mask must be three-dimensional (z, y, x); got shape {mask.shape}")
     if connectivity not in get_args(Connectivity):
-        raise ValueError(f"connectivity {connectivity}: choose 6, 18 or 26")
+        raise ValueError(f"connectivity is {connectivity!r}; allowed are 6, 18, 26")
     box = bounding_box(mask)
     if box is None:
-        nothing = slice(0, 0)
-        return Components(np.zeros((0, 0, 0), np.int32), (nothing,) * 3, np.zeros(0, np.int64))
+        return Components(np.zeros((0, 0, 0), np.int32), (slice(0, 0),) * 3, np.zeros(0, np.int64))
     structure = ndimage.generate_binary_structure(3, {6: 1, 18: 2, 26: 3}[connectivity])
     labels = np.zeros(tuple(side.stop - side.start for side in box), np.int32)
     ndimage.label(mask[box], structure=structure, output=labels)
@@ -107,7 +108,7 @@ def connected_components(mask: BoolArray, connectivity: Connectivity = 26) -> Co
 
 
 def overlap_matrix(truth: Components, pred: Components) -> IntArray:
-    """Voxels shared by every true and every predicted component, (n_truth, n_pred)."""
+    """(n, m) voxels that each of n true components shares with each of m predicted ones."""
     shared = np.zeros((len(truth), len(pred)), np.int64)
     sides = zip(truth.box, pred.box, strict=True)
     box = [slice(max(t.start, p.start), min(t.stop, p.stop)) for t, p in sides]
@@ -132,24 +133,24 @@ def match_lesions(
     strict: bool = True,
     min_vox: int = 1,
 ) -> LesionMatch:
-    """Pair the lesions of a prediction with those of the truth.
+    """Match the lesions of a prediction with those of the truth.
 
     Args:
-        pred, truth (ndarray of bool, (z, y, x)): One class on one grid.
-        connectivity ({6, 18, 26}): What a lesion is.
-        matching ({"greedy", "hungarian", "grouped"}): ``greedy``: one-to-one, the pair with the highest IoU first
-            (equal IoU: lower truth number, then lower prediction number, in scan order). ``hungarian``: one-to-one, the
-            largest sum of IoU over pairs that qualify (equal sums: more pairs). ``grouped``: lesions and predictions
-            that touch form a group, judged by the IoU of the group's unions; a group that qualifies is one true
-            positive, one that does not is one false positive and one false negative (the AIV re-implementation).
-        iou_threshold: Float in [0, 1).
-        strict: Whether a pair qualifies above the threshold (True) or already at it. A pair without a shared voxel
-            never does.
-        min_vox (int ≥ 1): Components of fewer voxels are no lesions, on both sides; they are left out before anything
-            is paired.
+        pred: (z, y, x) mask of one class.
+        truth: The reference mask on the same grid.
+        connectivity: As in :func:`connected_components`.
+        matching: ``greedy``: one-to-one, the pair with the highest IoU first (equal IoU: lower truth number, then
+            lower prediction number, in scan order). ``hungarian``: one-to-one, the largest sum of IoU over pairs that
+            qualify (equal sums: more pairs). ``grouped``: lesions and predictions that touch form a group, scored by
+            the IoU of the group's unions; a group that qualifies is one true positive, one that does not is one false
+            positive and one false negative (the AIV re-implementation).
+        iou_threshold: IoU that a pair needs, in [0, 1).
+        strict: Whether a pair qualifies only above the threshold (True) or already at it. A pair without a shared
+            voxel never does.
+        min_vox: Components of fewer voxels (≥ 1) are discarded on both sides before matching.
 
     Raises:
-        ValueError: Shapes that differ, or an option that does not exist.
+        ValueError: The shapes differ, or an option has another value.
 
     >>> truth = np.zeros((1, 1, 9), bool); truth[..., 0:4] = True; truth[..., 6:8] = True
     >>> pred = np.zeros((1, 1, 9), bool); pred[..., 1:4] = True
@@ -158,11 +159,11 @@ def match_lesions(
     (1, 0, 1, 0.75)
     """
     if pred.shape != truth.shape:
-        raise ValueError(f"prediction of shape {pred.shape} and truth of shape {truth.shape} differ")
+        raise ValueError(f"prediction and truth must have one shape; got {pred.shape} and {truth.shape}")
     if matching not in get_args(Matching):
-        raise ValueError(f"matching {matching!r}: choose one of {', '.join(get_args(Matching))}")
+        raise ValueError(f"matching is {matching!r}; allowed are {', '.join(get_args(Matching))}")
     if not 0 <= iou_threshold < 1:
-        raise ValueError(f"iou_threshold {iou_threshold} must be in [0, 1)")
+        raise ValueError(f"iou_threshold is {iou_threshold}; it must be in [0, 1)")
     t, p = connected_components(truth, connectivity), connected_components(pred, connectivity)
     large_t, large_p = t.sizes_vox >= min_vox, p.sizes_vox >= min_vox
     return match_components(
@@ -184,16 +185,22 @@ def match_components(
     iou_threshold: float,
     strict: bool,
 ) -> LesionMatch:
-    """Pair components known by their sizes (n,), (m,) and the voxels that they share (n, m) alone.
+    """Match components that are given by their sizes and overlaps alone.
 
-    Options as in :func:`match_lesions`. A subset of the components is judged by the same table.
+    Args:
+        shared: (n, m) voxels shared by each true and each predicted component; rows and columns may be a subset.
+        truth_sizes_vox: (n,) voxels of each true component.
+        pred_sizes_vox: (m,) voxels of each predicted component.
+        matching: As in :func:`match_lesions`.
+        iou_threshold: As in :func:`match_lesions`.
+        strict: As in :func:`match_lesions`.
     """
     if matching == "grouped":
         return _match_groups(shared, truth_sizes_vox, pred_sizes_vox, iou_threshold, strict)
     union = truth_sizes_vox[:, None] + pred_sizes_vox[None, :] - shared
     iou = shared / union
     qualifies = (shared > 0) & (iou > iou_threshold if strict else iou >= iou_threshold)
-    pairs = _greedy(iou, qualifies) if matching == "greedy" else _hungarian(iou, qualifies)
+    pairs = _match_greedy(iou, qualifies) if matching == "greedy" else _match_hungarian(iou, qualifies)
     n, m = shared.shape
     truth_iou, pred_iou = np.full(n, np.nan), np.full(m, np.nan)
     for i, j in pairs:
@@ -202,7 +209,7 @@ def match_components(
     return LesionMatch(tp, m - tp, n - tp, truth_sizes_vox, pred_sizes_vox, truth_iou, pred_iou)
 
 
-def _greedy(iou: FloatArray, qualifies: BoolArray) -> list[tuple[int, int]]:
+def _match_greedy(iou: FloatArray, qualifies: BoolArray) -> list[tuple[int, int]]:
     rows, columns = np.nonzero(qualifies)
     pairs: list[tuple[int, int]] = []
     for k in np.argsort(-iou[rows, columns], kind="stable"):
@@ -212,8 +219,8 @@ def _greedy(iou: FloatArray, qualifies: BoolArray) -> list[tuple[int, int]]:
     return pairs
 
 
-def _hungarian(iou: FloatArray, qualifies: BoolArray) -> list[tuple[int, int]]:
-    value = np.where(qualifies, iou + 1e-9, 0.0)  # 1e-9 a pair: of two equal sums the one with more pairs
+def _match_hungarian(iou: FloatArray, qualifies: BoolArray) -> list[tuple[int, int]]:
+    value = np.where(qualifies, iou + 1e-9, 0.0)  # 1e-9 per pair: of two equal sums the one with more pairs wins
     rows, columns = optimize.linear_sum_assignment(value, maximize=True)
     return [(int(i), int(j)) for i, j in zip(rows, columns, strict=True) if qualifies[i, j]]
 
@@ -223,7 +230,7 @@ def _match_groups(
 ) -> LesionMatch:
     n, m = shared.shape
     truth_iou, pred_iou = np.full(n, np.nan), np.full(m, np.nan)
-    group = np.arange(n + m)  # lesions first, then predictions; every member carries its group's smallest number
+    group = np.arange(n + m)  # lesions, then predictions; each holds its group's smallest index
     for i, j in zip(*np.nonzero(shared), strict=True):
         low, high = sorted((group[i], group[n + j]))
         group[group == high] = low

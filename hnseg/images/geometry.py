@@ -1,6 +1,6 @@
-"""Where voxels lie in the patient: the one place where array order and physical order meet.
+"""Positions of voxels in the patient: the one place where array order and physical order meet.
 
-Convention of the whole package, said once:
+Convention of the whole package:
 
 * arrays are indexed ``(z, y, x)``, with channels in front ``(C, z, y, x)``;
 * everything physical is ``(x, y, z)`` in millimeters in the LPS frame, as in DICOM and ITK headers
@@ -26,11 +26,13 @@ class Grid:
     """A sampling grid in physical space: an image header without the image.
 
     Attributes:
-        size (tuple of 3 int): Number of voxels along the grid's own x, y, z axes.
-        spacing_mm, origin_mm (tuple of 3 float): Voxel spacing, and the physical position of the center of the first
-            voxel, (x, y, z), LPS.
-        direction (tuple of 9 float): Direction cosines, row-major as in ITK; the columns are the grid's axes in the LPS
-            frame.
+        size: Number of voxels along the grid's own x, y, z axes.
+        spacing_mm: Voxel spacing along them.
+        origin_mm: Position of the center of the first voxel, (x, y, z), LPS.
+        direction: Nine direction cosines, row-major as in ITK; the columns are the grid's axes in the LPS frame.
+
+    Raises:
+        ValueError: It is not three-dimensional, a size is below 1, or a spacing is not positive.
     """
 
     size: tuple[int, int, int]
@@ -79,13 +81,13 @@ class Grid:
         return (point @ np.linalg.inv(self.matrix).T) / np.asarray(self.spacing_mm)
 
     def bounds_mm(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Axis-aligned physical box (lower, upper) that holds every voxel with its whole extent."""
+        """Axis-aligned physical box (lower, upper) that contains every voxel with its whole extent."""
         corners = np.array([[i, j, k] for i in (0, 1) for j in (0, 1) for k in (0, 1)], dtype=np.float64)
         points = self.to_physical(corners * np.asarray(self.size) - 0.5)
         return points.min(axis=0), points.max(axis=0)
 
     def matches(self, other: Grid, tolerance_mm: float = 1e-3) -> bool:
-        """Whether both grids put every voxel at the same place, to within ``tolerance_mm``."""
+        """Whether both grids place every voxel at the same position, to within ``tolerance_mm``."""
         if self.size != other.size:
             return False
         corners = np.array([[i, j, k] for i in (0, 1) for j in (0, 1) for k in (0, 1)], dtype=np.float64)
@@ -93,5 +95,5 @@ class Grid:
         return bool(np.abs(self.to_physical(corners) - other.to_physical(corners)).max() <= tolerance_mm)
 
     def as_dict(self) -> dict[str, list[float]]:
-        """JSON-ready form; ``Grid(**d)`` gives the grid back."""
+        """JSON-ready form; ``Grid(**d)`` restores the grid."""
         return {name: list(getattr(self, name)) for name in ("size", "spacing_mm", "origin_mm", "direction")}

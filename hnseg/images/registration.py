@@ -1,7 +1,7 @@
-"""Do CT and PET show the patient in the same place? Measured by mutual information, corrected rigidly on request.
+"""Alignment of PET and CT: measured by mutual information, corrected rigidly on request.
 
-A patient who moves the head between the two scans shifts the PET against the CT and its label. The shift is looked for
-over the crop's box on a 4 mm grid, from where the headers put the images: on phantoms it comes back within 2 mm.
+A patient who moves the head between the two scans shifts the PET against the CT and its label. The search covers the
+crop box on a 4 mm grid and starts from the positions in the headers; on phantoms it recovers the shift within 2 mm.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from ssimh.images.simpleitk import load_sitk
 
 GRID_MM = 4.0  # about a PET voxel
 BINS = 32
-REACH_MM = 40.0  # PET is taken this much beyond the box, so that a shift brings nothing in from outside
-CT_RANGE_HU = (-300.0, 300.0)  # air, fat, soft tissue and bone; metal and air pockets say nothing more
+REACH_MM = 40.0  # PET is sampled this far beyond the box, so that a shift stays inside it
+CT_RANGE_HU = (-300.0, 300.0)  # air, fat, soft tissue and bone; metal and air pockets add no information
 PET_LIMIT_SUV = 6.0  # a tumor or the brain must not outweigh the body's outline
-CORRECT_MM = 4.0  # a smaller displacement is within what the measurement leaves open on other parts of the body
+CORRECT_MM = 4.0  # smaller displacements are within the error of the measurement on other parts of the body
 CORRECT_GAIN = 0.05  # nats; aligned scans gain 0.01 to 0.07, scans 5 mm apart 0.06 to 0.1, 15 mm apart 0.2 to 0.3
 NOTABLE_MM = 10.0
 HALF_HEAD_MM = 60.0
@@ -34,15 +34,16 @@ class Alignment:
     """The rigid movement of PET that fits it best to CT.
 
     Attributes:
-        rotation (tuple of 9 float): Row-major.
-        translation_mm (tuple of 3 float): A point of the CT belongs to ``rotation @ point + translation_mm`` in the
-            PET, (x, y, z) LPS.
-        shift_mm (tuple of 3 float): How far the PET lies off the CT in the middle of the box.
+        rotation: Nine values of a matrix, row-major.
+        translation_mm: A point of the CT corresponds to ``rotation @ point + translation_mm`` in the PET, (x, y, z),
+            LPS.
+        shift_mm: Displacement of the PET from the CT at the center of the box, (x, y, z).
         turn_deg: Angle of the rotation.
-        displacement_mm: Root mean square over the corners of a 120 mm cube in the middle of the box: shift and turn in
-            one number.
-        information_before, information_after: Mutual information in nats, as the headers have it and at the best fit.
-        corrected: Whether PET was moved.
+        displacement_mm: Root mean square displacement of the corners of a 120 mm cube at the center of the box: shift
+            and rotation in one number.
+        information_before: Mutual information in nats with the positions in the headers.
+        information_after: The same at the best fit.
+        corrected: Whether the PET was moved.
     """
 
     rotation: tuple[float, ...]
@@ -56,7 +57,7 @@ class Alignment:
 
     @property
     def is_displaced(self) -> bool:
-        """Whether a correction is called for: a displacement of a PET voxel that mutual information confirms."""
+        """Whether a correction is needed: a displacement of a PET voxel that mutual information confirms."""
         gain = self.information_after - self.information_before
         return self.displacement_mm >= CORRECT_MM and gain >= CORRECT_GAIN
 
@@ -67,12 +68,12 @@ class Alignment:
 
     @property
     def description(self) -> str:
-        """For findings and pictures."""
+        """Text for findings and figures."""
         shift = ", ".join(f"{value:+.1f}" for value in self.shift_mm)
-        return f"PET lies {self.displacement_mm:.1f} mm off the CT (shift {shift} mm, turn {self.turn_deg:.1f}°)"
+        return f"PET is {self.displacement_mm:.1f} mm off the CT (shift {shift} mm, rotation {self.turn_deg:.1f}°)"
 
     def corrected_grid(self, pet_grid: Grid) -> Grid:
-        """Where the PET's voxels belong on the CT; the array stays as it is."""
+        """Grid of the PET after the correction; its array is unchanged."""
         back = np.asarray(self.rotation).reshape(3, 3).T
         origin = back @ (np.asarray(pet_grid.origin_mm) - np.asarray(self.translation_mm))
         x, y, z = origin.tolist()
@@ -89,11 +90,14 @@ def measure_alignment(
     """Find the rigid movement of PET that fits it best to CT inside a box.
 
     Args:
-        ct_hu, pet_suv (ndarray (z, y, x)): CT in HU, PET in SUV, each on its own grid.
-        ct_grid, pet_grid, box: Grid.
+        ct_hu: (z, y, x) CT in HU.
+        ct_grid: Grid of the CT.
+        pet_suv: (z, y, x) PET in SUV.
+        pet_grid: Grid of the PET.
+        box: Region to compare, usually the crop.
 
     Returns:
-        None where the images share too little of the box, or show nothing in it.
+        The alignment; None where the images share too little of the box, or are constant in it.
     """
     common = overlap_mm(ct_grid, pet_grid)
     if common is None:
@@ -108,18 +112,18 @@ def measure_alignment(
     moving = np.log1p(np.clip(pet, 0, PET_LIMIT_SUV))
     if np.ptp(fixed) == 0 or np.ptp(moving) == 0:
         return None
-    still = _quick_shift_search(fixed, moving)
-    return still or _fit(to_sitk(fixed, fixed_grid), to_sitk(moving, moving_grid), (low + high) / 2)
+    small_shift = _quick_shift_search(fixed, moving)
+    return small_shift or _fit_rigid(to_sitk(fixed, fixed_grid), to_sitk(moving, moving_grid), (low + high) / 2)
 
 
 def _quick_shift_search(fixed: NDArray[np.float32], moving: NDArray[np.float32]) -> Alignment | None:
-    """The shift of images that are aligned but for a fraction of a voxel; None for all others.
+    """Shift of images that are aligned to within a fraction of a voxel; None for all others.
 
-    Mutual information at no shift and one voxel to either side along each axis. Where no shift is the best of the
-    seven, the peaks of three parabolas agree with the whole search to 0.6 mm, in a hundredth of its time.
+    Mutual information is computed without a shift and one voxel to either side along each axis. Where no shift is the
+    best of the seven, the peaks of three parabolas agree with the full search to 0.6 mm, in a hundredth of its time.
     """
     margin = round(REACH_MM / GRID_MM)
-    bins = [_binned(fixed), _binned(moving)]
+    bins = [_to_bins(fixed), _to_bins(moving)]
 
     def information(offset: tuple[int, ...]) -> float:
         cut = tuple(slice(margin + d, margin + d + n) for d, n in zip(offset, fixed.shape, strict=True))
@@ -142,20 +146,20 @@ def _quick_shift_search(fixed: NDArray[np.float32], moving: NDArray[np.float32])
     return Alignment(IDENTITY, (x, y, z), (x, y, z), 0.0, displacement, round(best, 4), round(best + gain, 4))
 
 
-def _binned(image: NDArray[np.float32]) -> NDArray[np.intp]:
+def _to_bins(image: NDArray[np.float32]) -> NDArray[np.intp]:
     low, high = float(image.min()), float(image.max())
     return np.minimum((image - low) * (BINS / (high - low)), BINS - 1).astype(np.intp)
 
 
 def _mutual_information(a: NDArray[np.intp], b: NDArray[np.intp]) -> float:
-    """In nats, of two images of bin numbers."""
+    """Mutual information in nats of two images of bin numbers."""
     joint = np.bincount((a * BINS + b).ravel(), minlength=BINS**2).reshape(BINS, BINS) / a.size
-    apart = joint.sum(axis=1, keepdims=True) * joint.sum(axis=0, keepdims=True)
-    there = joint > 0
-    return float((joint[there] * np.log(joint[there] / apart[there])).sum())
+    independent = joint.sum(axis=1, keepdims=True) * joint.sum(axis=0, keepdims=True)
+    filled = joint > 0
+    return float((joint[filled] * np.log(joint[filled] / independent[filled])).sum())
 
 
-def _fit(fixed: Any, moving: Any, middle_mm: NDArray[np.float64]) -> Alignment | None:
+def _fit_rigid(fixed: Any, moving: Any, middle_mm: NDArray[np.float64]) -> Alignment | None:
     sitk = load_sitk()
     method, transform = sitk.ImageRegistrationMethod(), sitk.Euler3DTransform()
     transform.SetCenter(middle_mm.tolist())
@@ -174,7 +178,7 @@ def _fit(fixed: Any, moving: Any, middle_mm: NDArray[np.float64]) -> Alignment |
         method.Execute(fixed, moving)
     except RuntimeError as error:
         if "map outside" in str(error):
-            return None  # a step left no common voxels: nothing can be said about the alignment
+            return None  # a step left no common voxels: the alignment is unknown
         raise
     matrix = np.asarray(transform.GetMatrix()).reshape(3, 3)
     translation = np.asarray(transform.TransformPoint([0.0, 0.0, 0.0]))

@@ -162,7 +162,7 @@ def component_distances_mm(
 
 def component_surfaces_mm(parts: Components, spacing_zyx_mm: NDArray[np.float64]) -> list[NDArray[np.float64]]:
     """Surface voxels (k, 3) of every component, in mm from the center of the whole array's first voxel."""
-    return [(surface_voxels(mask) + start) * spacing_zyx_mm for mask, start in parts.each()]
+    return [(surface_voxels(mask) + start) * spacing_zyx_mm for mask, start in parts.iter_masks()]
 
 
 def nearest_mm(target: NDArray[np.float64], surfaces: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
@@ -181,7 +181,7 @@ def _remove(
     removed: list[dict[str, Any]] = []
     if not gone.any():
         return removed
-    for number, (mask, start) in enumerate(parts.each()):
+    for number, (mask, start) in enumerate(parts.iter_masks()):
         if not gone[number]:
             continue
         box = tuple(slice(int(a), int(a) + n) for a, n in zip(start, mask.shape, strict=True))

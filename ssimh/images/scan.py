@@ -27,7 +27,7 @@ STORAGE_KEYS = ("scl_slope", "scl_inter", "cal_min", "cal_max", "bitpix", "datat
 
 
 class ScanError(ValueError):
-    """Scans that cannot be harmonized or written as asked; the message names the file."""
+    """A scan that does not fit the request, or a result that cannot be written; the message names the file."""
 
 
 @dataclass(frozen=True)
@@ -142,10 +142,12 @@ def find_scans(inputs: Sequence[str | os.PathLike[str]]) -> dict[Path, Path]:
     A folder is searched with all below it and keeps its structure; a folder with DICOM slices is one scan.
 
     Raises:
-        FileNotFoundError: an input that does not exist.
-        ScanError: a folder without a scan, or two inputs with one output.
+        FileNotFoundError: An input does not exist.
+        ScanError: A folder holds no scan, or two inputs have one output; names that differ in case alone are one name
+            on macOS and Windows.
     """
     found: dict[Path, Path] = {}
+    taken: dict[str, Path] = {}
     for given in map(Path, inputs):
         if not given.exists():
             raise FileNotFoundError(f"no such file or folder: {given}")
@@ -154,8 +156,9 @@ def find_scans(inputs: Sequence[str | os.PathLike[str]]) -> dict[Path, Path]:
             raise ScanError(f"{given} holds no image file; known are {', '.join(SUFFIXES)}.")
         for path, folder in scans:
             target = folder / output_name(path)
-            if target in found:
-                raise ScanError(f"{found[target]} and {path} would both be written to {target}; apply them separately.")
+            other = taken.setdefault(target.as_posix().casefold(), path)
+            if other != path or target in found:
+                raise ScanError(f"{other} and {path} would both be written to {target}; apply them separately.")
             found[target] = path
     return found
 

@@ -59,7 +59,7 @@ def box_below(center_xy: Vector, top_mm: float, box_mm: Vector) -> Vector:
 
 
 @dataclass(frozen=True, eq=False)
-class Scan:
+class PetCt:
     """PET in SUV and CT in HU, each (z, y, x) on its own grid, any direction; the CT may be None."""
 
     pet_suv: NDArray[Any]

@@ -17,13 +17,13 @@ from scipy import ndimage
 from hnseg.config import CropMethod
 from hnseg.images.geometry import Grid
 from hnseg.images.resample import upright_grid
-from hnseg.preprocessing.crop.box import Crop, Placement, Scan, Vector
+from hnseg.preprocessing.crop.box import Crop, PetCt, Placement, Vector
 from hnseg.preprocessing.crop.head import BRAIN_SUV, place_center, place_head
 from hnseg.preprocessing.crop.published import place_hecktor2025, place_nvauto, place_paper
 
 __all__ = ["METHODS", "Crop", "brain_in_box", "find_crop"]
 
-METHODS: Mapping[CropMethod, Callable[[Scan, Vector], Placement]] = {
+METHODS: Mapping[CropMethod, Callable[[PetCt, Vector], Placement]] = {
     "head": place_head,
     "paper": place_paper,
     "nvauto": place_nvauto,
@@ -56,7 +56,7 @@ def find_crop(
     Raises:
         ValueError: CT and PET do not overlap.
     """
-    scan = Scan(pet_suv, pet_grid, ct_hu, ct_grid)
+    scan = PetCt(pet_suv, pet_grid, ct_hu, ct_grid)
     low, high = scan.common_mm()
     box_mm = np.asarray(box_vox, dtype=np.float64) * spacing_mm
     placed = METHODS[method](scan, box_mm)

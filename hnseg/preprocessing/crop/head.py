@@ -11,7 +11,7 @@ from scipy import ndimage
 
 from hnseg.images.geometry import Grid
 from hnseg.images.resample import covering_grid
-from hnseg.preprocessing.crop.box import Placement, Scan, Vector, box_below
+from hnseg.preprocessing.crop.box import PetCt, Placement, Vector, box_below
 from hnseg.preprocessing.crop.evidence import (
     COARSE_MM,
     ENCLOSED,
@@ -73,7 +73,7 @@ class _Head:
         return self.evidence.score - self.least
 
 
-def place_head(scan: Scan, box_mm: Vector) -> Placement:
+def place_head(scan: PetCt, box_mm: Vector) -> Placement:
     """Place the box below the top of the brain, centered on it, moved where it would miss the neck.
 
     The published crops take the hot region at the top of the scan for the brain, even if it is a bladder, a heart or a
@@ -98,12 +98,12 @@ def place_head(scan: Scan, box_mm: Vector) -> Placement:
     return Placement(top, reason, fallback=True)
 
 
-def place_center(scan: Scan, box_mm: Vector) -> Placement:
+def place_center(scan: PetCt, box_mm: Vector) -> Placement:
     """Place the box at the top of the scan, centered on the body, without looking for a head."""
     return Placement(_body_at_top(scan, box_mm), "top of the scan, centered on the body")
 
 
-def _look(scan: Scan) -> _View:
+def _look(scan: PetCt) -> _View:
     low, high = scan.common_mm()
     grid = covering_grid(np.array([low[0], low[1], max(low[2], high[2] - SEARCH_MM)]), high, COARSE_MM)
     pet, ct = scan.pet_on(grid), scan.ct_on(grid)
@@ -194,7 +194,7 @@ def _keep_neck(head: _Head, view: _View, box_mm: Vector) -> Vector:
     return np.clip(target, center - MOVE_MM, center + MOVE_MM)
 
 
-def _body_at_top(scan: Scan, box_mm: Vector) -> Vector:
+def _body_at_top(scan: PetCt, box_mm: Vector) -> Vector:
     """Lower corner of a box at the top of the scan, centered on the body in its uppermost ``BODY_TOP_MM``."""
     low, high = scan.common_mm()
     grid = covering_grid(np.array([low[0], low[1], max(low[2], high[2] - BODY_TOP_MM)]), high, COARSE_MM)

@@ -14,7 +14,7 @@ from scipy import ndimage
 
 from hnseg.images.geometry import Grid
 from hnseg.images.resample import covering_grid
-from hnseg.preprocessing.crop.box import Placement, Scan, Vector, box_below
+from hnseg.preprocessing.crop.box import PetCt, Placement, Vector, box_below
 from hnseg.preprocessing.crop.evidence import COARSE_MM, best_evidence, body_mask, to_index
 
 FINE_MM = 2.0
@@ -24,7 +24,7 @@ RULE = "one SD above the mean of the upper quarter"
 LITERAL_MM = 1.0  # the grid that the definitions of nvauto and hecktor2025 count on
 
 
-def place_paper(scan: Scan, box_mm: Vector) -> Placement:
+def place_paper(scan: PetCt, box_mm: Vector) -> Placement:
     """As published: place the box below the highest voxel above a coarse PET threshold.
 
     Its axial center is the mean of the voxels above the threshold in the superior slices, here the uppermost 100 mm
@@ -42,7 +42,7 @@ def place_paper(scan: Scan, box_mm: Vector) -> Placement:
     return _judged(scan, superior, grid, box_below(_middle(superior, grid), top, box_mm), f"above SUV {HOT_SUV:g}")
 
 
-def place_nvauto(scan: Scan, box_mm: Vector) -> Placement:
+def place_nvauto(scan: PetCt, box_mm: Vector) -> Placement:
     """NVAUTO, HECKTOR 2022 (Project-MONAI/tutorials, ``hecktor_crop_neck_region.py``).
 
     In the upper quarter of the CT's slices, voxels one standard deviation above the mean are foreground; the box is
@@ -59,7 +59,7 @@ def place_nvauto(scan: Scan, box_mm: Vector) -> Placement:
     return _judged(scan, hot, grid, box_below(_middle(hot, grid), top, box_mm), RULE)
 
 
-def place_hecktor2025(scan: Scan, box_mm: Vector) -> Placement:
+def place_hecktor2025(scan: PetCt, box_mm: Vector) -> Placement:
     """The organizers' template of HECKTOR 2025 (BioMedIA-MBZUAI/HECKTOR2025, ``docker-template``, ``preprocess.py``).
 
     In the upper quarter of the slices that CT and PET share, voxels one standard deviation above the mean are
@@ -86,7 +86,7 @@ def place_hecktor2025(scan: Scan, box_mm: Vector) -> Placement:
     return _judged(scan, region, grid, lower, f"in the largest region {RULE}")
 
 
-def _upper_quarter(scan: Scan, low: Vector, high: Vector) -> tuple[Grid, NDArray[np.bool_]]:
+def _upper_quarter(scan: PetCt, low: Vector, high: Vector) -> tuple[Grid, NDArray[np.bool_]]:
     """Foreground of PET in the upper quarter of a box: more than one standard deviation above the mean."""
     grid = covering_grid(np.array([low[0], low[1], low[2] + 0.75 * (high[2] - low[2])]), high, FINE_MM)
     pet = scan.pet_on(grid)
@@ -102,7 +102,7 @@ def _nothing_hot(lower: Vector, threshold: str) -> Placement:
     return Placement(lower, reason, fallback=True)
 
 
-def _judged(scan: Scan, region: NDArray[np.bool_], grid: Grid, lower: Vector, rule: str) -> Placement:
+def _judged(scan: PetCt, region: NDArray[np.bool_], grid: Grid, lower: Vector, rule: str) -> Placement:
     """Placement with the evidence that its foreground lies in a head."""
     slices = np.argwhere(region)[:, 0]
     middle = _middle(region, grid)

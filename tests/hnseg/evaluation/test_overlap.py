@@ -316,4 +316,4 @@ def test_a_case_survives_json():
 
 
 def test_a_mask_without_a_component_has_none_to_visit():
-    assert list(connected_components(np.zeros((2, 3, 4), bool)).each()) == []
+    assert list(connected_components(np.zeros((2, 3, 4), bool)).iter_masks()) == []

@@ -94,24 +94,25 @@ def test_overlap_matrix_of_disjoint_boxes_is_zero():
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "facts"),
     [
-        ({"connectivity": 8}, "6, 18 or 26"),
-        ({"matching": "best"}, "greedy"),
-        ({"iou_threshold": 1.0}, r"\[0, 1\)"),
+        ({"connectivity": 8}, "8.*6, 18"),
+        ({"matching": "best"}, "best.*greedy"),
+        ({"iou_threshold": 1.0}, r"1\.0.*\[0, 1\)"),
     ],
 )
-def test_an_unknown_option_is_refused(options, said):
-    with pytest.raises(ValueError, match=said):
+def test_an_unknown_option_is_refused(options, facts):
+    (name,) = options
+    with pytest.raises(ValueError, match=f"{name}.*{facts}"):
         match_lesions(row((0, 1)), row((0, 1)), **options)
-    with pytest.raises(ValueError, match=r"choose|must be"):
+    with pytest.raises(ValueError, match=name):
         Rules(**options)
 
 
 def test_masks_of_different_shape_are_refused():
-    with pytest.raises(ValueError, match="differ"):
+    with pytest.raises(ValueError, match=r"\(1, 1, 5\).*\(1, 1, 6\)"):
         match_lesions(row(n=5), row(n=6))
-    with pytest.raises(ValueError, match="differ"):
+    with pytest.raises(ValueError, match=r"\(1, 1, 5\).*\(1, 1, 6\)"):
         dice(row(n=5), row(n=6))
-    with pytest.raises(ValueError, match="three-dimensional"):
+    with pytest.raises(ValueError, match=r"\(2, 2\)"):
         connected_components(np.ones((2, 2), bool))

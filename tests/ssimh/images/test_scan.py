@@ -131,6 +131,9 @@ def test_folders_are_searched_and_keep_their_structure(tmp_path, volume):
     assert {str(target) for target in found} == {"one.nii.gz", "a/two.nrrd", "two.nrrd"}
     with pytest.raises(ScanError, match=r"one\.nii\.gz"):
         find_scans([root, root / "one.nii.gz"])
+    (root / "One.NII.gz").write_text("x")
+    with pytest.raises(ScanError, match=r"(?i)one\.nii\.gz.*one\.nii\.gz"):
+        find_scans([root])
     (tmp_path / "empty").mkdir()
     with pytest.raises(ScanError, match="empty"):
         find_scans([tmp_path / "empty"])
