@@ -6,12 +6,16 @@ CONTRIBUTING.md explains it; import-linter (``make layers``) holds the direction
 from __future__ import annotations
 
 import ast
+import sys
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
 import grimp
 import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "docs"))
+from read_house import layers, read_package
 
 ROOT = Path(__file__).parents[1]
 FRONT_DOOR = {
@@ -57,11 +61,18 @@ def test_every_room_says_what_it_is_for(package):
 @pytest.mark.parametrize("package", FRONT_DOOR)
 def test_layers_are_rooms(package):
     contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
-    (layers,) = [c["layers"] for c in contracts if c["type"] == "layers" and c["containers"] == [package]]
-    assert len(layers) <= len(rooms(package))
-    named = {name.strip(" ()") for row in layers for name in row.replace("|", ":").split(":")}
+    (rows,) = [c["layers"] for c in contracts if c["type"] == "layers" and c["containers"] == [package]]
+    assert len(rows) <= len(rooms(package))
+    named = {name.strip(" ()") for row in rows for name in row.replace("|", ":").split(":")}
     assert named <= rooms(package) | FRONT_DOOR[package]
     assert rooms(package) <= named
+
+
+@pytest.mark.parametrize("package", FRONT_DOOR)
+def test_rooms_do_not_import_each_other_in_circles(package):
+    rooms_read = read_package(ROOT / package)
+    heights = layers(rooms_read)
+    assert all(heights[name] > heights[target] for name, room in rooms_read.items() for target in room.imports)
 
 
 def test_no_module_imports_itself_through_others():

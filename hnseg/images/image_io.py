@@ -46,9 +46,8 @@ def read_image(path: Path, case_id: str, dtype: Any | None = np.float32) -> tupl
             that ITK read it into.
 
     Returns:
-        array: (z, y, x) array of ``dtype``, stored values with the file's own slope and intercept applied (HU for CT,
-            SUV for PET).
-        grid: Where it lies.
+        ``(array, grid)``: a (z, y, x) array of ``dtype``, the file's slope and intercept applied (HU for CT, SUV for
+        PET), and its grid.
 
     Raises:
         CaseError: The file is missing, damaged, or no scalar three-dimensional image; see

@@ -31,8 +31,8 @@ def postprocess_label(
         spacing_zyx_mm: 3 floats > 0.
 
     Returns:
-        label (ndarray of uint8, a copy): ndarray of uint8, a copy.
-        record: What was removed and why, see :func:`remove_islands` and :func:`apply_distance_prior`.
+        ``(label, record)``: a copy of the label without them, ndarray of uint8; and what was removed and why, see
+        :func:`remove_islands` and :func:`apply_distance_prior`.
     """
     kept, islands = remove_islands(
         label,
@@ -63,9 +63,8 @@ def remove_islands(
         connectivity: {6, 18, 26}.
 
     Returns:
-        label (ndarray of uint8, a copy): ndarray of uint8, a copy.
-        removed: One JSON-ready record per removed component: ``step``, ``label``, ``voxels``, ``volume_ml``,
-            ``center_zyx_vox``, ``reason``.
+        ``(label, removed)``: a copy of the label without them, ndarray of uint8; and one JSON-ready record per removed
+        component: ``step``, ``label``, ``voxels``, ``volume_ml``, ``center_zyx_vox``, ``reason``.
 
     >>> mask = np.zeros((1, 1, 6), np.uint8); mask[..., 0] = 2; mask[..., 2:5] = 2
     >>> out, removed = remove_islands(mask, min_ml={2: 0.2}, voxel_ml=0.1)
@@ -124,9 +123,9 @@ def apply_distance_prior(
         connectivity: {6, 18, 26}.
 
     Returns:
-        label (ndarray of uint8, a copy): ndarray of uint8, a copy.
-        record: One record per removed component, as :func:`remove_islands` with ``distance_mm``. Without GTVp nothing
-            is removed, and if there are nodes one record with ``voxels`` 0 says so.
+        ``(label, removed)``: a copy of the label without them, ndarray of uint8; and one record per removed component,
+        as :func:`remove_islands` with ``distance_mm``. Without GTVp nothing is removed, and if there are nodes one
+        record with ``voxels`` 0 states it.
     """
     _check(label)
     spacing = np.asarray(spacing_zyx_mm, dtype=np.float64)

@@ -111,9 +111,8 @@ def read_image_file(path: str | os.PathLike[str]) -> tuple[NDArray[Any], ImageHe
     A trailing axis of length one is dropped: some writers store three-dimensional images as four-dimensional.
 
     Returns:
-        values: (z, y, x) or (y, x) array in the file's own type, slope and intercept applied; held once, in the memory
-            that ITK read it into.
-        header: The image's header.
+        ``(values, header)``: a (z, y, x) or (y, x) array in the file's own type, slope and intercept applied, held once
+        in the memory that ITK read it into; and the image's header.
 
     Raises:
         ImageFileError: No such file, no permission, empty, of no format that can be verified, truncated, damaged,
