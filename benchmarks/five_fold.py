@@ -209,17 +209,17 @@ def score(work: Path, home: Path, folders: Mapping[str, Path], case_ids: list[st
     truths = ReferenceLabels(labels, {case_id: cases[case_id].center for case_id in case_ids})
     metrics = {name: evaluate_folder(folder, truths, jobs=jobs) for name, folder in folders.items()}
     for name, content in metrics.items():
-        write_json(home / f"metrics_{name}.json", content)
+        write_json(home / f"metrics_{name}.json", content.as_dict())
     result: dict[str, Any] = {
-        name: {key: {"value": content[key], "interval": content["bootstrap"]["intervals"][key]} for key in SCORES}
+        name: {key: {"value": content[key], "interval": content.bootstrap.intervals[key]} for key in SCORES}
         for name, content in metrics.items()
     }
     for ours, theirs in (("hnseg", "nnunet"), ("hnseg_raw", "nnunet_raw")):
         if theirs in metrics:
             paired = compare(read_scores(metrics[theirs], "nnU-Net"), read_scores(metrics[ours], "hnseg"))
-            rows = {key: paired["scores"][key] for key in SCORES}
+            rows = {key: paired.scores[key] for key in SCORES}
             result[f"{ours}_minus_{theirs}"] = {
-                key: {name: row[name] for name in ("difference", "interval", "p")} for key, row in rows.items()
+                key: {"difference": row.difference, "interval": row.interval, "p": row.p} for key, row in rows.items()
             }
     return result
 

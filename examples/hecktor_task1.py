@@ -26,6 +26,7 @@ from hnseg import (
     Harmonization,
     HnsegError,
     InferenceOptions,
+    WorkdirEvaluation,
     check_cohort,
     evaluate_workdir,
     format_settings,
@@ -150,7 +151,7 @@ def check(root: Path, work_dir: Path, config: Config, jobs: int) -> CohortCheck:
     return found
 
 
-def print_scores(scores: dict[str, dict[str, float | None]], cases: int) -> None:
+def print_scores(scores: WorkdirEvaluation, cases: int) -> None:
     """Print the scores of the ensemble beside those of the baselines."""
     table = Table(title=f"Test scores, {cases} cases")
     table.add_column("")

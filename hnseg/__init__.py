@@ -38,7 +38,8 @@ if TYPE_CHECKING:
     from hnseg.errors import CaseError, CohortError, HnsegError, InUseError, OptionError, OutputPathError, WorkDirError
     from hnseg.evaluation.compare import compare, read_scores, read_scores_file
     from hnseg.evaluation.evaluate import evaluate_folder, evaluate_workdir, find_labels
-    from hnseg.evaluation.overlap import Rules
+    from hnseg.evaluation.records import FolderEvaluation, WorkdirEvaluation
+    from hnseg.evaluation.rules import Rules
     from hnseg.images.geometry import Grid
     from hnseg.images.image_io import read_grid, read_image, write_image
     from hnseg.inference.export import export_models
@@ -71,6 +72,7 @@ _HOME = {
     "CohortError": "hnseg.errors",
     "Config": "hnseg.config",
     "Finding": "hnseg.cohort.checked_cohort",
+    "FolderEvaluation": "hnseg.evaluation.records",
     "Grid": "hnseg.images.geometry",
     "Harmonization": "hnseg.config",
     "HnsegError": "hnseg.errors",
@@ -82,11 +84,12 @@ _HOME = {
     "PredictConfig": "hnseg.config",
     "PrepareConfig": "hnseg.config",
     "ProgressCallback": "hnseg.progress",
-    "Rules": "hnseg.evaluation.overlap",
+    "Rules": "hnseg.evaluation.rules",
     "SplitConfig": "hnseg.config",
     "Splits": "hnseg.cohort.splits",
     "TrainConfig": "hnseg.config",
     "WorkDirError": "hnseg.errors",
+    "WorkdirEvaluation": "hnseg.evaluation.records",
     "check_cohort": "hnseg.check.check_cohort",
     "compare": "hnseg.evaluation.compare",
     "discover_cases": "hnseg.cohort.cases",
@@ -138,6 +141,7 @@ __all__ = [
     "CohortError",
     "Config",
     "Finding",
+    "FolderEvaluation",
     "Grid",
     "Harmonization",
     "HnsegError",
@@ -154,6 +158,7 @@ __all__ = [
     "Splits",
     "TrainConfig",
     "WorkDirError",
+    "WorkdirEvaluation",
     "__version__",
     "check_cohort",
     "compare",

@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from hnseg.config import Config, PredictConfig
 from hnseg.errors import WorkDirError
 from ssimh.files.atomic import atomic_write
@@ -25,6 +27,14 @@ def write_text(path: Path, text: str) -> None:
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
     """Write JSON (strict: no NaN) through a temporary name."""
     write_text(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
+
+
+def list_files(folder: Path, pattern: str) -> list[Path]:
+    """Files of a folder that match a pattern, sorted; without those whose name begins with a dot.
+
+    Such names are unfinished files of a process that was killed (``.writing-…``), or macOS's own (``._…``).
+    """
+    return sorted(path for path in folder.glob(pattern) if not path.name.startswith("."))
 
 
 def read_json(path: Path, made_by: str) -> dict[str, Any]:
@@ -44,6 +54,12 @@ def read_json(path: Path, made_by: str) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise WorkDirError(f"{path} is not what `hnseg {made_by}` writes: remove it and run `hnseg {made_by}` again")
     return content
+
+
+def describe_invalid(error: ValidationError) -> str:
+    """The first field of a record that is wrong, and what is wrong with it: ``cases.0.id: Field required``."""
+    first = error.errors(include_url=False)[0]
+    return f"{'.'.join(str(part) for part in first['loc']) or 'the whole'}: {first['msg']}"
 
 
 def load_config(work: Path, *, tuned: bool = True) -> Config:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -13,10 +14,12 @@ from hnseg.cli.tables import comparison_table, tuning_table
 from hnseg.errors import HnsegError
 from hnseg.evaluation.cohort_scores import BOOTSTRAP_SEED
 from hnseg.evaluation.evaluate import evaluate_folder, evaluate_workdir, find_labels
-from hnseg.evaluation.overlap import PRESETS
+from hnseg.evaluation.rules import PRESETS, RULE_KEYS, parse_rules
+from hnseg.evaluation.score_specs import headline
 from hnseg.locks import hold
+from hnseg.outputs import check_output_file, is_json_with
 from hnseg.progress import show_progress
-from hnseg.workdir import load_config, write_json
+from hnseg.workdir import list_files, load_config, write_json
 
 
 @app.command()
@@ -47,17 +50,13 @@ def tune(
 def evaluate(
     predictions: Annotated[Path, typer.Argument(help="Work directory, or a folder of <ID>.nii.gz masks.")],
     truth: Annotated[Path | None, typer.Argument(help="For a folder of masks: a data root, or a label folder.")] = None,
-    target: Annotated[Path, typer.Option("--out", help="For a folder of masks.")] = Path("metrics.json"),
-    rules: Annotated[Literal["2025", "2022"], typer.Option(help="Preset that the options below change.")] = "2025",
-    connectivity: Annotated[str | None, typer.Option(help="What a lesion is: 6, 18 or 26-connected.")] = None,
-    matching: Annotated[str | None, typer.Option(help="greedy, hungarian or grouped.")] = None,
-    iou_threshold: Annotated[float | None, typer.Option(help="A lesion is found above this IoU.")] = None,
-    strict: Annotated[bool | None, typer.Option("--strict/--at-least", help="Above the IoU, or already at it.")] = None,
-    empty_truth: Annotated[str | None, typer.Option(help="GTVp Dice without true GTVp: score, skip or zero.")] = None,
-    aggregate: Annotated[str | None, typer.Option(help="What aggregated Dice sums: ml or voxels.")] = None,
-    zero_division: Annotated[str | None, typer.Option(help="Aggregated score of 0/0: undefined, one or zero.")] = None,
-    min_lesion_ml: Annotated[float | None, typer.Option(help="Smaller components are no lesions.")] = None,
-    tolerance_mm: Annotated[float | None, typer.Option(help="Of surface Dice.")] = None,
+    target: Annotated[
+        Path | None, typer.Option("--out", help="Default: metrics.json in the work directory, or here.")
+    ] = None,
+    preset: Annotated[Literal["2025", "2022"], typer.Option("--rules", help="The challenge's rules.")] = "2025",
+    rule: Annotated[
+        list[str] | None, typer.Option("--rule", metavar="KEY=VALUE", help=f"Change a rule: {', '.join(RULE_KEYS)}.")
+    ] = None,
     missing: Annotated[
         Literal["error", "empty"], typer.Option(help="A case without a mask: an error, or an empty mask.")
     ] = "error",
@@ -65,46 +64,57 @@ def evaluate(
     jobs: Jobs = 1,
 ) -> None:
     """Score masks with the challenge's metrics; every rule is recorded in metrics.json."""
-    changes = {
-        "connectivity": None if connectivity is None else int(connectivity) if connectivity.isdigit() else connectivity,
-        "matching": matching,
-        "iou_threshold": iou_threshold,
-        "strict": strict,
-        "empty_truth": empty_truth,
-        "aggregate": aggregate,
-        "zero_division": zero_division,
-        "min_lesion_ml": min_lesion_ml,
-        "tolerance_mm": tolerance_mm,
-    }
     with handle_errors():
-        try:
-            chosen = PRESETS[rules].replace({name: value for name, value in changes.items() if value is not None})
-        except ValueError as error:
-            raise HnsegError(str(error)) from error
+        rules = parse_rules(PRESETS[preset], rule or ())
         with show_progress("evaluate", err) as progress:
             if truth is None:
-                if not (predictions / "run.json").is_file() and any(predictions.glob("*.nii.gz")):
-                    raise HnsegError(f"{predictions} is a folder of masks: name the truth, too (a data root or labels)")
-                if allow_extra:
-                    raise HnsegError("--allow-extra is for a folder of masks; a run knows its cases")
-                result = evaluate_workdir(predictions, rules=chosen, missing=missing, jobs=jobs, progress=progress)
-                scores = result["ensemble"]
+                _check_workdir(predictions, target, allow_extra=allow_extra)
+                run = evaluate_workdir(
+                    predictions, rules=rules, missing=missing, out=target, jobs=jobs, progress=progress
+                )
+                skipped, scores = run.skipped, run.ensemble
             else:
-                scores = result = evaluate_folder(
+                target = target or Path("metrics.json")
+                _check_folder_output(target, predictions, truth)
+                folder = evaluate_folder(
                     predictions,
                     find_labels(truth),
-                    rules=chosen,
+                    rules=rules,
                     missing=missing,
                     allow_extra=allow_extra,
                     jobs=jobs,
                     progress=progress,
                 )
-                write_json(target, result)
-    for entry in result["skipped"]:
-        err.print(f"not scored: {entry['case_id']}: {entry['reason']}", highlight=False, soft_wrap=True)
-    for case_id in scores["missing"]:
+                write_json(target, folder.as_dict())
+                skipped, scores = folder.skipped, folder
+    for entry in skipped:
+        err.print(f"not scored: {entry.case_id}: {entry.reason}", highlight=False, soft_wrap=True)
+    for case_id in scores.missing:
         err.print(f"scored as an empty mask: {case_id}: there is no prediction", highlight=False, soft_wrap=True)
-    out.print_json(json.dumps({key: scores[key] for key in chosen.headline}))
+    out.print_json(json.dumps({spec.key: scores[spec.key] for spec in headline(rules)}))
+
+
+def _check_output(target: Path, inputs: Iterable[Path], keys: Iterable[str]) -> None:
+    """Refuse a JSON output that is an input, or a file that holds no earlier result with these keys."""
+    check_output_file(target, inputs=inputs, suffixes=(".json",), is_ours=lambda path: is_json_with(path, keys))
+
+
+def _check_workdir(work: Path, target: Path | None, *, allow_extra: bool) -> None:
+    """Refuse what does not fit a work directory."""
+    if not (work / "run.json").is_file() and work.is_dir() and list_files(work, "*.nii.gz"):
+        raise HnsegError(f"{work} is a folder of masks: name the truth, too (a data root or labels)")
+    if allow_extra:
+        raise HnsegError("--allow-extra is for a folder of masks; a run knows its cases")
+    if target is not None:
+        _check_output(target, (), ("ensemble", "rules", "definitions"))
+
+
+def _check_folder_output(target: Path, predictions: Path, truth: Path) -> None:
+    """Refuse to write the scores of a folder of masks over an input or over a run's own scores."""
+    if target.name == "metrics.json" and (target.absolute().parent / "run.json").is_file():
+        raise HnsegError(f"{target} is where the run in {target.absolute().parent} keeps its own scores: name --out")
+    masks = list_files(predictions, "*.nii.gz") if predictions.is_dir() else []
+    _check_output(target, [*masks, truth], ("cases", "rules", "definitions"))
 
 
 @app.command()
@@ -112,35 +122,48 @@ def compare(
     a: Annotated[Path, typer.Argument(help="metrics.json, a work directory, or a folder of masks (with --truth).")],
     b: Annotated[Path, typer.Argument(help="The other side; differences are B − A.")],
     truth: Annotated[Path | None, typer.Option(help="For folders of masks: a data root, or a label folder.")] = None,
-    method_a: Annotated[str, typer.Option(help="Of a work directory: ensemble, validation, …")] = "ensemble",
-    method_b: Annotated[str, typer.Option(help="Of a work directory: ensemble, validation, …")] = "ensemble",
+    method_a: Annotated[str | None, typer.Option(help="Of a work directory: ensemble (default), validation, …")] = None,
+    method_b: Annotated[str | None, typer.Option(help="Of a work directory: ensemble (default), validation, …")] = None,
     common: Annotated[bool, typer.Option("--common", help="Compare the cases that both have.")] = False,
     target: Annotated[Path | None, typer.Option("--out", help="Write the comparison as JSON.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of the resampling.")] = BOOTSTRAP_SEED,
-    jobs: Jobs = 1,
+    jobs: Annotated[int | None, typer.Option(min=1, help="Processes; for folders of masks.")] = None,
 ) -> None:
     """Compare two sets of scores of the same cases: differences, intervals, paired tests."""
     from hnseg.evaluation.compare import Scored, read_scores, read_scores_file
     from hnseg.evaluation.compare import compare as compare_scores
 
-    def scored(path: Path, method: str) -> Scored:
-        if truth is None or not path.is_dir() or (path / "metrics.json").is_file():
+    def is_masks(path: Path) -> bool:
+        return path.is_dir() and not (path / "metrics.json").is_file() and bool(list_files(path, "*.nii.gz"))
+
+    def scored(path: Path, method: str | None) -> Scored:
+        if truth is None or not is_masks(path):
             return read_scores_file(path, method)
+        if method is not None:
+            raise HnsegError(f"{path} is a folder of masks; it has no method {method!r} to choose")
         with show_progress("evaluate", err) as progress:
-            return read_scores(evaluate_folder(path, find_labels(truth), jobs=jobs, progress=progress), str(path))
+            result = evaluate_folder(path, find_labels(truth), jobs=jobs or 1, progress=progress)
+        return read_scores(result, str(path))
 
     with handle_errors():
+        if not is_masks(a) and not is_masks(b):
+            for name, value in (("--truth", truth), ("--jobs", jobs)):
+                if value is not None:
+                    raise HnsegError(f"{name} is for folders of masks; {a} and {b} are scored already")
+        if target is not None:
+            given = [path / "metrics.json" if path.is_dir() else path for path in (a, b)]
+            _check_output(target, given, ("a", "b", "method", "scores"))
         sides = scored(a, method_a), scored(b, method_b)
         result = compare_scores(*sides, common=common, seed=seed)
         if target is not None:
-            write_json(target, result)
+            write_json(target, result.as_dict())
     out.print(comparison_table(result))
     out.print(
-        f"{result['n_cases']} cases; difference is B − A with its 95 % interval; p: {result['method']['p']}"
-        f"{'' if result['method']['exact'] else ', at random'}; Holm: corrected for the scores of the challenge",
+        f"{result.n_cases} cases; difference is B − A with its 95 % interval; p: {result.method.p}"
+        f"{'' if result.method.exact else ', at random'}; Holm: corrected for the scores of the challenge",
         highlight=False,
     )
-    for case_id in result["left_out"]:
+    for case_id in result.left_out:
         err.print(f"only one side has {case_id}: left out", highlight=False, soft_wrap=True)
 
 

@@ -6,6 +6,8 @@ from typing import Any
 
 from rich.table import Table
 
+from hnseg.evaluation.compare import ComparisonResult
+from hnseg.evaluation.records import Interval
 from hnseg.training.plan import TrainingPlan
 
 
@@ -14,7 +16,7 @@ def number(value: float | None, digits: int = 3, *, sign: bool = False) -> str:
     return "–" if value is None else f"{value:{'+' if sign else ''}.{digits}f}"
 
 
-def bounds(interval: list[float | None] | None) -> str:
+def bounds(interval: Interval | None) -> str:
     """An interval; an open bound is infinite."""
     if interval is None:
         return "–"
@@ -22,22 +24,22 @@ def bounds(interval: list[float | None] | None) -> str:
     return f"{'−∞' if low is None else number(low, sign=True)} … {'∞' if high is None else number(high, sign=True)}"
 
 
-def comparison_table(result: dict[str, Any]) -> Table:
+def comparison_table(result: ComparisonResult) -> Table:
     """What :func:`hnseg.evaluation.compare.compare` found, one row a score."""
-    table = Table(title=f"A: {result['a']}\nB: {result['b']}", title_justify="left")
+    table = Table(title=f"A: {result.a}\nB: {result.b}", title_justify="left")
     table.add_column("", no_wrap=True)
     for title in ("A", "B", "B − A", "95 %", "p", "Holm", "Wilcoxon"):
         table.add_column(title, justify="right", no_wrap=title != "95 %")
-    for name, row in result["scores"].items():
+    for name, row in result.scores.items():
         table.add_row(
-            f"[bold]{name}[/]" if row["p_holm"] is not None else name,
-            number(row["a"]),
-            number(row["b"]),
-            number(row["difference"], sign=True),
-            bounds(row["interval"]),
-            number(row["p"]),
-            number(row["p_holm"]),
-            number(row["p_wilcoxon"]),
+            f"[bold]{name}[/]" if row.p_holm is not None else name,
+            number(row.a),
+            number(row.b),
+            number(row.difference, sign=True),
+            bounds(row.interval),
+            number(row.p),
+            number(row.p_holm),
+            number(row.p_wilcoxon),
         )
     return table
 

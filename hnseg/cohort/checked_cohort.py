@@ -10,9 +10,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from pydantic import TypeAdapter, ValidationError
+
 from hnseg.cohort.cases import Case
 from hnseg.errors import WorkDirError
-from hnseg.workdir import read_json, write_json
+from hnseg.workdir import describe_invalid, read_json, write_json
 
 Severity = Literal["error", "warning", "info"]
 SEVERITIES: tuple[Severity, ...] = get_args(Severity)  # worst first
@@ -129,14 +131,10 @@ def load_check(work: Path) -> CohortCheck:
     Raises:
         WorkDirError: It is missing, damaged, or not what this version writes.
     """
-    content = read_json(work / "check.json", "check")
+    path = work / "check.json"
     try:
-        return CohortCheck(
-            tuple(CheckedCase(**row) for row in content["cases"]),
-            tuple(Finding(**row) for row in content["findings"]),
-            tuple(Overview(**row) for row in content["overviews"]),
-        )
-    except (KeyError, TypeError) as error:
+        return TypeAdapter(CohortCheck).validate_python(read_json(path, "check"))
+    except ValidationError as error:
         raise WorkDirError(
-            f"{work / 'check.json'} is not what this version writes ({error}): run check again"
+            f"{path} is not what `hnseg check` of this version writes ({describe_invalid(error)}): check again"
         ) from error

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hnseg.cohort.labels import GTVN, LESION_CLASSES, describe_invalid_values, invalid_label_values
-from hnseg.evaluation.overlap import HECKTOR_2025, Rules, Score, f1_score
+from hnseg.evaluation.overlap import f1_score
+from hnseg.evaluation.rules import HECKTOR_2025, Rules, Score
 from hnseg.evaluation.surface_distance import hausdorff_mm, surface_dice, surface_distances_mm
 from hnseg.images.components import LesionMatch, match_lesions
 
@@ -21,7 +22,7 @@ class Overlap:
     """One class of one case.
 
     Attributes:
-        pred_vox, truth_vox, shared_vox: Voxels in the prediction, in the truth, in both.
+        pred_vox, truth_vox, intersection_vox: Voxels in the prediction, in the truth, in both.
         hd95_mm: None where a mask is empty; see :attr:`exactly_one_empty`.
         surface_dice: None where both masks are empty, 0 where one is.
     """
@@ -58,9 +59,9 @@ class CaseScores:
     """Everything a cohort score needs to know about one case.
 
     Attributes:
-        case_id, center: Str.
-        voxel_ml: Float.
-        gtvp, gtvn: Overlap.
+        case_id, center: The case and where it comes from.
+        voxel_ml: Volume of a voxel.
+        gtvp, gtvn: Voxels and surface scores of each class.
         gtvp_dice: Under the rules for an empty truth; None only where these leave the case out.
         tp, fp, fn: GTVn lesions found, false alarms, lesions missed.
         lesions: Every true and predicted GTVn lesion.
@@ -95,36 +96,14 @@ class CaseScores:
         have = [score for score in (self.gtvp_dice, self.gtvn_dice, self.gtvn_f1) if score is not None]
         return sum(have) / len(have) if have else None
 
-    def volume_error_ml(self, name: str) -> float:
+    def overlap(self, key: str) -> Overlap:
+        """The overlap of a class by its key, ``"gtvp"`` or ``"gtvn"``."""
+        return {"gtvp": self.gtvp, "gtvn": self.gtvn}[key]
+
+    def volume_error_ml(self, key: str) -> float:
         """Predicted minus true volume of ``"gtvp"`` or ``"gtvn"``."""
-        overlap: Overlap = getattr(self, name)
+        overlap = self.overlap(key)
         return (overlap.pred_vox - overlap.truth_vox) * self.voxel_ml
-
-    def as_dict(self) -> dict[str, Any]:
-        """JSON-ready form, with the derived scores and the volumes in ml; :meth:`from_dict` reads it back."""
-        derived: dict[str, Any] = {name: getattr(self, name) for name in ("gtvn_dice", "gtvn_f1", "mean_score")}
-        for name in ("gtvp", "gtvn"):
-            overlap: Overlap = getattr(self, name)
-            derived[f"{name}_pred_ml"] = round(overlap.pred_vox * self.voxel_ml, 4)
-            derived[f"{name}_truth_ml"] = round(overlap.truth_vox * self.voxel_ml, 4)
-            derived[f"{name}_volume_error_ml"] = round(self.volume_error_ml(name), 4)
-            relative = 100 * (overlap.pred_vox / overlap.truth_vox - 1) if overlap.truth_vox else None
-            derived[f"{name}_volume_error_percent"] = None if relative is None else round(relative, 2)
-        return {**asdict(self), **derived, "lesions": [asdict(lesion) for lesion in self.lesions]}
-
-    @classmethod
-    def from_dict(cls, row: Mapping[str, Any]) -> CaseScores:
-        """A case of ``metrics.json``.
-
-        Raises:
-            KeyError, TypeError: The row is not one that :meth:`as_dict` wrote.
-        """
-        plain: dict[str, Any] = {
-            name: row[name] for name in ("case_id", "center", "voxel_ml", "gtvp_dice", "tp", "fp", "fn")
-        }
-        lesions = tuple(Lesion(**lesion) for lesion in row["lesions"])
-        plain |= {c.key: Overlap(**row[c.key]) for c in LESION_CLASSES}
-        return cls(**plain, lesions=lesions, missing=bool(row.get("missing", False)))
 
 
 def evaluate_case(

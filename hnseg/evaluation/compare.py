@@ -1,6 +1,6 @@
 """Compare two sets of scores of the same cases: differences, paired intervals and paired tests.
 
-Both sides were scored by :mod:`hnseg.evaluation.evaluate` under the same rules. The cases are the pairs:
+Both sides were scored by :mod:`hnseg.evaluation.evaluate` under the same rules. The pairs are the cases:
 
 * the interval of a difference comes from resampling cases, the same draw for both sides (paired bootstrap);
 * the p-value of a cohort score comes from exchanging the two sides case by case (paired permutation test). It holds for
@@ -14,51 +14,39 @@ The three scores that the challenge ranks by are tested at once, so theirs are a
 
 from __future__ import annotations
 
-import json
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
+from hnseg.cohort.labels import LESION_CLASSES
 from hnseg.errors import CaseError, CohortError, HnsegError, listed
 from hnseg.evaluation.case_scores import CaseScores
 from hnseg.evaluation.cohort_scores import (
     BOOTSTRAP_SEED,
     RESAMPLES,
-    SCORES,
-    SURFACE_SCORES,
     bootstrap_indices,
     interval,
-    known_median,
     resampled_scores,
-    row_nanmean,
+    row_statistic,
     scores_from_sums,
     sufficient_statistics,
     summarize,
     surface_values,
 )
-from hnseg.evaluation.overlap import Rules
+from hnseg.evaluation.records import METHODS, FolderEvaluation, Interval, WorkdirEvaluation, read_metrics
+from hnseg.evaluation.rules import Rules, Score
+from hnseg.evaluation.score_specs import SUM_SCORES, SURFACE_SCORES, ScoreSpec, headline
 
 PERMUTATIONS = 10_000
 EXACT = 12  # cases: 4,096 exchanges
-SMALLER_IS_BETTER = ("gtvp_hd95_median_mm", "gtvn_hd95_median_mm")
 FAR_MM = 1e6  # stands for an infinite surface distance where only ranks count
-
-CASE_SCORE: dict[str, Callable[[CaseScores], float | None]] = {
-    "gtvp_dice_mean": lambda case: case.gtvp_dice,
-    "gtvn_dice_agg": lambda case: case.gtvn_dice,
-    "gtvn_f1_agg": lambda case: case.gtvn_f1,
-    "gtvp_dice_agg": lambda case: case.gtvp.dice,
-    "gtvp_surface_dice_mean": lambda case: case.gtvp.surface_dice,
-    "gtvn_surface_dice_mean": lambda case: case.gtvn.surface_dice,
-    "gtvp_hd95_median_mm": lambda case: FAR_MM if case.gtvp.exactly_one_empty else case.gtvp.hd95_mm,
-    "gtvn_hd95_median_mm": lambda case: FAR_MM if case.gtvn.exactly_one_empty else case.gtvn.hd95_mm,
-}
+COMPARED = (*SUM_SCORES, *SURFACE_SCORES)
 
 
 @dataclass(frozen=True)
@@ -70,46 +58,99 @@ class Scored:
     cases: Mapping[str, CaseScores]
 
 
-def read_scores(content: Mapping[str, Any], name: str, method: str = "ensemble") -> Scored:
-    """The cases of a ``metrics.json``, as written for a folder or for a work directory.
+@dataclass(frozen=True)
+class ScoreComparison:
+    """One score on both sides.
+
+    Attributes:
+        a, b: Its values.
+        difference: b − a; None where one is undefined.
+        interval: 95 % of the difference; an infinite bound is None.
+        p: Of the paired permutation test.
+        p_holm: Corrected for the scores that the challenge ranks by; None for any other score.
+        p_wilcoxon: Of the cases' own scores; None where a case has none.
+        n_pairs: Cases in the Wilcoxon test.
+        better: The better side by the value alone; None where they are equal or undefined.
+    """
+
+    a: Score
+    b: Score
+    difference: Score
+    interval: Interval | None
+    p: Score
+    p_holm: Score
+    p_wilcoxon: Score
+    n_pairs: int
+    better: Literal["a", "b"] | None
+
+
+@dataclass(frozen=True)
+class ComparisonMethod:
+    """How a comparison was computed; ``exact``: every exchange of sides was counted."""
+
+    seed: int
+    resamples: int
+    exchanges: int
+    exact: bool
+    interval: str = "95 % percentile of the paired bootstrap over cases"
+    p: str = "two-sided paired permutation test, sides exchanged case by case"
+
+
+@dataclass(frozen=True)
+class ComparisonResult:
+    """Two sets of scores of the same cases.
+
+    Attributes:
+        a, b: Names of the sides.
+        n_cases: Cases compared.
+        left_out: Cases that only one side has.
+        rules: By which both sides were scored.
+        method: How.
+        scores: By key.
+    """
+
+    a: str
+    b: str
+    n_cases: int
+    left_out: list[str]
+    rules: Rules
+    method: ComparisonMethod
+    scores: dict[str, ScoreComparison]
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON-ready form."""
+        return asdict(self)
+
+
+def read_scores(result: WorkdirEvaluation | FolderEvaluation, name: str, method: str | None = None) -> Scored:
+    """One side of a comparison from what evaluate found.
 
     Args:
-        content: The parsed file.
-        name: What to call this side, and its file in messages.
-        method: Which part of a work directory's file: ``ensemble``, ``validation``, ``threshold_baseline``,
-            ``empty_baseline``.
+        result: Of a folder of masks or of a work directory.
+        name: What to call this side.
+        method: Which part of a work directory's result, one of :data:`hnseg.evaluation.records.METHODS` (None:
+            ``ensemble``).
 
     Raises:
-        HnsegError: The content is not what evaluate writes, or has no such part.
+        HnsegError: There is no such part, or a folder of masks, which has no parts, is asked for one.
     """
-    part: Any = content
-    if "cases" not in content:
-        parts = [key for key, value in content.items() if isinstance(value, dict) and "cases" in value]
+    if isinstance(result, FolderEvaluation):
+        if method is not None:
+            raise HnsegError(f"{name} holds the scores of one folder of masks; it has no method {method!r} to choose")
+        part, label = result, name
+    else:
+        method = method or "ensemble"
+        parts = [key for key in METHODS if result[key] is not None]
         if method not in parts:
-            raise HnsegError(f"{name} has no scores of {method!r}; it has {', '.join(parts) or 'none at all'}")
-        part, name = content[method], f"{name} ({method})"
-    try:
-        cases = [CaseScores.from_dict(row) for row in part["cases"]]
-        rules = Rules(**content["rules"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise HnsegError(
-            f"{name} is not a metrics.json of this version ({error!r}): run `hnseg evaluate` again"
-        ) from error
-    return Scored(name, rules, {case.case_id: case for case in cases})
+            raise HnsegError(f"{name} has no scores of {method!r}; it has {', '.join(parts)}")
+        part, label = result[method], f"{name} ({method})"
+    return Scored(label, result.rules, {row.case_id: row.scores() for row in part.cases})
 
 
-def read_scores_file(path: Path, method: str = "ensemble") -> Scored:
-    """:func:`read_scores` of a file, or of the ``metrics.json`` in a work directory."""
+def read_scores_file(path: Path, method: str | None = None) -> Scored:
+    """:func:`read_scores` of a ``metrics.json``, or of the one in a work directory."""
     path = path / "metrics.json" if path.is_dir() else path
-    if not path.is_file():
-        raise HnsegError(f"{path} does not exist: run `hnseg evaluate` first")
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise HnsegError(f"{path} is not JSON: {error}") from error
-    if not isinstance(content, dict):
-        raise HnsegError(f"{path} is not what `hnseg evaluate` writes")
-    return read_scores(content, str(path), method)
+    return read_scores(read_metrics(path), str(path), method)
 
 
 def compare(
@@ -120,19 +161,15 @@ def compare(
     seed: int = BOOTSTRAP_SEED,
     resamples: int = RESAMPLES,
     permutations: int = PERMUTATIONS,
-) -> dict[str, Any]:
+) -> ComparisonResult:
     """Compare two sets of scores, case by case.
 
     Args:
-        a, b: Scored.
+        a, b: The two sides; differences are b − a.
         common: Compare the cases that both have and name the others, instead of refusing.
-        seed, resamples, permutations: Int.
-
-    Returns:
-        dict, JSON-ready: ``a``, ``b`` (names), ``n_cases``, ``left_out``, ``rules``, ``method`` and ``scores``: for
-        every score ``a``, ``b``, ``difference`` (b − a), ``interval`` (95 %), ``p`` (permutation), ``p_holm`` (headline
-        scores only), ``p_wilcoxon``, ``n_pairs`` (of the Wilcoxon test) and ``better`` (``"a"``, ``"b"`` or None, by
-        the value alone).
+        seed: Of the resampling.
+        resamples: Of the bootstrap.
+        permutations: Random exchanges where there are too many to count all.
 
     Raises:
         HnsegError: Other rules on either side, or fewer than two cases in common.
@@ -146,57 +183,51 @@ def compare(
     sample_a, sample_b = (resampled_scores(cases, draws, a.rules) for cases in pairs)
     swaps, exact = _exchanges(len(ids), seed, permutations)
     p = _permutation_p(pairs[0], pairs[1], swaps, exact, a.rules)
-    holm = _holm({name: p[name] for name in a.rules.headline})
-    rows: dict[str, Any] = {}
-    for name in (*SCORES, *SURFACE_SCORES):
-        first, second = (side[name] for side in values)
+    holm = _holm({spec.key: p[spec.key] for spec in headline(a.rules)})
+    rows: dict[str, ScoreComparison] = {}
+    for spec in COMPARED:
+        first, second = (side[spec.key] for side in values)
         difference = None if first is None or second is None else second - first
         with np.errstate(invalid="ignore"):  # both infinite
-            moved = interval(sample_b[name] - sample_a[name])
-        wilcoxon, n_pairs = _wilcoxon(pairs[0], pairs[1], name)
-        rows[name] = {
-            "a": first,
-            "b": second,
-            "difference": difference,
-            "interval": moved if difference is not None else None,
-            "p": p[name] if difference is not None else None,
-            "p_holm": holm.get(name),
-            "p_wilcoxon": wilcoxon,
-            "n_pairs": n_pairs,
-            "better": _better(name, difference),
-        }
-    method = {
-        "seed": seed,
-        "resamples": resamples,
-        "exchanges": len(swaps),
-        "exact": exact,
-        "interval": "95 % percentile of the paired bootstrap over cases",
-        "p": "two-sided paired permutation test, sides exchanged case by case",
-    }
-    sides = {"a": a.name, "b": b.name, "n_cases": len(ids), "left_out": left_out}
-    return {**sides, "rules": a.rules.as_dict(), "method": method, "scores": rows}
+            moved = interval(sample_b[spec.key] - sample_a[spec.key])
+        wilcoxon, n_pairs = _wilcoxon(pairs[0], pairs[1], spec)
+        rows[spec.key] = ScoreComparison(
+            a=first,
+            b=second,
+            difference=difference,
+            interval=moved if difference is not None else None,
+            p=p[spec.key] if difference is not None else None,
+            p_holm=holm.get(spec.key),
+            p_wilcoxon=wilcoxon,
+            n_pairs=n_pairs,
+            better=_better(spec, difference),
+        )
+    method = ComparisonMethod(seed, resamples, len(swaps), exact)
+    return ComparisonResult(a.name, b.name, len(ids), left_out, a.rules, method, rows)
 
 
 def _pairs(a: Scored, b: Scored, common: bool) -> tuple[list[str], list[str]]:
     """The cases to compare and those that only one side has."""
     other = sorted(name for name, value in a.rules.as_dict().items() if b.rules.as_dict()[name] != value)
     if other:
-        told = ", ".join(f"{name} {getattr(a.rules, name)} and {getattr(b.rules, name)}" for name in other)
-        raise HnsegError(f"{a.name} and {b.name} were scored by other rules ({told}): evaluate both by the same ones")
+        both = ", ".join(f"{name} {getattr(a.rules, name)} and {getattr(b.rules, name)}" for name in other)
+        raise HnsegError(f"{a.name} and {b.name} were scored by other rules ({both}): evaluate both by the same ones")
     ids = [case_id for case_id in a.cases if case_id in b.cases]
     only_a, only_b = ([i for i in x.cases if i not in y.cases] for x, y in ((a, b), (b, a)))
     if (only_a or only_b) and not common:
-        told = "; ".join(f"only {side.name} has {listed(ids)}" for side, ids in ((a, only_a), (b, only_b)) if ids)
-        raise CohortError(f"the cases differ: {told}; --common compares those that both have")
+        lists = "; ".join(f"only {side.name} has {listed(ids)}" for side, ids in ((a, only_a), (b, only_b)) if ids)
+        raise CohortError(f"the cases differ: {lists}; --common compares those that both have")
     if len(ids) < 2:
         raise HnsegError(f"{a.name} and {b.name} have {len(ids)} case(s) in common; a comparison needs at least 2")
     for case_id in ids:
         first, second = a.cases[case_id], b.cases[case_id]
-        for name in ("gtvp", "gtvn"):
-            volumes = [getattr(case, name).truth_vox * case.voxel_ml for case in (first, second)]
+        for lesion in LESION_CLASSES:
+            volumes = [case.overlap(lesion.key).truth_vox * case.voxel_ml for case in (first, second)]
             if not math.isclose(*volumes, rel_tol=1e-6):
-                told = f"{volumes[0]:.4g} ml in {a.name}, {volumes[1]:.4g} ml in {b.name}"
-                raise CaseError(case_id, f"the two sides were scored against another truth: its {name} has {told}")
+                both = f"{volumes[0]:.4g} ml in {a.name}, {volumes[1]:.4g} ml in {b.name}"
+                raise CaseError(
+                    case_id, f"the two sides were scored against another truth: its {lesion.name} has {both}"
+                )
     return ids, [*only_a, *only_b]
 
 
@@ -211,19 +242,22 @@ def _permutation_p(
     a: Sequence[CaseScores], b: Sequence[CaseScores], swaps: NDArray[np.bool_], exact: bool, rules: Rules
 ) -> dict[str, float | None]:
     """Share of exchanges whose difference is at least as large as the one seen; None where that is undefined."""
-    table_a, table_b = sufficient_statistics(a, rules), sufficient_statistics(b, rules)
-    change = swaps.astype(np.float64) @ (table_b - table_a)
-    new_a = scores_from_sums(table_a.sum(axis=0) + change, rules)
-    new_b = scores_from_sums(table_b.sum(axis=0) - change, rules)
-    old_a, old_b = (scores_from_sums(table.sum(axis=0)[None], rules) for table in (table_a, table_b))
-    differences = {name: (new_b[name] - new_a[name], float((old_b[name] - old_a[name])[0])) for name in SCORES}
-    for name in SURFACE_SCORES:
-        first, second = surface_values(a, name), surface_values(b, name)
-        middle = row_nanmean if name.endswith("mean") else known_median
+    sums_a, sums_b = sufficient_statistics(a, rules), sufficient_statistics(b, rules)
+    change = swaps.astype(np.float64) @ (sums_b - sums_a)
+    new_a = scores_from_sums(sums_a.sum(axis=0) + change, rules)
+    new_b = scores_from_sums(sums_b.sum(axis=0) - change, rules)
+    old_a, old_b = (scores_from_sums(sums.sum(axis=0)[None], rules) for sums in (sums_a, sums_b))
+    differences = {
+        spec.key: (new_b[spec.key] - new_a[spec.key], float((old_b[spec.key] - old_a[spec.key])[0]))
+        for spec in SUM_SCORES
+    }
+    for spec in SURFACE_SCORES:
+        first, second = surface_values(a, spec), surface_values(b, spec)
+        middle = row_statistic(spec)
         with np.errstate(invalid="ignore"):  # both infinite
             moved = middle(np.where(swaps, first, second)) - middle(np.where(swaps, second, first))
             seen = middle(second[None]) - middle(first[None])
-        differences[name] = (moved, float(seen[0]))
+        differences[spec.key] = (moved, float(seen[0]))
     found: dict[str, float | None] = {}
     for name, (moved_by, seen_difference) in differences.items():
         sizes = np.abs(moved_by[~np.isnan(moved_by)])
@@ -246,20 +280,20 @@ def _holm(p: Mapping[str, float | None]) -> dict[str, float | None]:
     return adjusted
 
 
-def _wilcoxon(a: Sequence[CaseScores], b: Sequence[CaseScores], name: str) -> tuple[float | None, int]:
+def _wilcoxon(a: Sequence[CaseScores], b: Sequence[CaseScores], spec: ScoreSpec) -> tuple[float | None, int]:
     """Signed-rank test of the cases' own scores where both sides have one; 1 where no pair differs."""
-    if name not in CASE_SCORE:
+    value = spec.case_value
+    if value is None:
         return None, 0
-    score = CASE_SCORE[name]
-    found = [(score(x), score(y)) for x, y in zip(a, b, strict=True)]
-    differences = np.asarray([y - x for x, y in found if x is not None and y is not None])
+    found = [(value(x), value(y)) for x, y in zip(a, b, strict=True)]
+    differences = np.asarray([min(y, FAR_MM) - min(x, FAR_MM) for x, y in found if x is not None and y is not None])
     moved = differences[differences != 0]
     if not moved.size:
         return (1.0 if differences.size else None), int(differences.size)
     return float(stats.wilcoxon(moved).pvalue), int(differences.size)
 
 
-def _better(name: str, difference: float | None) -> str | None:
-    if not difference:
+def _better(spec: ScoreSpec, difference: float | None) -> Literal["a", "b"] | None:
+    if not difference or spec.higher_is_better is None:
         return None
-    return "b" if (difference < 0) == (name in SMALLER_IS_BETTER) else "a"
+    return "b" if (difference > 0) == spec.higher_is_better else "a"

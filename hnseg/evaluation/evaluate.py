@@ -11,36 +11,39 @@ resample either.
 from __future__ import annotations
 
 import functools
+import hashlib
+import json
 import operator
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 import numpy as np
-from numpy.typing import NDArray
 
 from hnseg.cohort.cases import center_of, discover_cases
-from hnseg.cohort.labels import describe_difference, read_label
+from hnseg.cohort.checked_cohort import CheckedCase, load_check
+from hnseg.cohort.labels import Label, describe_difference, read_label
+from hnseg.cohort.splits import load_splits
 from hnseg.errors import CaseError, CohortError, WorkDirError, listed
 from hnseg.evaluation.case_scores import CaseScores, evaluate_case
 from hnseg.evaluation.cohort_scores import bootstrap, detection_by_size, summarize
-from hnseg.evaluation.overlap import HECKTOR_2025, Rules
+from hnseg.evaluation.records import CaseRow, EvaluatedCohort, FolderEvaluation, SkippedCase, WorkdirEvaluation
+from hnseg.evaluation.rules import HECKTOR_2025, Rules
+from hnseg.evaluation.score_specs import define_scores
 from hnseg.images.geometry import Grid
 from hnseg.images.resample import resample
 from hnseg.parallel import map_processes
 from hnseg.progress import ProgressCallback, no_progress
-from hnseg.provenance import versions
-from hnseg.workdir import read_json, write_json
+from hnseg.provenance import sha256, versions
+from hnseg.workdir import list_files, read_json, write_json
 
-METHODS = {
+METHOD_FOLDERS = {
     "ensemble": Path("predictions"),
     "threshold_baseline": Path("baselines") / "threshold",
     "empty_baseline": Path("baselines") / "empty",
 }
-OUT_OF_FOLD = Path(
-    "out_of_fold"
-)  # hnseg.inference.out_of_fold writes cases.json there when every validation case is predicted
+OUT_OF_FOLD = Path("out_of_fold")  # its cases.json is there when every validation case is predicted
 Missing = Literal["error", "empty"]
 
 
@@ -65,7 +68,7 @@ def find_labels(root: Path) -> ReferenceLabels:
     Raises:
         CohortError: Neither of the two.
     """
-    flat = sorted(root.glob("*.nii.gz")) if root.is_dir() and not (root / "Task 1").is_dir() else []
+    flat = list_files(root, "*.nii.gz") if root.is_dir() and not (root / "Task 1").is_dir() else []
     if flat:
         return ReferenceLabels({path.name.removesuffix(".nii.gz"): path for path in flat}, {})
     cases = discover_cases(root)
@@ -85,23 +88,19 @@ def evaluate_folder(
     allow_extra: bool = False,
     jobs: int = 1,
     progress: ProgressCallback = no_progress,
-) -> dict[str, Any]:
+) -> FolderEvaluation:
     """Score every ``<ID>.nii.gz`` of a folder against its truth.
 
     Args:
         predictions: Folder of masks, one for each labeled case.
-        truths: Truths or mapping {case ID: label file}.
+        truths: What they are scored against, or a mapping {case ID: label file}.
         rules: Rules of the metrics.
         missing ({"error", "empty"}): A case without a prediction is an error (default), or is scored as an empty mask
             and named in the result.
         allow_extra: Whether the folder may hold masks of cases without a truth (they are named in the result, not
             scored).
         jobs: Processes.
-
-    Returns:
-        dict, JSON-ready: The summary at the top (see :func:`hnseg.evaluation.cohort_scores.summarize`), then
-        ``bootstrap``, ``by_center``, ``by_size``, ``cases``, ``missing``, ``skipped``, ``rules``, ``definitions`` and
-        ``versions``.
+        progress: Called after each case.
 
     Raises:
         CohortError: No case to score, or masks of unknown cases.
@@ -116,7 +115,7 @@ def evaluate_folder(
         raise CohortError(f"no case to score: no truth was given for {predictions}")
     if not predictions.is_dir():
         raise CohortError(f"{predictions} is no folder; expected one with <ID>.nii.gz masks")
-    found = {path.name.removesuffix(".nii.gz") for path in predictions.glob("*.nii.gz")}
+    found = {path.name.removesuffix(".nii.gz") for path in list_files(predictions, "*.nii.gz")}
     extra, absent = sorted(found - set(truths.labels)), [name for name in truths.labels if name not in found]
     if extra and not allow_extra:
         also = f"; and no mask for {listed(absent)}" if absent else ""
@@ -125,10 +124,18 @@ def evaluate_folder(
         raise CohortError(
             f"{predictions} holds no mask <ID>.nii.gz of any of the {len(absent)} cases: {listed(absent)}"
         )
-    scores = _score_folder(predictions, truths, rules, missing, jobs, progress)
-    skipped = [_skipped(name, "no label file: not scored") for name in truths.unlabeled]
-    skipped += [_skipped(name, "no truth: not scored") for name in extra if name not in truths.unlabeled]
-    return {**score_cases(scores, rules), "skipped": skipped, **_scoring_metadata(rules)}
+    scored = _score_folder(predictions, truths, rules, missing, jobs, progress)
+    skipped = [SkippedCase(case_id=name, reason="no label file: not scored") for name in truths.unlabeled]
+    skipped += [
+        SkippedCase(case_id=name, reason="no truth: not scored") for name in extra if name not in truths.unlabeled
+    ]
+    return FolderEvaluation(
+        **dict(scored),
+        skipped=tuple(skipped),
+        rules=rules,
+        definitions=define_scores(rules),
+        versions=versions(),
+    )
 
 
 def evaluate_workdir(
@@ -136,23 +143,22 @@ def evaluate_workdir(
     *,
     rules: Rules = HECKTOR_2025,
     missing: Missing = "error",
+    out: Path | None = None,
     jobs: int = 1,
     progress: ProgressCallback = no_progress,
-) -> dict[str, Any]:
-    """Score the test cases of a work directory and write ``metrics.json`` there.
+) -> WorkdirEvaluation:
+    """Score the test cases of a work directory and write ``metrics.json``.
+
+    With no labeled test case every score is None, with the reason.
 
     Args:
         work: Work directory of the run.
         rules: Rules of the metrics.
         missing ({"error", "empty"}): A test case that could not be predicted is an error (default), or is scored as an
             empty mask and named under ``missing``.
+        out: Another file than the work directory's ``metrics.json``.
         jobs: Processes.
-
-    Returns:
-        dict, JSON-ready: ``ensemble``, ``threshold_baseline``, ``empty_baseline`` (each as :func:`score_cases`),
-        ``validation`` (the same for the out-of-fold masks; None where ``hnseg tune`` has made none), ``skipped`` (test
-        cases without a label file, with the reason), ``rules``, ``definitions`` and ``versions``. With no labeled test
-        case every score is None, with the reason.
+        progress: Called after each case.
 
     Raises:
         WorkDirError: An earlier stage is missing or its file is broken.
@@ -160,42 +166,72 @@ def evaluate_workdir(
         CaseError: As :func:`evaluate_folder`.
     """
     tests, known = _test_cases(work)
-    runs = [(method, work / folder, tests) for method, folder in METHODS.items()]
+    runs = [(method, work / folder, tests) for method, folder in METHOD_FOLDERS.items()]
     validated = _validation_cases(work, known)
     if validated is not None:
         runs.append(("validation", work / OUT_OF_FOLD, validated))
     total, done = sum(sum(case.label is not None for case in cases) for _, _, cases in runs), 0
-    result: dict[str, Any] = {"validation": None}
+    parts: dict[str, EvaluatedCohort] = {}
     for method, folder, cases in runs:
         labels = {case.id: Path(case.label) for case in cases if case.label}
         truths = ReferenceLabels(labels, {case.id: case.center for case in cases})
-        tell = _offset_progress(progress, done, total, method.replace("_", " "))
-        scored = _score_folder(folder, truths, rules, missing, jobs, tell) if labels else []
-        done += len(scored)
-        result[method] = score_cases(scored, rules)
-    reason = "no label file: predicted, not scored"
-    result["skipped"] = [_skipped(case.id, reason) for case in tests if not case.label]
-    result.update(_scoring_metadata(rules))
-    write_json(work / "metrics.json", result)
+        report_case = _offset_progress(progress, done, total, method.replace("_", " "))
+        parts[method] = _score_folder(folder, truths, rules, missing, jobs, report_case)
+        done += len(labels)
+    result = WorkdirEvaluation(
+        validation=parts.get("validation"),
+        **{method: parts[method] for method in METHOD_FOLDERS},
+        skipped=tuple(
+            SkippedCase(case_id=case.id, reason="no label file: predicted, not scored")
+            for case in tests
+            if not case.label
+        ),
+        rules=rules,
+        definitions=define_scores(rules),
+        versions=versions(),
+        made_from=hash_run(work),
+    )
+    write_json(out or work / "metrics.json", result.as_dict())
     return result
 
 
-def score_cases(cases: Sequence[CaseScores], rules: Rules = HECKTOR_2025) -> dict[str, Any]:
-    """Summary, bootstrap intervals, scores by center and by lesion size, and the cases, JSON-ready."""
+def hash_run(work: Path) -> dict[str, str]:
+    """SHA-256 of the run's ``settings`` (as begun, and as tuned) and of its ``split``; a missing file is left out."""
+    found = {}
+    if (work / "run.json").is_file():
+        run = read_json(work / "run.json", "check")
+        settings = json.dumps([run.get("config"), run.get("tuned")], sort_keys=True)
+        found["settings"] = hashlib.sha256(settings.encode()).hexdigest()
+    if (work / "splits.json").is_file():
+        found["split"] = sha256(work / "splits.json")
+    return found
+
+
+def score_cases(
+    cases: Sequence[CaseScores], rules: Rules = HECKTOR_2025, *, mask_sha256: Mapping[str, str] | None = None
+) -> EvaluatedCohort:
+    """Summary, bootstrap intervals, scores by center and by lesion size, and the cases.
+
+    Args:
+        cases: Of one method.
+        rules: By which they were scored.
+        mask_sha256: Of each case's mask, to be recorded.
+    """
+    hashes = mask_sha256 or {}
     centers = sorted({case.center for case in cases})
-    return {
-        **summarize(cases, rules),
-        "bootstrap": bootstrap(cases, rules),
-        "by_center": {c: summarize([case for case in cases if case.center == c], rules) for c in centers},
-        "by_size": detection_by_size(cases),
-        "missing": [case.case_id for case in cases if case.missing],
-        "cases": [case.as_dict() for case in cases],
-    }
+    return EvaluatedCohort(
+        **dict(summarize(cases, rules)),
+        bootstrap=bootstrap(cases, rules),
+        by_center={c: summarize([case for case in cases if case.center == c], rules) for c in centers},
+        by_size=detection_by_size(cases),
+        missing=tuple(case.case_id for case in cases if case.missing),
+        cases=tuple(CaseRow.from_scores(case, hashes.get(case.case_id)) for case in cases),
+    )
 
 
 def _score_folder(
     folder: Path, truths: ReferenceLabels, rules: Rules, missing: Missing, jobs: int, progress: ProgressCallback
-) -> list[CaseScores]:
+) -> EvaluatedCohort:
     absent = [case_id for case_id in truths.labels if not (folder / f"{case_id}.nii.gz").is_file()]
     if absent and missing == "error":
         others = f"; {len(absent)} of {len(truths.labels)} are missing: {listed(absent)}" if len(absent) > 1 else ""
@@ -212,13 +248,18 @@ def _score_folder(
         for case_id, label in truths.labels.items()
     ]
     scores: list[CaseScores] = []
-    for case in map_processes(operator.call, tasks, jobs):
+    hashes: dict[str, str] = {}
+    for case, mask_sha256 in map_processes(operator.call, tasks, jobs):
         scores.append(case)
+        if mask_sha256 is not None:
+            hashes[case.case_id] = mask_sha256
         progress(len(scores), len(truths.labels), case.case_id)
-    return scores
+    return score_cases(scores, rules, mask_sha256=hashes)
 
 
-def _score_file(prediction: Path | None, label: Path, case_id: str, center: str, rules: Rules) -> CaseScores:
+def _score_file(
+    prediction: Path | None, label: Path, case_id: str, center: str, rules: Rules
+) -> tuple[CaseScores, str | None]:
     truth, grid = read_label(label, case_id)
     if prediction is None:
         pred = np.zeros_like(truth)
@@ -226,7 +267,7 @@ def _score_file(prediction: Path | None, label: Path, case_id: str, center: str,
         pred = _resample_to_truth(*read_label(prediction, case_id), grid, case_id, prediction)
     else:
         pred, _ = read_label(prediction, case_id, like=grid)
-    return evaluate_case(
+    scores = evaluate_case(
         pred,
         truth,
         spacing_zyx_mm=grid.spacing_zyx_mm,
@@ -235,9 +276,10 @@ def _score_file(prediction: Path | None, label: Path, case_id: str, center: str,
         rules=rules,
         missing=prediction is None,
     )
+    return scores, None if prediction is None else sha256(prediction)
 
 
-def _resample_to_truth(pred: NDArray[np.uint8], grid: Grid, like: Grid, case_id: str, path: Path) -> NDArray[np.uint8]:
+def _resample_to_truth(pred: Label, grid: Grid, like: Grid, case_id: str, path: Path) -> Label:
     """A mask on the truth's grid as the 2022 scorer did it: the same spacing is asked for, then nearest neighbor."""
     if not np.allclose(like.spacing_mm, grid.spacing_mm, atol=1e-6):
         raise CaseError(
@@ -250,51 +292,33 @@ def _resample_to_truth(pred: NDArray[np.uint8], grid: Grid, like: Grid, case_id:
 def _offset_progress(progress: ProgressCallback, before: int, cases: int, method: str) -> ProgressCallback:
     """Progress of one method's cases as part of all methods' cases."""
 
-    def tell(done: int, total: int, what: str) -> None:
+    def report_case(done: int, total: int, what: str) -> None:
         progress(before + done, cases, f"{method}: {what}")
 
-    return tell
+    return report_case
 
 
-def _skipped(case_id: str, reason: str) -> dict[str, str]:
-    return {"case_id": case_id, "reason": reason}
-
-
-@dataclass(frozen=True)
-class _TestCase:
-    id: str
-    center: str
-    label: str | None
-
-
-def _test_cases(work: Path) -> tuple[list[_TestCase], dict[str, _TestCase]]:
+def _test_cases(work: Path) -> tuple[list[CheckedCase], dict[str, CheckedCase]]:
     """The test cases, and every case that check knows."""
-    splits = read_json(work / "splits.json", "split")
-    checked = read_json(work / "check.json", "check")
-    try:
-        cases = {case["id"]: _TestCase(case["id"], case["center"], case["label"]) for case in checked["cases"]}
-        wanted = list(splits["test"])
-    except (KeyError, TypeError) as error:
-        raise WorkDirError(f"{work}: splits.json or check.json lacks {error}; see docs/hnseg/workdir.md") from error
+    wanted, known = load_splits(work).test, {case.id: case for case in load_check(work).cases}
     if not wanted:
         raise CohortError(f"{work / 'splits.json'} has no test case: nothing can be scored")
-    return _select_cases(wanted, cases, f"test cases of {work / 'splits.json'}"), cases
+    return _select_cases(wanted, known, f"test cases of {work / 'splits.json'}"), known
 
 
-def _validation_cases(work: Path, known: Mapping[str, _TestCase]) -> list[_TestCase] | None:
+def _validation_cases(work: Path, known: Mapping[str, CheckedCase]) -> list[CheckedCase] | None:
     """The cases with an out-of-fold mask; None where there are none, or not yet all."""
     path = work / OUT_OF_FOLD / "cases.json"
     if not path.is_file():
         return None
-    return _select_cases(list(read_json(path, "tune")["cases"]), known, f"cases of {path}")
+    wanted = read_json(path, "tune").get("cases")
+    if not isinstance(wanted, list) or not all(isinstance(case_id, str) for case_id in wanted):
+        raise WorkDirError(f"{path} is not what `hnseg tune` writes (cases: expected a list of IDs): tune again")
+    return _select_cases(wanted, known, f"cases of {path}")
 
 
-def _select_cases(wanted: Sequence[str], known: Mapping[str, _TestCase], what: str) -> list[_TestCase]:
+def _select_cases(wanted: Sequence[str], known: Mapping[str, CheckedCase], what: str) -> list[CheckedCase]:
     unknown = [case_id for case_id in wanted if case_id not in known]
     if unknown:
         raise WorkDirError(f"{what} that check.json does not know: {listed(unknown)}")
     return [known[case_id] for case_id in wanted]
-
-
-def _scoring_metadata(rules: Rules) -> dict[str, Any]:
-    return {"rules": rules.as_dict(), "definitions": rules.definitions(), "versions": versions()}

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from hnseg.cohort.labels import GTVN, GTVP
 from hnseg.config import PredictConfig
 from hnseg.evaluation.case_scores import CaseScores, Overlap, gtvp_dice, min_voxels
-from hnseg.evaluation.overlap import Rules
+from hnseg.evaluation.rules import Rules
 from hnseg.images.components import (
     Components,
     connected_components,

@@ -35,18 +35,19 @@ from hnseg.config import PredictConfig
 from hnseg.errors import CaseError, WorkDirError, listed
 from hnseg.evaluation.cohort_scores import (
     BOOTSTRAP_SEED,
+    ScoreSums,
     bootstrap_indices,
     interval,
     scores_from_sums,
     sufficient_statistics,
 )
-from hnseg.evaluation.overlap import HECKTOR_2025, Rules
+from hnseg.evaluation.rules import HECKTOR_2025, Rules
+from hnseg.evaluation.score_specs import RANKING_WEIGHTS
 from hnseg.inference.component_table import ComponentTable, component_table
 from hnseg.progress import ProgressCallback, no_progress
 from hnseg.provenance import versions
 from hnseg.workdir import load_config, read_json, write_json
 
-WEIGHTS = {"gtvp_dice_mean": 0.5, "gtvn_dice_agg": 0.25, "gtvn_f1_agg": 0.25}
 GRID: dict[str, tuple[float, ...]] = {
     "min_gtvp_ml": (0.0, 0.1, 0.2, 0.5, 1.0, 2.0),
     "min_gtvn_ml": (0.0, 0.1, 0.2, 0.5, 1.0, 2.0),
@@ -64,20 +65,20 @@ class Search:
     Attributes:
         settings: List of dict, (g,).
         default: Which of them are the settings as the run was begun.
-        sums (ndarray (g, n, 9)): See :func:`hnseg.evaluation.cohort_scores.sufficient_statistics`.
+        sums (of shape (g, n)): See :func:`hnseg.evaluation.cohort_scores.sufficient_statistics`.
         rules: Rules of the metrics.
     """
 
     settings: list[Chosen]
     default: int
-    sums: NDArray[np.float64]
+    sums: ScoreSums
     rules: Rules
 
-    def objective(self, sums: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Weighted mean of the scores that are defined, from sums over a cohort (…, 9); NaN without any."""
+    def objective(self, sums: ScoreSums) -> NDArray[np.float64]:
+        """Weighted mean of the scores that are defined, from sums over cohorts (…); NaN without any."""
         scores = scores_from_sums(sums, self.rules)
-        stacked = np.stack([scores[name] for name in WEIGHTS])
-        weights = np.asarray(list(WEIGHTS.values())).reshape(-1, *[1] * (stacked.ndim - 1)) * ~np.isnan(stacked)
+        stacked = np.stack([scores[name] for name in RANKING_WEIGHTS])
+        weights = np.asarray(list(RANKING_WEIGHTS.values())).reshape(-1, *[1] * (stacked.ndim - 1)) * ~np.isnan(stacked)
         total = weights.sum(axis=0)
         value = np.where(np.isnan(stacked), 0.0, stacked * weights).sum(axis=0)
         return np.divide(value, total, out=np.full(total.shape, np.nan), where=total > 0)
@@ -120,7 +121,7 @@ def make_search(tables: Sequence[ComponentTable], defaults: PredictConfig, rules
     for setting in settings:
         tried = defaults.model_copy(update=setting)
         sums.append(sufficient_statistics([table.scored(tried, rules) for table in tables], rules))
-    return Search(settings, settings.index(own), np.stack(sums), rules)
+    return Search(settings, settings.index(own), ScoreSums.stack(sums), rules)
 
 
 def choose(search: Search, folds: Sequence[int], *, seed: int, resamples: int = RESAMPLES) -> dict[str, Any]:
@@ -148,6 +149,7 @@ def choose(search: Search, folds: Sequence[int], *, seed: int, resamples: int = 
     else:
         why = "nearest to the defaults among what leads them, and lies within one standard error of the best"
     gains = _resampled_objectives(search, [default, picked], seed, resamples)
+    bounds = interval(gains[1] - gains[0])
     return {
         "chosen": search.settings[picked],
         "defaults": search.settings[default],
@@ -155,10 +157,13 @@ def choose(search: Search, folds: Sequence[int], *, seed: int, resamples: int = 
         "changed": picked != default,
         "why": why,
         "scores": {name: _scored(search, k) for name, k in (("defaults", default), ("chosen", picked), ("best", best))},
-        "gain": {"value": float(objectives[picked] - objectives[default]), "interval": interval(gains[1] - gains[0])},
+        "gain": {
+            "value": float(objectives[picked] - objectives[default]),
+            "interval": list(bounds) if bounds else None,
+        },
         "best_to_defaults_se": float(se[default]),
         "nested": nested,
-        "objective": WEIGHTS,
+        "objective": RANKING_WEIGHTS,
         "seed": seed,
         "resamples": resamples,
         "n_cases": n,
@@ -170,7 +175,9 @@ def choose(search: Search, folds: Sequence[int], *, seed: int, resamples: int = 
 def _scored(search: Search, k: int) -> dict[str, float | None]:
     """Objective and scores of one setting."""
     total = search.sums[k].sum(axis=0)
-    scores = {name: float(value) for name, value in scores_from_sums(total, search.rules).items() if name in WEIGHTS}
+    scores = {
+        name: float(value) for name, value in scores_from_sums(total, search.rules).items() if name in RANKING_WEIGHTS
+    }
     found = {"objective": float(search.objective(total)), **scores}
     return {name: None if np.isnan(value) else value for name, value in found.items()}
 
@@ -218,15 +225,17 @@ def _moved(search: Search, k: int) -> tuple[int, int]:
 
 def _nested(search: Search, folds: NDArray[np.int64], seed: int, resamples: int) -> dict[str, Any]:
     """The choice made without each fold, scored on it; pooled over the folds."""
-    total, picks = np.zeros(search.sums.shape[2]), {}
+    total, picks = ScoreSums.zero(), {}
     for fold in np.unique(folds):
         inside = folds == fold
         if inside.all():
             return {"objective": None, "defaults": None, "gain": None, "chosen": {}}
         picked, _, _ = _one_standard_error(search.subset(~inside), seed, resamples)
         picks[str(fold)] = search.settings[picked]
-        total += search.sums[picked, inside].sum(axis=0)
-    value, default = (float(v) for v in search.objective(np.stack([total, search.sums[search.default].sum(axis=0)])))
+        total = total + search.sums[picked, inside].sum(axis=0)
+    value, default = (
+        float(v) for v in search.objective(ScoreSums.stack([total, search.sums[search.default].sum(axis=0)]))
+    )
     known = not np.isnan(value) and not np.isnan(default)
     return {
         "objective": value if known else None,

@@ -55,7 +55,7 @@ class Color(enum.StrEnum):
 
 
 LESION_COLORS = {"gtvp": Color.GTVP, "gtvn": Color.GTVN}  # by the key of a lesion class, see hnseg.cohort.labels
-FOLD_COLORS = tuple(Color[f"FOLD_{k}"] for k in range(6))
+FOLD_COLORS = tuple(Color[f"FOLD_{k}"] for k in (0, 3, 1, 4, 2, 5))  # far apart where there are few folds
 COLOR_NAMES = {  # for legends in words
     Color.TRUTH: "green",
     Color.PREDICTION: "vermilion",

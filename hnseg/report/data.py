@@ -1,25 +1,44 @@
 """What the report shows, read from a work directory: only ``metrics.json`` must be there.
 
-Everything else may be missing (a folder of predictions scored without a run, models deleted to save space); each gap
-becomes a sentence in the report.
+Everything else may be missing (a folder of predictions scored without a run, models deleted to save space) or of
+another shape; each gap becomes a sentence in the report.
 """
 
 from __future__ import annotations
 
 import csv
 import json
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from hnseg.cohort.checked_cohort import COHORT
-from hnseg.errors import WorkDirError
-from hnseg.workdir import read_json
+from pydantic import ValidationError
+
+from hnseg.cohort.checked_cohort import COHORT, Finding, Severity
+from hnseg.errors import WorkDirError, listed
+from hnseg.evaluation.evaluate import hash_run
+from hnseg.evaluation.records import CaseRow, WorkdirEvaluation, read_metrics
+from hnseg.provenance import sha256
+from hnseg.report.records import (
+    CaseFiles,
+    CheckRecord,
+    Part,
+    PredictionRecord,
+    PreparedRecord,
+    RunRecord,
+    SplitRecord,
+    TuningRecord,
+)
+from hnseg.workdir import describe_invalid, list_files
 
 LARGE_CHANGE_HU = 30.0  # soft tissues differ from each other by 20 to 60 HU: a larger mean change is not calibration
 PHANTOM_RECORD = "phantom.json"  # hnseg.phantom leaves it in the root of every generated cohort
 CURVES = ("epoch", "loss", "val_gtvp_dice", "val_gtvn_dice", "val_gtvn_f1", "val_score")
+FEW_CASES = 20
+_DIFFER = {"settings": "are not those", "split": "is not the one"}
 LogRow = dict[str, float | None]
+P = TypeVar("P", bound=Part)
 
 
 @dataclass
@@ -29,86 +48,110 @@ class RunFiles:
     Attributes:
         work: Work directory of the run.
         metrics: ``metrics.json``.
-        run, splits: Empty when the file is missing.
-        inputs: Dict {case ID: row of check.json}.
-        findings: Errors and warnings of the check.
-        prepared: Dict {case ID: case.json}.
-        predictions: Dict {case ID: record of the prediction}.
-        logs: Dict {fold: list of epochs}.
-        tuning: ``tuning.json``; empty when the post-processing was not tuned.
+        run, splits: Without values when the file is missing.
+        inputs: Files of each case of check.json by ID.
+        findings: Of the check.
+        prepared: ``case.json`` of each prepared case by ID.
+        predictions: Records of the predictions by ID.
+        logs: Epochs by fold.
+        tuning: ``tuning.json``; None when the post-processing was not tuned.
+        stale: Why the scores are not those of the masks and settings that are there now.
         gaps: What is missing, in sentences.
     """
 
     work: Path
-    metrics: dict[str, Any]
-    run: dict[str, Any] = field(default_factory=dict)
-    splits: dict[str, Any] = field(default_factory=dict)
-    inputs: dict[str, dict[str, Any]] = field(default_factory=dict)
-    findings: list[dict[str, Any]] = field(default_factory=list)
-    prepared: dict[str, dict[str, Any]] = field(default_factory=dict)
-    predictions: dict[str, dict[str, Any]] = field(default_factory=dict)
+    metrics: WorkdirEvaluation
+    run: RunRecord = field(default_factory=RunRecord)
+    splits: SplitRecord = field(default_factory=SplitRecord)
+    inputs: dict[str, CaseFiles] = field(default_factory=dict)
+    findings: Sequence[Finding] = ()
+    prepared: dict[str, PreparedRecord] = field(default_factory=dict)
+    predictions: dict[str, PredictionRecord] = field(default_factory=dict)
     logs: dict[int, list[LogRow]] = field(default_factory=dict)
-    tuning: dict[str, Any] = field(default_factory=dict)
+    tuning: TuningRecord | None = None
+    stale: list[str] = field(default_factory=list)
     gaps: list[str] = field(default_factory=list)
 
     @property
-    def cases(self) -> list[dict[str, Any]]:
+    def cases(self) -> tuple[CaseRow, ...]:
         """The ensemble's scored cases."""
-        cases: list[dict[str, Any]] = self.metrics["ensemble"]["cases"]
-        return cases
+        return self.metrics.ensemble.cases
 
     @property
-    def generated(self) -> bool:
+    def is_generated(self) -> bool:
         """Whether the cohort is the phantom, from the record that the generator leaves beside it."""
-        root = self.run.get("data_root")
-        return bool(root) and (Path(str(root)) / PHANTOM_RECORD).is_file()
+        return bool(self.run.data_root) and (Path(str(self.run.data_root)) / PHANTOM_RECORD).is_file()
 
 
 def load_run(work: Path) -> RunFiles:
     """Read what a work directory holds.
 
     Raises:
-        WorkDirError: ``metrics.json`` is missing or is not what evaluate writes.
+        WorkDirError: ``metrics.json`` is missing or is not what evaluate writes for a work directory.
     """
-    metrics = read_json(work / "metrics.json", "evaluate")
-    ensemble = metrics.get("ensemble")
-    if not isinstance(ensemble, dict) or not {"cases", "by_size", "bootstrap"} <= set(ensemble):
-        raise WorkDirError(f"{work / 'metrics.json'} has no `ensemble` with `cases`: run `hnseg evaluate` again")
+    metrics = read_metrics(work / "metrics.json")
+    if not isinstance(metrics, WorkdirEvaluation):
+        path = work / "metrics.json"
+        raise WorkDirError(f"{path} holds the scores of a folder of masks, not of the run: run `hnseg evaluate {work}`")
     files = RunFiles(work, metrics)
-    files.run = _optional(work / "run.json", files.gaps, "settings and versions are unknown")
-    files.splits = _optional(work / "splits.json", files.gaps, "the split is unknown")
-    check = _optional(work / "check.json", files.gaps, "no image can be shown, and the input check is unknown")
-    files.inputs = {case["id"]: case for case in check.get("cases", [])}
-    files.findings = list(check.get("findings", []))
-    files.prepared = _records(work / "prepared", "*/case.json", files.gaps, lambda path: path.parent.name)
-    files.predictions = _records(work / "predictions", "*.json", files.gaps, lambda path: path.stem)
-    files.logs = _logs(work / "models", files.gaps)
+    gaps = files.gaps
+    files.run = _read(RunRecord, work / "run.json", gaps, "settings and versions are unknown") or RunRecord()
+    files.splits = _read(SplitRecord, work / "splits.json", gaps, "the split is unknown") or SplitRecord()
+    check = _read(CheckRecord, work / "check.json", gaps, "no image can be shown, and the input check is unknown")
+    if check is not None:
+        files.inputs, files.findings = {case.id: case for case in check.cases}, check.findings
+    prepared = sorted((work / "prepared").glob("[!.]*/case.json"))
+    files.prepared = _read_all(PreparedRecord, prepared, gaps, lambda path: path.parent.name)
+    if not prepared:
+        gaps.append("prepared/ has no record (*/case.json).")
+    predicted = list_files(work / "predictions", "*.json")
+    files.predictions = _read_all(PredictionRecord, predicted, gaps, lambda path: path.stem)
+    if not predicted:
+        gaps.append("predictions/ has no record (*.json).")
+    files.logs = _logs(work / "models", gaps)
     if (work / "tuning.json").is_file():
-        files.tuning = _optional(work / "tuning.json", files.gaps, "how post-processing was chosen is unknown")
+        files.tuning = _read(TuningRecord, work / "tuning.json", gaps, "how post-processing was chosen is unknown")
+    files.stale = _find_changes(files)
     return files
 
 
-def _optional(path: Path, gaps: list[str], consequence: str) -> dict[str, Any]:
+def _read(model: type[P], path: Path, gaps: list[str], consequence: str) -> P | None:
+    """A file's content; None and a sentence where it is missing or has another shape."""
     if not path.is_file():
         gaps.append(f"{path.name} is missing: {consequence}.")
-        return {}
+        return None
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        return model.model_validate(json.loads(path.read_text(encoding="utf-8")))
+    except ValidationError as error:
+        gaps.append(f"{path.name} has another shape ({describe_invalid(error)}): {consequence}.")
     except ValueError:
-        content = None
-    if not isinstance(content, dict):
         gaps.append(f"{path.name} cannot be read: {consequence}.")
-        return {}
-    return content
+    return None
 
 
-def _records(folder: Path, pattern: str, gaps: list[str], name: Any) -> dict[str, dict[str, Any]]:
-    found = {
-        name(path): _optional(path, gaps, f"nothing is known from {path}") for path in sorted(folder.glob(pattern))
-    }
-    if not found:
-        gaps.append(f"{folder.name}/ has no record ({pattern}).")
-    return {key: record for key, record in found.items() if record}
+def _read_all(model: type[P], paths: Sequence[Path], gaps: list[str], name: Callable[[Path], str]) -> dict[str, P]:
+    found = {name(path): _read(model, path, gaps, f"nothing is known from {path}") for path in paths}
+    return {key: record for key, record in found.items() if record is not None}
+
+
+def _find_changes(files: RunFiles) -> list[str]:
+    """What has changed since evaluate scored the masks; empty for a metrics.json that does not say what it scored."""
+    try:
+        now = hash_run(files.work)
+    except WorkDirError:  # named among the gaps
+        now = {}
+    then = files.metrics.made_from
+    changed = [f"The run's {name} {_DIFFER[name]}" for name in _DIFFER if now.get(name, "") != then.get(name, "")]
+    if not now or not then:
+        changed = []
+    masks = []
+    for case in files.cases:
+        path = files.work / "predictions" / f"{case.case_id}.nii.gz"
+        if case.mask_sha256 is not None and path.is_file() and sha256(path) != case.mask_sha256:
+            masks.append(case.case_id)
+    if masks:
+        changed.append(f"{_count(masks, files.cases)} have other masks than those")
+    return [f"{text} that metrics.json was made from: run `hnseg evaluate` again." for text in changed]
 
 
 def _logs(folder: Path, gaps: list[str]) -> dict[int, list[LogRow]]:
@@ -132,108 +175,145 @@ def _number(text: str | None) -> float | None:
 
 def warnings(files: RunFiles) -> list[str]:
     """Everything that a reader has to know before believing a score, in sentences."""
-    said: list[str] = []
-    fallbacks = [case_id for case_id, record in files.prepared.items() if record.get("crop", {}).get("fallback")]
+    return [
+        *files.stale,
+        *_crop_warnings(files),
+        *_harmonization_warnings(files),
+        *_input_warnings(files),
+        *_scoring_warnings(files),
+    ]
+
+
+def _crop_warnings(files: RunFiles) -> list[str]:
+    sentences = []
+    fallbacks = [case_id for case_id, record in files.prepared.items() if record.crop.fallback]
     if fallbacks:
-        told = [str(files.prepared[case_id]["crop"].get("reason", "no reason given")) for case_id in fallbacks]
-        reasons = list(dict.fromkeys(told))
+        reasons = list(dict.fromkeys(files.prepared[i].crop.reason or "no reason given" for i in fallbacks))
         more = "" if len(reasons) == 1 else f" (so in {fallbacks[0]}; the others: see “Crop and harmonization” below)"
-        said.append(f"Crop fallback in {_count(fallbacks, files.prepared)}: {reasons[0]}{more}.")
-    moved = [case_id for case_id, record in files.prepared.items() if (_change_hu(record) or 0) > LARGE_CHANGE_HU]
-    if moved:
+        sentences.append(f"Crop fallback in {_count(fallbacks, files.prepared)}: {reasons[0]}{more}.")
+    outside = [i for i, record in files.prepared.items() if (record.label_outside_box_ml or 0) > 0]
+    if outside:
+        sentences.append(f"The crop box cuts off a part of the true tumor in {_count(outside, files.prepared)}.")
+    return sentences
+
+
+def _harmonization_warnings(files: RunFiles) -> list[str]:
+    sentences = []
+    large = [case_id for case_id, record in files.prepared.items() if is_large_change(record)]
+    if large:
         why = (
             "The published spectrum swap puts the lowest frequencies of a reference patient's slices in place of this "
             "patient's; they hold shape as well as brightness, so a change of this size moves anatomy and is not a "
             "mere calibration."
         )
-        swapped = any(files.prepared[i]["harmonization"].get("method") == "spectrum-swap" for i in moved)
-        said.append(
+        swapped = any(files.prepared[i].harmonization.method == "spectrum-swap" for i in large)
+        sentences.append(
             f"Harmonization changed soft tissue by more than {LARGE_CHANGE_HU:g} HU on average in "
-            f"{_count(moved, files.prepared)}." + (f" {why}" if swapped else "")
+            f"{_count(large, files.prepared)}." + (f" {why}" if swapped else "")
         )
-    unable = {i: h["fallback"] for i, r in files.prepared.items() if (h := r.get("harmonization", {})).get("fallback")}
+    unable = {i: reason for i, record in files.prepared.items() if (reason := record.harmonization.fallback)}
     if unable:
         first = next(iter(unable))
-        said.append(
-            f"Harmonization could not be done as asked in {_count(list(unable), files.prepared)}: {unable[first]}"
+        sentences.append(
+            f"Harmonization fell back in {_count(list(unable), files.prepared)}: {unable[first]}"
             + ("." if len(set(unable.values())) == 1 else f" (so in {first}).")
         )
-    outside = [i for i, record in files.prepared.items() if (record.get("label_outside_box_ml") or 0) > 0]
-    if outside:
-        said.append(f"The crop box cuts off a part of the true tumor in {_count(outside, files.prepared)}.")
-    told_already = {COHORT}
-    for severity, effect in (("error", "left out"), ("warning", "used, with a warning")):
-        named = {finding["case_id"] for finding in files.findings if finding.get("severity") == severity} - told_already
-        told_already |= named
+    return sentences
+
+
+def _input_warnings(files: RunFiles) -> list[str]:
+    sentences = []
+    named_already = {COHORT}
+    effects: tuple[tuple[Severity, str], ...] = (("error", "left out"), ("warning", "used, with a warning"))
+    for severity, effect in effects:
+        named = {finding.case_id for finding in files.findings if finding.severity == severity} - named_already
+        named_already |= named
         if named:
-            said.append(f"Input check: {_count(sorted(named), None)} {effect}; see “Input check” below.")
-    skipped = [entry["case_id"] for entry in files.metrics.get("skipped", [])]
+            sentences.append(f"Input check: {_count(sorted(named), None)} {effect}; see “Input check” below.")
+    return sentences
+
+
+def _scoring_warnings(files: RunFiles) -> list[str]:
+    sentences = []
+    skipped, missing, n = files.metrics.skipped, list(files.metrics.ensemble.missing), len(files.cases)
     if skipped:
-        said.append(f"{_count(skipped, None)} of the test set not scored: {files.metrics['skipped'][0]['reason']}.")
-    missing = files.metrics["ensemble"].get("missing", [])
+        ids = [entry.case_id for entry in skipped]
+        sentences.append(f"{_count(ids, None)} of the test set not scored: {skipped[0].reason}.")
     if missing:
-        said.append(f"{_count(missing, files.cases)} could not be predicted: scored as empty masks.")
-    n = len(files.cases)
-    if n < 20:
-        said.append(
+        sentences.append(f"{_count(missing, files.cases)} could not be predicted: scored as empty masks.")
+    if n < FEW_CASES:
+        sentences.append(
             f"Only {n} scored test case{'s' if n != 1 else ''}: the intervals are wide and themselves uncertain."
         )
-    return said
+    return sentences
 
 
-def _change_hu(record: dict[str, Any]) -> float | None:
-    value = record.get("harmonization", {}).get("soft_tissue_mean_abs_hu")
-    return float(value) if value is not None else None
+def is_large_change(record: PreparedRecord) -> bool:
+    """Whether harmonization changed soft tissue by more than a calibration does."""
+    return (record.harmonization.soft_tissue_mean_abs_hu or 0) > LARGE_CHANGE_HU
 
 
-def _count(ids: list[str], of: Any, most: int = 4) -> str:
+def _count(ids: Sequence[str], of: Collection[Any] | None) -> str:
     total = f" of {len(of)}" if of is not None else ""
-    names = ", ".join(ids[:most]) + (", …" if len(ids) > most else "")
-    return f"{len(ids)}{total} case{'s' if len(ids) != 1 or of is not None else ''} ({names})"
+    return f"{len(ids)}{total} case{'s' if len(ids) != 1 or of is not None else ''} ({listed(ids, most=4)})"
 
 
-def preparation_rows(files: RunFiles) -> list[dict[str, Any]]:
+@dataclass(frozen=True)
+class PreparationRow:
+    """Crop and harmonization of a prepared case for the table; ``unable`` says why harmonization fell back."""
+
+    case_id: str
+    part: str
+    center: str
+    method: str
+    confidence: float | None
+    reason: str
+    fallback: bool
+    harmonization: str
+    unable: str
+    reference: bool
+    change_hu: float | None
+    p95_hu: float | None
+    large: bool
+    outside_ml: float | None
+
+
+def preparation_rows(files: RunFiles) -> list[PreparationRow]:
     """Crop and harmonization of every prepared case; fallbacks and large changes first."""
-    tests = set(files.splits.get("test", []))
-    rows = []
-    for case_id, record in files.prepared.items():
-        crop, harmonization = record.get("crop", {}), record.get("harmonization", {})
-        change = _change_hu(record)
-        rows.append(
-            {
-                "case_id": case_id,
-                "part": "test" if case_id in tests else "training",
-                "center": record.get("center", ""),
-                "method": crop.get("method", "unknown"),
-                "confidence": crop.get("confidence"),
-                "reason": crop.get("reason", ""),
-                "fallback": bool(crop.get("fallback")),
-                "harmonization": harmonization.get("method", "unknown"),
-                "unable": str(harmonization.get("fallback") or ""),
-                "reference": harmonization.get("reference") == case_id,
-                "change_hu": change,
-                "p95_hu": harmonization.get("soft_tissue_p95_abs_hu"),
-                "large": (change or 0) > LARGE_CHANGE_HU,
-                "outside_ml": record.get("label_outside_box_ml"),
-            }
+    tests = set(files.splits.test)
+    rows = [
+        PreparationRow(
+            case_id=case_id,
+            part="test" if case_id in tests else "training",
+            center=record.center,
+            method=record.crop.method,
+            confidence=record.crop.confidence,
+            reason=record.crop.reason,
+            fallback=record.crop.fallback,
+            harmonization=record.harmonization.method,
+            unable=record.harmonization.fallback or "",
+            reference=record.harmonization.reference == case_id,
+            change_hu=record.harmonization.soft_tissue_mean_abs_hu,
+            p95_hu=record.harmonization.soft_tissue_p95_abs_hu,
+            large=is_large_change(record),
+            outside_ml=record.label_outside_box_ml,
         )
-    return sorted(rows, key=lambda row: (not row["fallback"], not row["large"], row["case_id"]))
+        for case_id, record in files.prepared.items()
+    ]
+    return sorted(rows, key=lambda row: (not row.fallback, not row.large, row.case_id))
 
 
-def ranked_cases(cases: list[dict[str, Any]]) -> list[tuple[str, dict[str, Any]]]:
-    """Worst, median and best case by the mean of their scores, without repeats.
-
-    >>> cases = [{"case_id": c, "mean_score": s} for c, s in (("a", 0.9), ("b", 0.1), ("c", 0.5))]
-    >>> [(name, case["case_id"]) for name, case in ranked_cases(cases)]
-    [('Worst', 'b'), ('Median', 'c'), ('Best', 'a')]
-    """
-    scored = sorted((c for c in cases if c["mean_score"] is not None), key=lambda c: (c["mean_score"], c["case_id"]))
+def ranked_cases(cases: Sequence[CaseRow]) -> list[tuple[str, CaseRow]]:
+    """Worst, median and best case by the mean of their scores, without repeats."""
+    scored = sorted(
+        (case for case in cases if case.mean_score is not None), key=lambda case: (case.mean_score, case.case_id)
+    )
     picks = {1: [("Only", 0)], 2: [("Worst", 0), ("Best", 1)]}
     some = [("Worst", 0), ("Median", (len(scored) - 1) // 2), ("Best", len(scored) - 1)]
     return [(name, scored[k]) for name, k in picks.get(len(scored), some if scored else [])]
 
 
-def validation_rows(files: RunFiles) -> list[dict[str, Any]]:
+def validation_rows(files: RunFiles) -> list[dict[str, float | None]]:
     """Each fold's best validation beside its epoch; empty without logs."""
     rows = []
     for fold, log in files.logs.items():
@@ -244,7 +324,7 @@ def validation_rows(files: RunFiles) -> list[dict[str, Any]]:
     return rows
 
 
-def flat_settings(tree: dict[str, Any], prefix: str = "") -> list[tuple[str, str]]:
+def flat_settings(tree: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
     """Nested settings as (dotted name, value) rows.
 
     >>> flat_settings({"a": {"b": 1}, "c": [1, 2]})

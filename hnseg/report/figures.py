@@ -30,6 +30,7 @@ from hnseg.pictures.planes import (
     middle,
     slice_with_most_label,
 )
+from hnseg.report.records import CaseFiles, GridRecord
 
 PIXEL_MM = 1.0
 PICTURE_PX_PER_MM = 2.0
@@ -49,34 +50,31 @@ class CaseImages:
     box: Grid
 
 
-def load_images(case_id: str, files: dict[str, Any], prediction: Path, crop_grid: dict[str, Any] | None) -> CaseImages:
+def load_images(files: CaseFiles, prediction: Path, crop_grid: GridRecord | None) -> CaseImages:
     """Read what an overlay needs.
 
     Args:
-        files: Paths ``ct``, ``pet`` and ``label``, of which the last two may be None, and ``suv_factor``, as in
-            check.json.
-        prediction: Path.
+        files: Of the case, from check.json.
+        prediction: Its predicted mask.
         crop_grid: The crop box; without it the view is centered on the lesions.
 
     Raises:
         CaseError: A file is missing or unreadable.
     """
-    images = {"ct": to_sitk(*read_image(Path(files["ct"]), case_id))}
-    if files.get("label"):
-        images["truth"] = to_sitk(*read_label(Path(files["label"]), case_id))
-    if files.get("pet"):
-        case = Case(case_id, Path(files["ct"]), Path(files["pet"]), None, suv_factor=files.get("suv_factor"))
-        pet = read_suv(case)
-        images["pet"] = to_sitk(pet.suv, pet.grid)
-    mask, mask_grid = read_label(prediction, case_id)
-    images["pred"] = to_sitk(mask, mask_grid)
-    box = Grid(**crop_grid) if crop_grid else lesion_box(mask, mask_grid)
+    ct = to_sitk(*read_image(Path(files.ct), files.id))
+    truth = to_sitk(*read_label(Path(files.label), files.id)) if files.label else None
+    pet = None
+    if files.pet:
+        suv = read_suv(Case(files.id, Path(files.ct), Path(files.pet), None, suv_factor=files.suv_factor))
+        pet = to_sitk(suv.suv, suv.grid)
+    mask, mask_grid = read_label(prediction, files.id)
+    box = Grid(**crop_grid.model_dump()) if crop_grid else lesion_box(mask, mask_grid)
     low, high = box.bounds_mm()
     # Above and below the scan there is nothing to see. Across, the box keeps its width: one scale for all pictures.
     scan_low, scan_high = mask_grid.bounds_mm()
     if max(low[2], scan_low[2]) + PIXEL_MM < min(high[2], scan_high[2]):
         low[2], high[2] = max(low[2], scan_low[2]), min(high[2], scan_high[2])
-    return CaseImages(images["ct"], images.get("pet"), images.get("truth"), images["pred"], frame(low, high, PIXEL_MM))
+    return CaseImages(ct, pet, truth, to_sitk(mask, mask_grid), frame(low, high, PIXEL_MM))
 
 
 def lesion_box(mask: Label, grid: Grid) -> Grid:

@@ -3,39 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
 from hnseg.cohort.labels import LESION_CLASSES
+from hnseg.evaluation.records import CaseRow, EvaluatedCohort, SizeBin, WorkdirEvaluation
+from hnseg.evaluation.score_specs import (
+    GTVN_DICE_AGG,
+    GTVP_DICE_MEAN,
+    SURFACE_SCORES,
+    VOLUME_SCORES,
+    ScoreSpec,
+)
 from hnseg.pictures.encoding import Picture, encode_png
 from hnseg.pictures.palette import FOLD_COLORS, LESION_COLORS, Color
-from hnseg.report.data import LogRow
+from hnseg.report.data import LogRow, PreparationRow
 
-METHODS = {
+METHOD_STYLES = {
     "ensemble": ("Ensemble", Color.PREDICTION, "o"),
     "threshold_baseline": ("SUV\u00a0>\u00a04", Color.THRESHOLD_BASELINE, "s"),
     "empty_baseline": ("Empty mask", Color.EMPTY_BASELINE, "D"),
 }
-SCORE_NAMES = {
-    "gtvp_dice_mean": "GTVp mean Dice",
-    "gtvn_dice_agg": "GTVn aggregated Dice",
-    "gtvn_f1_agg": "GTVn lesion F1",
-    "gtvp_dice_agg": "GTVp aggregated Dice",
-    "dice_agg_mean": "Mean aggregated Dice (2022)",
-}
-OTHER_NAMES = {  # what the challenge does not rank by: name, unit, digits
-    "gtvp_surface_dice_mean": ("GTVp surface Dice", "", 3),
-    "gtvn_surface_dice_mean": ("GTVn surface Dice", "", 3),
-    "gtvp_hd95_median_mm": ("GTVp HD95, median", "mm", 1),
-    "gtvn_hd95_median_mm": ("GTVn HD95, median", "mm", 1),
-    "gtvp_volume_bias_ml": ("GTVp volume, predicted − true", "ml", 1),
-    "gtvn_volume_bias_ml": ("GTVn volume, predicted − true", "ml", 1),
-}
+OTHER_SCORES = (*SURFACE_SCORES, *(spec for spec in VOLUME_SCORES if spec.higher_is_better is None))  # not ranked
 CROWDED = 6  # centers: with more, names are turned and values left to the table
 LONGEST_NAME = 10
-PARTS = {"validation": ("Validation", Color.TRAINING_CASES, "^"), "ensemble": ("Test", Color.TEST_CASES, "o")}
+PART_STYLES = {"validation": ("Validation", Color.TRAINING_CASES, "^"), "ensemble": ("Test", Color.TEST_CASES, "o")}
 
 
 def _figure(height_in: float, rows: int = 1) -> tuple[Figure, Any]:
@@ -49,28 +44,28 @@ def _figure(height_in: float, rows: int = 1) -> tuple[Figure, Any]:
     return figure, axes
 
 
-def draw_scores(metrics: dict[str, Any], scores: Sequence[str]) -> Picture:
+def draw_scores(metrics: WorkdirEvaluation, specs: Sequence[ScoreSpec]) -> Picture:
     """The cohort scores of ensemble and baselines, with their 95 % intervals."""
     alt = "Scores of the ensemble and of both baselines with 95 % intervals; values in the table above"
-    return _draw_intervals(metrics, scores, METHODS, alt)
+    return _draw_intervals(metrics, specs, METHOD_STYLES, alt)
 
 
-def draw_parts(metrics: dict[str, Any], scores: Sequence[str]) -> Picture:
+def draw_parts(metrics: WorkdirEvaluation, specs: Sequence[ScoreSpec]) -> Picture:
     """The cohort scores of validation and test, with their 95 % intervals."""
     alt = "Scores of validation and test with 95 % intervals; values in the table beside it"
-    return _draw_intervals(metrics, scores, PARTS, alt)
+    return _draw_intervals(metrics, specs, PART_STYLES, alt)
 
 
 def _draw_intervals(
-    metrics: dict[str, Any], scores: Sequence[str], parts: Mapping[str, tuple[str, Color, str]], alt: str
+    metrics: WorkdirEvaluation, specs: Sequence[ScoreSpec], parts: Mapping[str, tuple[str, Color, str]], alt: str
 ) -> Picture:
-    figure, (axis,) = _figure(0.9 + 0.75 * len(scores))
+    figure, (axis,) = _figure(0.9 + 0.75 * len(specs))
     offsets = [0.22 * (2 * k / (len(parts) - 1) - 1) for k in range(len(parts))]
     for offset, (method, (name, color, marker)) in zip(offsets, parts.items(), strict=True):
         part = metrics[method]
         shown = False
-        for row, score in enumerate(scores):
-            value, interval = part[score], part["bootstrap"]["intervals"][score]
+        for row, spec in enumerate(specs):
+            value, interval = part[spec.key], part.bootstrap.intervals[spec.key]
             if value is None:
                 axis.text(0.01, row + offset, f"{name}: undefined", color=color, fontsize=8, va="center")
                 continue
@@ -79,8 +74,8 @@ def _draw_intervals(
             label = None if shown else name
             axis.plot([value], [row + offset], marker, color=color, markersize=7, label=label, clip_on=False)
             shown = True
-    axis.set_yticks(range(len(scores)), [SCORE_NAMES[score] for score in scores])
-    axis.set_ylim(len(scores) - 0.5, -0.5)
+    axis.set_yticks(range(len(specs)), [spec.title for spec in specs])
+    axis.set_ylim(len(specs) - 0.5, -0.5)
     axis.set_xlim(0, 1)
     axis.set_xlabel("score (0 worst, 1 best)", fontsize=9)
     axis.grid(False, axis="y")
@@ -89,7 +84,7 @@ def _draw_intervals(
     return encode_png(figure, alt)
 
 
-def draw_volumes(cases: Sequence[dict[str, Any]]) -> Picture:
+def draw_volumes(cases: Sequence[CaseRow]) -> Picture:
     """Predicted against true volume of each case, both classes, on axes that also hold 0."""
     figure, axes = _figure(6.4, rows=2)
     for axis, lesion in zip(axes, LESION_CLASSES, strict=True):
@@ -118,15 +113,14 @@ def draw_volumes(cases: Sequence[dict[str, Any]]) -> Picture:
     return encode_png(figure, "Predicted against true volume of each case; on the line both are equal")
 
 
-def draw_changes(rows: Sequence[dict[str, Any]], limit_hu: float) -> Picture:
+def draw_changes(rows: Sequence[PreparationRow], limit_hu: float) -> Picture:
     """Mean absolute change of soft tissue by harmonization, each case, by center."""
-    known = [row for row in rows if row["change_hu"] is not None and not row["reference"]]
-    centers = sorted({row["center"] for row in known})
+    known = [(row, row.change_hu) for row in rows if row.change_hu is not None and not row.reference]
+    centers = sorted({row.center for row, _ in known})
     figure, (axis,) = _figure(2.9)
     for k, center in enumerate(centers):
-        inside = [row for row in known if row["center"] == center]
         for part, color, marker in (("training", Color.TRAINING_CASES, "o"), ("test", Color.TEST_CASES, "D")):
-            values = [row["change_hu"] for row in inside if row["part"] == part]
+            values = [hu for row, hu in known if (row.center, row.part) == (center, part)]
             spread = [k + 0.5 * ((i + 0.5) / len(values) - 0.5) for i in range(len(values))]
             label = part if k == 0 else None
             axis.plot(spread, values, marker, color=color, markersize=5, markeredgecolor=Color.INK, markeredgewidth=0.5)
@@ -135,7 +129,7 @@ def draw_changes(rows: Sequence[dict[str, Any]], limit_hu: float) -> Picture:
     axis.text(
         len(centers) - 0.45, limit_hu, f"{limit_hu:g} HU", color=Color.WARNING, fontsize=9, va="bottom", ha="right"
     )
-    axis.set_ylim(0, 1.12 * max([limit_hu * 1.2, *(row["change_hu"] for row in known)]))
+    axis.set_ylim(0, 1.12 * max([limit_hu * 1.2, *(hu for _, hu in known)]))
     axis.set_ylabel("mean |ΔHU| of soft tissue", fontsize=9)
     _name_centers(axis, centers)
     figure.legend(fontsize=9, ncols=2, loc="outside upper center", frameon=False, handletextpad=0.3)
@@ -153,43 +147,52 @@ def _name_centers(axis: Any, centers: Sequence[str]) -> None:
     axis.grid(False, axis="x")
 
 
-def size_rows(ensemble: Sequence[dict[str, Any]], threshold: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+@dataclass(frozen=True)
+class SizeRow:
+    """True nodes of a range of volumes, and what the ensemble and the threshold baseline made of them."""
+
+    name: str
+    lesions: int
+    ensemble_found: int
+    ensemble_false: int
+    threshold_found: int
+    threshold_false: int
+
+
+def size_rows(ensemble: Sequence[SizeBin], threshold: Sequence[SizeBin]) -> list[SizeRow]:
     """``by_size`` of the ensemble and of the threshold baseline, row by row; both have the same true lesions."""
-    rows = []
-    for own, other in zip(ensemble, threshold, strict=True):
-        low, high = own["from_ml"], own["below_ml"]
-        rows.append(
-            {
-                "name": f"≥ {low:g} ml" if high is None else f"{low:g}–{high:g} ml",
-                "lesions": own["lesions"],
-                "ensemble_found": own["found"],
-                "ensemble_false": own["false"],
-                "threshold_found": other["found"],
-                "threshold_false": other["false"],
-            }
+    return [
+        SizeRow(
+            name=f"≥ {own.from_ml:g} ml" if own.below_ml is None else f"{own.from_ml:g}–{own.below_ml:g} ml",
+            lesions=own.lesions,
+            ensemble_found=own.found,
+            ensemble_false=own.false,
+            threshold_found=other.found,
+            threshold_false=other.false,
         )
-    return rows
+        for own, other in zip(ensemble, threshold, strict=True)
+    ]
 
 
-def draw_sizes(rows: Sequence[dict[str, Any]]) -> Picture:
+def draw_sizes(rows: Sequence[SizeRow]) -> Picture:
     """Share of true GTVn lesions that were found, by volume."""
     figure, (axis,) = _figure(3.0)
-    for shift, key, (name, color, _) in (
-        (-0.19, "ensemble", METHODS["ensemble"]),
-        (0.19, "threshold", METHODS["threshold_baseline"]),
+    for shift, (name, color, _), counts in (
+        (-0.19, METHOD_STYLES["ensemble"], [row.ensemble_found for row in rows]),
+        (0.19, METHOD_STYLES["threshold_baseline"], [row.threshold_found for row in rows]),
     ):
         at = [k + shift for k in range(len(rows))]
-        share = [row[f"{key}_found"] / row["lesions"] if row["lesions"] else 0.0 for row in rows]
+        share = [found / row.lesions if row.lesions else 0.0 for found, row in zip(counts, rows, strict=True)]
         axis.bar(at, share, width=0.36, color=color, label=name)
-        for x, value, row in zip(at, share, rows, strict=True):
-            if row["lesions"]:
-                between = "\n/" if row["lesions"] > 99 else "/"  # two numbers of three digits are wider than a bar
-                text = f"{row[f'{key}_found']}{between}{row['lesions']}"
+        for x, value, found, row in zip(at, share, counts, rows, strict=True):
+            if row.lesions:
+                between = "\n/" if row.lesions > 99 else "/"  # two numbers of three digits are wider than a bar
+                text = f"{found}{between}{row.lesions}"
                 axis.text(x, value + 0.02, text, ha="center", fontsize=9, linespacing=0.95)
     for k, row in enumerate(rows):
-        if not row["lesions"]:
+        if not row.lesions:
             axis.text(k, 0.02, "none", ha="center", fontsize=9, color=Color.SOFT)
-    axis.set_xticks(range(len(rows)), [row["name"] for row in rows])
+    axis.set_xticks(range(len(rows)), [row.name for row in rows])
     axis.set_xlabel("volume of the true lesion", fontsize=9)
     axis.set_ylabel("share found", fontsize=9)
     axis.set_ylim(0, 1.2)
@@ -199,17 +202,17 @@ def draw_sizes(rows: Sequence[dict[str, Any]]) -> Picture:
     return encode_png(figure, "Share of true nodes found, by their volume; counts in the table beside it")
 
 
-def draw_centers(part: dict[str, Any]) -> Picture:
+def draw_centers(part: EvaluatedCohort) -> Picture:
     """Dice of every case by center, with the center's own score."""
-    centers = sorted(part["by_center"])
+    centers = sorted(part.by_center)
     figure, axes = _figure(4.6, rows=2)
     panels = (
-        ("gtvp_dice", "gtvp_dice_mean", "GTVp Dice", "mean"),
-        ("gtvn_dice", "gtvn_dice_agg", "GTVn Dice", "aggregate"),
+        ("gtvp_dice", GTVP_DICE_MEAN, "GTVp Dice", "mean"),
+        ("gtvn_dice", GTVN_DICE_AGG, "GTVn Dice", "aggregate"),
     )
-    for axis, (case_key, center_key, title, word) in zip(axes, panels, strict=True):
+    for axis, (case_key, spec, title, word) in zip(axes, panels, strict=True):
         for k, center in enumerate(centers):
-            values = [c[case_key] for c in part["cases"] if c["center"] == center and c[case_key] is not None]
+            values = [c[case_key] for c in part.cases if c.center == center and c[case_key] is not None]
             spread = [k + 0.24 * ((i + 0.5) / len(values) - 0.5) for i in range(len(values))]
             axis.plot(
                 spread,
@@ -220,7 +223,7 @@ def draw_centers(part: dict[str, Any]) -> Picture:
                 markeredgecolor=Color.PAPER,
                 markeredgewidth=0.6,
             )
-            score = part["by_center"][center][center_key]
+            score = part.by_center[center][spec.key]
             if score is None:
                 axis.text(k, 0.03, "undefined", ha="center", fontsize=9, color=Color.SOFT)
             else:

@@ -13,7 +13,9 @@ from numpy.typing import NDArray
 
 from hnseg.cohort.labels import GTVN, GTVP
 from hnseg.config import Config
-from hnseg.evaluation.overlap import HECKTOR_2025, aggregated_dice, dice, f1_score
+from hnseg.evaluation.overlap import aggregated_dice, dice, f1_score
+from hnseg.evaluation.rules import HECKTOR_2025
+from hnseg.evaluation.score_specs import GTVN_DICE_AGG, GTVN_F1_AGG, GTVP_DICE_MEAN
 from hnseg.images.components import match_lesions
 from hnseg.inference.sliding_window import predict_logits
 from hnseg.inference.tiling import Tiling, Triple, cheapest_tiling
@@ -24,8 +26,11 @@ if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
 MAX_WINDOW_TO_PATCH_RATIO = 1.25  # by volume; keeps validation within the memory of training
-# The final rank is the Borda count of the GTVp ranking and the GTVn ranking, which itself joins Dice and F1.
-WEIGHTS = {"val_gtvp_dice": 0.5, "val_gtvn_dice": 0.25, "val_gtvn_f1": 0.25}
+WEIGHTS = {
+    "val_gtvp_dice": GTVP_DICE_MEAN.weight,
+    "val_gtvn_dice": GTVN_DICE_AGG.weight,
+    "val_gtvn_f1": GTVN_F1_AGG.weight,
+}
 OnCase = Callable[[PreparedCase, NDArray[np.int64]], None]
 Criterion = Callable[[Sequence[torch.Tensor], torch.Tensor], torch.Tensor]
 

@@ -62,7 +62,9 @@ def write_case(root: Path, case_id: str) -> dict:
     write_image(paths["ct"], ct.astype(np.float32), CT_GRID)
     write_image(paths["pet"], pet.astype(np.float32), PET_GRID)
     write_image(paths["label"], truth, CT_GRID)
-    return {"id": case_id, "center": case_id.split("-")[0], **{kind: str(path) for kind, path in paths.items()}}
+    files = {kind: str(path) for kind, path in paths.items()}
+    lesions_ml = {"gtvp_ml": 1.0, "gtvn_ml": 1.0}
+    return {"id": case_id, "center": case_id.split("-")[0], **files, **lesions_ml, "head_found": True, "in_view": 1.0}
 
 
 def write_prepared(work: Path, case_id: str, *, fallback: bool) -> None:
@@ -118,7 +120,7 @@ def make_workdir(work: Path) -> Path:
     run = {"config": config.model_dump(mode="json"), "data_root": str(root.parent), "provenance": provenance}
     folds = [list(TRAINS[1:3]), list(TRAINS[3:])]
     (work / "run.json").write_text(json.dumps(run))
-    (work / "check.json").write_text(json.dumps({"cases": cases, "findings": [finding]}))
+    (work / "check.json").write_text(json.dumps({"cases": cases, "findings": [finding], "overviews": []}))
     (work / "splits.json").write_text(
         json.dumps({"seed": 3, "test": list(TESTS), "folds": folds, "reference": TRAINS[0]})
     )

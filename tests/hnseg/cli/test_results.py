@@ -49,31 +49,35 @@ def evaluated(masks, *options):
     return json.loads((masks / "m.json").read_text())
 
 
+def rules(*settings):
+    return [argument for setting in settings for argument in ("--rule", setting)]
+
+
 @pytest.mark.parametrize(
     ("options", "counts"),
     [
         ((), (2, 1, 0)),
-        (("--connectivity", "6"), (3, 1, 0)),
-        (("--matching", "grouped"), (2, 0, 0)),
-        (("--matching", "hungarian", "--connectivity", "18"), (3, 1, 0)),
-        (("--iou-threshold", "0.5"), (1, 2, 1)),
-        (("--iou-threshold", "0.5", "--at-least"), (2, 1, 0)),
-        (("--min-lesion-ml", "4.5"), (1, 0, 0)),
+        (("connectivity=6",), (3, 1, 0)),
+        (("matching=grouped",), (2, 0, 0)),
+        (("matching=hungarian", "connectivity=18"), (3, 1, 0)),
+        (("iou_threshold=0.5",), (1, 2, 1)),
+        (("iou_threshold=0.5", "strict=false"), (2, 1, 0)),
+        (("min_lesion_ml=4.5",), (1, 0, 0)),
     ],
 )
-def test_options_of_evaluate_reach_the_counts(masks, options, counts):
-    result = evaluated(masks, *options)
+def test_rules_reach_the_counts(masks, options, counts):
+    result = evaluated(masks, *rules(*options))
     assert (result["tp"], result["fp"], result["fn"]) == counts
 
 
 def test_other_options_of_evaluate(masks):
     assert evaluated(masks)["gtvp_dice_mean"] == 1.0
-    assert evaluated(masks, "--empty-truth", "zero")["gtvp_dice_mean"] == 0.0
-    assert evaluated(masks, "--empty-truth", "skip")["gtvp_dice_mean"] is None
+    assert evaluated(masks, *rules("empty_truth=zero"))["gtvp_dice_mean"] == 0.0
+    assert evaluated(masks, *rules("empty_truth=skip"))["gtvp_dice_mean"] is None
     assert evaluated(masks)["gtvp_dice_agg"] is None
-    assert evaluated(masks, "--zero-division", "one")["gtvp_dice_agg"] == 1.0
-    rules = evaluated(masks, "--rules", "2022", "--aggregate", "voxels", "--tolerance-mm", "2")["rules"]
-    assert (rules["challenge"], rules["aggregate"], rules["tolerance_mm"]) == ("2022", "voxels", 2.0)
+    assert evaluated(masks, *rules("zero_division=one"))["gtvp_dice_agg"] == 1.0
+    recorded = evaluated(masks, "--rules", "2022", *rules("aggregate=voxels", "tolerance_mm=2"))["rules"]
+    assert (recorded["challenge"], recorded["aggregate"], recorded["tolerance_mm"]) == ("2022", "voxels", 2.0)
     done = run("evaluate", masks / "pred", masks / "truth", "--out", masks / "m.json", "--rules", "2022")
     assert list(json.loads(done.stdout)) == ["dice_agg_mean", "gtvp_dice_agg", "gtvn_dice_agg"]
 
@@ -90,21 +94,37 @@ def test_evaluate_says_what_it_left_out_or_made_up(masks):
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("setting", "facts"),
     [
-        (("--connectivity", "8"), "connectivity 8: choose one of 6, 18, 26"),
-        (("--connectivity", "six"), "connectivity 'six'"),
-        (("--matching", "best"), "choose one of greedy, hungarian, grouped"),
-        (("--iou-threshold", "1"), r"iou_threshold 1.0 must be in [0, 1)"),
-        (("--tolerance-mm", "0"), "tolerance_mm 0.0 > 0"),
+        ("connectivity=8", ("connectivity=8", "6, 18, 26")),
+        ("connectivity=six", ("connectivity=six", "6, 18, 26")),
+        ("matching=best", ("greedy, hungarian, grouped",)),
+        ("strict=perhaps", ("strict=perhaps", "true, false")),
+        ("iou_threshold=1", ("iou_threshold=1", "[0, 1)")),
+        ("iou_threshold=nan", ("iou_threshold=nan", "[0, 1)")),
+        ("tolerance_mm=0", ("tolerance_mm=0", "> 0")),
+        ("min_lesion_ml=much", ("min_lesion_ml=much",)),
+        ("min_lesion_ml=inf", ("min_lesion_ml=inf",)),
+        ("tolerence_mm=2", ("'tolerence_mm'", "'tolerance_mm'")),
+        ("iou=0.5", ("'iou'", "'iou_threshold'")),
+        ("luck=1", ("'luck'", "zero_division")),
+        ("challenge=2022", ("'challenge'",)),
+        ("connectivity", ("key=value",)),
     ],
 )
-def test_a_rule_that_does_not_exist_is_one_message(masks, options, said):
-    done = run("evaluate", masks / "pred", masks / "truth", "--out", masks / "m.json", *options)
+def test_a_rule_that_does_not_exist_is_one_message(masks, setting, facts):
+    done = run("evaluate", masks / "pred", masks / "truth", "--out", masks / "m.json", "--rule", setting)
     assert done.exit_code == 1
-    assert said in done.stderr
+    assert all(fact in done.stderr for fact in facts), done.stderr
     assert "Traceback" not in done.output
     assert not (masks / "m.json").exists()
+
+
+def test_a_rule_given_twice_is_refused(masks):
+    twice = rules("connectivity=6", "connectivity=18")
+    done = run("evaluate", masks / "pred", masks / "truth", "--out", masks / "m.json", *twice)
+    assert done.exit_code == 1
+    assert "'connectivity'" in done.stderr
 
 
 def test_a_folder_of_masks_without_its_truth_is_one_message(masks):
@@ -144,6 +164,83 @@ def test_a_run_with_an_unpredicted_case_is_scored_when_asked_and_says_so(small_w
     assert ensemble["cases"][0]["gtvp_dice"] == 0.0
 
 
+# --- outputs ----------------------------------------------------------------------------------------------------------
+def test_evaluate_never_writes_onto_an_input_or_a_foreign_file(masks):
+    truth, csv = masks / "truth/A-1.nii.gz", masks / "cohort.csv"
+    csv.write_text("id,ct,label\nA-1,truth/A-1.nii.gz,truth/A-1.nii.gz\n")
+    foreign = masks / "truth/dataset.json"
+    foreign.write_text('{"name": "somebody else\'s"}')
+    for path in (truth, masks / "pred/B-1.nii.gz", csv, foreign, masks / "truth"):
+        before = path.read_bytes() if path.is_file() else None
+        done = run("evaluate", masks / "pred", masks / "truth", "--out", path)
+        assert done.exit_code == 1, path
+        assert path.name in done.stderr
+        assert before is None or path.read_bytes() == before
+    evaluated(masks)
+    evaluated(masks)  # its own result is replaced
+
+
+def test_evaluate_of_a_folder_leaves_a_runs_own_scores_alone(small_workdir, monkeypatch):
+    assert run("evaluate", small_workdir).exit_code == 0
+    before = (small_workdir / "metrics.json").read_bytes()
+    monkeypatch.chdir(small_workdir)
+    options = ("--allow-extra", "--missing", "empty")
+    for target in ((), ("--out", "metrics.json"), ("--out", small_workdir / "metrics.json")):
+        done = run("evaluate", "predictions", "cohort", *options, *target)
+        assert done.exit_code == 1, target
+        assert "metrics.json" in done.stderr
+        assert (small_workdir / "metrics.json").read_bytes() == before
+    (small_workdir / "metrics.json").unlink()  # nor before it has any
+    assert run("evaluate", "predictions", "cohort", *options).exit_code == 1
+    assert run("evaluate", "predictions", "cohort", *options, "--out", "folder.json").exit_code == 0
+
+
+def test_out_of_a_work_directory_is_honored(small_workdir, tmp_path):
+    assert run("evaluate", small_workdir).exit_code == 0
+    before = (small_workdir / "metrics.json").read_bytes()
+    done = run("evaluate", small_workdir, "--rules", "2022", "--out", tmp_path / "m2022.json")
+    assert done.exit_code == 0, done.output
+    assert json.loads((tmp_path / "m2022.json").read_text())["rules"]["challenge"] == "2022"
+    assert (small_workdir / "metrics.json").read_bytes() == before
+    for name in ("run.json", "splits.json", "check.json"):
+        content = (small_workdir / name).read_bytes()
+        assert run("evaluate", small_workdir, "--out", small_workdir / name).exit_code == 1
+        assert (small_workdir / name).read_bytes() == content
+
+
+def test_compare_never_writes_onto_an_input_or_a_foreign_file(small_workdir, tmp_path):
+    assert run("evaluate", small_workdir).exit_code == 0
+    first, second = tmp_path / "a.json", tmp_path / "b.json"
+    for path in (first, second):
+        shutil.copy(small_workdir / "metrics.json", path)
+    before = first.read_bytes()
+    for path in (first, second, small_workdir / "run.json", tmp_path / "c.txt"):
+        assert run("compare", first, second, "--out", path).exit_code == 1, path
+    assert first.read_bytes() == second.read_bytes() == before
+    for _ in range(2):  # its own result is replaced
+        assert run("compare", first, second, "--out", tmp_path / "c.json").exit_code == 0
+
+
+@pytest.mark.parametrize("name", ["run.json", "splits.json", "check.json", "plan.txt"])
+def test_plan_never_writes_onto_a_file_of_the_run(small_workdir, name):
+    path = small_workdir / name
+    before = path.read_bytes() if path.is_file() else None
+    done = run("plan", small_workdir, "--device", "cpu", "--out", path)
+    assert done.exit_code == 1
+    assert name in done.stderr
+    assert (path.read_bytes() if path.is_file() else None) == before
+
+
+def test_dot_files_are_neither_masks_nor_labels(masks):
+    expected = evaluated(masks)
+    for folder in ("pred", "truth"):
+        (masks / folder / ".writing-abc.nii.gz").write_bytes(b"half a mask")
+        (masks / folder / "._A-1.nii.gz").write_bytes(b"of a Mac")
+    found = evaluated(masks)
+    assert [case["case_id"] for case in found["cases"]] == ["A-1", "B-1"]
+    assert found == expected
+
+
 # --- compare ----------------------------------------------------------------------------------------------------------
 def test_compare_of_two_runs_of_a_run_with_itself_and_of_folders(small_workdir, tmp_path):
     assert run("evaluate", small_workdir).exit_code == 0
@@ -166,11 +263,47 @@ def test_compare_of_two_runs_of_a_run_with_itself_and_of_folders(small_workdir, 
 def test_compare_refuses_what_cannot_be_compared(small_workdir, tmp_path):
     done = run("compare", small_workdir, small_workdir)
     assert done.exit_code == 1
-    assert "run `hnseg evaluate` first" in done.stderr
+    assert "hnseg evaluate" in done.stderr
     run("evaluate", small_workdir)
     done = run("compare", small_workdir, small_workdir, "--method-b", "magic")
     assert done.exit_code == 1
-    assert "no scores of 'magic'" in done.stderr
+    assert "'magic'" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "option", [("--method-a", "magic"), ("--method-b", "ensemble"), ("--truth", "nowhere"), ("--jobs", "2")]
+)
+def test_an_option_that_does_not_apply_to_flat_scores_is_refused(masks, option):
+    evaluated(masks)
+    done = run("compare", masks / "m.json", masks / "m.json", *option)
+    assert done.exit_code == 1
+    assert option[1] in done.stderr or option[0] in done.stderr
+    assert run("compare", masks / "m.json", masks / "m.json").exit_code == 0
+
+
+def test_a_method_of_a_folder_of_masks_is_refused(masks):
+    done = run("compare", masks / "pred", masks / "pred", "--truth", masks / "truth", "--method-a", "ensemble")
+    assert done.exit_code == 1
+    assert "'ensemble'" in done.stderr
+
+
+@pytest.mark.parametrize("option", [("--truth", "nowhere"), ("--jobs", "2")])
+def test_truth_and_jobs_of_a_scored_run_are_refused(small_workdir, option):
+    assert run("evaluate", small_workdir).exit_code == 0
+    done = run("compare", small_workdir, small_workdir, *option)
+    assert done.exit_code == 1
+    assert option[0] in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "field", "value"), [("splits.json", "test", 3), ("check.json", "cases", 3), ("splits.json", "folds", 3)]
+)
+def test_a_list_of_another_shape_names_its_file(small_workdir, edit_json, name, field, value):
+    edit_json(small_workdir / name, lambda content: content.update({field: value}))
+    done = run("evaluate", small_workdir)
+    assert done.exit_code == 1
+    assert str(small_workdir / name) in done.stderr
+    assert "lacks" not in done.stderr
 
 
 # --- tune -------------------------------------------------------------------------------------------------------------

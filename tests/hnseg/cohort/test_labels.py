@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import json
 import re
 from pathlib import Path
 
@@ -18,13 +17,14 @@ from hnseg.cohort.labels import GTVN, GTVP, LESION_CLASSES, NUM_CLASSES, invalid
 from hnseg.config import PrepareConfig
 from hnseg.errors import CaseError
 from hnseg.evaluation.evaluate import evaluate_folder
-from hnseg.evaluation.overlap import HECKTOR_2025
+from hnseg.evaluation.rules import HECKTOR_2025
 from hnseg.images.geometry import Grid
 from hnseg.images.image_io import read_image, write_image
 from hnseg.inference.out_of_fold import postprocess_out_of_fold
 from hnseg.inference.tune import _read_table
 from hnseg.preprocessing.crop_case import crop_case
 from hnseg.report.figures import load_images
+from hnseg.report.records import CheckRecord
 
 GRID = Grid((6, 5, 4), (1.0, 2.0, 3.0), (5.0, -7.0, 2.0))
 ILLEGAL = [(1.5, np.float32), (257, np.int16), (-255, np.int16), (3, np.uint8), (2.0001, np.float64)]
@@ -140,14 +140,15 @@ def test_crop_and_check_refuse(make_case, value, dtype):
 @pytest.mark.parametrize(("value", "dtype"), CAST_AWAY)
 @pytest.mark.parametrize("side", ["label", "prediction"])
 def test_the_report_refuses(small_workdir, value, dtype, side):
-    (files,) = [c for c in json.loads((small_workdir / "check.json").read_text())["cases"] if c["id"] == "AAA-001"]
+    check = CheckRecord.model_validate_json((small_workdir / "check.json").read_text())
+    (files,) = [case for case in check.cases if case.id == "AAA-001"]
     prediction = small_workdir / "predictions" / "AAA-001.nii.gz"
-    path = Path(files["label"]) if side == "label" else prediction
+    path = Path(str(files.label)) if side == "label" else prediction
     array, grid = read_image(path, "AAA-001", dtype=np.float64)
     array[array == 1] = value
     write_image(path, array.astype(dtype), grid)
     with pytest.raises(CaseError) as caught:
-        load_images("AAA-001", files, prediction, None)
+        load_images(files, prediction, None)
     assert_names(caught.value, "AAA-001", path, value)
 
 

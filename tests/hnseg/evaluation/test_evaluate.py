@@ -13,7 +13,9 @@ import SimpleITK as sitk
 from hnseg.cohort.labels import read_label
 from hnseg.errors import CaseError, CohortError, WorkDirError
 from hnseg.evaluation.evaluate import ReferenceLabels, evaluate_folder, evaluate_workdir, find_labels
-from hnseg.evaluation.overlap import HECKTOR_2022, Rules, dice
+from hnseg.evaluation.overlap import dice
+from hnseg.evaluation.records import read_metrics
+from hnseg.evaluation.rules import HECKTOR_2022, Rules
 from hnseg.images.geometry import Grid
 from hnseg.images.image_io import write_image
 
@@ -50,9 +52,9 @@ def test_a_folder_by_hand(tmp_path):
     assert result["by_center"]["B"]["gtvn_f1_agg"] == 0.0
     assert [case["case_id"] for case in result["cases"]] == ["A-1", "B-1"]
     assert result["cases"][0]["gtvp_truth_ml"] == pytest.approx(3 * 6 / 1000)
-    assert result["rules"]["matching"] == "greedy"
+    assert result.rules.matching == "greedy"
     assert "IoU > 0.3" in result["definitions"]["gtvn_f1_agg"]
-    json.dumps(result, allow_nan=False)
+    json.dumps(result.as_dict(), allow_nan=False)
 
 
 def test_options_reach_the_scores(tmp_path):
@@ -66,8 +68,7 @@ def test_options_reach_the_scores(tmp_path):
 
 def test_the_work_directory(small_workdir):
     result = evaluate_workdir(small_workdir)
-    assert json.loads((small_workdir / "metrics.json").read_text()) == json.loads(json.dumps(result))
-    assert {"ensemble", "threshold_baseline", "empty_baseline", "definitions", "skipped"} <= set(result)
+    assert read_metrics(small_workdir / "metrics.json") == result
     ensemble, empty = result["ensemble"], result["empty_baseline"]
     for name in ("gtvp_dice_mean", "gtvn_dice_agg", "gtvn_f1_agg"):
         low, high = ensemble["bootstrap"]["intervals"][name]
@@ -139,7 +140,7 @@ def test_cases_without_a_label_are_named(small_workdir):
         {k: truths.labels[k] for k in ("AAA-001", "AAA-002", "BBB-001", "BBB-002")}, {}, truths.unlabeled
     )
     result = evaluate_folder(small_workdir / "predictions", tests)
-    assert result["skipped"] == [{"case_id": "CCC-001", "reason": "no label file: not scored"}]
+    assert [entry.case_id for entry in result.skipped] == ["CCC-001"]
     for path in (root / "Task 1").iterdir():
         (path / f"{path.name}.nii.gz").unlink(missing_ok=True)
     with pytest.raises(CohortError, match="none of the 9 cases"):
@@ -186,7 +187,7 @@ def test_missing_masks_are_an_error_or_scored_as_empty_and_named(tmp_path):
         evaluate_folder(pred, truths)
     result = evaluate_folder(pred, truths, missing="empty")
     assert result["gtvp_dice_mean"] == pytest.approx(2 / 3)
-    assert result["missing"] == ["A-2"]
+    assert result.missing == ("A-2",)
     assert [case["missing"] for case in result["cases"]] == [False, True, False]
     with pytest.raises(ValueError, match="missing"):
         evaluate_folder(pred, truths, missing="skip")
@@ -213,7 +214,7 @@ def test_masks_under_other_names_are_both_extra_and_missing(tmp_path):
 def test_a_test_case_without_label_is_skipped_with_a_note(small_workdir, edit_json):
     edit_json(small_workdir / "check.json", lambda c: c["cases"][1].update(label=None))
     result = evaluate_workdir(small_workdir)
-    assert [s["case_id"] for s in result["skipped"]] == ["AAA-002"]
+    assert [entry.case_id for entry in result.skipped] == ["AAA-002"]
     assert result["ensemble"]["n_cases"] == 3
 
 
@@ -283,7 +284,7 @@ def test_extra_predictions_are_refused_unless_allowed(tmp_path):
         evaluate_folder(pred, truths)
     result = evaluate_folder(pred, truths, allow_extra=True)
     assert result["n_cases"] == 1
-    assert result["skipped"] == [{"case_id": "A-2", "reason": "no truth: not scored"}]
+    assert [entry.case_id for entry in result.skipped] == ["A-2"]
 
 
 def test_no_truth_at_all(tmp_path):
@@ -339,7 +340,7 @@ def test_real_labels_are_scored_as_simpleitk_does(realdata_dir, tmp_path):
     for case in result["cases"]:
         dice_itk, hausdorff_itk, volume_ml = expected[case["case_id"]]
         assert case["gtvp_dice"] == pytest.approx(dice_itk, abs=1e-12)
-        assert case["gtvp"]["hd95_mm"] <= hausdorff_itk + 1e-6
+        assert case.gtvp.hd95_mm <= hausdorff_itk + 1e-6
         assert case["gtvp_truth_ml"] == pytest.approx(volume_ml, abs=1e-4)
         assert case["gtvn_dice"] is None
     assert result["gtvp_dice_mean"] == pytest.approx(np.mean([d for d, _, _ in expected.values()]), abs=1e-12)

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import itertools
-import json
 
 import numpy as np
 import pytest
 
-from hnseg.evaluation.case_scores import CaseScores, evaluate_case
-from hnseg.evaluation.cohort_scores import SCORES, SURFACE_SCORES, bootstrap, detection_by_size, summarize
-from hnseg.evaluation.overlap import HECKTOR_2022, Rules, aggregated_dice, dice, f1_score
+from hnseg.evaluation.case_scores import evaluate_case
+from hnseg.evaluation.cohort_scores import bootstrap, detection_by_size, summarize
+from hnseg.evaluation.overlap import aggregated_dice, dice, f1_score
+from hnseg.evaluation.records import CaseRow
+from hnseg.evaluation.rules import HECKTOR_2022, Rules
+from hnseg.evaluation.score_specs import SUM_SCORES, SURFACE_SCORES, define_scores, headline
 from hnseg.images.components import connected_components, match_lesions
 from tests.hnseg.brute_force import brute_match, flood_components, random_pair, row
 
 RNG = np.random.default_rng(7)
+SUMS, SURFACE = ([spec.key for spec in specs] for specs in (SUM_SCORES, SURFACE_SCORES))
 
 
 # --- numbers ----------------------------------------------------------------------------------------------------------
@@ -166,15 +169,15 @@ def test_a_cohort_without_nodes_has_no_node_score_and_says_why():
 
 def test_no_case_at_all_leaves_every_score_undefined():
     summary = summarize([])
-    assert all(summary[name] is None and summary["undefined"][name] == "no case to score" for name in SCORES)
+    assert all(summary[name] is None and summary["undefined"][name] == "no case to score" for name in SUMS)
 
 
 def test_bootstrap_of_equal_cases_is_a_point_and_agrees_with_the_summary():
     case = make_case({1: [(0, 4)], 2: [(6, 9), (15, 16)]}, {1: [(2, 5)], 2: [(6, 10)]})
     summary, boot = summarize([case] * 3), bootstrap([case] * 3, resamples=50)
-    for name in SCORES:
+    for name in SUMS:
         assert boot["intervals"][name] == pytest.approx([summary[name]] * 2, abs=1e-12)
-    for name in SURFACE_SCORES:
+    for name in SURFACE:
         assert boot["intervals"][name] == pytest.approx([summary[name]] * 2, abs=1e-12)
 
 
@@ -185,7 +188,7 @@ def test_bootstrap_repeats_counts_what_it_leaves_out_and_needs_two_cases():
     assert boot == bootstrap([full, bare], resamples=400)
     assert 50 < boot["undefined_resamples"]["gtvn_f1_agg"] < 150  # a quarter of the draws takes `bare` twice
     assert boot["undefined_resamples"]["gtvp_dice_mean"] == 0
-    assert bootstrap([full])["intervals"] == dict.fromkeys((*SCORES, *SURFACE_SCORES))
+    assert bootstrap([full])["intervals"] == dict.fromkeys((*SUMS, *SURFACE))
 
 
 def test_evaluate_case_refuses_bad_input():
@@ -201,8 +204,8 @@ def test_evaluate_case_refuses_bad_input():
 def test_rules_survive_json_and_put_themselves_into_words():
     rules = Rules(matching="grouped", strict=False, empty_truth="skip")
     assert Rules(**rules.as_dict()) == rules
-    assert "≥ 0.3" in rules.definitions()["gtvn_f1_agg"]
-    assert "left out" in rules.definitions()["gtvp_dice_mean"]
+    assert "≥ 0.3" in define_scores(rules)["gtvn_f1_agg"]
+    assert "left out" in define_scores(rules)["gtvp_dice_mean"]
 
 
 # --- the further options ----------------------------------------------------------------------------------------------
@@ -235,7 +238,7 @@ def test_small_lesions_are_not_counted_but_stay_in_dice():
     case = make_case({1: [], 2: [(0, 3), (6, 8)]}, {1: [], 2: [(0, 3), (10, 11)]}, voxel_ml=0.1, rules=rules)
     assert (case.tp, case.fp, case.fn) == (1, 0, 0)
     assert case.gtvn_dice == 6 / 9
-    assert "of at least 0.3 ml" in rules.definitions()["gtvn_f1_agg"]
+    assert "of at least 0.3 ml" in define_scores(rules)["gtvn_f1_agg"]
 
 
 @pytest.mark.parametrize(("nothing", "value"), [("undefined", None), ("one", 1.0), ("zero", 0.0)])
@@ -246,13 +249,13 @@ def test_a_cohort_with_nothing_in_it(nothing, value):
     for name in ("gtvn_dice_agg", "gtvn_f1_agg", "gtvp_dice_agg", "dice_agg_mean"):
         assert summary[name] == value
         assert (name in summary["undefined"]) == (value is None)
-        assert boot["intervals"][name] == (None if value is None else [value, value])
+        assert boot["intervals"][name] == (None if value is None else (value, value))
     assert summarize([], rules)["gtvn_f1_agg"] is None  # no case is not a case without lesions
 
 
 def test_the_2022_preset_ranks_by_aggregated_dice():
-    assert HECKTOR_2022.headline == ("dice_agg_mean", "gtvp_dice_agg", "gtvn_dice_agg")
-    assert Rules().headline == ("gtvp_dice_mean", "gtvn_dice_agg", "gtvn_f1_agg")
+    assert tuple(spec.key for spec in headline(HECKTOR_2022)) == ("dice_agg_mean", "gtvp_dice_agg", "gtvn_dice_agg")
+    assert tuple(spec.key for spec in headline(Rules())) == ("gtvp_dice_mean", "gtvn_dice_agg", "gtvn_f1_agg")
     # The sum that the public 2022 notebook makes: TP = DSC (|A| + |B|) / 2 per case, 2 sum TP / sum (|A| + |B|).
     a = make_case({1: [(0, 8)], 2: [(10, 12)]}, {1: [(4, 10)], 2: [(10, 14)]}, voxel_ml=0.002)
     b = make_case({1: [], 2: [(3, 9)]}, {1: [(0, 5)], 2: []}, voxel_ml=0.008)
@@ -267,10 +270,10 @@ def test_the_2022_preset_ranks_by_aggregated_dice():
 def test_volume_errors_by_hand():
     a = make_case({1: [(0, 8)], 2: []}, {1: [(0, 5)], 2: [(9, 11)]}, voxel_ml=0.5)  # GTVp +1.5 ml, +60 %
     b = make_case({1: [(0, 2)], 2: []}, {1: [(0, 4)], 2: []}, voxel_ml=1.0)  # GTVp -2 ml, -50 %
-    row_a, summary = a.as_dict(), summarize([a, b])
+    row_a, summary = CaseRow.from_scores(a), summarize([a, b])
     assert (row_a["gtvp_volume_error_ml"], row_a["gtvp_volume_error_percent"]) == (1.5, 60.0)
     assert (row_a["gtvn_volume_error_ml"], row_a["gtvn_volume_error_percent"]) == (-1.0, -100.0)
-    assert b.as_dict()["gtvn_volume_error_percent"] is None  # no true volume to relate it to
+    assert CaseRow.from_scores(b).gtvn_volume_error_percent is None  # no true volume to relate it to
     assert summary["gtvp_volume_bias_ml"] == pytest.approx(-0.25)
     assert summary["gtvp_volume_error_mean_ml"] == pytest.approx(1.75)
     assert summary["gtvp_volume_error_median_percent"] == pytest.approx(55.0)
@@ -312,7 +315,7 @@ def test_detection_by_size_equals_a_count_by_hand():
 
 def test_a_case_survives_json():
     case = make_case({1: [(0, 3)], 2: [(5, 9)]}, {1: [(1, 3)], 2: [(6, 9), (12, 13)]}, voxel_ml=0.3)
-    assert CaseScores.from_dict(json.loads(json.dumps(case.as_dict()))) == case
+    assert CaseRow.model_validate_json(CaseRow.from_scores(case).model_dump_json()).scores() == case
 
 
 def test_a_mask_without_a_component_has_none_to_visit():

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from hnseg.evaluation.overlap import Rules, dice
+from hnseg.evaluation.overlap import dice
+from hnseg.evaluation.rules import Rules
 from hnseg.images.components import connected_components, match_lesions, overlap_matrix
 from tests.hnseg.brute_force import brute_match, flood_components, random_pair, row
 

@@ -13,14 +13,15 @@ from hnseg.cohort.splits import load_splits
 from hnseg.config import PredictConfig
 from hnseg.errors import CaseError, WorkDirError
 from hnseg.evaluation.case_scores import evaluate_case
-from hnseg.evaluation.cohort_scores import scores_from_sums, sufficient_statistics, summarize
-from hnseg.evaluation.overlap import Rules
+from hnseg.evaluation.cohort_scores import ScoreSums, SumField, scores_from_sums, sufficient_statistics, summarize
+from hnseg.evaluation.rules import Rules
+from hnseg.evaluation.score_specs import RANKING_WEIGHTS
 from hnseg.images.geometry import Grid
 from hnseg.images.image_io import read_image, write_image
 from hnseg.inference.component_table import component_table
 from hnseg.inference.out_of_fold import postprocess_out_of_fold, predict_out_of_fold
 from hnseg.inference.postprocess import postprocess_label
-from hnseg.inference.tune import GRID, WEIGHTS, Search, choose, format_settings, make_search, tune_workdir
+from hnseg.inference.tune import GRID, Search, choose, format_settings, make_search, tune_workdir
 from hnseg.workdir import load_config
 
 RULES = Rules()
@@ -138,9 +139,9 @@ def made_search(values):
     """A search over settings (the defaults first, each a step further) whose GTVp Dice per case is given."""
     steps = (100.0, 60.0, 40.0)[: len(values)]
     settings = [{"min_gtvp_ml": 0.2, "min_gtvn_ml": 0.2, "max_node_distance_mm": d} for d in steps]
-    sums = np.zeros((len(values), len(values[0]), 9))
-    sums[:, :, 0], sums[:, :, 1] = values, 1.0
-    return Search(settings, 0, sums, RULES)
+    sums = np.zeros((len(values), len(values[0]), len(SumField)))
+    sums[:, :, SumField.GTVP_DICE], sums[:, :, SumField.GTVP_DICE_CASES] = values, 1.0
+    return Search(settings, 0, ScoreSums(sums), RULES)
 
 
 def test_a_lead_within_one_standard_error_is_not_taken():
@@ -185,13 +186,13 @@ def test_the_objective_weighs_what_is_defined():
     cases = [evaluate_case(*pair, spacing_zyx_mm=SPACING) for pair in masks]
     search = Search([{}], 0, sufficient_statistics(cases, RULES)[None], RULES)
     summary = summarize(cases)
-    expected = sum(weight * summary[name] for name, weight in WEIGHTS.items())
+    expected = sum(weight * summary[name] for name, weight in RANKING_WEIGHTS.items())
     total = search.sums[0].sum(axis=0)
     assert float(search.objective(total)) == pytest.approx(expected, abs=1e-12)
-    total[4:] = 0  # no node anywhere: GTVp alone
+    total.values[SumField.GTVN_INTERSECTION :] = 0  # no node anywhere: GTVp alone
     assert float(search.objective(total)) == pytest.approx(summary["gtvp_dice_mean"], abs=1e-12)
     assert np.isnan(scores_from_sums(total)["gtvn_f1_agg"])
-    assert np.isnan(search.objective(np.zeros(9)))
+    assert np.isnan(search.objective(ScoreSums.zero()))
 
 
 def test_every_setting_of_the_grid_is_valid_and_holds_the_defaults():
