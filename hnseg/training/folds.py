@@ -71,19 +71,27 @@ def train_folds(
             )
             for k, fold in enumerate(wanted)
         ]
+    return _train_in_processes(work, wanted, device, jobs, init, progress)
+
+
+def _train_in_processes(
+    work: Path, folds: Sequence[int], device: str, jobs: int, init: Path | None, progress: ProgressCallback
+) -> list[Path]:
+    """Train folds side by side; progress is read from their logs."""
+    total = len(folds) * load_config(work).train.epochs
     threads = max(1, (os.cpu_count() or 1) // jobs)
-    reported = {fold: len(read_log(work, fold)) for fold in wanted}
+    reported = {fold: len(read_log(work, fold)) for fold in folds}
     spawn = multiprocessing.get_context("spawn")  # a forked child of a process with threads can hang
     others = set(multiprocessing.active_children())
     with ProcessPoolExecutor(
         jobs, mp_context=spawn, initializer=_begin_worker, initargs=(threads, os.getpid())
     ) as pool:
         try:
-            futures = [pool.submit(train_fold, work, fold, device=device, init=init) for fold in wanted]
+            futures = [pool.submit(train_fold, work, fold, device=device, init=init) for fold in folds]
             pending = set(futures)
             while pending:
                 done, pending = wait(pending, timeout=POLL_INTERVAL_S, return_when=FIRST_EXCEPTION)
-                for fold in wanted:
+                for fold in folds:
                     for epoch in read_log(work, fold)[reported[fold] :]:
                         reported[fold] += 1
                         progress(sum(reported.values()), total, format_epoch(fold, epoch))
