@@ -10,7 +10,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -28,6 +27,7 @@ from hnseg.training.log import EpochRow
 from hnseg.training.losses import SummedDiceCELoss
 from hnseg.training.validation import ValidationScores
 from hnseg.workdir import load_config
+from tests.hnseg.processes import wait_until
 from tests.hnseg.training.runs import change, equal, last
 
 
@@ -46,9 +46,7 @@ def test_killed_at_any_moment_it_continues_bit_for_bit(run, trained_run):
     subprocess.run(["cp", "-r", str(run), str(reference)], check=True)
     path = run / "models" / "fold_0" / "last.pt"
     with start(run) as process:
-        deadline = time.monotonic() + 120
-        while not path.is_file() and process.poll() is None and time.monotonic() < deadline:
-            time.sleep(0.02)
+        wait_until(lambda: path.is_file() or process.poll() is not None, "no epoch ends")
         process.send_signal(signal.SIGKILL)
     assert 1 <= len(last(run)["history"]) < 3
     for work in (run, reference):
