@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Iterable, Sequence
 from dataclasses import KW_ONLY, dataclass, fields, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -20,8 +20,7 @@ from ssimh._kernels.field_of_view import check_same_field
 from ssimh._kernels.per_image import zip_per_image
 from ssimh._kernels.regions import region_contains, region_mask
 from ssimh._kernels.settings import SwapSettings
-from ssimh.files import reference_file
-from ssimh.files.reference_file import ReferenceFileError
+from ssimh.files.reference_file import REFERENCE, ReferenceFileError, StoredSpectrum
 from ssimh.orientation import check_orientation, orientation_map
 from ssimh.units import refuse_pet
 
@@ -31,7 +30,7 @@ STATISTICS = ("mean", "median")
 
 
 @dataclass(frozen=True, eq=False)
-class ReferenceSpectrum:
+class ReferenceSpectrum(StoredSpectrum):
     """Low-frequency coefficients of one reference image, or the average of several.
 
     Args:
@@ -51,6 +50,8 @@ class ReferenceSpectrum:
     Raises:
         ValueError, TypeError: fields that do not fit each other.
     """
+
+    file_kind = REFERENCE
 
     coefficients: NDArray[Any]
     _: KW_ONLY
@@ -178,18 +179,8 @@ class ReferenceSpectrum:
         >>> ReferenceSpectrum.from_images(scans, threshold=1).coefficients[0]
         array([[40.]])
         """
-        spectra = (
-            cls.from_image(
-                image,
-                threshold=threshold,
-                axes=axes,
-                region=region,
-                spacing_mm=spacing,
-                orientation=orientation,
-                unit=unit,
-            )
-            for image, _, spacing in zip_per_image(images, None, spacing_mm)
-        )
+        fit = partial(cls.from_image, threshold=threshold, axes=axes, region=region, orientation=orientation, unit=unit)
+        spectra = (fit(image, spacing_mm=spacing) for image, _, spacing in zip_per_image(images, None, spacing_mm))
         return cls.average(spectra, statistic=statistic)
 
     @classmethod
@@ -352,28 +343,6 @@ class ReferenceSpectrum:
         digest.update(little_endian.tobytes())
         return f"sha256:{digest.hexdigest()}"
 
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, ReferenceSpectrum) and self.content_hash == other.content_hash
-
-    def __hash__(self) -> int:
-        return hash(self.content_hash)
-
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the reference as an ``.npz`` file: a JSON header and the coefficients, nothing pickled.
-
-        The file appears whole or not at all; it is read with :meth:`load`, or with NumPy alone.
-        """
-        header = {**self.header(), "content_hash": self.content_hash}
-        reference_file.write(path, reference_file.REFERENCE, header, self.coefficients)
-
     @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> ReferenceSpectrum:
-        """Read a reference written by :meth:`save`.
-
-        Raises:
-            FileNotFoundError: no such file.
-            ReferenceFileError: not a reference, damaged, or of a version that this library does not know.
-        """
-        return reference_file.load(
-            path, reference_file.REFERENCE, lambda header, coefficients: cls(coefficients, **header)
-        )
+    def _from_file(cls, header: dict[str, Any], array: NDArray[Any]) -> ReferenceSpectrum:
+        return cls(array, **header)

@@ -6,10 +6,10 @@ import json
 import os
 import zipfile
 import zlib
-from collections.abc import Callable
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,17 +41,6 @@ SITE = FileKind("ssimh-site", 2, "subjects")
 
 class ReferenceFileError(ValueError):
     """A file that is not a reference, is damaged, or is of an unknown version."""
-
-
-class Hashed(Protocol):
-    """What a file describes: something that knows the hash of its own content."""
-
-    @property
-    def content_hash(self) -> str:
-        """``"sha256:…"`` over everything that the file holds."""
-
-
-HashedT = TypeVar("HashedT", bound=Hashed)
 
 
 def write(path: str | os.PathLike[str], kind: FileKind, header: dict[str, Any], array: NDArray[Any]) -> None:
@@ -91,26 +80,57 @@ def read(path: str | os.PathLike[str], kind: FileKind) -> tuple[dict[str, Any], 
     return header, array
 
 
-def load(
-    path: str | os.PathLike[str], kind: FileKind, build: Callable[[dict[str, Any], NDArray[Any]], HashedT]
-) -> HashedT:
-    """What a file describes, after checking it against the hash in its header.
+class StoredSpectrum(ABC):
+    """Something small that lives in a file with the hash of its own content; equal where the hashes are."""
 
-    Args:
-        path: file written by :func:`write` with a ``content_hash`` in its header.
-        kind: what it must be.
-        build: makes the object from header and array.
+    file_kind: ClassVar[FileKind]
 
-    Raises:
-        FileNotFoundError: no such file.
-        ReferenceFileError: a file of another kind or version, damaged, or with content that ``build`` refuses.
-    """
-    header, array = read(path, kind)
-    stated = header.pop("content_hash", None)
-    try:
-        found = build(header, array)
-    except (TypeError, ValueError, IndexError, KeyError) as error:
-        raise ReferenceFileError(f"{path}: the content does not describe a {kind.format}: {error}") from error
-    if found.content_hash != stated:
-        raise ReferenceFileError(f"{path} is damaged: its content does not have the hash that its header states.")
-    return found
+    @abstractmethod
+    def header(self) -> dict[str, Any]:
+        """Everything but the array, as plain JSON values."""
+
+    @property
+    @abstractmethod
+    def content_hash(self) -> str:
+        """SHA-256 over header and array, ``"sha256:…"``: the same on every machine."""
+
+    @classmethod
+    @abstractmethod
+    def _from_file(cls, header: dict[str, Any], array: NDArray[Any]) -> Self:
+        """What header and array describe."""
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write an ``.npz`` file: a JSON header and one array, nothing pickled.
+
+        The file appears whole or not at all; it is read with :meth:`load`, or with NumPy alone.
+
+        Raises:
+            FileNotFoundError: the folder does not exist.
+        """
+        header = {**self.header(), "content_hash": self.content_hash}
+        write(path, self.file_kind, header, getattr(self, self.file_kind.array))
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Self:
+        """Read a file written by :meth:`save`.
+
+        Raises:
+            FileNotFoundError: no such file.
+            ReferenceFileError: a file of another kind or version, damaged, or with content that does not fit together.
+        """
+        header, array = read(path, cls.file_kind)
+        stated = header.pop("content_hash", None)
+        try:
+            found = cls._from_file(header, array)
+        except (TypeError, ValueError, IndexError, KeyError) as error:
+            kind = cls.file_kind.format
+            raise ReferenceFileError(f"{path}: the content does not describe a {kind}: {error}") from error
+        if found.content_hash != stated:
+            raise ReferenceFileError(f"{path} is damaged: its content does not have the hash that its header states.")
+        return found
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, type(self)) and self.content_hash == other.content_hash
+
+    def __hash__(self) -> int:
+        return hash(self.content_hash)

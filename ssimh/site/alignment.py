@@ -50,11 +50,7 @@ class SiteDifference(DifferenceField):
     """Result of :func:`site_difference`: how one site differs from another, and how sure that is.
 
     Args:
-        coefficients: (2, 10), the part in body coordinates and the part in grid coordinates; logarithm of a factor on
-            HU + 1000, or units of 1000 HU. The image is moved by minus their sum.
-        space: ``"log"`` or ``"linear"``.
-        tissue_window_hu: window of soft tissue of both sites.
-        body_threshold_hu: HU above which a voxel can belong to the body, of both sites.
+        coefficients, space, tissue_window_hu, body_threshold_hu: as in :class:`DifferenceField`.
         raw: (10,) difference of the mean fields in body coordinates, before shrinkage.
         grid_frame_probability: probability that the difference lives with the grid and not with the body; 0 without
             shrinkage.

@@ -51,38 +51,23 @@ def apply_flow(
 def _by_table(
     values: NDArray[np.float64], shift: NDArray[np.float64], space: str, threshold_hu: float
 ) -> NDArray[np.float64]:
+    """Values after the flow, where part of the way may lead through a ramp of the gate.
+
+    A value is turned into the time at which the flow under s = 1 passes it, shifted, and turned back: exact where the
+    gate is open, interpolated in the ramps.
+    """
     hu, time = _table(space, threshold_hu)
+    low, high = threshold_hu + _STILL_HU + _RAMP_HU, _BONE_HU
     inside = (values > hu[0]) & (values < hu[-1])
-    result = values.copy()
-    at = _hu_to_time(values[inside], hu, time, space, threshold_hu) + shift[inside]
-    result[inside] = _time_to_hu(at, hu, time, space, threshold_hu)
-    return result
-
-
-def _hu_to_time(
-    values: NDArray[np.float64],
-    hu: NDArray[np.float64],
-    time: NDArray[np.float64],
-    space: str,
-    threshold_hu: float,
-) -> NDArray[np.float64]:
-    """Time at which the flow under s = 1 passes a value: exact where the gate is open, interpolated in the ramps."""
-    open_gate = (values >= threshold_hu + _STILL_HU + _RAMP_HU) & (values <= _BONE_HU)
-    return np.where(open_gate, _open_time(values, space), np.interp(values, hu, time))
-
-
-def _time_to_hu(
-    time_at: NDArray[np.float64],
-    hu: NDArray[np.float64],
-    time: NDArray[np.float64],
-    space: str,
-    threshold_hu: float,
-) -> NDArray[np.float64]:
-    ends = _open_time(np.array([threshold_hu + _STILL_HU + _RAMP_HU, _BONE_HU]), space)
-    open_gate = (time_at >= ends[0]) & (time_at <= ends[1])
-    inner = np.clip(time_at, *ends)
+    before = values[inside]
+    is_open = (before >= low) & (before <= high)
+    at = np.where(is_open, _open_time(before, space), np.interp(before, hu, time)) + shift[inside]
+    ends = _open_time(np.array([low, high]), space)
+    inner = np.clip(at, *ends)
     straight = np.exp(inner) * 1000 - 1000 if space == "log" else inner * 1000
-    return np.where(open_gate, straight, np.interp(time_at, time, hu))
+    result = values.copy()
+    result[inside] = np.where((at >= ends[0]) & (at <= ends[1]), straight, np.interp(at, time, hu))
+    return result
 
 
 def _open_time(values: NDArray[np.float64], space: str) -> NDArray[np.float64]:

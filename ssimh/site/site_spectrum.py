@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
 from typing import Any
@@ -15,7 +14,7 @@ from numpy.typing import NDArray
 from ssimh._kernels.arrays import check_array, check_finite, normalize_axes, to_numpy
 from ssimh._kernels.checks import check_mask
 from ssimh._kernels.per_image import zip_per_image
-from ssimh.files import reference_file
+from ssimh.files.reference_file import SITE, StoredSpectrum
 from ssimh.orientation import check_orientation, orientation_map
 from ssimh.site.body import BODY_THRESHOLD_HU, body_box, body_mask, strides
 from ssimh.site.field import positions
@@ -33,7 +32,7 @@ _VOLUME_ML = (50.0, 400_000.0)
 
 
 @dataclass(frozen=True, eq=False)
-class SiteSpectrum:
+class SiteSpectrum(StoredSpectrum):
     """The low-order field and the tissues of every subject of a site, about 250 bytes each.
 
     Made by :meth:`fit`; merged by ``a + b``; compared by :func:`ssimh.site_difference`.
@@ -50,6 +49,8 @@ class SiteSpectrum:
     Raises:
         ValueError: no subject, values that are not finite, or an array of another form.
     """
+
+    file_kind = SITE
 
     subjects: NDArray[Any]
     _: KW_ONLY
@@ -227,30 +228,9 @@ class SiteSpectrum:
             orientation=orientation,
         )
 
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, SiteSpectrum) and self.content_hash == other.content_hash
-
-    def __hash__(self) -> int:
-        return hash(self.content_hash)
-
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the site as an ``.npz`` file: a JSON header and the subjects, nothing pickled; whole or not at all."""
-        header = {**self.header(), "content_hash": self.content_hash, "n_subjects": self.n_subjects}
-        reference_file.write(path, reference_file.SITE, header, self.subjects)
-
     @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> SiteSpectrum:
-        """Read a site written by :meth:`save`.
-
-        Raises:
-            FileNotFoundError: no such file.
-            ReferenceFileError: not a site, damaged, or of a version that this library does not know.
-        """
-
-        def build(header: dict[str, Any], subjects: NDArray[Any]) -> SiteSpectrum:
-            return cls(subjects, **{name: value for name, value in header.items() if name != "n_subjects"})
-
-        return reference_file.load(path, reference_file.SITE, build)
+    def _from_file(cls, header: dict[str, Any], array: NDArray[Any]) -> SiteSpectrum:
+        return cls(array, **header)
 
 
 def is_single(images: Any) -> bool:

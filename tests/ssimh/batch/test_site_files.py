@@ -29,8 +29,8 @@ def test_what_is_no_ct_volume_is_refused(tmp_path):
 
 
 def test_sites_fitted_in_other_ways_are_refused_before_any_scan_is_read():
-    one = SiteSpectrum.fit([neck(0)], tissue=(-150, 150))
-    other = SiteSpectrum.fit([neck(1)], tissue=(-140, 150))
+    one = SiteSpectrum.fit([neck(0)], tissue_window_hu=(-150, 150))
+    other = SiteSpectrum.fit([neck(1)], tissue_window_hu=(-140, 150))
     with pytest.raises(ValueError, match="tissue"):
         SiteAlignment(one, other)
     for settings in ({"strength": 2.0}, {"clip": (1.0, 0.0)}):
