@@ -1,1 +1,1 @@
-"""Findings about a cohort before anything is computed from it."""
+"""Check of a cohort before any computation: findings, and their page."""

@@ -1,4 +1,4 @@
-"""Check one case: read what can be read, and turn everything worth knowing into findings."""
+"""Check of one case: read what can be read, and report the rest as findings."""
 
 from __future__ import annotations
 
@@ -39,14 +39,14 @@ Volume = tuple[NDArray[Any], Grid]
 
 @dataclass(frozen=True)
 class CaseCheck:
-    """What was found in one case.
+    """Result of the check of one case.
 
     Attributes:
-        overview: Overview.
-        checked: None where there is an error among the findings.
-        findings: Tuple of Finding.
-        views: Pictures of what could be read.
-        ct_digest: Of the CT's values: two cases with the same one show the same scan.
+        overview: Its grids, volumes and crop, as far as they are known.
+        checked: The case as prepare reads it; None if a finding is an error.
+        findings: All findings.
+        views: Pictures of the images that could be read.
+        ct_digest: Hash of the CT's values; two cases with the same one show the same scan.
     """
 
     overview: Overview
@@ -57,11 +57,11 @@ class CaseCheck:
 
 
 def check_case(case: Case, config: PrepareConfig, *, pictures: bool = True) -> CaseCheck:
-    """Check one case; nothing that is wrong with it raises.
+    """Check one case; its defects become findings and are not raised.
 
     Args:
-        case: The case.
-        config: The crop and the grid that prepare will use.
+        case: Its files.
+        config: Crop and grid for prepare.
         pictures: Whether to draw it.
     """
     findings: list[Finding] = []
@@ -71,7 +71,7 @@ def check_case(case: Case, config: PrepareConfig, *, pictures: bool = True) -> C
         with _noted(case, "ct-units", case.ct, findings):
             check_ct_units(case, ct[0])
             in_hu = True
-        ct = ct if in_hu else (ct[0] - np.float32(stored_offset(ct[0])), ct[1])  # for the pictures; it is not used
+        ct = ct if in_hu else (ct[0] - np.float32(stored_offset(ct[0])), ct[1])  # for the pictures only
     ct_grid = ct[1] if ct else None
     if ct:
         findings += grid_findings(case, "CT", ct[1], case.ct, config.spacing_mm)
@@ -87,8 +87,8 @@ def check_case(case: Case, config: PrepareConfig, *, pictures: bool = True) -> C
         on_label = ct[0] if ct and ct[0].shape == label[0].shape else None
         findings += label_findings(case, *label, on_label, pet.grid if pet and crop else None, box)
     elif case.label is None:
-        told = "no label file: the case can be predicted, not trained on or scored"
-        findings.append(Finding(case.id, "info", "no-label", told))
+        message = "no label file: the case can be predicted, not trained on or scored"
+        findings.append(Finding(case.id, "info", "no-label", message))
     usable = not any(finding.severity == "error" for finding in findings)
     overview = Overview(
         case.id,
@@ -120,7 +120,7 @@ def check_case(case: Case, config: PrepareConfig, *, pictures: bool = True) -> C
 def _read(
     case: Case, findings: list[Finding]
 ) -> tuple[Volume | None, Pet | None, Volume | None, dict[int, float] | None]:
-    """CT, PET, label and its volumes, as far as they can be read."""
+    """Read CT, PET, label and its volumes; None for each that cannot be read."""
     ct, pet, label, volumes = None, None, None, None
     with _noted(case, "ct", case.ct, findings):
         ct = read_image(case.ct, case.id, dtype=None)
@@ -136,7 +136,7 @@ def _read(
 def _find_box(
     case: Case, config: PrepareConfig, ct: Volume | None, pet: Pet | None, findings: list[Finding]
 ) -> Crop | None:
-    """The crop box; by PET alone where there is no CT in HU, none where there is no PET or the two are disjoint."""
+    """Find the crop box; by PET alone without a CT in HU, None without a PET or where the two are disjoint."""
     if pet is None:
         return None
     try:
@@ -151,7 +151,7 @@ def _find_box(
 
 @contextmanager
 def _noted(case: Case, code: str, path: Path | None, findings: list[Finding]) -> Iterator[None]:
-    """Make an error finding of what one file does not allow, so that the others are checked too."""
+    """Turn an error of one file into a finding, so that the others are checked too."""
     try:
         yield
     except CaseError as error:

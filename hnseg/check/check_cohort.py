@@ -1,4 +1,4 @@
-"""Check a cohort before any work is put into it: files, geometry, units, labels, and whether a head is in view."""
+"""Check of a cohort before any computation: files, geometry, units, labels, and whether a head is in view."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ def check_cohort(
     """Check every case of a cohort; with ``work``, write ``check.json`` and ``check.html`` there.
 
     Args:
-        root: See :func:`hnseg.cohort.cases.discover_cases`.
-        config: The crop that prepare will use.
-        work: Without it nothing is written and no picture drawn.
-        jobs: Processes.
+        root: Data root, see :func:`hnseg.cohort.cases.discover_cases`.
+        config: Crop and grid for prepare.
+        work: Work directory; without it nothing is written and no picture is drawn.
+        jobs: Number of processes.
         progress: Called after each case.
 
     Raises:
-        CohortError: The root cannot be used (nothing is written), or no case of it can (what was found is written).
+        CohortError: The root cannot be used (nothing is written), or no case of it can (the findings are written).
     """
     cases = discover_cases(root)
     results = map_processes(functools.partial(check_case, config=config, pictures=work is not None), cases, jobs)
@@ -57,7 +57,7 @@ def check_cohort(
     )
     if work is not None:
         write_check_page(found, {check.overview.id: check.views for check in checks}, root, work / "check.html")
-        if found.cases or not (work / "check.json").is_file():  # a run outlives data that are away for a while
+        if found.cases or not (work / "check.json").is_file():  # data that are temporarily missing do not erase a run
             save_check(found, work)
     if not found.cases:
         lines = [f"  {finding}" for finding in found.errors]
@@ -68,30 +68,30 @@ def check_cohort(
 
 
 def cohort_findings(cases: Sequence[Case], checks: Sequence[CaseCheck]) -> list[Finding]:
-    """What shows only when all cases are looked at: no PET anywhere, and the same scan under two IDs."""
+    """Findings about the whole cohort: no PET in any case, and the same scan under two IDs."""
     findings = []
     if len(cases) > 1 and not any(case.pet is not None and case.pet.is_file() for case in cases):
-        told = f"no PET in any of the {len(cases)} cases: this is a cohort of CT alone, and hnseg needs both"
-        findings.append(Finding(COHORT, "error", "no-pet", told))
+        message = f"no PET in any of the {len(cases)} cases: this is a cohort of CT alone, and hnseg needs both"
+        findings.append(Finding(COHORT, "error", "no-pet", message))
     same: dict[str, list[str]] = defaultdict(list)
     for check in checks:
         if check.ct_digest is not None:
             same[check.ct_digest].append(check.overview.id)
     for ids in same.values():
         if len(ids) > 1:
-            told = f"{', '.join(ids)} hold the same CT: in two folds they would leak into each other"
-            findings.append(Finding(COHORT, "warning", "same-ct", told))
+            message = f"{', '.join(ids)} hold the same CT: in two folds they would leak into each other"
+            findings.append(Finding(COHORT, "warning", "same-ct", message))
     return findings
 
 
 def factor_findings(root: Path, cases: Sequence[Case]) -> list[Finding]:
-    """Rows of the table of SUV factors that belong to no case: a cohort in part, or IDs that are spelt otherwise."""
+    """Findings about rows of the table of SUV factors that match no case."""
     factors = cohort_suv_factors(root)
     known = {case.id for case in cases}
     strange = sorted(factors.keys() - known)
     if not strange:
         return []
     shown = ", ".join(strange[:5]) + (", …" if len(strange) > 5 else "")
-    told = f"{len(strange)} of {len(factors)} rows in {TAGS_NAME} belong to no case here: {shown}"
+    message = f"{len(strange)} of {len(factors)} rows in {TAGS_NAME} belong to no case here: {shown}"
     severity: Severity = "info" if factors.keys() & known else "warning"
-    return [Finding(COHORT, severity, "factor-without-case", told)]
+    return [Finding(COHORT, severity, "factor-without-case", message)]

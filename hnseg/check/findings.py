@@ -1,4 +1,4 @@
-"""What one would notice by eye in the headers, values and label of a case: each rule a function of what was read."""
+"""Findings in the headers, values and label of a case; each rule is a function of the images."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ EXTENT_MM = (20.0, 3000.0)  # along each axis; outside of it the spacing is not 
 COARSE = {"CT": 5.0, "PET": 10.0}  # largest voxel edge, in edges of the prepared grid
 UPRIGHT = 1e-3  # of a direction cosine
 SEEN = 0.6  # of each edge of the crop box; the shortest scan of the 2026 challenge shows 209 of 310 mm
-COVERED = (0.9, 0.985)  # share of the CT in the box with PET: below the first a warning, below the second worth a word
-STEP_MM = 4.0  # between the points at which the box is asked for CT and PET
+COVERED = (0.9, 0.985)  # share of the CT in the box with PET: below the first a warning, below the second an info
+STEP_MM = 4.0  # between the points at which the box is sampled
 NEGATIVE_SUV = -0.5
 LABEL_PLACE = 0.01  # share of the lesions that may lie outside PET or crop box
 BODY_HU = -300.0
@@ -35,7 +35,7 @@ AIR_HU, LABEL_AIR = -500.0, 0.3  # contours include some of the airway; a third 
 
 
 def grid_findings(case: Case, name: str, grid: Grid, path: Path, spacing_mm: float) -> Iterator[Finding]:
-    """Extent, direction, voxel size and doubtful orientation of an image, ``name`` CT or PET.
+    """Check extent, direction, voxel size and orientation of an image, ``name`` CT or PET.
 
     ``spacing_mm`` is the edge of a voxel of the prepared grid.
     """
@@ -71,7 +71,7 @@ def grid_findings(case: Case, name: str, grid: Grid, path: Path, spacing_mm: flo
 
 
 def body_findings(case: Case, ct_hu: NDArray[Any], grid: Grid) -> Iterator[Finding]:
-    """Whether the CT shows whole sections of a body: masked and defaced images do not."""
+    """Check whether the CT shows whole sections of a body; masked and defaced images do not."""
     upright = 2 - int(np.abs(grid.matrix[2]).argmax())  # the array's axis along the body
     others = tuple(axis for axis in range(3) if axis != upright)
     pixel_cm2 = float(np.prod([grid.spacing_zyx_mm[axis] for axis in others])) / 100.0
@@ -79,12 +79,14 @@ def body_findings(case: Case, ct_hu: NDArray[Any], grid: Grid) -> Iterator[Findi
     if not areas.any():
         yield Finding(case.id, "warning", "no-body", f"no voxel of the CT is above {BODY_HU:g} HU", str(case.ct))
     elif (middle := float(np.median(areas[areas > 0]))) < SECTION_CM2:
-        told = f"half of the CT's sections show less than {middle:.0f} cm² of body; a neck has about 100: is it masked?"
-        yield Finding(case.id, "warning", "masked-ct", told, str(case.ct))
+        message = (
+            f"half of the CT's sections show less than {middle:.0f} cm² of body; a neck has about 100: is it masked?"
+        )
+        yield Finding(case.id, "warning", "masked-ct", message, str(case.ct))
 
 
 def pet_findings(case: Case, pet: Pet) -> Iterator[Finding]:
-    """What was done about the unit of a PET, and values that SUV does not have."""
+    """Report the conversion of a PET, and negative values."""
     if pet.stored == "Bq/ml":
         yield Finding(
             case.id,
@@ -98,7 +100,7 @@ def pet_findings(case: Case, pet: Pet) -> Iterator[Finding]:
             case.id,
             "info",
             "suv-already",
-            f"{TAGS_NAME} has a factor, but the PET is in SUV already ({pet.evidence}): left as it is",
+            f"{TAGS_NAME} has a factor, but the PET is in SUV already ({pet.evidence}): not converted",
             str(case.pet),
         )
     low = float(pet.suv.min())
@@ -108,7 +110,7 @@ def pet_findings(case: Case, pet: Pet) -> Iterator[Finding]:
             case.id,
             "warning",
             "negative-pet",
-            f"the PET goes down to SUV {low:.2f} ({share:.2%} of it below {NEGATIVE_SUV:g}); it is cut at 0",
+            f"the PET goes down to SUV {low:.2f} ({share:.2%} of it below {NEGATIVE_SUV:g}); clipped at 0",
             str(case.pet),
         )
 
@@ -117,14 +119,14 @@ def label_volumes(case: Case, path: Path, label: NDArray[Any], grid: Grid, ct_gr
     """Volume of GTVp (1) and GTVn (2) in ml.
 
     Raises:
-        CaseError: The label is not on the CT grid, or holds other values than 0, 1, 2.
+        CaseError: The label is not on the CT grid, or has values other than 0, 1, 2.
     """
     if ct_grid is not None and not grid.matches(ct_grid, tolerance_mm=0.01):
         raise CaseError(
             case.id,
-            f"the label is not on the CT grid: size {grid.size}, spacing {_told(grid.spacing_mm)} mm, origin "
-            f"{_told(grid.origin_mm)} mm against {ct_grid.size}, {_told(ct_grid.spacing_mm)} mm, "
-            f"{_told(ct_grid.origin_mm)} mm",
+            f"the label is not on the CT grid: size {grid.size}, spacing {_format_tuple(grid.spacing_mm)} mm, origin "
+            f"{_format_tuple(grid.origin_mm)} mm against {ct_grid.size}, {_format_tuple(ct_grid.spacing_mm)} mm, "
+            f"{_format_tuple(ct_grid.origin_mm)} mm",
             path,
         )
     counts = {value: int(np.count_nonzero(label == value)) for value in LABELS}
@@ -144,7 +146,7 @@ def label_findings(
     pet_grid: Grid | None,
     box: Grid | None,
 ) -> Iterator[Finding]:
-    """Whether lesions are there, in tissue, seen by PET, and inside the crop box; ``ct`` is on the label's grid."""
+    """Check that lesions exist, are in tissue, covered by PET, and in the crop box; ``ct`` is on the label's grid."""
     where = np.argwhere(label > 0)
     total_ml = len(where) * grid.voxel_ml
     if not len(where):
@@ -153,24 +155,24 @@ def label_findings(
     if ct is not None:
         air = float(np.count_nonzero(ct[tuple(where.T)] < AIR_HU)) / len(where)
         if air > LABEL_AIR:
-            told = f"{air:.0%} of the labeled volume is air in the CT: do label and CT belong together?"
-            yield Finding(case.id, "warning", "label-in-air", told, str(case.label))
+            message = f"{air:.0%} of the labeled volume is air in the CT: do label and CT belong together?"
+            yield Finding(case.id, "warning", "label-in-air", message, str(case.label))
     points = grid.to_physical(where[:, ::-1])
     places = (
         ("label-outside-pet", pet_grid, "the PET does not show"),
         ("label-outside-box", box, "lie outside of the crop box and will be lost"),
     )
-    for code, place, told in places:
+    for code, place, fault in places:
         lost = 0.0 if place is None else 1 - float(inside(place, points).mean())
         if lost > LABEL_PLACE:
-            message = f"{lost * total_ml:.1f} ml of {total_ml:.1f} ml of lesions {told}"
+            message = f"{lost * total_ml:.1f} ml of {total_ml:.1f} ml of lesions {fault}"
             if code == "label-outside-pet":
-                message = f"{told} {lost * total_ml:.1f} ml of {total_ml:.1f} ml of lesions"
+                message = f"{fault} {lost * total_ml:.1f} ml of {total_ml:.1f} ml of lesions"
             yield Finding(case.id, "warning", code, message, str(case.label))
 
 
 def view_findings(case: Case, crop: Crop, ct_grid: Grid, pet_grid: Grid) -> Iterator[Finding]:
-    """Whether the head was found, and how much of the box the images show."""
+    """Check that the head was found, and how much of the box the images cover."""
     if crop.fallback:
         yield Finding(case.id, "warning", "no-head", crop.reason)
     box = np.multiply(crop.grid.size, crop.grid.spacing_mm)
@@ -190,14 +192,14 @@ def view_findings(case: Case, crop: Crop, ct_grid: Grid, pet_grid: Grid) -> Iter
     covered = float((in_ct & in_pet).sum() / in_ct.sum()) if in_ct.any() else 0.0
     if covered < COVERED[1]:
         severity: Severity = "warning" if covered < COVERED[0] else "info"
-        told = f"the PET covers {covered:.0%} of what the CT shows of the crop box; the rest counts as SUV 0"
-        yield Finding(case.id, severity, "pet-coverage", told, str(case.pet))
+        message = f"the PET covers {covered:.0%} of what the CT shows of the crop box; the rest counts as SUV 0"
+        yield Finding(case.id, severity, "pet-coverage", message, str(case.pet))
 
 
 def alignment_findings(
     case: Case, config: PrepareConfig, ct: tuple[NDArray[Any], Grid], pet: Pet, box: Grid
 ) -> Iterator[Finding]:
-    """Whether the patient moved between CT and PET."""
+    """Check whether the patient moved between CT and PET."""
     alignment = None if config.registration == "off" else measure_alignment(*ct, pet.suv, pet.grid, box)
     if alignment is not None and alignment.is_notable:
         done = "prepare will move it" if config.registration == "rigid" else "prepare leaves it there"
@@ -205,7 +207,7 @@ def alignment_findings(
 
 
 def inside(grid: Grid, points_mm: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Which points (..., 3) lie within a grid's voxels."""
+    """Whether points (..., 3) lie within a grid's voxels."""
     index = grid.to_index(points_mm)
     found: NDArray[np.bool_] = np.all((index >= -0.5) & (index <= np.asarray(grid.size) - 0.5), axis=-1)
     return found
@@ -215,5 +217,5 @@ def _by(lengths: Any, digits: int = 0) -> str:
     return " × ".join(f"{length:.{digits}f}" for length in lengths)
 
 
-def _told(values: tuple[float, ...]) -> str:
+def _format_tuple(values: tuple[float, ...]) -> str:
     return "(" + ", ".join(f"{value:g}" for value in values) + ")"

@@ -1,4 +1,4 @@
-"""``check.html``: what check found, with pictures of every case, as one self-contained page for people."""
+"""The page ``check.html``: findings and pictures of every case, self-contained."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ def write_check_page(check: CohortCheck, views: Mapping[str, Sequence[View]], ro
     """Write the page, whole or not at all.
 
     Args:
-        check: CohortCheck.
+        check: Result of the check.
         views: Pictures by case ID.
-        root: The data root, to be named.
-        path: Where to write.
+        root: The data root, named on the page.
+        path: File to write.
     """
     of_case: dict[str, list[Finding]] = {overview.id: [] for overview in check.overviews}
     general = [finding for finding in check.findings if finding.case_id not in of_case]
@@ -47,7 +47,7 @@ def write_check_page(check: CohortCheck, views: Mapping[str, Sequence[View]], ro
 
 
 def _case(overview: Overview, findings: Sequence[Finding], views: Sequence[View]) -> dict[str, Any]:
-    """What the template names of a case."""
+    """Values of a case for the template."""
     crop = overview.crop or {}
     return {
         "id": overview.id,

@@ -1,4 +1,4 @@
-"""The pictures of a case for check: CT and PET, coronal and sagittal, with the crop box and the label's contours."""
+"""Pictures of a case for check: CT and PET, coronal and sagittal, with the crop box and the label's contours."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from hnseg.pictures.palette import LESION_COLORS
 from hnseg.pictures.planes import CT, PET, Contours, View
 
 SHOWN = planes.PLANES[1:]  # coronal and sagittal
-COARSE_MM = 4.0  # in which the plane with the most lesion is looked for
+COARSE_MM = 4.0  # for the search of the plane with the most lesion
 LONGEST_PX = 400  # of a picture's longer side
 MARGIN = 0.03
 STYLES = {c.value: (LESION_COLORS[c.key], "solid") for c in LESION_CLASSES}
 
 
 def draw_case(case_id: str, ct: Any | None, pet: Any | None, label: Any | None, box: Grid | None) -> tuple[View, ...]:
-    """Draw what there is of a case.
+    """Draw the images of a case that exist.
 
     Args:
-        case_id: Case ID.
+        case_id: ID of the case.
         ct, pet, label (SimpleITK image or None): CT in HU, PET in SUV, each on its own grid.
         box: The crop box.
 
@@ -39,7 +39,7 @@ def draw_case(case_id: str, ct: Any | None, pet: Any | None, label: Any | None, 
     if box is not None:
         box_low, box_high = box.bounds_mm()
         low, high = np.minimum(low, box_low), np.maximum(high, box_high)
-    margin = MARGIN * float((high - low).max())  # so that the box's edges are seen
+    margin = MARGIN * float((high - low).max())  # so that the box's edges are visible
     low, high = low - margin, high + margin
     seen = planes.frame(low, high, max(1.0, float((high - low).max()) / LONGEST_PX))
     positions_mm = {}
