@@ -1,0 +1,79 @@
+"""References of files, and the conditions under which they are swapped into files."""
+
+import numpy as np
+import pytest
+
+from ssimh import ReferenceSpectrum
+from ssimh.files.scan import ScanError, read_scan
+from ssimh.files.swap_files import FileSwap, fit_reference, match_grid, resolve_unit
+from tests.ssimh.cli.commands import write
+
+GRID_MM = (2.5, 1.0, 1.0)
+
+
+@pytest.fixture
+def reference(rng):
+    return ReferenceSpectrum.from_image(rng.normal(0, 60, (6, 24, 22)), spacing_mm=GRID_MM, orientation="SPL")
+
+
+@pytest.mark.parametrize(
+    ("spacing_xyz", "is_same"),
+    [
+        ((1.0, 1.0, 2.5), True),
+        ((1.02, 1.0, 2.5), True),  # 22 voxels end 0.44 mm off, less than half a voxel
+        ((1.03, 1.0, 2.5), False),  # 0.66 mm
+        ((0.5, 0.5, 2.5), False),
+        ((1.0, 1.0, 5.0), False),
+        ((1.0, 1.0, 2.7), True),  # 6 slices end 1.2 mm off, of 2.7
+        ((1.0, 1.0, 2.75), False),  # 1.5 mm
+    ],
+)
+def test_the_field_of_view_agrees_to_half_a_voxel(reference, tmp_path, spacing_xyz, is_same):
+    scan = read_scan(write(tmp_path / "a.nrrd", np.zeros((6, 24, 22), np.int16), spacing=spacing_xyz))
+    if is_same:
+        assert match_grid(reference, scan, regrid=False) is reference
+        return
+    with pytest.raises(ScanError) as caught:
+        match_grid(reference, scan, regrid=False)
+    assert all(str(fact) in str(caught.value) for fact in (scan.path, GRID_MM, "--regrid"))
+    matched = match_grid(reference, scan, regrid=True)
+    assert matched.spacing_mm == pytest.approx(spacing_xyz[::-1])
+    np.testing.assert_array_equal(matched.coefficients, reference.coefficients)
+
+
+def test_a_reference_without_spacing_is_taken_at_its_size(tmp_path, rng):
+    reference = ReferenceSpectrum.from_image(rng.normal(0, 60, (6, 24, 22)))
+    scan = read_scan(write(tmp_path / "a.nrrd", np.zeros((6, 24, 22), np.int16), spacing=(7, 7, 7)))
+    assert match_grid(reference, scan, regrid=False) is reference
+
+
+def test_units(tmp_path):
+    plain = read_scan(write(tmp_path / "a.nrrd", np.zeros((6, 24, 22), np.int16)))
+    ct = read_scan(write(tmp_path / "b.nrrd", np.zeros((6, 24, 22), np.int16), metadata={"unit": "HU"}))
+    assert [resolve_unit(plain, None), resolve_unit(plain, "HU"), resolve_unit(ct, None)] == [None, "HU", "HU"]
+    assert resolve_unit(ct, " hu ").strip().upper() == "HU"
+    with pytest.raises(ScanError) as caught:
+        resolve_unit(ct, "SUV")
+    assert str(ct.path) in str(caught.value)
+
+
+def test_no_scan_is_no_reference():
+    with pytest.raises(ValueError, match="at least one"):
+        fit_reference([])
+
+
+def test_every_setting_decides_about_the_recipe(reference):
+    plain = ReferenceSpectrum(reference.coefficients, 3, (-2, -1), "square", reference.shape)
+    recipes = [
+        FileSwap(plain, **settings).recipe.key()
+        for settings in (
+            {},
+            {"strength": 0.5},
+            {"clip": (0, 1)},
+            {"unit": "HU"},
+            {"allow_pet": True},
+            {"regrid": True},
+        )
+    ]
+    recipes.append(FileSwap(reference).recipe.key())
+    assert all(one != other for i, one in enumerate(recipes) for other in recipes[:i])
