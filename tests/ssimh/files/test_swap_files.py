@@ -1,5 +1,7 @@
 """References of files, and the conditions under which they are swapped into files."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -63,7 +65,7 @@ def test_no_scan_is_no_reference():
 
 
 def test_every_setting_decides_about_the_recipe(reference):
-    plain = ReferenceSpectrum(reference.coefficients, 3, (-2, -1), "square", reference.shape)
+    plain = replace(reference, spacing_mm=None)
     recipes = [
         FileSwap(plain, **settings).recipe.key()
         for settings in (
