@@ -21,8 +21,8 @@ import numpy as np
 import SimpleITK as sitk
 
 from ssimh import ReferenceSpectrum
-from ssimh.batch.harmonize_folder import State, run
-from ssimh.batch.harmonized_scan import OutputOptions
+from ssimh.batch.harmonize_folder import State, harmonize_scans
+from ssimh.batch.harmonize_scan import OutputOptions
 from ssimh.batch.swap_files import FileSwap, fit_reference
 
 IMAGE_FOLDERS = ("imagesTr", "imagesTs")
@@ -101,7 +101,7 @@ def convert(
         for folder in IMAGE_FOLDERS:
             scans = {Path(path.name): path for path in sorted((source / folder).glob(f"*{ending}"))}
             results = Path(name) / f"harmonized_{folder}"  # nnU-Net expects images alone: no manifest beside them
-            for outcome in run(scans, results, swap, OutputOptions(figures=False)):
+            for outcome in harmonize_scans(scans, results, swap, OutputOptions(figures=False)):
                 if outcome.state is State.FAILED:
                     raise RuntimeError(f"{outcome.target}: {outcome.message}")
                 (results / outcome.target).rename(building / folder / outcome.target)

@@ -61,16 +61,16 @@ def harmonize(reference_path: Path, scan_path: Path, result_path: Path) -> float
 def main() -> None:
     """Harmonize the scans named on the command line, or two generated ones."""
     if len(sys.argv) == 4:
-        moved = harmonize(*map(Path, sys.argv[1:]))
+        change_hu = harmonize(*map(Path, sys.argv[1:]))
     elif len(sys.argv) == 1:
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
             generated_scan(folder / "reference.nii.gz", brightness_hu=0, seed=0)
             generated_scan(folder / "scan.nii.gz", brightness_hu=25, seed=1)
-            moved = harmonize(folder / "reference.nii.gz", folder / "scan.nii.gz", folder / "result.nii.gz")
+            change_hu = harmonize(folder / "reference.nii.gz", folder / "scan.nii.gz", folder / "result.nii.gz")
     else:
         sys.exit(__doc__)
-    print(f"soft tissue moved by {moved:.1f} HU on average")
+    print(f"soft tissue changed by {change_hu:.1f} HU on average")
 
 
 if __name__ == "__main__":

@@ -12,8 +12,16 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from ssimh.batch.harmonized_scan import FileHarmonizer, Job, OutputOptions, Task, figure_path, make_job
-from ssimh.batch.manifest import MANIFEST, Manifest, ScanRecord, has_manifest, input_files, is_recorded, read_manifest
+from ssimh.batch.harmonize_scan import FileHarmonizer, Job, OutputOptions, Task, figure_path, make_job
+from ssimh.batch.manifest import (
+    MANIFEST,
+    Manifest,
+    ScanRecord,
+    has_manifest,
+    is_recorded,
+    list_input_files,
+    read_manifest,
+)
 from ssimh.batch.scan_pool import harmonize_all
 from ssimh.files.artifact_cache import find_differences
 from ssimh.files.lock import hold_lock
@@ -82,7 +90,7 @@ def _lies_in(path: Path, folder: Path) -> bool:
     return path.absolute().is_relative_to(folder.absolute()) or path.resolve().is_relative_to(folder.resolve())
 
 
-def run(
+def harmonize_scans(
     scans: Mapping[Path, Path],
     folder: Path,
     harmonizer: FileHarmonizer,
@@ -131,7 +139,7 @@ def run(
 
 def _make_task(source: Path, target: Path) -> Task:
     try:
-        return Task(source, target, input_files(source))
+        return Task(source, target, list_input_files(source))
     except OSError:
         return Task(source, target, {})  # reading it fails as well, and then only for this scan
 

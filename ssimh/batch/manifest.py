@@ -177,7 +177,7 @@ def _format_of(content: object) -> object:
     return content.get("format") if isinstance(content, dict) else None
 
 
-def input_files(source: Path) -> dict[str, InputFile]:
+def list_input_files(source: Path) -> dict[str, InputFile]:
     """Files that a scan is read from, by name: one, all of a DICOM folder, or a header and its voxels."""
     if source.is_dir():
         paths = [path for path in sorted(source.iterdir()) if path.is_file() and not path.name.startswith(".")]

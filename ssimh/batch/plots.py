@@ -22,7 +22,7 @@ except ModuleNotFoundError as error:
 WINDOW_HU = (-160.0, 240.0)
 
 
-def qc_figure(
+def draw_qc_figure(
     before: NDArray[Any],
     after: NDArray[Any],
     reference: NDArray[Any],

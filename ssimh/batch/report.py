@@ -53,7 +53,7 @@ class ReportRow:
         return [form.format(getattr(self, name)) for name, (_, form) in COLUMNS.items()]
 
 
-def report_rows(manifest: Manifest) -> list[ReportRow]:
+def make_report_rows(manifest: Manifest) -> list[ReportRow]:
     """One row per harmonized scan, in the order of their names."""
     return [
         ReportRow(
@@ -79,7 +79,7 @@ def write_report(folder: Path, manifest: Manifest) -> Path:
     page, table = folder / PAGE_NAME, folder / CSV_NAME
     check_output(page, is_ours=lambda path: _begins_with(path, _PAGE_START))
     check_output(table, is_ours=lambda path: _begins_with(path, ",".join(COLUMNS)))
-    rows = report_rows(manifest)
+    rows = make_report_rows(manifest)
     with atomic_write(table) as temporary, temporary.open("w", newline="", encoding="utf-8") as stream:
         writer = csv.DictWriter(stream, list(COLUMNS))
         writer.writeheader()

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 
-from ssimh.batch.harmonized_scan import Failure, Job, Task, attempt
+from ssimh.batch.harmonize_scan import Failure, Job, Task, try_scan
 from ssimh.batch.manifest import ScanRecord
 from ssimh.processes import end_with_parent
 
@@ -26,7 +26,7 @@ def harmonize_all(job: Job, tasks: Sequence[Task], jobs: int) -> Iterator[tuple[
     """
     if jobs <= 1 or len(tasks) <= 1:
         for task in tasks:
-            yield task, attempt(job, task)
+            yield task, try_scan(job, task)
         return
     rest, suspects = list(tasks), list[Task]()
     while rest:
@@ -77,4 +77,4 @@ def _start_worker(job: Job, parent_pid: int) -> None:
 def _attempt(task: Task) -> ScanRecord | Failure:
     if _job is None:
         raise RuntimeError("the worker process has not been started by harmonize_all")
-    return attempt(_job, task)
+    return try_scan(_job, task)

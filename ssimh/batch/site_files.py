@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from ssimh._kernels.checks import check_clip, check_strength
-from ssimh.batch.harmonized_scan import HarmonizedScan
+from ssimh.batch.harmonize_scan import HarmonizedScan
 from ssimh.batch.manifest import Recipe
 from ssimh.images.scan import LoadedScan, ScanError, read_scan
 from ssimh.orientation import orientation_map
@@ -72,7 +72,7 @@ class SiteAlignment:
             ScanError: the scan has two dimensions.
             ValueError: what :func:`ssimh.align_spectrum` refuses.
         """
-        axes, flips = directions(scan)
+        axes, flips = find_axes(scan)
         aligned = apply_difference(
             np.flip(scan.values, flips),
             self.difference,
@@ -82,10 +82,10 @@ class SiteAlignment:
             unit=scan.unit,
         )
         # A site has no image to show; what was done is the last column of the figure.
-        return HarmonizedScan(np.flip(aligned, flips), "HU", None, (), lambda: scan.values, "the scan itself")
+        return HarmonizedScan(np.flip(aligned, flips), "HU", lambda: scan.values, "the scan itself")
 
 
-def directions(scan: LoadedScan) -> tuple[tuple[int, ...], tuple[int, ...]]:
+def find_axes(scan: LoadedScan) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """Axes of a scan that are z, y and x, and those to flip to run towards head, back and left.
 
     Raises:
@@ -107,7 +107,7 @@ def fit_site(paths: Iterable[Path]) -> SiteSpectrum:
     total: SiteSpectrum | None = None
     for path in paths:
         scan = read_scan(path)
-        axes, flips = directions(scan)
+        axes, flips = find_axes(scan)
         if scan.unit is not None and scan.unit.upper() != "HU":
             raise ScanError(f"{path} states unit {scan.unit!r}; alignment is defined for CT in HU.")
         spacing = tuple(scan.spacing_mm[axis] for axis in axes)

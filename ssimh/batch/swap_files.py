@@ -14,7 +14,7 @@ from ssimh._kernels.coefficients import from_low_frequency
 from ssimh._kernels.field_of_view import is_same_field
 from ssimh._kernels.regions import region_mask
 from ssimh._kernels.settings import SwapSettings
-from ssimh.batch.harmonized_scan import HarmonizedScan
+from ssimh.batch.harmonize_scan import HarmonizedScan
 from ssimh.batch.manifest import Recipe
 from ssimh.images.scan import LoadedScan, ScanError, read_scan
 from ssimh.reference import ReferenceSpectrum
@@ -89,16 +89,16 @@ class FileSwap:
             workers=workers,
         )
 
-        def show_low_frequencies() -> NDArray[Any]:
+        def make_reference_view() -> NDArray[Any]:
             return from_low_frequency(np.asarray(reference.coefficients), reference.shape, axes=reference.axes)
 
         return HarmonizedScan(
             values,
             unit or reference.unit,
+            make_reference_view,
+            "reference: its low frequencies",
             reference.threshold,
             reference.axes,
-            show_low_frequencies,
-            "reference: its low frequencies",
         )
 
 

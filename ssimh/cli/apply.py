@@ -9,8 +9,8 @@ from typing import Annotated
 
 import typer
 
-from ssimh.batch.harmonize_folder import State, find_inputs, run
-from ssimh.batch.harmonized_scan import FileHarmonizer, OutputOptions
+from ssimh.batch.harmonize_folder import State, find_inputs, harmonize_scans
+from ssimh.batch.harmonize_scan import FileHarmonizer, OutputOptions
 from ssimh.batch.manifest import MANIFEST
 from ssimh.batch.site_files import SiteAlignment
 from ssimh.batch.swap_files import FileSwap
@@ -92,7 +92,7 @@ def _harmonize(inputs: list[Path], out: Path, harmonizer: FileHarmonizer, option
     counts: Counter[State] = Counter()
     with progress_bar() as progress:
         bar = progress.add_task("harmonizing", total=len(scans))
-        for outcome in run(scans, out, harmonizer, options, jobs):
+        for outcome in harmonize_scans(scans, out, harmonizer, options, jobs):
             counts[outcome.state] += 1
             if outcome.state is State.FAILED:
                 print_error("failed", f"{outcome.target}: {outcome.message}")

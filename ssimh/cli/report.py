@@ -10,7 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from ssimh.batch.manifest import read_manifest
-from ssimh.batch.report import COLUMNS, report_rows, write_report
+from ssimh.batch.report import COLUMNS, make_report_rows, write_report
 from ssimh.cli.console import handle_errors, print_error, print_line, stdout
 
 
@@ -21,7 +21,7 @@ def report(
     with handle_errors():
         manifest = read_manifest(folder)
         page = write_report(folder, manifest)
-        rows = report_rows(manifest)
+        rows = make_report_rows(manifest)
         table = Table(title=escape(f"{len(rows)} scan(s), {manifest.recipe.description}"))
         for name, (heading, _) in COLUMNS.items():
             table.add_column(heading, justify="left" if name == "scan" else "right")

@@ -29,7 +29,7 @@ def needs(package):
 def test_plain_simpleitk(monkeypatch, capsys):
     run("plain_simpleitk.py", monkeypatch)
     # Of the 25 HU inside the body; three cosines cannot follow its outline, so about 4 HU stay.
-    assert 18 < float(capsys.readouterr().out.split("moved by ")[1].split()[0]) < 25
+    assert 18 < float(capsys.readouterr().out.split("changed by ")[1].split()[0]) < 25
 
 
 def test_plain_simpleitk_with_files(monkeypatch, tmp_path):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ssimh import SiteSpectrum
-from ssimh.batch.site_files import SiteAlignment, directions, fit_site
+from ssimh.batch.site_files import SiteAlignment, find_axes, fit_site
 from ssimh.images.scan import ScanError, read_scan
 from tests.ssimh.cli.commands import write
 from tests.ssimh.necks import neck
@@ -13,7 +13,7 @@ from tests.ssimh.necks import neck
 def test_a_site_does_not_depend_on_how_a_scan_is_stored(tmp_path):
     straight = write(tmp_path / "a.nii.gz", neck(0), spacing=(4, 4, 3))
     turned = write(tmp_path / "b.nii.gz", neck(0)[:, ::-1], spacing=(4, 4, 3), direction=(1, 0, 0, 0, -1, 0, 0, 0, 1))
-    assert directions(read_scan(turned)) == ((-3, -2, -1), (-2,))
+    assert find_axes(read_scan(turned)) == ((-3, -2, -1), (-2,))
     np.testing.assert_allclose(fit_site([straight]).coefficients(), fit_site([turned]).coefficients(), atol=1e-9)
 
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from ssimh import ReferenceSpectrum
-from ssimh.files.scan import ScanError, read_scan
-from ssimh.files.swap_files import FileSwap, fit_reference, match_grid, resolve_unit
+from ssimh.batch.swap_files import FileSwap, fit_reference, match_grid, resolve_unit
+from ssimh.images.scan import ScanError, read_scan
 from tests.ssimh.cli.commands import write
 
 GRID_MM = (2.5, 1.0, 1.0)

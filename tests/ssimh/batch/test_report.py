@@ -8,10 +8,10 @@ from urllib.parse import unquote
 import numpy as np
 import pytest
 
-from ssimh.files.manifest import Manifest, Recipe
+from ssimh.batch.manifest import Manifest, Recipe
+from ssimh.batch.report import COLUMNS, make_report_rows, write_report
 from ssimh.files.output_guard import OutputError
-from ssimh.files.report import COLUMNS, report_rows, write_report
-from tests.ssimh.files.test_manifest import manifest  # noqa: F401  a fixture
+from tests.ssimh.batch.test_manifest import manifest  # noqa: F401  a fixture
 
 
 @pytest.fixture
@@ -52,7 +52,7 @@ def test_each_row_has_its_unit(odd, tmp_path):
 def test_changes_without_soft_tissue_are_shown(odd):
     name, record = next(iter(odd.scans.items()))
     odd.scans[name] = replace(record, scores=replace(record.scores, soft_tissue_mean_abs_delta=float("nan")))
-    cells = next(row.cells() for row in report_rows(odd) if row.scan == name)
+    cells = next(row.cells() for row in make_report_rows(odd) if row.scan == name)
     assert cells[2] == "nan"
 
 
@@ -72,8 +72,8 @@ def test_the_figure_names_the_unit_of_the_scan(monkeypatch, tmp_path):
     def record(before, after, reference, *, title, unit, **_):
         titles[unit] = title
 
-    monkeypatch.setattr("ssimh.files.plots.qc_figure", record)
-    monkeypatch.setattr("ssimh.files.plots.save_figure", lambda figure, path: path.write_bytes(b"drawn"))
+    monkeypatch.setattr("ssimh.batch.plots.draw_qc_figure", record)
+    monkeypatch.setattr("ssimh.batch.plots.save_figure", lambda figure, path: path.write_bytes(b"drawn"))
     values = np.random.default_rng(0).normal(0, 60, (6, 24, 22)).astype(np.float32)
     pet = write(tmp_path / "p$1.nrrd", values, metadata={"unit": "SUV"})
     plain = write(tmp_path / "b.nrrd", values)

@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ssimh.files.batch import LOCK, State, run
-from ssimh.files.harmonized_scan import HarmonizedScan, OutputOptions
+from ssimh.batch.harmonize_folder import LOCK, State, harmonize_scans
+from ssimh.batch.harmonize_scan import HarmonizedScan, OutputOptions
+from ssimh.batch.manifest import Recipe, read_manifest
 from ssimh.files.lock import LockedError
-from ssimh.files.manifest import Recipe, read_manifest
 from tests.ssimh.cli.commands import read, snapshot, ssimh, succeed, write
 
 
@@ -32,14 +32,14 @@ class Misbehaving:
         if scan.path.name.startswith("killed"):
             os.kill(os.getpid(), signal.SIGKILL)
         values = scan.values.astype(np.float32)
-        return HarmonizedScan(values, "HU", None, (), lambda: values, "itself")
+        return HarmonizedScan(values, "HU", lambda: values, "itself")
 
 
 def harmonize(tmp_path, names, jobs):
     scans = {Path(name): write(tmp_path / "in" / name, np.full((3, 16, 16), 7, np.int16)) for name in names}
     return {
         outcome.target.name: outcome
-        for outcome in run(scans, tmp_path / "out", Misbehaving(), OutputOptions(figures=False), jobs)
+        for outcome in harmonize_scans(scans, tmp_path / "out", Misbehaving(), OutputOptions(figures=False), jobs)
     }
 
 
@@ -134,13 +134,14 @@ def test_a_killed_command_leaves_no_worker_and_is_taken_up_again(many):
 
 def test_a_folder_has_one_writer(tmp_path):
     scans = {Path("a.nrrd"): write(tmp_path / "a.nrrd", np.zeros((3, 16, 16), np.int16))}
-    first = run(scans, tmp_path / "out", Misbehaving(), OutputOptions(figures=False))
+    first = harmonize_scans(scans, tmp_path / "out", Misbehaving(), OutputOptions(figures=False))
     next(first)
     with pytest.raises(LockedError) as caught:
-        next(run(scans, tmp_path / "out", Misbehaving(), OutputOptions(figures=False)))
+        next(harmonize_scans(scans, tmp_path / "out", Misbehaving(), OutputOptions(figures=False)))
     assert str(os.getpid()) in str(caught.value)
     first.close()
     assert not (tmp_path / "out" / LOCK).exists()
-    assert [outcome.state for outcome in run(scans, tmp_path / "out", Misbehaving(), OutputOptions(figures=False))] == [
-        State.KEPT
-    ]
+    assert [
+        outcome.state
+        for outcome in harmonize_scans(scans, tmp_path / "out", Misbehaving(), OutputOptions(figures=False))
+    ] == [State.KEPT]

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from ssimh.batch.manifest import Recipe, ScanRecord, input_files
+from ssimh.batch.manifest import Recipe, ScanRecord, list_input_files
 from ssimh.files.artifact_cache import InputFile, hash_file
 from ssimh.images.scan import LoadedScan, read_scan, write_scan
 from ssimh.metrics import Comparison, compare
@@ -23,18 +23,18 @@ class HarmonizedScan:
     Attributes:
         values: floating array of the scan's shape.
         unit: intensity unit as far as it is known.
-        threshold: low-frequency coefficients per axis that were exchanged; None where there are none.
+        make_reference_view: makes the array that the figure shows as the reference.
+        reference_name: what that array is.
+        threshold: coefficients per axis that count as low frequency in the scores.
         axes: axes of these.
-        shown: makes the array that the figure shows as the reference.
-        shown_name: what that array is.
     """
 
     values: NDArray[Any]
     unit: str | None
-    threshold: int | None
-    axes: tuple[int, ...]
-    shown: Callable[[], NDArray[Any]]
-    shown_name: str
+    make_reference_view: Callable[[], NDArray[Any]]
+    reference_name: str
+    threshold: int = 3
+    axes: tuple[int, ...] = (-2, -1)
 
 
 class FileHarmonizer(Protocol):
@@ -111,11 +111,11 @@ def figure_path(target: Path) -> Path:
     return target.with_name(f"{target.name}.png")
 
 
-def attempt(job: Job, task: Task) -> ScanRecord | Failure:
+def try_scan(job: Job, task: Task) -> ScanRecord | Failure:
     """:func:`harmonize_file`, with every error as a value: the other scans go on."""
     try:
         return harmonize_file(job, task)
-    except Exception as error:  # noqa: BLE001  one scan must not stop the others, whatever it does
+    except Exception as error:  # noqa: BLE001  no error of one scan may stop the others
         return Failure(type(error).__name__, str(error))
 
 
@@ -128,8 +128,7 @@ def harmonize_file(job: Job, task: Task) -> ScanRecord:
     inputs = {name: file.as_record() for name, file in task.files.items()}
     scan = read_scan(task.source)
     result = job.harmonizer.harmonize(scan, job.workers)
-    low: dict[str, Any] = {} if result.threshold is None else {"threshold": result.threshold, "axes": result.axes}
-    scores = compare(scan.values, result.values, **low)
+    scores = compare(scan.values, result.values, threshold=result.threshold, axes=result.axes)
     task.target.parent.mkdir(parents=True, exist_ok=True)
     limited = write_scan(task.target, result.values, scan, job.options.pixel_type)
     outputs = {task.target.name: task.target}
@@ -157,20 +156,20 @@ def harmonize_file(job: Job, task: Task) -> ScanRecord:
 
 
 def _draw(job: Job, task: Task, scan: LoadedScan, result: HarmonizedScan, scores: Comparison) -> Path:
-    from ssimh.batch.plots import qc_figure, save_figure
+    from ssimh.batch.plots import draw_qc_figure, save_figure
 
     if job.reference_values is None:
-        shown, name = result.shown(), result.shown_name
+        view, name = result.make_reference_view(), result.reference_name
     else:
-        shown, name = job.reference_values, "reference"
+        view, name = job.reference_values, "reference"
     delta, p95 = scores.soft_tissue_mean_abs_delta, scores.soft_tissue_p95_abs_delta
     unit = f" {result.unit}" if result.unit else ""
     # A file name may hold a dollar sign, which begins a formula for Matplotlib.
     title = task.target.name.replace("$", r"\$")
-    figure = qc_figure(
+    figure = draw_qc_figure(
         scan.values,
         result.values,
-        shown,
+        view,
         spacing_mm=scan.spacing_mm,
         orientation=scan.orientation,
         reference_name=name,
@@ -194,7 +193,7 @@ def make_job(harmonizer: FileHarmonizer, options: OutputOptions, jobs: int) -> J
     image, digests = None, None
     if options.reference_image is not None:
         image = np.asarray(read_scan(options.reference_image).values)
-        files = input_files(options.reference_image)
+        files = list_input_files(options.reference_image)
         digests = {name: hash_file(file.path) for name, file in files.items()}
     recipe = harmonizer.recipe
     settings: dict[str, object] = {

@@ -6,7 +6,7 @@ import json
 import pytest
 
 from ssimh import compare
-from ssimh.files.manifest import MANIFEST, Manifest, ManifestError, Recipe, ScanRecord, has_manifest, read_manifest
+from ssimh.batch.manifest import MANIFEST, Manifest, ManifestError, Recipe, ScanRecord, has_manifest, read_manifest
 
 
 @pytest.fixture
