@@ -181,8 +181,8 @@ def restore_masks(work: Path, masks: Path) -> None:
     predict = load_config(work).predict
     for path in sorted(masks.glob("*.npz")):
         case = open_case(work / "prepared" / path.stem)
-        ct_grid = case.grid("ct_grid")
-        raw = restore_probabilities(np.load(path)["probabilities"], case.grid("crop_grid"), ct_grid)
+        ct_grid = case.record.ct_grid
+        raw = restore_probabilities(np.load(path)["probabilities"], case.record.crop_grid, ct_grid)
         write_image(masks / "raw" / f"{path.stem}.nii.gz", raw, ct_grid)
         kept, _ = postprocess_label(raw, ct_grid.spacing_zyx_mm, predict)
         write_image(masks / "post" / f"{path.stem}.nii.gz", kept, ct_grid)

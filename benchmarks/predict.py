@@ -1,7 +1,7 @@
-"""Time and memory of predicting one case, by stage, compared with plain MONAI.
+"""Time and memory of predicting one case, by stage, beside the plain MONAI way of doing the same.
 
     python benchmarks/predict.py                     # a reduced case and the demo's network, on the CPU, minutes
-    python benchmarks/predict.py --full              # 512 x 512 CT and the published network; needs a GPU, or hours
+    python benchmarks/predict.py --full              # 512 x 512 CT and the published network; wants a GPU, or hours
 
 The case is generated; the weights are random, which changes neither time nor memory. Each way runs in a process of its
 own, from the two files to the mask's file, with five models:
@@ -13,7 +13,7 @@ own, from the two files to the mask's file, with five models:
   whole volume by each of five networks that are all loaded, mean of the probabilities, Invertd, argmax, SaveImage. No
   crop, no harmonization, no post-processing.
 
-Memory is the maximum resident set size of the process, including the libraries (about 500 MB).
+Memory is the highest resident set of the process, the libraries (about 500 MB) included.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from unittest import mock
 import numpy as np
 import torch
 
-from hnseg.cohort.checked_cohort import CohortCheck, save_check
+from hnseg.cohort.checked_cohort import CheckedCase, CohortCheck, save_check
 from hnseg.cohort.splits import Splits, save_splits
 from hnseg.config import Config
 from hnseg.images.image_io import write_image
@@ -46,14 +46,17 @@ from hnseg.inference.predict_case import InferenceOptions
 from hnseg.inference.predict_cohort import predict_pair
 from hnseg.models.checkpoint import save_checkpoint
 from hnseg.models.device import open_device
+from hnseg.models.model_origin import ModelOrigin
 from hnseg.models.network import make_network
 from hnseg.phantom import DEFAULT_CENTERS, generate_case
+from hnseg.preprocessing.harmonizer_store import load_harmonizer, reference_cache
+from hnseg.preprocessing.prepare_case import preparation_key
 from hnseg.workdir import load_config, write_json
 from ssimh.images.simpleitk import load_sitk
 
 FOLDS = 5
 WAYS = ("published", "auto", "auto, 1 model", "plain MONAI")
-# The functions that `predict_pair` calls, by stage.
+# Where the time of `predict_pair` goes: the functions that it calls, by stage.
 STAGES = {
     "verify": ["hnseg.inference.predict_case.verify_models"],
     "read": ["hnseg.preprocessing.crop_case.read_image", "hnseg.preprocessing.crop_case.read_suv"],
@@ -90,30 +93,44 @@ class Stages:
 
 
 def make_run(work: Path, preset: str, models: int) -> None:
-    """Write a work directory like that of a trained run, with random weights, and the case to predict."""
+    """A work directory as training leaves it, with random weights, and the case to predict."""
     import ssimh
 
     config = Config.from_preset("paper" if preset == "full" else "demo")
-    write_json(work / "run.json", {"config": config.model_dump(mode="json")})
-    save_splits(Splits(0, (), tuple((f"ALFA-{k:03d}",) for k in range(models)), "ALFA-100"), work)
-    save_check(CohortCheck((), ()), work)
+    write_json(work / "run.json", {"config": config.model_dump(mode="json"), "data_root": ""})
+    splits = Splits(0, (), tuple((f"ALFA-{k:03d}",) for k in range(models)), "ALFA-100")
+    save_splits(splits, work)
+    checked = [CheckedCase(case_id, "ALFA", "", "", None, None, None, True, 1.0) for case_id in splits.all_ids()]
+    save_check(CohortCheck(tuple(checked), ()), work)
     case = generate_case(DEFAULT_CENTERS[0], 1, seed=5, pixel_mm=None if preset == "full" else 1.95)
     write_image(work / "ct.nii.gz", case.ct, case.ct_grid)
     write_image(work / "pet.nii.gz", case.pet, case.pet_grid)
     x, y, z = config.prepare.box_vox
     mean = np.full((z, y, x), -700.0, np.float32)
+    reference = reference_cache(work, checked[-1].as_case(), config.prepare)
     ssimh.ReferenceSpectrum.from_image(
         mean,
         threshold=config.prepare.swap_threshold,
         axes=(-2, -1),
         spacing_mm=(config.prepare.spacing_mm,) * 3,
         unit="HU",
-    ).save(work / "reference.npz")
+    ).save(reference.outputs["reference"])
+    reference.save({})
+    preparation = preparation_key(config.prepare, load_harmonizer(work))
     for fold in range(models):
         torch.manual_seed(fold)
-        save_checkpoint(
-            work / "models" / f"fold_{fold}" / "best.pt", {"network": make_network(config.train).state_dict()}
+        origin = ModelOrigin(
+            fold=fold,
+            config=load_config(work),
+            split=splits.digest,
+            preparation=preparation,
+            data="",
+            training_cases=tuple(splits.train_ids(fold)),
+            validation_cases=splits.folds[fold],
+            versions={},
         )
+        content = {"network": make_network(config.train).state_dict(), "origin": origin.model_dump(mode="json")}
+        save_checkpoint(work / "models" / f"fold_{fold}" / "best.pt", content)
 
 
 def by_hnseg(work: Path, window: str, device: str) -> dict[str, float]:
@@ -123,7 +140,7 @@ def by_hnseg(work: Path, window: str, device: str) -> dict[str, float]:
         for stage, names in STAGES.items():
             for name in names:
                 stack.enter_context(mock.patch(name, stages.timed(stage, pkgutil.resolve_name(name))))
-        load_sitk()  # importing is not a stage of a case
+        load_sitk()  # importing is no stage of a case
         began = time.perf_counter()
         predict_pair(
             work,
@@ -137,7 +154,7 @@ def by_hnseg(work: Path, window: str, device: str) -> dict[str, float]:
 
 
 def by_monai(work: Path, device: str) -> dict[str, float]:
-    """Seconds by stage of plain MONAI, see the module's docstring."""
+    """Seconds by stage of the plain way, see the module's text."""
     import monai.transforms as mt
     from monai.data import decollate_batch
     from monai.inferers import SlidingWindowInferer
@@ -176,7 +193,7 @@ def by_monai(work: Path, device: str) -> dict[str, float]:
 
 
 def child(way: str, work: Path, device: str) -> None:
-    """Run one way in this process; print its seconds and its peak memory."""
+    """One way in this process; prints its seconds and its peak of memory."""
     warnings.simplefilter("ignore")
     (work / "out").mkdir(exist_ok=True)
     if way == "plain MONAI":
@@ -189,7 +206,7 @@ def child(way: str, work: Path, device: str) -> None:
 
 
 def compare(preset: str, device: str) -> None:
-    """Run all ways, one after the other, and print their ratios."""
+    """All ways, one after the other, and their ratios."""
     rows = {}
     with tempfile.TemporaryDirectory() as scratch:
         for models in (FOLDS, 1):

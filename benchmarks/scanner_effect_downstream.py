@@ -137,7 +137,7 @@ def score(home: Path, model: Path, tests: list[Case], harmonizer: Harmonizer, na
             gtvp += [] if value is None else [value]
             overlap += int(np.sum((mask == 2) & (truth == 2)))
             volume += int(np.sum(mask == 2) + np.sum(truth == 2))
-            moved.append(prepared.record["harmonization"]["soft_tissue_mean_abs_hu"])
+            moved.append(prepared.record.harmonization.soft_tissue_mean_abs_hu)
         found[center] = {
             "gtvp_dice_mean": float(np.mean(gtvp)),
             "gtvn_dice_agg": 2 * overlap / volume,

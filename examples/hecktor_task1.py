@@ -113,9 +113,7 @@ def run(config: Config, data_root: Path | None, work_dir: Path, *, device: str, 
         validated = predict_out_of_fold(work_dir, device=device, progress=progress)
     with show_progress("tune", console) as progress:
         tuned = tune_workdir(work_dir, progress=progress)
-    console.print(
-        f"post-processing: {format_settings(tuned['chosen'])} ({tuned['why']})", soft_wrap=True, highlight=False
-    )
+    console.print(f"post-processing: {format_settings(tuned.chosen)} ({tuned.why})", soft_wrap=True, highlight=False)
     postprocess_out_of_fold(work_dir, validated)
     with show_progress("predict", console) as progress:
         unpredicted = predict_cohort(work_dir, options=InferenceOptions(device=device), progress=progress)

@@ -42,11 +42,11 @@ if TYPE_CHECKING:
     from hnseg.evaluation.rules import Rules
     from hnseg.images.geometry import Grid
     from hnseg.images.image_io import read_grid, read_image, write_image
+    from hnseg.inference.baselines import predict_baselines
     from hnseg.inference.export import export_models
     from hnseg.inference.out_of_fold import postprocess_out_of_fold, predict_out_of_fold
     from hnseg.inference.predict_case import InferenceOptions, open_segmenter
     from hnseg.inference.predict_cohort import (
-        predict_baselines,
         predict_cohort,
         predict_cohort_from_files,
         predict_pair,
@@ -111,7 +111,7 @@ _HOME = {
     "open_run": "hnseg.cohort.open_run",
     "open_segmenter": "hnseg.inference.predict_case",
     "postprocess_out_of_fold": "hnseg.inference.out_of_fold",
-    "predict_baselines": "hnseg.inference.predict_cohort",
+    "predict_baselines": "hnseg.inference.baselines",
     "predict_cohort": "hnseg.inference.predict_cohort",
     "predict_cohort_from_files": "hnseg.inference.predict_cohort",
     "predict_out_of_fold": "hnseg.inference.out_of_fold",

@@ -1,20 +1,25 @@
-"""The work directory: where each stage's files lie, and how they are written whole or not at all.
+"""The work directory: where each stage's files lie, how they are written whole, and how their shape is checked.
 
 The layout is described for users in ``docs/hnseg/workdir.md``.
 """
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, cast
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
 from hnseg.config import Config, PredictConfig
 from hnseg.errors import WorkDirError
 from ssimh.files.atomic import atomic_write
+
+RUN_FILE = "run.json"
+Record = TypeVar("Record")
 
 
 def write_text(path: Path, text: str) -> None:
@@ -38,16 +43,20 @@ def list_files(folder: Path, pattern: str) -> list[Path]:
 
 
 def read_json(path: Path, made_by: str) -> dict[str, Any]:
-    """Read a stage's JSON file.
+    """Read a stage's JSON file without looking at its fields; :func:`read_record` looks at them.
+
+    Args:
+        path: The file.
+        made_by: The command that writes it, for messages.
 
     Raises:
-        WorkDirError: It is missing or damaged; the message names the stage that writes it.
+        WorkDirError: It is missing or damaged; the message names the command that writes it.
     """
     if not path.is_file():
         raise WorkDirError(f"{path} is missing: run `hnseg {made_by}` first")
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise WorkDirError(
             f"{path} is damaged, not JSON ({error}): remove it and run `hnseg {made_by}` again"
         ) from error
@@ -56,10 +65,105 @@ def read_json(path: Path, made_by: str) -> dict[str, Any]:
     return content
 
 
+def read_record(path: Path, kind: type[Record], made_by: str) -> Record:
+    """Read a stage's JSON file as a typed record.
+
+    Args:
+        path: The file.
+        kind: Dataclass or pydantic model that it must have the shape of.
+        made_by: The command that writes it, for messages.
+
+    Raises:
+        WorkDirError: It is missing, damaged, or of another shape; the message names the file, the field and the command
+            that writes it.
+    """
+    if not path.is_file():
+        raise WorkDirError(f"{path} is missing: run `hnseg {made_by}` first")
+    return parse_record(path.read_bytes(), kind, made_by, path)
+
+
+def parse_record(content: bytes | str, kind: type[Record], made_by: str, path: Path) -> Record:
+    """The typed record in a JSON text that was read from ``path``; raises as :func:`read_record`."""
+    try:
+        found: Record = _adapter(cast(Any, kind)).validate_json(content)
+    except ValidationError as error:
+        again = f"remove it and run `hnseg {made_by}` again"
+        raise WorkDirError(f"{path} is not what this version writes ({describe_invalid(error)}); {again}") from error
+    return found
+
+
 def describe_invalid(error: ValidationError) -> str:
     """The first field of a record that is wrong, and what is wrong with it: ``cases.0.id: Field required``."""
     first = error.errors(include_url=False)[0]
     return f"{'.'.join(str(part) for part in first['loc']) or 'the whole'}: {first['msg']}"
+
+
+@functools.cache
+def _adapter(kind: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(kind)
+
+
+class TunedRecord(BaseModel):
+    """What ``hnseg tune`` has chosen.
+
+    Attributes:
+        predict: Settings of :class:`hnseg.config.PredictConfig` that replace those the run was begun with.
+        made_from: Split, models and settings by which they were chosen.
+        evidence: Scores, for the report.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    predict: dict[str, float]
+    made_from: dict[str, Any]
+    evidence: dict[str, Any] = Field(default_factory=dict)
+
+
+class RunRecord(BaseModel):
+    """``run.json``: what a run was begun with, and what tune has chosen since.
+
+    Attributes:
+        config: Settings as the run was begun.
+        data_root: Folder or table of the cohort; empty in an export.
+        provenance: Versions, machine and time.
+        tuned: None before ``hnseg tune``.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    config: Config
+    data_root: str
+    provenance: dict[str, Any] = Field(default_factory=dict)
+    tuned: TunedRecord | None = None
+
+    @model_validator(mode="after")
+    def _check_tuned(self) -> RunRecord:
+        self.tuned_predict()  # an unknown setting or value is found when the file is read
+        return self
+
+    def tuned_predict(self) -> PredictConfig:
+        """Settings of prediction with what tune has chosen."""
+        chosen = self.tuned.predict if self.tuned is not None else {}
+        return PredictConfig(**{**self.config.predict.model_dump(), **chosen}) if chosen else self.config.predict
+
+
+def load_run_record(work: Path) -> RunRecord:
+    """Read ``run.json``.
+
+    Raises:
+        WorkDirError: It is missing, damaged or of another shape.
+    """
+    return read_record(work / RUN_FILE, RunRecord, "check")
+
+
+def save_run_record(record: RunRecord, work: Path) -> None:
+    """Write ``run.json``."""
+    write_json(work / RUN_FILE, record.model_dump(mode="json", exclude={"tuned"} if record.tuned is None else None))
+
+
+@dataclass(frozen=True)
+class _Folds:
+    folds: tuple[tuple[str, ...], ...]
 
 
 def load_config(work: Path, *, tuned: bool = True) -> Config:
@@ -71,14 +175,13 @@ def load_config(work: Path, *, tuned: bool = True) -> Config:
     Args:
         work: Work directory of the run.
         tuned: False: as it was begun. Training compares its checkpoints with these.
+
+    Raises:
+        WorkDirError: ``run.json`` or ``splits.json`` is damaged or of another shape.
     """
-    content = read_json(work / "run.json", "check")
-    config = Config.model_validate(content["config"])
-    splits = work / "splits.json"
-    folds = len(read_json(splits, "split").get("folds", ())) if splits.is_file() else 0
+    record = load_run_record(work)
+    config, splits = record.config, work / "splits.json"
+    folds = len(read_record(splits, _Folds, "split").folds) if splits.is_file() else 0
     if folds:
         config = config.model_copy(update={"split": config.split.model_copy(update={"folds": folds})})
-    chosen = content.get("tuned", {}).get("predict", {}) if tuned else {}
-    if not chosen:
-        return config
-    return config.model_copy(update={"predict": PredictConfig(**{**config.predict.model_dump(), **chosen})})
+    return config.model_copy(update={"predict": record.tuned_predict()}) if tuned else config

@@ -167,8 +167,8 @@ def predict(arguments: argparse.Namespace) -> int:
     )
     case = Case(ct.name.split(".")[0], ct, pet, None, arguments.center)
     made = preprocess_case(case, segmenter.config.prepare, load_harmonizer(model), is_new=True)
-    say(f"crop: {made.record['crop']['reason']}")
-    say(f"harmonization: {made.record['harmonization'].get('fallback', made.record['harmonization']['method'])}")
+    say(f"crop: {made.record.crop.reason}")
+    say(f"harmonization: {made.record.harmonization.fallback or made.record.harmonization.method}")
     began = time.monotonic()
     ct_grid = made.cropped.ct_grid
 

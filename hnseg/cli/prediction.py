@@ -78,7 +78,8 @@ def predict(
 
 def _predict_test_cases(work: Path, options: InferenceOptions, parallel: ParallelConfig) -> list[CaseError]:
     """The run's test cases, and the baselines with the first share of them."""
-    from hnseg.inference.predict_cohort import predict_baselines, predict_cohort
+    from hnseg.inference.baselines import predict_baselines
+    from hnseg.inference.predict_cohort import predict_cohort
 
     with show_progress("predict", out) as progress:
         failures = predict_cohort(work, options=options, parallel=parallel, progress=progress)

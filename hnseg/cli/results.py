@@ -41,7 +41,7 @@ def tune(
                 result = tune_workdir(work, seed=seed, progress=progress)
             postprocess_out_of_fold(work, cases)
     out.print(tuning_table(result))
-    out.print(f"{result['why']}: {format_settings(result['chosen'])}", highlight=False, soft_wrap=True)
+    out.print(f"{result.why}: {format_settings(result.chosen)}", highlight=False, soft_wrap=True)
     if load_config(work).predict != before and (work / "predictions").is_dir():
         err.print("the settings have changed: predict again to use them", highlight=False)
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from rich.table import Table
 
 from hnseg.evaluation.compare import ComparisonResult
 from hnseg.evaluation.records import Interval
+from hnseg.inference.tune import TuningResult
 from hnseg.training.plan import TrainingPlan
 
 
@@ -44,15 +43,15 @@ def comparison_table(result: ComparisonResult) -> Table:
     return table
 
 
-def tuning_table(result: dict[str, Any]) -> Table:
+def tuning_table(result: TuningResult) -> Table:
     """What :func:`hnseg.inference.tune.choose` found: the defaults, what was chosen, and the best of the grid."""
-    table = Table(title=f"Post-processing, {result['n_cases']} out-of-fold cases", title_justify="left")
+    table = Table(title=f"Post-processing, {result.n_cases} out-of-fold cases", title_justify="left")
     table.add_column("", no_wrap=True)
     for title in ("≥ GTVp ml", "≥ GTVn ml", "≤ mm", "objective", "GTVp Dice", "GTVn Dice", "GTVn F1"):
         table.add_column(title, justify="right", no_wrap=" " not in title)
-    for name in ("defaults", "chosen", "best"):
-        setting = [f"{value:g}" for value in result[name].values()]
-        table.add_row(name, *setting, *(number(value) for value in result["scores"][name].values()))
+    for name, settings in (("defaults", result.defaults), ("chosen", result.chosen), ("best", result.best)):
+        setting = [f"{value:g}" for value in settings.values()]
+        table.add_row(name, *setting, *(number(value) for value in result.scores[name].values()))
     return table
 
 

@@ -10,11 +10,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from pydantic import TypeAdapter, ValidationError
-
 from hnseg.cohort.cases import Case
-from hnseg.errors import WorkDirError
-from hnseg.workdir import describe_invalid, read_json, write_json
+from hnseg.workdir import read_record, write_json
 
 Severity = Literal["error", "warning", "info"]
 SEVERITIES: tuple[Severity, ...] = get_args(Severity)  # worst first
@@ -129,12 +126,6 @@ def load_check(work: Path) -> CohortCheck:
     """Read ``check.json`` back.
 
     Raises:
-        WorkDirError: It is missing, damaged, or not what this version writes.
+        WorkDirError: It is missing, damaged or of another shape.
     """
-    path = work / "check.json"
-    try:
-        return TypeAdapter(CohortCheck).validate_python(read_json(path, "check"))
-    except ValidationError as error:
-        raise WorkDirError(
-            f"{path} is not what `hnseg check` of this version writes ({describe_invalid(error)}): check again"
-        ) from error
+    return read_record(work / "check.json", CohortCheck, "check")

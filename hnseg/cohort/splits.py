@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
+from pydantic import ConfigDict
 
-from hnseg.cohort.checked_cohort import CheckedCase
+from hnseg.cohort.checked_cohort import CheckedCase, load_check
 from hnseg.cohort.published_splits import PublishedFold
 from hnseg.config import SplitConfig
-from hnseg.errors import CohortError, WorkDirError
-from hnseg.workdir import read_json, write_json
+from hnseg.errors import CohortError, WorkDirError, listed
+from hnseg.workdir import read_record, write_json
 
 Kind = Literal["stratified", "centers", "published"]
 
@@ -26,8 +29,7 @@ class Splits:
     Attributes:
         seed: Seed of everything random.
         test: Held out from every fold.
-        folds (tuple of tuple of str): The validation part of each fold; its training part is everything else that is
-            not test.
+        folds: The validation part of each fold; its training part is everything else that is not test.
         reference: The case whose spectrum harmonizes all others. It is in the training part of every fold and in no
             validation part, so that nothing of a validation or test case enters the harmonization. With one fold per
             center the same holds for its whole center. None where no fold can spare it and the run's harmonization
@@ -35,7 +37,7 @@ class Splits:
         always_train: Further cases that are in the training part of every fold.
         kind: {"stratified", "centers", "published"}.
         held_out: With one fold per center: which one each fold holds out.
-        notes: What the split could not do as asked.
+        notes: What the split could not do as requested.
     """
 
     seed: int
@@ -46,6 +48,28 @@ class Splits:
     kind: Kind = "stratified"
     held_out: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+
+    __pydantic_config__ = ConfigDict(extra="forbid")  # an unknown part might be cases that train
+
+    @property
+    def digest(self) -> str:
+        """Content hash of who trains, validates and tests; the order within a part does not matter."""
+        parts = {
+            "test": sorted(self.test),
+            "folds": [sorted(fold) for fold in self.folds],
+            "reference": self.reference,
+            "always_train": sorted(self.always_train),
+        }
+        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+    def all_ids(self) -> list[str]:
+        """Every case of every part, as often as it is named."""
+        reference = [self.reference] if self.reference else []
+        return [*self.test, *self.always_train, *(i for fold in self.folds for i in fold), *reference]
+
+    def all_train_ids(self) -> list[str]:
+        """Everything that is not test, sorted."""
+        return sorted(set(self.all_ids()) - set(self.test))
 
     def train_ids(self, fold: int) -> list[str]:
         """Training cases of a fold, sorted."""
@@ -65,10 +89,10 @@ def make_splits(
     The reference is the training case with the head found and most of its box in view; ties go to the smaller ID.
 
     Args:
-        cases: The cases.
-        config: Settings.
-        seed: Seed of everything random.
-        test (iterable of str, optional): The test cases, in place of a share of the line.
+        cases: Usable cases of the cohort.
+        config: Number of folds and share of test cases.
+        seed: Seed of everything random, ≥ 0.
+        test: IDs of the test cases, in place of a share of the line.
 
     Raises:
         CohortError: Fewer labeled cases than the folds need, or a test case that is none of the cohort.
@@ -101,7 +125,10 @@ def leave_one_center_out(
     subject get a fold for every center, and no reference.
 
     Args:
-        cases, config, seed, test As for :func:`make_splits`.
+        cases: Usable cases of the cohort.
+        config: Share of test cases; the number of folds is that of the centers.
+        seed: Seed of everything random, ≥ 0.
+        test: IDs of the test cases, in place of a share.
         needs_reference: Whether the run's harmonization uses a reference subject.
 
     Raises:
@@ -142,14 +169,16 @@ def published_splits(
 ) -> Splits:
     """Folds of a published list, such as the challenge's ``splits_final.json``.
 
-    IDs that are no case of the cohort are left out, and labeled cases that no fold names become test cases; notes
-    tell both. Where the harmonization needs a reference subject, it is taken out of its validation part and trains in
+    IDs that are no case of the cohort are left out, and labeled cases that no fold names become test cases; both
+    are noted. Where the harmonization needs a reference subject, it is taken out of its validation part and trains in
     every fold.
 
     Args:
-        cases, seed, test As for :func:`make_splits`; test cases are taken out of the folds.
+        cases: Usable cases of the cohort.
         published: See :func:`hnseg.cohort.published_splits.read_folds`.
+        seed: Kept in the split; nothing is drawn.
         needs_reference: Whether the run's harmonization uses a reference subject.
+        test: IDs of the test cases, which are taken out of the folds.
 
     Raises:
         CohortError: The list holds too few cases of the cohort for one of its folds, or its training parts are not
@@ -165,16 +194,19 @@ def published_splits(
         expected, found = usable - set(fold.val), usable & set(fold.train)
         if expected != found:
             raise CohortError(
-                f"fold {k} of the list does not train on what it does not validate: {_some(expected ^ found)}; a case "
-                "must be in the training or in the validation part of every fold, and in one validation part at most"
+                f"fold {k} of the list does not train on what it does not validate: "
+                f"{listed(sorted(expected ^ found))}; a case must be in the training or the validation part of every "
+                "fold, and in one validation part at most"
             )
     notes = []
     unknown = named - {case.id for case in cases}
     if unknown:
-        notes.append(f"{len(unknown)} IDs of the list are no usable case of the cohort and left out: {_some(unknown)}")
+        names = listed(sorted(unknown))
+        notes.append(f"{len(unknown)} IDs of the list are no usable case of the cohort and left out: {names}")
     unnamed = known.keys() - named - chosen
     if unnamed:
-        notes.append(f"{len(unnamed)} labeled cases are in no fold of the list; they are test cases: {_some(unnamed)}")
+        names = listed(sorted(unnamed))
+        notes.append(f"{len(unnamed)} labeled cases are in no fold of the list; they are test cases: {names}")
     reference = None
     if needs_reference and usable:
         reference = _best_in_view([known[case_id] for case_id in sorted(always or usable)])
@@ -218,7 +250,8 @@ def _check_ids(cases: Sequence[CheckedCase], test: Iterable[str]) -> set[str]:
     unknown = chosen - {case.id for case in cases}
     if unknown:
         raise CohortError(
-            f"{_some(unknown)} of the test list: no such case that can be used; a slip would let it train"
+            f"{listed(sorted(unknown))} of the test list: no such usable case of the cohort; a typo would leak "
+            "that case into training"
         )
     return chosen
 
@@ -231,11 +264,6 @@ def _ids(cases: Iterable[CheckedCase]) -> tuple[str, ...]:
     return tuple(sorted(case.id for case in cases))
 
 
-def _some(ids: Iterable[str], most: int = 5) -> str:
-    shown = sorted(ids)
-    return ", ".join(shown[:most]) + (f", … ({len(shown)} in all)" if len(shown) > most else "")
-
-
 def save_splits(splits: Splits, work: Path) -> None:
     """Write ``splits.json``."""
     write_json(work / "splits.json", asdict(splits))
@@ -245,26 +273,46 @@ def load_splits(work: Path) -> Splits:
     """Read ``splits.json``.
 
     Raises:
-        WorkDirError: It is missing, damaged, or puts a case in two places.
+        WorkDirError: It is missing, damaged, of another shape, or puts a case in two places.
     """
     path = work / "splits.json"
-    content = read_json(path, "split")
-    try:
-        splits = Splits(
-            int(content["seed"]),
-            tuple(content["test"]),
-            tuple(tuple(fold) for fold in content["folds"]),
-            content["reference"],
-            tuple(content.get("always_train", ())),
-            content.get("kind", "stratified"),
-            tuple(content.get("held_out", ())),
-            tuple(content.get("notes", ())),
-        )
-    except (KeyError, TypeError, ValueError) as error:
-        raise WorkDirError(f"{path} is not what `hnseg split` writes ({error!r})") from error
-    places = [*splits.test, *splits.always_train, *(i for fold in splits.folds for i in fold)]
-    places += [splits.reference] if splits.reference else []
-    twice = [case_id for case_id, count in Counter(places).items() if count > 1]
+    splits = read_record(path, Splits, "split")
+    twice = [case_id for case_id, count in Counter(splits.all_ids()).items() if count > 1]
     if twice:
-        raise WorkDirError(f"{path} puts {_some(twice)} in two places: training would leak into validation or test")
+        raise WorkDirError(
+            f"{path} puts {listed(sorted(twice))} in two places: training would leak into validation or test"
+        )
     return splits
+
+
+@dataclass(frozen=True)
+class SplitCohort:
+    """The usable cases of a run and their split, which name the same cases.
+
+    Attributes:
+        cases: By ID, in the order of ``check.json``.
+        splits: Which of them train, validate and test.
+    """
+
+    cases: Mapping[str, CheckedCase]
+    splits: Splits
+
+
+def load_split_cohort(work: Path) -> SplitCohort:
+    """Read ``check.json`` and ``splits.json``, and refuse a split of other cases than those that can be used now.
+
+    Raises:
+        WorkDirError: One is missing, damaged or of another shape; or cases have vanished or were added since the split.
+    """
+    cases = {case.id: case for case in load_check(work).cases}
+    splits = load_splits(work)
+    split = set(splits.all_ids())
+    vanished, added = sorted(split - cases.keys()), sorted(cases.keys() - split)
+    if vanished or added:
+        parts = [f"{listed(vanished)} can no longer be used"] if vanished else []
+        parts += [f"{listed(added)} {'is' if len(added) == 1 else 'are'} in no part of the split"] if added else []
+        raise WorkDirError(
+            f"{work / 'splits.json'} does not fit {work / 'check.json'}: {'; '.join(parts)}. Restore the cohort, or "
+            "remove splits.json and run `hnseg split` again; models of the old split then have to be trained again"
+        )
+    return SplitCohort(cases, splits)

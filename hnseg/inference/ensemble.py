@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,13 +11,15 @@ from typing import Any
 import torch
 
 from hnseg.cohort.labels import NUM_CLASSES
-from hnseg.cohort.splits import load_splits
+from hnseg.cohort.splits import Splits, load_splits
 from hnseg.config import Config, TrainConfig
 from hnseg.errors import WorkDirError
 from hnseg.inference.sliding_window import SlidingWindowAccumulator, choose_tiling
 from hnseg.inference.tiling import Tiling, Triple
 from hnseg.models.checkpoint import load_checkpoint, verify_checkpoint
+from hnseg.models.model_origin import check_origin, read_origin
 from hnseg.models.network import make_network
+from ssimh.files.artifact_cache import hash_file
 
 AfterModel = Callable[[int, torch.Tensor], bool]
 
@@ -51,6 +53,29 @@ def verify_models(models: Sequence[Path], config: TrainConfig) -> None:
             raise WorkDirError(f"{path} holds NaN or infinite weights ({bad[0]}): train the fold again")
 
 
+def hash_models(work: Path, models: Sequence[Path]) -> dict[str, str]:
+    """SHA-256 of every model's file, by its path in the work directory."""
+    return {path.relative_to(work).as_posix(): hash_file(path) for path in models}
+
+
+def check_models(models: Sequence[Path], config: Config, splits: Splits, preparation: Mapping[str, object]) -> None:
+    """Refuse an ensemble that the run would not have trained, for instance on cases that are test cases now.
+
+    Args:
+        models: One for each fold, in their order.
+        config: Settings of the run.
+        splits: Split of the run.
+        preparation: What the run's prepared cases depend on, see
+            :func:`hnseg.preprocessing.prepare_case.preparation_key`.
+
+    Raises:
+        WorkDirError: See :func:`hnseg.models.model_origin.check_origin`.
+    """
+    for fold, path in enumerate(models):
+        origin = read_origin(load_checkpoint(path, mapped=True), path)
+        check_origin(origin, path, fold=fold, config=config, splits=splits, preparation=preparation)
+
+
 def load_network(path: Path, config: TrainConfig, fabric: Any) -> Any:
     """A trained network in evaluation mode, on the fabric's device.
 
@@ -62,7 +87,9 @@ def load_network(path: Path, config: TrainConfig, fabric: Any) -> Any:
 
 def _load(path: Path, config: TrainConfig) -> Any:
     """The network with the file itself as memory of its weights: they are neither drawn at random nor copied."""
-    weights = load_checkpoint(path, mapped=True)["network"]
+    weights = load_checkpoint(path, mapped=True).get("network")
+    if not isinstance(weights, dict):
+        raise WorkDirError(f"{path}: network: it holds none; copy it again or train the fold")
     with torch.device("meta"):
         network = make_network(config)
     try:

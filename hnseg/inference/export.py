@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-import shutil
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-from hnseg.cohort.checked_cohort import CohortCheck, load_check, save_check
+from hnseg.cohort.checked_cohort import CohortCheck, save_check
+from hnseg.cohort.splits import load_split_cohort, save_splits
 from hnseg.errors import WorkDirError
-from hnseg.inference.ensemble import find_models, verify_models
+from hnseg.inference.ensemble import check_models, find_models, hash_models, verify_models
+from hnseg.inference.tuned_origin import check_tuned, tuned_key
 from hnseg.models.checkpoint import load_checkpoint, save_checkpoint
-from hnseg.preprocessing.harmonizer_store import REFERENCE_CT, REFERENCE_SPECTRUM, SITES, load_harmonizer
-from hnseg.workdir import load_config, read_json, write_json
+from hnseg.models.model_origin import read_origin
+from hnseg.preprocessing.harmonizer_store import export_harmonizer
+from hnseg.preprocessing.prepared_cohort import open_cohort
+from hnseg.workdir import RunRecord, load_config, load_run_record, save_run_record
 
 
 def export_models(work: Path, folder: Path) -> list[Path]:
     """Copy trained models with their settings and harmonization into a folder that ``predict`` takes for a run.
 
-    Left behind are images, paths, lesion volumes, findings and the optimizers' states. Case IDs stay: they name the
-    rows of the harmonization. With ``histogram-match`` the reference subject's CT, cropped, goes along.
+    Left behind are images; names, paths, dates and hashes of patients' files; lesion volumes, findings, scores, the
+    machine, and the optimizers' states. Case IDs stay: the split and the rows of the harmonization are named by them.
+    With ``histogram-match`` the reference subject's cropped CT is what the harmonization consists of, so it goes along.
 
     Args:
         work: With trained models.
@@ -29,29 +32,43 @@ def export_models(work: Path, folder: Path) -> list[Path]:
         The models in ``folder``.
 
     Raises:
-        WorkDirError: The run is not trained, a model is damaged, or the folder is not empty.
+        WorkDirError: The run is not trained; a model is damaged or not one that the run would train now; the harmonizer
+            or the tuned settings belong to another split; or the folder is not empty.
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise WorkDirError(f"{folder} is not empty; choose a new folder")
-    config = load_config(work)
+    config, cohort = load_config(work), open_cohort(work)
     models = find_models(work)
     verify_models(models, config.train)
-    load_harmonizer(work)  # complains if something of it is missing
+    check_models(models, config, cohort.splits, cohort.preparation)
+    check_tuned(work, cohort.splits, hash_models(work, models))
     folder.mkdir(parents=True, exist_ok=True)
     for path in models:
         content = load_checkpoint(path, mapped=True)
-        kept: dict[str, Any] = {n: content[n] for n in ("network", "config", "fold", "versions") if n in content}
-        save_checkpoint(folder / path.relative_to(work), kept)
-    for name in (REFERENCE_SPECTRUM, REFERENCE_CT):
-        if (work / name).is_file():
-            shutil.copyfile(work / name, folder / name)
-    if (work / SITES).is_dir():
-        shutil.copytree(work / SITES, folder / SITES)
-    shutil.copyfile(work / "splits.json", folder / "splits.json")
+        origin = read_origin(content, path)
+        init = None if origin.init is None else origin.init.model_copy(update={"file": ""})
+        kept = origin.model_copy(update={"init": init}).model_dump(mode="json")
+        save_checkpoint(folder / path.relative_to(work), {"network": content["network"], "origin": kept})
+    splits = load_split_cohort(work).splits
+    save_splits(replace(splits, notes=()), folder)
     known = (
         replace(case, ct="", pet="", label=None, gtvp_ml=None, gtvn_ml=None, suv_factor=None)
-        for case in load_check(work).cases
+        for case in cohort.cases.values()
     )
     save_check(CohortCheck(tuple(known), ()), folder)
-    write_json(folder / "run.json", {**read_json(work / "run.json", "check"), "data_root": ""})  # last: now it is whole
+    export_harmonizer(work, folder)
+    export_run(load_run_record(work), folder)  # last: now it is whole
     return find_models(folder)
+
+
+def export_run(record: RunRecord, folder: Path) -> None:
+    """Write ``run.json`` of an export: settings and versions, without the machine and the scores of tuning."""
+    exported = find_models(folder)
+    tuned = record.tuned
+    if tuned is not None:
+        splits = load_split_cohort(folder).splits
+        made_from = tuned_key(splits, hash_models(folder, exported), record.config.predict)
+        tuned = tuned.model_copy(update={"made_from": made_from, "evidence": {}})
+    provenance = {name: value for name, value in record.provenance.items() if name == "versions"}
+    changes = {"data_root": "", "provenance": provenance, "tuned": tuned}
+    save_run_record(record.model_copy(update=changes), folder)

@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from hnseg.cohort.cases import Case
-from hnseg.errors import HnsegError, OutputPathError
+from hnseg.errors import OutputPathError
 from hnseg.outputs import check_output_file, is_inside
-from hnseg.provenance import sha256
-from hnseg.workdir import read_json
+from ssimh.files.artifact_cache import ArtifactCache, read_record
 from ssimh.files.output_guard import is_same_file
 
 MASK_SUFFIX = ".nii.gz"
@@ -96,24 +95,13 @@ def _refuse_workdir(path: Path, work: Path) -> None:
         raise OutputPathError(f"{path} lies in the work directory {work}; choose a place outside it")
 
 
-def _read_record(mask: Path) -> dict[str, Any] | None:
-    """The record of a mask; None where there is none of ours."""
-    path = record_path(mask)
-    try:
-        record = read_json(path, "predict") if path.is_file() else {}
-    except (HnsegError, OSError):
-        return None
-    return record if "mask_sha256" in record else None
-
-
 def _owner(mask: Path) -> Callable[[Path], bool]:
     """Tells whether a mask's files are of ours: they are where its record is."""
-    return lambda _: _read_record(mask) is not None
+    return lambda _: read_record(record_path(mask)) is not None
 
 
 def _refuse_changed(mask: Path) -> None:
-    record = _read_record(mask)
-    if record is not None and mask.is_file() and sha256(mask) != record["mask_sha256"]:
+    if ArtifactCache(record_path(mask), {}, {"mask": mask}).edited_outputs():
         raise OutputPathError(
             f"{mask} was changed since hnseg wrote it (a correction by hand?): move it away, or remove it and "
             f"{record_path(mask)} to predict it again"

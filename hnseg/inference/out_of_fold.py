@@ -3,112 +3,174 @@
     hnseg tune WORK          # makes them, then chooses the post-processing by them
 
 They are what validation can be scored by on the CT grid, as the test cases are, and what post-processing may be chosen
-by. Two copies are kept: ``out_of_fold/raw/<ID>.nii.gz`` as the network says, and ``out_of_fold/<ID>.nii.gz`` after
+by. Two copies are kept: ``out_of_fold/raw/<ID>.nii.gz`` as predicted, and ``out_of_fold/<ID>.nii.gz`` after
 post-processing with the run's settings. The reference subject of the harmonization is in no validation part and has
 none. The network's epoch was picked on these same cases, so scores of them are a little too good.
 """
 
 from __future__ import annotations
 
-import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from hnseg.cohort.labels import read_label
-from hnseg.cohort.splits import load_splits
 from hnseg.config import Config
-from hnseg.errors import WorkDirError
+from hnseg.errors import CaseError, WorkDirError
 from hnseg.images.image_io import write_image
-from hnseg.inference.ensemble import ensemble_logits, find_models, verify_models
+from hnseg.inference.ensemble import check_models, ensemble_logits, find_models, hash_models, verify_models
+from hnseg.inference.mask_files import MaskFiles
+from hnseg.inference.mask_outputs import MASK_SUFFIX
 from hnseg.inference.postprocess import SETTINGS, postprocess_label
+from hnseg.inference.predict_cohort import image_content
 from hnseg.inference.restore import restore_probabilities
 from hnseg.models.device import open_device
 from hnseg.preprocessing.image_versions import fold_version
-from hnseg.preprocessing.prepared_case import PreparedCase, open_case
+from hnseg.preprocessing.prepared_case import PreparedCase
+from hnseg.preprocessing.prepared_cohort import PreparedCohort, open_cohort
 from hnseg.progress import ProgressCallback, no_progress
-from hnseg.provenance import sha256, versions
-from hnseg.workdir import load_config, read_json, write_json
+from hnseg.provenance import versions
+from hnseg.workdir import load_config, write_json
+from ssimh.files.artifact_cache import ArtifactCache, hash_file
 
 FOLDER = "out_of_fold"
+
+
+@dataclass(frozen=True)
+class OutOfFold:
+    """The out-of-fold masks of a run before post-processing: which there are, and what each is made from.
+
+    Attributes:
+        config: Settings of the run.
+        cohort: Its prepared cases.
+        models: One for each fold.
+        model_hashes: SHA-256 of each, by its path in the work directory.
+    """
+
+    config: Config
+    cohort: PreparedCohort
+    models: tuple[Path, ...]
+    model_hashes: Mapping[str, str]
+
+    @property
+    def cases(self) -> list[tuple[int, str]]:
+        """Fold and ID of every validation case that can be prepared."""
+        folds = [(fold, case_id) for fold, ids in enumerate(self.cohort.splits.folds) for case_id in ids]
+        return [(fold, case_id) for fold, case_id in folds if self.cohort.failure(case_id) is None]
+
+    def open_case(self, fold: int, case_id: str) -> tuple[PreparedCase, ArtifactCache]:
+        """The prepared case in the fold's version, and its mask.
+
+        Raises:
+            CaseError: It is not prepared, or is out of date.
+        """
+        case = self.cohort.open_case(case_id, fold_version(fold))
+        model = self.models[fold].relative_to(self.cohort.work).as_posix()
+        key = {
+            "fold": fold,
+            "models": {model: self.model_hashes[model]},
+            "prepared": image_content(case.record),
+            "predict": self.config.predict.model_dump(mode="json", exclude=set(SETTINGS)),
+        }
+        return case, MaskFiles(self.cohort.work / FOLDER / "raw" / f"{case_id}{MASK_SUFFIX}").cache(key)
+
+
+def open_out_of_fold(work: Path) -> OutOfFold:
+    """The out-of-fold masks of a work directory.
+
+    Raises:
+        WorkDirError: A fold is untrained, or its model is not one that this run would have trained.
+    """
+    config, cohort = load_config(work), open_cohort(work)
+    models = find_models(work)
+    check_models(models, config, cohort.splits, cohort.preparation)
+    return OutOfFold(config, cohort, tuple(models), hash_models(work, models))
 
 
 def predict_out_of_fold(work: Path, *, device: str = "auto", progress: ProgressCallback = no_progress) -> list[str]:
     """Predict every fold's validation cases with that fold's network, before post-processing.
 
-    A mask made by the same network from the same prepared case with the same windows is left alone.
+    A mask made by the same network from the same prepared case with the same windows is left alone; any other is made
+    again, also one that was edited or whose record is damaged.
+
+    Args:
+        work: With prepared cases and trained models.
+        device: See :func:`hnseg.models.device.open_device`.
+        progress: Called after each case.
 
     Returns:
-        The cases, sorted. A case that prepare could not do is not among them.
+        The cases, sorted. A case that cannot be prepared is not among them.
 
     Raises:
-        WorkDirError: A fold is untrained, a model is damaged, or no validation case is prepared.
+        CaseError: A case is not prepared, or is out of date.
+        WorkDirError: A fold is untrained, a model is damaged or not one of this run, or no validation case is prepared.
     """
-    config = load_config(work)
-    models = find_models(work)
-    verify_models(models, config.train)
-    fabric = open_device(device, config.train.precision)
-    todo = [
-        (fold, case_id)
-        for fold, ids in enumerate(load_splits(work).folds)
-        for case_id in ids
-        if (work / "prepared" / case_id).is_dir()
-    ]
+    runs = open_out_of_fold(work)
+    verify_models(runs.models, runs.config.train)
+    fabric = open_device(device, runs.config.train.precision)
+    todo = runs.cases
     if not todo:
         raise WorkDirError(f"no validation case is prepared in {work}: run `hnseg prepare` first")
-    weights = {fold: sha256(models[fold]) for fold in sorted({fold for fold, _ in todo})}
     for done, (fold, case_id) in enumerate(todo, start=1):
-        case = open_case(work / "prepared" / case_id, fold_version(fold))
-        path = work / FOLDER / "raw" / f"{case_id}.nii.gz"
-        made_from = {
-            "fold": fold,
-            "model": str(models[fold].relative_to(work)),
-            "model_sha256": weights[fold],
-            "prepared": case.record["settings"],
-            "inference": config.predict.model_dump(mode="json", exclude=set(SETTINGS)),
-        }
-        if not _is_current(path, made_from):
+        case, cache = runs.open_case(fold, case_id)
+        if not cache.is_current():
             (work / FOLDER / "cases.json").unlink(missing_ok=True)  # what lies there is no longer whole
-            _predict_case(case, models[fold], config, fabric, path)
-            write_json(_record_path(path), {**made_from, "versions": versions()})
+            cache.begin()
+            _predict_case(case, runs.models[fold], runs.config, fabric, cache.outputs["mask"])
+            cache.save({"versions": versions()})
         progress(done, len(todo), f"fold {fold}, {case_id}")
     return sorted(case_id for _, case_id in todo)
 
 
-def postprocess_out_of_fold(work: Path, cases: list[str]) -> None:
-    """Write the masks that are scored: post-processed with the run's settings, tuned ones included."""
+def current_masks(work: Path) -> list[tuple[str, int, Path]]:
+    """Case ID, fold and mask before post-processing of every validation case that can be prepared.
+
+    Raises:
+        WorkDirError: A fold is untrained, or its model is not one of this run.
+        CaseError: A mask is missing or out of date.
+    """
+    runs = open_out_of_fold(work)
+    found = []
+    for fold, case_id in runs.cases:
+        _, cache = runs.open_case(fold, case_id)
+        differences = cache.find_differences()
+        if differences:
+            path = cache.outputs["mask"]
+            reason = f"no current out-of-fold mask ({', '.join(differences)}): run `hnseg tune` to make it"
+            raise CaseError(case_id, reason, path)
+        found.append((case_id, fold, cache.outputs["mask"]))
+    return found
+
+
+def postprocess_out_of_fold(work: Path, cases: Sequence[str]) -> None:
+    """Write the masks that are scored: post-processed with the run's settings, tuned ones included.
+
+    Args:
+        work: With the masks of :func:`predict_out_of_fold`.
+        cases: What it returned.
+    """
     settings = load_config(work).predict
-    (work / FOLDER / "cases.json").unlink(missing_ok=True)
+    listing = work / FOLDER / "cases.json"
+    listing.unlink(missing_ok=True)
     for case_id in cases:
-        raw, grid = read_label(work / FOLDER / "raw" / f"{case_id}.nii.gz", case_id)
+        raw, grid = read_label(work / FOLDER / "raw" / f"{case_id}{MASK_SUFFIX}", case_id)
         mask, removed = postprocess_label(raw, grid.spacing_zyx_mm, settings)
-        path = work / FOLDER / f"{case_id}.nii.gz"
-        write_image(path, mask, grid)
-        write_json(_record_path(path), {"removed": removed})
-    write_json(
-        work / FOLDER / "cases.json",
-        {"cases": cases, "settings": settings.model_dump(mode="json", include=set(SETTINGS))},
-    )
+        files = MaskFiles(work / FOLDER / f"{case_id}{MASK_SUFFIX}")
+        write_image(files.mask, mask, grid)
+        write_json(files.record, {"removed": removed})
+    made_from: dict[str, Any] = {
+        "models": hash_models(work, find_models(work)),
+        "predict": settings.model_dump(mode="json", include=set(SETTINGS)),
+    }
+    masks = {case_id: hash_file(work / FOLDER / f"{case_id}{MASK_SUFFIX}") for case_id in cases}
+    write_json(listing, {"cases": list(cases), "made_from": made_from, "outputs": masks})
 
 
 def _predict_case(case: PreparedCase, model: Path, config: Config, fabric: Any, path: Path) -> None:
     logits = ensemble_logits([model], torch.from_numpy(case.image[:]), config, fabric)
-    ct_grid = case.grid("ct_grid")
-    mask = restore_probabilities(logits.softmax(dim=0).numpy(), case.grid("crop_grid"), ct_grid)
-    write_image(path, mask, ct_grid)
-
-
-def _is_current(path: Path, made_from: dict[str, Any]) -> bool:
-    record = _record_path(path)
-    if not path.is_file() or not record.is_file():  # the record is written last
-        return False
-    try:
-        known = read_json(record, "tune")
-    except json.JSONDecodeError:
-        return False
-    return all(known.get(name) == value for name, value in made_from.items())
-
-
-def _record_path(mask: Path) -> Path:
-    return mask.with_name(mask.name.removesuffix(".nii.gz") + ".json")
+    record = case.record
+    mask = restore_probabilities(logits.softmax(dim=0).numpy(), record.crop_grid, record.ct_grid)
+    write_image(path, mask, record.ct_grid)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -17,15 +15,16 @@ from hnseg.config import Config, PredictConfig
 from hnseg.errors import HnsegError, OptionError
 from hnseg.images.geometry import Grid
 from hnseg.images.resample import resample
-from hnseg.inference.ensemble import find_models, run_ensemble, verify_models
+from hnseg.inference.ensemble import check_models, find_models, hash_models, run_ensemble, verify_models
 from hnseg.inference.postprocess import postprocess_label
 from hnseg.inference.restore import restore_probabilities
 from hnseg.inference.sliding_window import MEMORY_SHARE
 from hnseg.inference.tiling import Tiling
+from hnseg.inference.tuned_origin import check_tuned
 from hnseg.models.device import open_device
 from hnseg.models.memory import free_memory_bytes
 from hnseg.parallel import GB, ParallelConfig
-from hnseg.provenance import sha256
+from hnseg.preprocessing.prepared_cohort import open_cohort
 from hnseg.workdir import load_config
 
 Mask = NDArray[np.uint8]
@@ -33,12 +32,13 @@ Mask = NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class InferenceOptions:
-    """What one call may ask for beside the run's settings.
+    """Options of one call, beside the run's settings.
 
     Attributes:
         device: See :func:`hnseg.models.device.open_device`.
-        window, flips: As :class:`hnseg.config.PredictConfig`; None: what the run says.
-        disagreement: Also say where the models contradict each other, see
+        window: ``patch`` or ``auto``, as :class:`hnseg.config.PredictConfig`; None: the run's setting.
+        flips: Axes to average over, as :class:`hnseg.config.PredictConfig`; None: the run's setting.
+        disagreement: Also map where the models contradict each other, see
             :func:`hnseg.inference.ensemble.run_ensemble`.
         memory_gb: Bounds the windows of ``window="auto"``, of all processes together; None: 70 % of what is free
             when the work begins.
@@ -50,8 +50,8 @@ class InferenceOptions:
     disagreement: bool = False
     memory_gb: float | None = None
 
-    def applied_to(self, settings: PredictConfig) -> PredictConfig:
-        """The run's settings with these in their place.
+    def apply_to(self, settings: PredictConfig) -> PredictConfig:
+        """The run's settings with these options in their place.
 
         Raises:
             HnsegError: One has no such value.
@@ -70,9 +70,10 @@ class Segmentation:
     """Result of one case.
 
     Attributes:
-        mask (ndarray (z, y, x) uint8): On the CT grid: 1 GTVp, 2 GTVn.
-        removed: What post-processing took away and why.
-        disagreement_bits (ndarray (z, y, x) float32 or None): On the CT grid; 0 outside the crop.
+        mask: (z, y, x) on the CT grid: 0 background, 1 GTVp, 2 GTVn.
+        removed: What post-processing removed and why.
+        mutual_information_bits: (z, y, x) on the CT grid, 0 to log2(3), 0 outside the crop; None where it was not asked
+            for.
         models: How many took part.
         tiling: The windows.
     """
@@ -90,24 +91,26 @@ class Segmenter:
 
     Attributes:
         config: The run's, with the options applied.
-        options: How it is predicted.
-        models: Tuple of Path.
-        weights: SHA-256 of each model's file.
+        options: Device and what to measure.
+        models: Checkpoints, one for each fold.
+        model_hashes: SHA-256 of each model's file, by its path in the work directory.
+        preparation: What the images that it segments are made with, see
+            :func:`hnseg.preprocessing.prepare_case.preparation_key`.
         memory_bytes: For the window of ``window="auto"``; None: what is free where the work is done.
     """
 
     config: Config
     options: InferenceOptions
     models: tuple[Path, ...]
-    weights: tuple[str, ...]
+    model_hashes: Mapping[str, str]
+    preparation: Mapping[str, object]
     memory_bytes: float | None
 
     @property
-    def digest(self) -> str:
-        """Content hash of everything but the case that a result depends on."""
+    def key(self) -> dict[str, Any]:
+        """Everything but the case and its preparation that a result depends on."""
         settings = self.config.predict.model_dump(mode="json")
-        asked = {"predict": settings, "weights": self.weights, "disagreement": self.options.disagreement}
-        return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:16]
+        return {"models": dict(self.model_hashes), "predict": settings, "disagreement": self.options.disagreement}
 
     def segment(
         self,
@@ -120,8 +123,9 @@ class Segmenter:
         """Segment one case.
 
         Args:
-            image (ndarray (2, z, y, x)): CT and PET on the crop grid, normalized.
-            crop_grid, ct_grid: Grid.
+            image: (2, z, y, x) CT and PET on the crop grid, normalized.
+            crop_grid: Of the image.
+            ct_grid: Of the mask.
             after_model: Called with the number of models done and a function that gives the mask of these, unless it
                 was the last; True stops there.
         """
@@ -149,26 +153,34 @@ class Segmenter:
 
 
 def open_segmenter(work: Path, options: InferenceOptions, parallel: ParallelConfig | None = None) -> Segmenter:
-    """The models of a work directory, each looked through once.
+    """The models of a work directory, each read through once and compared with the run.
 
-    ``parallel`` says how many processes will share the memory.
+    Args:
+        work: With trained models.
+        options: Device, windows and flips.
+        parallel: How many processes will share the memory.
 
     Raises:
-        WorkDirError: A fold is untrained, or a model is damaged or belongs to another network.
+        WorkDirError: A fold is untrained; a model is damaged, belongs to another network, or was trained on another
+            split or on cases prepared in another way; or the tuned settings were chosen with other models.
         HnsegError: An option has no such value.
         OptionError: A memory budget where the windows are those of the patch.
     """
     config = load_config(work)
-    config = config.model_copy(update={"predict": options.applied_to(config.predict)})
+    config = config.model_copy(update={"predict": options.apply_to(config.predict)})
     if options.memory_gb is not None and config.predict.window == "patch":
         raise OptionError(
             f"memory_gb {options.memory_gb:g} bounds the windows of `--window auto`; here they are those of the patch"
         )
+    cohort = open_cohort(work)
     models = find_models(work)
     verify_models(models, config.train)
+    check_models(models, config, cohort.splits, cohort.preparation)
+    hashes = hash_models(work, models)
+    check_tuned(work, cohort.splits, hashes)
     parallel = parallel or ParallelConfig()
     memory = None if options.memory_gb is None else options.memory_gb * GB
     if memory is None and parallel.dask is None:
         memory = free_memory_bytes(open_device(options.device, config.train.precision).device) * MEMORY_SHARE
-    weights = tuple(sha256(path) for path in models)
-    return Segmenter(config, options, tuple(models), weights, None if memory is None else memory / parallel.jobs)
+    memory_each = None if memory is None else memory / parallel.jobs
+    return Segmenter(config, options, tuple(models), hashes, cohort.preparation, memory_each)

@@ -21,18 +21,18 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hnseg.cohort.checked_cohort import CheckedCase, load_check
 from hnseg.cohort.labels import read_label
-from hnseg.cohort.splits import load_splits
+from hnseg.cohort.splits import load_split_cohort
 from hnseg.config import PredictConfig
-from hnseg.errors import CaseError, WorkDirError, listed
+from hnseg.errors import CaseError, WorkDirError
 from hnseg.evaluation.cohort_scores import (
     BOOTSTRAP_SEED,
     ScoreSums,
@@ -44,9 +44,12 @@ from hnseg.evaluation.cohort_scores import (
 from hnseg.evaluation.rules import HECKTOR_2025, Rules
 from hnseg.evaluation.score_specs import RANKING_WEIGHTS
 from hnseg.inference.component_table import ComponentTable, component_table
+from hnseg.inference.ensemble import find_models, hash_models
+from hnseg.inference.out_of_fold import FOLDER, current_masks
+from hnseg.inference.tuned_origin import tuned_key
 from hnseg.progress import ProgressCallback, no_progress
 from hnseg.provenance import versions
-from hnseg.workdir import load_config, read_json, write_json
+from hnseg.workdir import TunedRecord, load_config, load_run_record, save_run_record, write_json
 
 GRID: dict[str, tuple[float, ...]] = {
     "min_gtvp_ml": (0.0, 0.1, 0.2, 0.5, 1.0, 2.0),
@@ -56,6 +59,92 @@ GRID: dict[str, tuple[float, ...]] = {
 MIN_CASES = 20
 RESAMPLES = 1000
 Chosen = dict[str, float]
+Verdict = Literal["too-few-cases", "defaults-are-best", "within-one-standard-error", "not-held-up", "changed"]
+WHY: dict[Verdict, str] = {
+    "too-few-cases": "{n} cases are too few to choose by: {least} are needed; the defaults stay",
+    "defaults-are-best": "no setting scores above the defaults",
+    "within-one-standard-error": "the defaults lie within one standard error of the best setting: they stay",
+    "not-held-up": "a setting that scores higher did not hold up on the folds it was not chosen on: the defaults stay",
+    "changed": "nearest to the defaults among what leads them, and lies within one standard error of the best",
+}
+
+
+@dataclass(frozen=True)
+class Gain:
+    """Objective of the chosen settings less that of the defaults, with its 95 % bootstrap interval."""
+
+    value: float
+    interval: list[float | None] | None
+
+
+@dataclass(frozen=True)
+class NestedChoice:
+    """The choice made without each fold, scored on it, pooled over the folds.
+
+    Attributes:
+        objective, defaults, gain: Of the choices, of the defaults, and their difference; None where undefined, or with
+            one fold.
+        chosen: Settings by the fold that was left out.
+    """
+
+    objective: float | None = None
+    defaults: float | None = None
+    gain: float | None = None
+    chosen: dict[str, Chosen] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class TuningResult:
+    """What was chosen, and why.
+
+    Attributes:
+        chosen, defaults, best: Settings; ``best`` has the highest objective.
+        verdict: Why ``chosen`` was chosen.
+        why: The same in words.
+        scores: Objective and scores of ``chosen``, ``defaults`` and ``best``; None where undefined.
+        gain: Of ``chosen`` over ``defaults``.
+        best_to_defaults_se: Standard error of the lead of ``best`` over ``defaults``.
+        nested: The choice repeated with each fold left out.
+        objective: Weights of the scores.
+        seed, resamples: Of the bootstrap.
+        n_cases: Number of cases.
+        grid: Values tried, by setting.
+        rows: Every setting with its scores.
+        cases: IDs.
+        versions: Of the packages that change numbers.
+    """
+
+    chosen: Chosen
+    defaults: Chosen
+    best: Chosen
+    verdict: Verdict
+    why: str
+    scores: dict[str, dict[str, float | None]]
+    gain: Gain
+    best_to_defaults_se: float
+    nested: NestedChoice
+    objective: dict[str, float]
+    seed: int
+    resamples: int
+    n_cases: int
+    grid: dict[str, list[float]]
+    rows: list[dict[str, float | None]]
+    cases: tuple[str, ...] = ()
+    versions: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def changed(self) -> bool:
+        """Whether other settings than the defaults were chosen."""
+        return self.verdict == "changed"
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON-ready form, the content of ``tuning.json``."""
+        return {**asdict(self), "changed": self.changed, "cases": list(self.cases)}
+
+    def evidence(self) -> dict[str, Any]:
+        """What ``run.json`` keeps of it."""
+        names = ("why", "scores", "nested", "objective", "seed", "n_cases", "resamples")
+        return {name: value for name, value in self.as_dict().items() if name in names}
 
 
 @dataclass(frozen=True)
@@ -63,10 +152,10 @@ class Search:
     """Every setting of the grid, scored on every case.
 
     Attributes:
-        settings: List of dict, (g,).
+        settings: (g,) Settings of the grid.
         default: Which of them are the settings as the run was begun.
-        sums (of shape (g, n)): See :func:`hnseg.evaluation.cohort_scores.sufficient_statistics`.
-        rules: Rules of the metrics.
+        sums: Of shape (g, n), see :func:`hnseg.evaluation.cohort_scores.sufficient_statistics`.
+        rules: Of the metrics.
     """
 
     settings: list[Chosen]
@@ -88,27 +177,30 @@ class Search:
         return Search(self.settings, self.default, self.sums[:, cases], self.rules)
 
 
-def tune_workdir(work: Path, *, seed: int = BOOTSTRAP_SEED, progress: ProgressCallback = no_progress) -> dict[str, Any]:
+def tune_workdir(work: Path, *, seed: int = BOOTSTRAP_SEED, progress: ProgressCallback = no_progress) -> TuningResult:
     """Choose the settings, write ``tuning.json`` and the choice into ``run.json``.
 
+    Args:
+        work: With the masks of :func:`hnseg.inference.out_of_fold.predict_out_of_fold`.
+        seed: Of the bootstrap.
+        progress: Called after each case.
+
     Returns:
-        dict, JSON-ready: What ``tuning.json`` holds: ``chosen``, ``defaults``, ``changed``, ``why``, ``scores`` (of
-        both), ``nested``, ``objective``, ``seed``, ``n_cases``, ``grid``, ``rows`` (every setting with its scores),
-        ``versions``.
+        The choice and its evidence: the content of ``tuning.json``.
 
     Raises:
-        WorkDirError: No out-of-fold masks.
-        CaseError: A mask that is missing or not on its label's grid.
+        WorkDirError: No validation case is prepared, or a model is not one of this run.
+        CaseError: A mask is missing, out of date, or not on its label's grid.
     """
     config = load_config(work, tuned=False)
+    splits = load_split_cohort(work).splits
     tables, folds = _tables(work, HECKTOR_2025, progress)
-    search = make_search(tables, config.predict, HECKTOR_2025)
-    result = choose(search, folds, seed=seed)
-    result = {**result, "cases": [table.case_id for table in tables], "versions": versions()}
-    write_json(work / "tuning.json", result)
-    run = read_json(work / "run.json", "check")
-    evidence = {key: result[key] for key in ("why", "scores", "nested", "objective", "seed", "n_cases", "resamples")}
-    write_json(work / "run.json", {**run, "tuned": {"predict": result["chosen"], "evidence": evidence}})
+    result = choose(make_search(tables, config.predict, HECKTOR_2025), folds, seed=seed)
+    result = replace(result, cases=tuple(table.case_id for table in tables), versions=versions())
+    write_json(work / "tuning.json", result.as_dict())
+    made_from = tuned_key(splits, hash_models(work, find_models(work)), config.predict)
+    tuned = TunedRecord(predict=result.chosen, made_from=made_from, evidence=result.evidence())
+    save_run_record(load_run_record(work).model_copy(update={"tuned": tuned}), work)
     return result
 
 
@@ -124,52 +216,47 @@ def make_search(tables: Sequence[ComponentTable], defaults: PredictConfig, rules
     return Search(settings, settings.index(own), ScoreSums.stack(sums), rules)
 
 
-def choose(search: Search, folds: Sequence[int], *, seed: int, resamples: int = RESAMPLES) -> dict[str, Any]:
+def choose(search: Search, folds: Sequence[int], *, seed: int, resamples: int = RESAMPLES) -> TuningResult:
     """Choose among the settings of a search, with the guards of this module.
 
     Args:
         search: On n cases.
-        folds (sequence of int, (n,)): The fold of each case.
-        seed, resamples: Of the bootstrap.
+        folds: (n,) The fold of each case.
+        seed: Of the bootstrap.
+        resamples: Of the bootstrap.
     """
     n = search.sums.shape[1]
     objectives = search.objective(search.sums.sum(axis=1))
     picked, best, se = _one_standard_error(search, seed, resamples)
     nested = _nested(search, np.asarray(folds), seed, resamples)
     default = search.default
+    verdict: Verdict = "changed"
     if n < MIN_CASES:
-        picked, why = default, f"{n} cases are too few to choose by: {MIN_CASES} are asked for; the defaults stay"
-    elif picked == default and best == default:
-        why = "no setting scores above the defaults"
+        verdict = "too-few-cases"
     elif picked == default:
-        why = "the defaults lie within one standard error of the best setting: they stay"
-    elif nested["gain"] is None or nested["gain"] <= 0:
-        picked = default
-        why = "a setting that scores higher did not hold up on the folds it was not chosen on: the defaults stay"
-    else:
-        why = "nearest to the defaults among what leads them, and lies within one standard error of the best"
+        verdict = "defaults-are-best" if best == default else "within-one-standard-error"
+    elif nested.gain is None or nested.gain <= 0:
+        verdict = "not-held-up"
+    picked = picked if verdict == "changed" else default
     gains = _resampled_objectives(search, [default, picked], seed, resamples)
     bounds = interval(gains[1] - gains[0])
-    return {
-        "chosen": search.settings[picked],
-        "defaults": search.settings[default],
-        "best": search.settings[best],
-        "changed": picked != default,
-        "why": why,
-        "scores": {name: _scored(search, k) for name, k in (("defaults", default), ("chosen", picked), ("best", best))},
-        "gain": {
-            "value": float(objectives[picked] - objectives[default]),
-            "interval": list(bounds) if bounds else None,
-        },
-        "best_to_defaults_se": float(se[default]),
-        "nested": nested,
-        "objective": RANKING_WEIGHTS,
-        "seed": seed,
-        "resamples": resamples,
-        "n_cases": n,
-        "grid": {name: sorted({setting[name] for setting in search.settings}) for name in GRID},
-        "rows": [{**setting, **_scored(search, k)} for k, setting in enumerate(search.settings)],
-    }
+    return TuningResult(
+        chosen=search.settings[picked],
+        defaults=search.settings[default],
+        best=search.settings[best],
+        verdict=verdict,
+        why=WHY[verdict].format(n=n, least=MIN_CASES),
+        scores={name: _scored(search, k) for name, k in (("defaults", default), ("chosen", picked), ("best", best))},
+        gain=Gain(float(objectives[picked] - objectives[default]), list(bounds) if bounds else None),
+        best_to_defaults_se=float(se[default]),
+        nested=nested,
+        objective=RANKING_WEIGHTS,
+        seed=seed,
+        resamples=resamples,
+        n_cases=n,
+        grid={name: sorted({setting[name] for setting in search.settings}) for name in GRID},
+        rows=[{**setting, **_scored(search, k)} for k, setting in enumerate(search.settings)],
+    )
 
 
 def _scored(search: Search, k: int) -> dict[str, float | None]:
@@ -223,44 +310,35 @@ def _moved(search: Search, k: int) -> tuple[int, int]:
     return sum(step > 0 for step in steps), sum(steps)
 
 
-def _nested(search: Search, folds: NDArray[np.int64], seed: int, resamples: int) -> dict[str, Any]:
+def _nested(search: Search, folds: NDArray[np.int64], seed: int, resamples: int) -> NestedChoice:
     """The choice made without each fold, scored on it; pooled over the folds."""
     total, picks = ScoreSums.zero(), {}
     for fold in np.unique(folds):
         inside = folds == fold
         if inside.all():
-            return {"objective": None, "defaults": None, "gain": None, "chosen": {}}
+            return NestedChoice()
         picked, _, _ = _one_standard_error(search.subset(~inside), seed, resamples)
         picks[str(fold)] = search.settings[picked]
         total = total + search.sums[picked, inside].sum(axis=0)
     value, default = (
         float(v) for v in search.objective(ScoreSums.stack([total, search.sums[search.default].sum(axis=0)]))
     )
-    known = not np.isnan(value) and not np.isnan(default)
-    return {
-        "objective": value if known else None,
-        "defaults": default if known else None,
-        "gain": value - default if known else None,
-        "chosen": picks,
-    }
+    if np.isnan(value) or np.isnan(default):
+        return NestedChoice(chosen=picks)
+    return NestedChoice(value, default, value - default, picks)
 
 
 def _tables(work: Path, rules: Rules, progress: ProgressCallback) -> tuple[list[ComponentTable], list[int]]:
     """Components of every out-of-fold mask, and the fold of each."""
     checked = {case.id: case for case in load_check(work).cases}
-    folds = [(case_id, fold) for fold, ids in enumerate(load_splits(work).folds) for case_id in ids]
-    raw = work / "out_of_fold" / "raw"
-    there = [(case_id, fold) for case_id, fold in folds if (raw / f"{case_id}.nii.gz").is_file()]
-    if not there:
-        raise WorkDirError(f"{raw} holds no out-of-fold mask: run `hnseg tune` with a device to make them")
-    unknown = [case_id for case_id, _ in there if case_id not in checked]
-    if unknown:
-        raise WorkDirError(f"cases of splits.json that check.json does not know: {listed(unknown)}")
+    masks = current_masks(work)
+    if not masks:
+        raise WorkDirError(f"{work / FOLDER} can hold no mask: no validation case is prepared; run `hnseg prepare`")
     tables = []
-    for done, (case_id, _) in enumerate(there, start=1):
-        tables.append(_read_table(raw / f"{case_id}.nii.gz", checked[case_id], rules))
-        progress(done, len(there), case_id)
-    return tables, [fold for _, fold in there]
+    for done, (case_id, _, mask) in enumerate(masks, start=1):
+        tables.append(_read_table(mask, checked[case_id], rules))
+        progress(done, len(masks), case_id)
+    return tables, [fold for _, fold, _ in masks]
 
 
 def _read_table(mask: Path, case: CheckedCase, rules: Rules) -> ComponentTable:

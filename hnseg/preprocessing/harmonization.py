@@ -19,6 +19,7 @@ from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
 
 import ssimh
 from hnseg.cohort.splits import Splits
@@ -33,12 +34,42 @@ SOFT_TISSUE_HU = (-150.0, 150.0)
 Volume = NDArray[np.float32]
 
 
+class HarmonizationRecord(BaseModel):
+    """What harmonization did to a CT.
+
+    Attributes:
+        method: See :data:`hnseg.config.Harmonization`.
+        soft_tissue_mean_abs_hu, soft_tissue_p95_abs_hu: Mean and 95th percentile of the absolute change in soft tissue,
+            in HU.
+        threshold, reference: Of ``spectrum-swap``; ``reference`` also of ``histogram-match``: the case ID.
+        source, target, subjects, difference, shrinkage: Of ``spectrum-align``: centers, number of subjects of both, the
+            difference in words, and its shrinkage (0 to 1).
+        fallback: Why something else was done than the run's settings say.
+        folds: The same for the version of each fold, where folds differ.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    method: str
+    soft_tissue_mean_abs_hu: float
+    soft_tissue_p95_abs_hu: float
+    threshold: int | None = None
+    reference: str | None = None
+    source: str | None = None
+    target: str | None = None
+    subjects: tuple[int, ...] | None = None
+    difference: str | None = None
+    shrinkage: float | None = None
+    fallback: str | None = None
+    folds: dict[str, HarmonizationRecord] = Field(default_factory=dict)
+
+
 @dataclass(frozen=True)
 class Harmonized:
     """A harmonized crop: CT in HU, (z, y, x), and the record of what was done."""
 
     ct_hu: Volume
-    record: dict[str, Any]
+    record: HarmonizationRecord
 
 
 class Harmonizer(Protocol):
@@ -54,11 +85,10 @@ class Harmonizer(Protocol):
         """Harmonize one crop.
 
         Args:
-            ct_hu (ndarray (z, y, x)): CT on the crop grid, in HU; the lower end of the valid range where the scanner
-                did not see.
-            scanned (ndarray of bool, same shape): Where it did. What it did not see keeps its value.
+            ct_hu: (z, y, x) CT on the crop grid, in HU; the lower end of the valid range outside the scan.
+            scanned: Same shape; where the CT was scanned. Values elsewhere are kept.
             case_id: A case of the run, or None for a new scan.
-            center: The center.
+            center: Center that the scan comes from.
 
         Returns:
             The version ``final``; with a method that depends on the fold, one more for each fold, see
@@ -76,7 +106,7 @@ class NoHarmonization:
         self, ct_hu: Volume, scanned: NDArray[np.bool_], case_id: str | None, center: str
     ) -> dict[str, Harmonized]:
         """See :class:`Harmonizer`."""
-        return {FINAL: _result("none", ct_hu, ct_hu, scanned, {})}
+        return {FINAL: _measure_change("none", ct_hu, ct_hu, scanned, {})}
 
 
 @dataclass(frozen=True)
@@ -90,7 +120,7 @@ class SwapToReference:
     @property
     def digest(self) -> str:
         """See :class:`Harmonizer`."""
-        return self.reference.content_hash
+        return f"{self.reference_id}:{self.reference.content_hash}"
 
     def harmonize(
         self, ct_hu: Volume, scanned: NDArray[np.bool_], case_id: str | None, center: str
@@ -101,8 +131,8 @@ class SwapToReference:
             ct_hu, self.reference, threshold=config.swap_threshold, axes=AXIAL, clip=config.valid_hu
         )
         after = np.where(scanned, after, np.float32(config.valid_hu[0]))
-        said = {"threshold": config.swap_threshold, "reference": self.reference_id}
-        return {FINAL: _result("spectrum-swap", ct_hu, after, scanned, said)}
+        details = {"threshold": config.swap_threshold, "reference": self.reference_id}
+        return {FINAL: _measure_change("spectrum-swap", ct_hu, after, scanned, details)}
 
 
 @dataclass(frozen=True)
@@ -116,7 +146,8 @@ class MatchToReference:
     @cached_property
     def digest(self) -> str:
         """See :class:`Harmonizer`."""
-        return hashlib.sha256(np.ascontiguousarray(self.reference_hu).tobytes()).hexdigest()
+        content = np.ascontiguousarray(self.reference_hu).tobytes()
+        return f"{self.reference_id}:{hashlib.sha256(content).hexdigest()}"
 
     @cached_property
     def _body_values(self) -> NDArray[np.int16]:
@@ -128,12 +159,12 @@ class MatchToReference:
     ) -> dict[str, Harmonized]:
         """See :class:`Harmonizer`."""
         body = body_mask(ct_hu > BODY_THRESHOLD_HU) & scanned
-        after, said = ct_hu, {"reference": self.reference_id}
+        after, details = ct_hu, {"reference": self.reference_id}
         if body.any():
             after = ssimh.match_histogram(ct_hu, self._body_values, mask=body, clip=self.config.valid_hu)
         else:
-            said["fallback"] = f"not harmonized: no voxel of the crop lies above {BODY_THRESHOLD_HU:g} HU"
-        return {FINAL: _result("histogram-match", ct_hu, after, scanned, said)}
+            details["fallback"] = f"not harmonized: no voxel of the crop lies above {BODY_THRESHOLD_HU:g} HU"
+        return {FINAL: _measure_change("histogram-match", ct_hu, after, scanned, details)}
 
 
 @dataclass(frozen=True)
@@ -144,11 +175,10 @@ class AlignSites:
     most cases stay as they were scanned.
 
     Attributes:
-        config: Settings.
-        splits: The split.
-        centers (mapping of str to str): Center of every case of the run.
-        subjects (mapping of str to SiteSpectrum): One row per case that a site may be made of; test cases are not
-            looked at.
+        config: Settings of preparation.
+        splits: Who trains, validates and tests.
+        centers: Center of every case of the run, by case ID.
+        subjects: One row per case that a site may be made of, by case ID; test cases are not looked at.
     """
 
     config: PrepareConfig
@@ -206,7 +236,7 @@ class AlignSites:
 
     def _version(self, version: str, ct_hu: Volume, scanned: NDArray[np.bool_], center: str) -> Harmonized:
         target = self.target(version)
-        said: dict[str, Any] = {"source": center, "target": target}
+        details: dict[str, Any] = {"source": center, "target": target}
         try:
             if target is None:
                 raise ValueError("no training case could be fitted")
@@ -214,15 +244,16 @@ class AlignSites:
             if difference is None:
                 alone = ssimh.SiteSpectrum.fit([ct_hu], orientation=ORIENTATION)
                 difference = site_difference(alone, self._sites[version][target])
-                said["source"] = "this scan alone"
-                said["fallback"] = f"one-to-one: no training case of center {center} in this version"
+                details["source"] = "this scan alone"
+                details["fallback"] = f"one-to-one: no training case of center {center} in this version"
             after = apply_difference(ct_hu, difference, clip=self.config.valid_hu)
-        except ValueError as error:  # too little tissue, no air, no body: leave the scan as it is, and say so
-            return _result("spectrum-align", ct_hu, ct_hu, scanned, {**said, "fallback": f"not harmonized: {error}"})
-        said |= {"subjects": list(difference.n_subjects), "difference": str(difference)}
-        said["shrinkage"] = round(difference.shrinkage, 3)
+        except ValueError as error:  # too little tissue, no air, no body: leave the scan as it is and record why
+            details["fallback"] = f"not harmonized: {error}"
+            return _measure_change("spectrum-align", ct_hu, ct_hu, scanned, details)
+        details |= {"subjects": tuple(difference.n_subjects), "difference": str(difference)}
+        details["shrinkage"] = round(difference.shrinkage, 3)
         after = np.where(scanned, after, np.float32(self.config.valid_hu[0]))
-        return _result("spectrum-align", ct_hu, after, scanned, said)
+        return _measure_change("spectrum-align", ct_hu, after, scanned, details)
 
 
 def fit_subject(ct_hu: Volume, grid_spacing_zyx_mm: tuple[float, ...]) -> ssimh.SiteSpectrum:
@@ -234,17 +265,14 @@ def fit_subject(ct_hu: Volume, grid_spacing_zyx_mm: tuple[float, ...]) -> ssimh.
     return ssimh.SiteSpectrum.fit([ct_hu], spacing_mm=grid_spacing_zyx_mm, orientation=ORIENTATION)
 
 
-def _result(
-    method: str, before: Volume, after: Volume, scanned: NDArray[np.bool_], said: Mapping[str, Any]
+def _measure_change(
+    method: str, before: Volume, after: Volume, scanned: NDArray[np.bool_], details: Mapping[str, Any]
 ) -> Harmonized:
     """The harmonized crop with mean and 95th percentile of the absolute change in soft tissue, in HU."""
     low, high = SOFT_TISSUE_HU
     change = np.abs(after - before)[scanned & (before >= low) & (before <= high)]
     mean, p95 = (float(change.mean()), float(np.percentile(change, 95))) if change.size else (0.0, 0.0)
-    record = {
-        "method": method,
-        **said,
-        "soft_tissue_mean_abs_hu": round(mean, 2),
-        "soft_tissue_p95_abs_hu": round(p95, 2),
-    }
+    record = HarmonizationRecord(
+        method=method, **details, soft_tissue_mean_abs_hu=round(mean, 2), soft_tissue_p95_abs_hu=round(p95, 2)
+    )
     return Harmonized(np.asarray(after, dtype=np.float32), record)

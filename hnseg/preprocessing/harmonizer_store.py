@@ -1,21 +1,26 @@
-"""The harmonizer of a run: fitted once on its training cases, kept in the work directory, read back by predict."""
+"""The harmonizer of a run: fitted on its training cases, kept in the work directory, read back by prepare and predict.
+
+Every file has a record of what it was fitted on (case, files, settings). :func:`fit_harmonizer` fits again what the run
+would fit otherwise now, for instance after a new split; :func:`load_harmonizer` refuses it.
+"""
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pydantic import BaseModel
 
 import ssimh
 from hnseg.cohort.cases import Case
-from hnseg.cohort.checked_cohort import load_check
-from hnseg.cohort.splits import Splits, load_splits
+from hnseg.cohort.splits import SplitCohort, load_split_cohort
 from hnseg.config import PrepareConfig
 from hnseg.errors import CaseError, WorkDirError
 from hnseg.parallel import map_processes
+from hnseg.preprocessing.case_key import case_key
 from hnseg.preprocessing.crop_case import crop_case
 from hnseg.preprocessing.harmonization import (
     AXIAL,
@@ -27,39 +32,51 @@ from hnseg.preprocessing.harmonization import (
     SwapToReference,
     fit_subject,
 )
-from hnseg.preprocessing.prepare_case import fingerprints, is_up_to_date
 from hnseg.progress import ProgressCallback, no_progress
-from hnseg.workdir import load_config, read_json, write_json
+from hnseg.workdir import load_config, read_record
+from ssimh.files.artifact_cache import RECORD, ArtifactCache
 from ssimh.files.atomic import atomic_write
 
 REFERENCE_SPECTRUM = "reference.npz"
 REFERENCE_CT = "reference_ct.npy"
+REFERENCE_FILES = {"spectrum-swap": REFERENCE_SPECTRUM, "histogram-match": REFERENCE_CT}
 SITES = "sites"
+COMPUTATION = 1  # of the same settings: one more makes every run fit its harmonizer again
+
+
+class SiteSubject(BaseModel):
+    """``sites/<ID>.json``: a training case as a subject of its center's site.
+
+    Attributes:
+        subject: Fields of :meth:`ssimh.SiteSpectrum.to_dicts`; None where there are none.
+        reason: Why there are none.
+    """
+
+    subject: dict[str, Any] | None
+    reason: str | None = None
 
 
 def fit_harmonizer(work: Path, *, jobs: int = 1, progress: ProgressCallback = no_progress) -> Harmonizer:
-    """Fit what the run's harmonization needs, as far as it is missing or out of date.
+    """Fit what the run's harmonization needs, as far as it is missing or was fitted on something else.
 
     Only training cases are read. ``spectrum-align`` crops each of them once more than ``prepare`` does.
 
+    Args:
+        work: Checked and split.
+        jobs: Processes, for ``spectrum-align``.
+        progress: Called after each training case of ``spectrum-align``.
+
     Raises:
         CaseError: The reference case cannot be used.
-        WorkDirError: The run has not been checked or split.
+        WorkDirError: The run has not been checked or split, or the split does not fit the check.
     """
-    config, splits = load_config(work).prepare, load_splits(work)
-    cases = {checked.id: checked.as_case() for checked in load_check(work).cases}
-    if config.harmonization == "spectrum-swap" and not (work / REFERENCE_SPECTRUM).is_file():
-        cropped = crop_case(cases[_reference(splits)], config)
-        spacing = cropped.crop.grid.spacing_zyx_mm
-        ssimh.ReferenceSpectrum.from_image(
-            cropped.ct_hu, threshold=config.swap_threshold, axes=AXIAL, spacing_mm=spacing, unit="HU"
-        ).save(work / REFERENCE_SPECTRUM)
-    if config.harmonization == "histogram-match" and not (work / REFERENCE_CT).is_file():
-        values = np.rint(crop_case(cases[_reference(splits)], config).ct_hu).astype(np.int16)
-        with atomic_write(work / REFERENCE_CT) as temporary:
-            np.save(temporary, values, allow_pickle=False)
+    config, cohort = load_config(work).prepare, load_split_cohort(work)
+    if config.harmonization in REFERENCE_FILES:
+        case = _reference_case(cohort)
+        cache = reference_cache(work, case, config)
+        cache.get(functools.partial(_fit_reference, case, config, cache.outputs["reference"]))
     if config.harmonization == "spectrum-align":
-        _fit_subjects(work, [cases[i] for i in training_ids(splits) if i in cases], config, jobs, progress)
+        _fit_sites(work, cohort, config, jobs, progress)
     return load_harmonizer(work)
 
 
@@ -67,73 +84,160 @@ def load_harmonizer(work: Path) -> Harmonizer:
     """Read the run's harmonizer.
 
     Raises:
-        WorkDirError: ``prepare`` has not fitted it.
+        WorkDirError: ``prepare`` has not fitted it, or has fitted it on something else than the run would now: another
+            case, changed files, other settings.
     """
-    config, splits = load_config(work).prepare, load_splits(work)
+    config, cohort = load_config(work).prepare, load_split_cohort(work)
     if config.harmonization == "none":
         return NoHarmonization()
     if config.harmonization == "spectrum-align":
-        return _load_sites(work, config, splits)
-    path = work / (REFERENCE_SPECTRUM if config.harmonization == "spectrum-swap" else REFERENCE_CT)
-    if not path.is_file():
-        raise WorkDirError(f"{path} is missing: run `hnseg prepare` first")
+        return _load_sites(work, cohort, config)
+    case = _reference_case(cohort)
+    cache = reference_cache(work, case, config, may_be_absent=True)
+    path = cache.outputs["reference"]
+    _require_current(cache, path)
     if config.harmonization == "spectrum-swap":
-        return SwapToReference(config, ssimh.ReferenceSpectrum.load(path), _reference(splits))
-    return MatchToReference(config, np.load(path, allow_pickle=False), _reference(splits))
+        return SwapToReference(config, ssimh.ReferenceSpectrum.load(path), case.id)
+    return MatchToReference(config, np.load(path, allow_pickle=False), case.id)
 
 
 @functools.lru_cache(maxsize=1)
-def cached_harmonizer(work: Path, settings: str) -> Harmonizer:
-    """The run's harmonizer, read once a process; ``settings`` tells one fit from the next."""
+def cached_harmonizer(work: Path, digest: str) -> Harmonizer:
+    """The run's harmonizer, read once a process; ``digest`` is its own and distinguishes one fit from the next."""
     return load_harmonizer(work)
 
 
-def _reference(splits: Splits) -> str:
-    if splits.reference is None:
+def export_harmonizer(work: Path, folder: Path) -> None:
+    """Copy the run's harmonizer without names, dates and hashes of patients' files.
+
+    Args:
+        work: With a harmonizer that :func:`load_harmonizer` reads.
+        folder: Of the export; exists.
+    """
+    config, cohort = load_config(work).prepare, load_split_cohort(work)
+    if config.harmonization in REFERENCE_FILES:
+        case = _reference_case(cohort)
+        source = reference_cache(work, case, config).outputs["reference"]
+        copy = reference_cache(folder, _without_files(case), config)
+        copy.outputs["reference"].write_bytes(source.read_bytes())
+        copy.save({})
+    if config.harmonization == "spectrum-align":
+        for case_id in cohort.splits.all_train_ids():
+            case = cohort.cases[case_id].as_case()
+            subject = _read_site(_site_cache(work, case, config).record).subject
+            _site_cache(folder, _without_files(case), config).save({"subject": subject, "reason": None})
+
+
+def _without_files(case: Case) -> Case:
+    return Case(case.id, Path(), Path(), None, case.center)
+
+
+def _origin(case: Case, config: PrepareConfig, *, may_be_absent: bool = False) -> dict[str, Any]:
+    """What the fit of one case depends on; its label is none of it."""
+    preparation = {"settings": config.model_dump(mode="json"), "computation": COMPUTATION}
+    return case_key(case, preparation, may_be_absent=may_be_absent, label=False)
+
+
+def reference_cache(work: Path, case: Case, config: PrepareConfig, *, may_be_absent: bool = False) -> ArtifactCache:
+    """The reference of a run, fitted on ``case``, and its record."""
+    path = work / REFERENCE_FILES[config.harmonization]
+    key = _origin(case, config, may_be_absent=may_be_absent)
+    return ArtifactCache(path.with_suffix(".json"), key, {"reference": path})
+
+
+def _site_cache(work: Path, case: Case, config: PrepareConfig, *, may_be_absent: bool = False) -> ArtifactCache:
+    return ArtifactCache(work / SITES / f"{case.id}.json", _origin(case, config, may_be_absent=may_be_absent))
+
+
+def _require_current(cache: ArtifactCache, path: Path) -> None:
+    differences = cache.find_differences()
+    if differences == (RECORD,):
+        raise WorkDirError(f"{path} is missing or was not finished: run `hnseg prepare` first")
+    if differences:
+        raise WorkDirError(
+            f"{path} was fitted on something else than this run now asks for ({', '.join(differences)} differ): run "
+            "`hnseg prepare` to fit it again"
+        )
+
+
+def _reference_case(cohort: SplitCohort) -> Case:
+    if cohort.splits.reference is None:
         raise WorkDirError("the split has no reference case, which this harmonization needs: split the cases again")
-    return splits.reference
+    return cohort.cases[cohort.splits.reference].as_case()
 
 
-def training_ids(splits: Splits) -> list[str]:
-    """Everything that is not test, sorted."""
-    return sorted({case_id for fold in range(len(splits.folds)) for case_id in splits.train_ids(fold)})
+def _fit_reference(case: Case, config: PrepareConfig, path: Path) -> Mapping[str, Any]:
+    cropped = crop_case(case, config)
+    if config.harmonization == "spectrum-swap":
+        spacing = cropped.crop.grid.spacing_zyx_mm
+        ssimh.ReferenceSpectrum.from_image(
+            cropped.ct_hu, threshold=config.swap_threshold, axes=AXIAL, spacing_mm=spacing, unit="HU"
+        ).save(path)
+    else:
+        with atomic_write(path) as temporary:
+            np.save(temporary, np.rint(cropped.ct_hu).astype(np.int16), allow_pickle=False)
+    return {}
 
 
-def _fit_subjects(
-    work: Path, cases: Sequence[Case], config: PrepareConfig, jobs: int, progress: ProgressCallback
-) -> None:
-    results = map_processes(functools.partial(_fit_one, config=config, folder=work / SITES), cases, jobs)
+def _fit_sites(work: Path, cohort: SplitCohort, config: PrepareConfig, jobs: int, progress: ProgressCallback) -> None:
+    cases = [cohort.cases[case_id].as_case() for case_id in cohort.splits.all_train_ids()]
+    results = map_processes(functools.partial(_fit_site, work=work, config=config), cases, jobs)
     for done, (case, _) in enumerate(zip(cases, results, strict=True), start=1):
         progress(done, len(cases), f"site of {case.center}: {case.id}")
+    _remove_other_sites(work, [case.id for case in cases])
 
 
-def _fit_one(case: Case, config: PrepareConfig, folder: Path) -> None:
-    """Write the subject of a case, or why it has none; a case that cannot be read is left to ``prepare`` to report."""
-    path = folder / f"{case.id}.json"
-    if path.is_file() and is_up_to_date(read_json(path, "prepare"), case, config.digest()):
-        return
+def _remove_other_sites(work: Path, training: Sequence[str]) -> None:
+    """Remove the subjects of cases that do not train, for instance of those that have become test cases."""
+    for path in (work / SITES).glob("*.json"):
+        if path.stem not in training:
+            path.unlink()
+
+
+def _fit_site(case: Case, work: Path, config: PrepareConfig) -> None:
+    """Write the subject of a case, or why it has none."""
+    cache = _site_cache(work, case, config)
+    if cache.is_current():
+        try:
+            _read_site(cache.record)
+            return
+        except WorkDirError:
+            cache.begin()  # of another shape
+    cache.get(functools.partial(_fit_subject, case, config))
+
+
+def _fit_subject(case: Case, config: PrepareConfig) -> Mapping[str, Any]:
     try:
         cropped = crop_case(case, config)
-    except CaseError:
-        path.unlink(missing_ok=True)
-        return
-    subject: dict[str, Any] | None = None
-    reason = None
-    try:
         (subject,) = fit_subject(cropped.ct_hu, cropped.crop.grid.spacing_zyx_mm).to_dicts()
+    except CaseError as error:  # prepare reports it
+        return {"subject": None, "reason": error.reason}
     except ValueError as error:
-        reason = str(error)
-    write_json(path, {"settings": config.digest(), "files": fingerprints(case), "subject": subject, "reason": reason})
+        return {"subject": None, "reason": str(error)}
+    return {"subject": subject, "reason": None}
 
 
-def _load_sites(work: Path, config: PrepareConfig, splits: Splits) -> AlignSites:
-    if not (work / SITES).is_dir():
-        raise WorkDirError(f"{work / SITES} is missing: run `hnseg prepare` first")
+def _read_site(path: Path) -> SiteSubject:
+    site = read_record(path, SiteSubject, "prepare")
+    if site.subject is not None:
+        _as_site(site.subject, path)
+    return site
+
+
+def _as_site(subject: Mapping[str, Any], path: Path) -> ssimh.SiteSpectrum:
+    try:
+        return ssimh.SiteSpectrum.from_dicts([subject], orientation=ORIENTATION)
+    except (ValueError, TypeError) as error:
+        raise WorkDirError(f"{path}: subject: {error}; remove it and run `hnseg prepare` again") from error
+
+
+def _load_sites(work: Path, cohort: SplitCohort, config: PrepareConfig) -> AlignSites:
     subjects: dict[str, ssimh.SiteSpectrum] = {}
-    for case_id in training_ids(splits):
-        path = work / SITES / f"{case_id}.json"
-        subject = read_json(path, "prepare")["subject"] if path.is_file() else None
+    for case_id in cohort.splits.all_train_ids():
+        cache = _site_cache(work, cohort.cases[case_id].as_case(), config, may_be_absent=True)
+        _require_current(cache, cache.record)
+        subject = _read_site(cache.record).subject
         if subject is not None:
-            subjects[case_id] = ssimh.SiteSpectrum.from_dicts([subject], orientation=ORIENTATION)
-    centers = {checked.id: checked.center for checked in load_check(work).cases}
-    return AlignSites(config, splits, centers, subjects)
+            subjects[case_id] = _as_site(subject, cache.record)
+    centers = {case.id: case.center for case in cohort.cases.values()}
+    return AlignSites(config, cohort.splits, centers, subjects)

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,16 +13,26 @@ from numpy.typing import NDArray
 from hnseg.cohort.cases import Case
 from hnseg.config import PrepareConfig
 from hnseg.errors import CaseError
+from hnseg.preprocessing.case_key import Key, case_key
 from hnseg.preprocessing.crop_case import Cropped, crop_case
 from hnseg.preprocessing.harmonization import Harmonizer
 from hnseg.preprocessing.image_versions import FINAL
 from hnseg.preprocessing.normalize import PetScale, normalize_ct
-from hnseg.preprocessing.prepared_case import write_case
+from hnseg.preprocessing.prepared_case import (
+    ARRAYS,
+    FAILURE,
+    RECORD,
+    CaseRecord,
+    NormalizationRecord,
+    write_case,
+    write_failure,
+)
 from hnseg.preprocessing.qc_figure import draw_qc
-from hnseg.provenance import sha256, versions
+from hnseg.provenance import versions
+from ssimh.files.artifact_cache import ArtifactCache
 
 PLANES = 16
-VERSION = 2  # of what is computed from the same settings: one more makes every run prepare its cases again
+COMPUTATION = 3  # of the same settings: one more makes every run prepare its cases again
 
 
 @dataclass(frozen=True)
@@ -33,13 +41,13 @@ class Prepared:
 
     Attributes:
         images: (2, z, y, x) float16: CT and PET, normalized, by version (:mod:`hnseg.preprocessing.image_versions`).
-        record: What :func:`hnseg.preprocessing.prepared_case.write_case` keeps as ``case.json``.
-        cropped: Cropped.
-        harmonized_hu (ndarray (z, y, x)): CT of the final version, before normalization.
+        record: All that ``case.json`` keeps but what it was made from.
+        cropped: The case on its crop grid.
+        harmonized_hu: (z, y, x) CT of the final version in HU, before normalization.
     """
 
     images: dict[str, NDArray[np.float16]]
-    record: dict[str, Any]
+    record: CaseRecord
     cropped: Cropped
     harmonized_hu: NDArray[np.float32]
 
@@ -48,20 +56,35 @@ def prepare_case(case: Case, config: PrepareConfig, folder: Path, harmonizer: Ha
     """Prepare one case of a run into ``folder``; :func:`hnseg.preprocessing.prepared_case.open_case` reads it back.
 
     Raises:
-        CaseError: The case cannot be prepared; nothing is left behind.
+        CaseError: The case cannot be prepared; what was prepared of it before is gone, and ``failed.json`` says why.
     """
-    made = preprocess_case(case, config, harmonizer)
+    key = case_key(case, preparation_key(config, harmonizer))
+    try:
+        made = preprocess_case(case, config, harmonizer)
+    except CaseError as error:
+        write_failure(folder, failure_cache(folder, key).as_record({"reason": str(error)}))
+        raise
     cropped = made.cropped
     picture = partial(
-        draw_qc, before_hu=cropped.ct_hu, after_hu=made.harmonized_hu, pet_suv=cropped.pet_suv, label=cropped.label
+        draw_qc,
+        before_hu=cropped.ct_hu,
+        after_hu=made.harmonized_hu,
+        pet_suv=cropped.pet_suv,
+        label=cropped.label,
+        title=case.id,
+        crop=cropped.crop,
     )
-    write_case(folder, made.images, cropped.label, made.record, partial(picture, title=case.id, crop=cropped.crop))
+    write_case(folder, made.images, cropped.label, case_cache(folder, key).as_record(made.record.as_dict()), picture)
 
 
 def preprocess_case(case: Case, config: PrepareConfig, harmonizer: Harmonizer, *, is_new: bool = False) -> Prepared:
     """Crop, resample, harmonize and normalize one case, in memory.
 
-    ``is_new``: the case is none of the run's, whatever its ID.
+    Args:
+        case: Its files.
+        config: Settings.
+        harmonizer: Of the run.
+        is_new: The case is none of the run's, even if one has its ID.
 
     Raises:
         CaseError: The case cannot be prepared.
@@ -75,31 +98,22 @@ def preprocess_case(case: Case, config: PrepareConfig, harmonizer: Harmonizer, *
     images = {
         version: _channels(harmonized.ct_hu, cropped.pet_suv, scaled, config) for version, harmonized in made.items()
     }
-    final = made[FINAL]
-    record = {
-        "id": case.id,
-        "center": case.center,
-        "ct_grid": cropped.ct_grid.as_dict(),
-        "pet_grid": cropped.pet_grid.as_dict(),
-        "suv_factor": cropped.suv_factor,  # by which the file's values were multiplied; 1 where they were in SUV
-        "crop_grid": cropped.crop.grid.as_dict(),
-        "crop": cropped.crop.as_dict(),
-        "alignment": cropped.alignment.as_dict() if cropped.alignment else None,
-        "config": config.model_dump(mode="json"),
-        "harmonization": {
-            **final.record,
-            "folds": {version: made[version].record for version in made if version != FINAL},
-        },
-        "normalization": {
-            "pet_mean_suv": scaled.mean_suv,
-            "pet_sd_suv": scaled.sd_suv,
-        },
-        "label_outside_box_ml": round(cropped.label_outside_box_ml, 3),
-        "files": fingerprints(case),
-        "settings": settings_digest(config, harmonizer),
-        "versions": versions(),
-    }
-    return Prepared(images, record, cropped, final.ct_hu)
+    folds = {version: made[version].record for version in made if version != FINAL}
+    record = CaseRecord(
+        id=case.id,
+        center=case.center,
+        ct_grid=cropped.ct_grid,
+        pet_grid=cropped.pet_grid,
+        suv_factor=cropped.suv_factor,
+        crop_grid=cropped.crop.grid,
+        crop=cropped.crop,
+        alignment=cropped.alignment,
+        harmonization=made[FINAL].record.model_copy(update={"folds": folds}),
+        normalization=NormalizationRecord(pet_mean_suv=scaled.mean_suv, pet_sd_suv=scaled.sd_suv),
+        label_outside_box_ml=round(cropped.label_outside_box_ml, 3),
+        versions=versions(),
+    )
+    return Prepared(images, record, cropped, made[FINAL].ct_hu)
 
 
 def _channels(
@@ -114,41 +128,17 @@ def _channels(
     return image
 
 
-def settings_digest(config: PrepareConfig, harmonizer: Harmonizer) -> str:
-    """What a prepared case depends on beside its own files: the settings and what it is harmonized to."""
-    return hashlib.sha256(f"{VERSION}:{config.digest()}:{harmonizer.digest}".encode()).hexdigest()[:16]
+def preparation_key(config: PrepareConfig, harmonizer: Harmonizer) -> Key:
+    """What every prepared case of a run depends on: settings, what it is harmonized to, version of the computation."""
+    settings = config.model_dump(mode="json")
+    return {"computation": COMPUTATION, "settings": settings, "harmonizer": harmonizer.digest}
 
 
-def case_files(case: Case) -> dict[str, Path]:
-    """The files that a case consists of, by what they hold; their names alone may be the same."""
-    files = {"ct": case.ct, "pet": case.pet, "label": case.label}
-    return {name: path for name, path in files.items() if path is not None}
+def case_cache(folder: Path, key: Mapping[str, object]) -> ArtifactCache:
+    """Whether ``folder`` holds the case that this key stands for."""
+    return ArtifactCache(folder / RECORD, key, {"arrays": folder / ARRAYS})
 
 
-def fingerprints(case: Case) -> dict[str, dict[str, Any]]:
-    """Name, size, date and content hash of each of a case's files, and the PET's factor to SUV."""
-    prints = {name: _fingerprint(path) for name, path in case_files(case).items()}
-    prints["pet"]["suv_per_bqml"] = case.suv_factor
-    return prints
-
-
-def is_up_to_date(record: Mapping[str, Any], case: Case, settings: str) -> bool:
-    """Whether a record with ``settings`` and ``files`` was made from this case's files with these settings."""
-    files = case_files(case)
-    if record["settings"] != settings or set(record["files"]) != set(files):
-        return False
-    if record["files"]["pet"]["suv_per_bqml"] != case.suv_factor:
-        return False
-    for name, path in files.items():
-        if not path.is_file():
-            return False
-        known, status = record["files"][name], path.stat()
-        same = (known["bytes"], known["modified_ns"]) == (status.st_size, status.st_mtime_ns)
-        if not same and sha256(path) != known["sha256"]:
-            return False
-    return True
-
-
-def _fingerprint(path: Path) -> dict[str, Any]:
-    status = path.stat()
-    return {"name": path.name, "bytes": status.st_size, "modified_ns": status.st_mtime_ns, "sha256": sha256(path)}
+def failure_cache(folder: Path, key: Mapping[str, object]) -> ArtifactCache:
+    """Whether ``folder`` says that the case that this key stands for cannot be prepared."""
+    return ArtifactCache(folder / FAILURE, key)

@@ -1,6 +1,7 @@
 """Prepared cases on disk: chunked, compressed arrays that training reads by patch.
 
-One Zarr group a case, written into a temporary folder and renamed when whole.
+One Zarr group and one record a case, written into a temporary folder and renamed when whole. A case that cannot be
+prepared has a folder, too: it holds ``failed.json``, which says why, and nothing else.
 """
 
 from __future__ import annotations
@@ -8,7 +9,8 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,20 +18,82 @@ from typing import Any
 import numpy as np
 import zarr
 from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
 from scipy import ndimage
 
 from hnseg.errors import WorkDirError
 from hnseg.images.geometry import Grid
+from hnseg.images.registration import Alignment
 from hnseg.locks import hold
+from hnseg.preprocessing.crop.box import Crop
+from hnseg.preprocessing.harmonization import HarmonizationRecord
 from hnseg.preprocessing.image_versions import FINAL
+from hnseg.workdir import read_record
 from ssimh.files.atomic import name_in_errors
 
 CHUNK = 64
 SCRATCH = ".writing-"
+RECORD, FAILURE, ARRAYS = "case.json", "failed.json", "data.zarr"
 INDEX_NAMES = {1: "gtvp_index", 2: "gtvn_index"}
 LESION_NAMES = {1: "gtvp_lesion", 2: "gtvn_lesion"}
 HOT_NAME = "hot_index"
 HOT_SHARE, HOT_KEPT = 0.005, 4096  # the hottest share of the background, and how many voxels of it are kept
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class NormalizationRecord(_Record):
+    """Mean and standard deviation of the PET over the crop, in SUV."""
+
+    pet_mean_suv: float
+    pet_sd_suv: float
+
+
+class CaseRecord(_Record):
+    """``case.json``: everything about a prepared case but its arrays.
+
+    Attributes:
+        id, center: The case.
+        ct_grid, pet_grid: Where the images lie; the PET's after a registration, if there was one.
+        suv_factor: By which the PET file's values were multiplied; 1 where they were in SUV.
+        crop_grid: Where the arrays lie.
+        crop: How the box was found.
+        alignment: How far PET lies off the CT; None where it was not measured.
+        harmonization, normalization: What was done to the values.
+        label_outside_box_ml: Volume of the label that the box cuts off.
+        versions: Of the packages that change numbers.
+        made_from: Case, files, settings, harmonizer and version of the computation.
+        outputs: See :class:`ssimh.files.artifact_cache.ArtifactCache`.
+    """
+
+    id: str
+    center: str
+    ct_grid: Grid
+    pet_grid: Grid
+    suv_factor: float
+    crop_grid: Grid
+    crop: Crop
+    alignment: Alignment | None
+    harmonization: HarmonizationRecord
+    normalization: NormalizationRecord
+    label_outside_box_ml: float
+    versions: dict[str, str]
+    made_from: dict[str, Any] = Field(default_factory=dict)
+    outputs: dict[str, str | None] = Field(default_factory=dict)
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON-ready form, without fields that nobody has set."""
+        return self.model_dump(mode="json", exclude_unset=True)
+
+
+class FailureRecord(_Record):
+    """``failed.json``: why a case could not be prepared from these files with these settings."""
+
+    reason: str
+    made_from: dict[str, Any]
+    outputs: dict[str, str | None]
 
 
 @dataclass(frozen=True)
@@ -37,13 +101,13 @@ class PreparedCase:
     """A prepared case, opened; arrays are read when asked for.
 
     Attributes:
-        id: Str.
+        id: Name of the case.
         record: Contents of ``case.json``.
         version: Of the image that is read, see :mod:`hnseg.preprocessing.image_versions`.
     """
 
     id: str
-    record: dict[str, Any]
+    record: CaseRecord
     _group: Any
     version: str = FINAL
 
@@ -75,10 +139,6 @@ class PreparedCase:
         found: NDArray[np.int64] = self._group[HOT_NAME][:] if HOT_NAME in self._group else np.empty(0, np.int64)
         return found
 
-    def grid(self, name: str) -> Grid:
-        """A grid of the record: ``crop_grid``, ``ct_grid`` or ``pet_grid``."""
-        return Grid(**self.record[name])
-
 
 def array_name(version: str) -> str:
     """Name of the array that holds a version of the image."""
@@ -97,12 +157,36 @@ def write_case(
     Waits while another process writes the same case.
 
     Args:
-        folder: ``prepared/<ID>``.
-        images: Versions of the image by name, each (2, z, y, x).
-        label: (z, y, x), or None for a case without one.
-        record: Content of ``case.json``.
+        folder: Of the case.
+        images: (2, z, y, x) by version, see :mod:`hnseg.preprocessing.image_versions`.
+        label: (z, y, x), values 0, 1, 2; None for a case without a label.
+        record: JSON-ready, see :class:`CaseRecord`.
         draw_qc: Called with the path of the picture to make.
     """
+    with _replace(folder) as new:
+        _write_arrays(new / ARRAYS, images, label)
+        draw_qc(new / "qc.png")
+        _write_record(new / RECORD, record)
+
+
+def write_failure(folder: Path, record: Mapping[str, Any]) -> None:
+    """Put the reason why a case could not be prepared in the place of what was prepared of it before.
+
+    Args:
+        folder: Of the case.
+        record: JSON-ready, see :class:`FailureRecord`.
+    """
+    with _replace(folder) as new:
+        _write_record(new / FAILURE, record)
+
+
+def _write_record(path: Path, record: Mapping[str, Any]) -> None:
+    path.write_text(json.dumps(record, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+
+
+@contextmanager
+def _replace(folder: Path) -> Iterator[Path]:
+    """A new folder, which takes the place of ``folder`` when the block ends well; one process at a time."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     scratch = folder.parent / f"{SCRATCH}{folder.name}"
     lock = hold(folder.parent, folder.name, f"writing {folder.name}", wait=True)
@@ -111,10 +195,7 @@ def write_case(
             shutil.rmtree(scratch)
         try:
             (scratch / "new").mkdir(parents=True)
-            _write_arrays(scratch / "new" / "data.zarr", images, label)
-            draw_qc(scratch / "new" / "qc.png")
-            text = json.dumps(record, indent=2, allow_nan=False) + "\n"
-            (scratch / "new" / "case.json").write_text(text, encoding="utf-8")
+            yield scratch / "new"
             if folder.exists():
                 os.replace(folder, scratch / "old")  # never half deleted under its own name
             os.replace(scratch / "new", folder)
@@ -137,8 +218,11 @@ def sampling_index(label: NDArray[np.uint8], pet: NDArray[Any]) -> dict[str, NDA
     """What the sampler needs, so that training never scans a volume: voxels of lesions, their lesions, hot background.
 
     Args:
-        label: Ndarray (z, y, x).
-        pet (ndarray, same shape): In any unit.
+        label: (z, y, x), values 0, 1, 2.
+        pet: Same shape, in any unit.
+
+    Returns:
+        The arrays by the names they are stored under.
     """
     found: dict[str, NDArray[Any]] = {}
     boxes = [*ndimage.find_objects(label, max_label=2), None, None]
@@ -164,13 +248,23 @@ def sampling_index(label: NDArray[np.uint8], pet: NDArray[Any]) -> dict[str, NDA
 
 
 def open_case(folder: Path, version: str = FINAL) -> PreparedCase:
-    """Open a prepared case; a version that was not kept apart is the final one.
+    """Open a prepared case, whatever it was made from; :mod:`hnseg.preprocessing.prepared_cohort` asks for that.
+
+    Args:
+        folder: Of the case.
+        version: Of the image; a version that was not kept apart is the final one.
 
     Raises:
-        WorkDirError: The folder holds no prepared case.
+        WorkDirError: The folder holds no prepared case, or one that is damaged.
     """
-    record = folder / "case.json"
-    if not record.is_file():
+    path = folder / RECORD
+    if not path.is_file():
         raise WorkDirError(f"{folder} holds no prepared case: run `hnseg prepare` first")
-    group = zarr.open_group(folder / "data.zarr", mode="r")
-    return PreparedCase(folder.name, json.loads(record.read_text(encoding="utf-8")), group, version)
+    record = read_record(path, CaseRecord, "prepare")
+    try:
+        group = zarr.open_group(folder / ARRAYS, mode="r")
+        if array_name(FINAL) not in group:
+            raise KeyError(array_name(FINAL))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise WorkDirError(f"{folder / ARRAYS} is damaged ({error}): remove {folder}, run `hnseg prepare`") from error
+    return PreparedCase(folder.name, record, group, version)

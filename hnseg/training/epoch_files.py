@@ -7,7 +7,7 @@ from pathlib import Path
 
 from hnseg.errors import HnsegError
 from hnseg.models.checkpoint import save_checkpoint
-from hnseg.provenance import versions
+from hnseg.models.model_origin import ModelOrigin
 from hnseg.training.figures import ValidationPicture, draw_curves
 from hnseg.training.log import History, as_csv
 from hnseg.training.state import TrainingState
@@ -15,20 +15,15 @@ from hnseg.training.stopping import best_epoch
 from hnseg.workdir import write_text
 
 
-def save_epoch(state: TrainingState, folder: Path, history: History, data: str, picture: ValidationPicture) -> None:
+def save_epoch(
+    state: TrainingState, folder: Path, history: History, origin: ModelOrigin, picture: ValidationPicture
+) -> None:
     """Write checkpoints, log and pictures of an epoch; ``last.pt`` comes last, so that a kill repeats the epoch.
 
     Raises:
         HnsegError: A file cannot be written; the last checkpoint stays.
     """
-    facts = {
-        "history": [asdict(row) for row in history],
-        "config": state.config.model_dump_json(),
-        "fold": state.fold,
-        "seed": state.config.seed,
-        "data": data,
-        "versions": versions(),
-    }
+    facts = {"history": [asdict(row) for row in history], "origin": origin.model_dump(mode="json")}
     tensors = {
         "weights": state.raw.state_dict(),
         "optimizer": state.optimizer.state_dict(),

@@ -16,17 +16,17 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 from hnseg.config import Config
-from hnseg.errors import HnsegError, WorkDirError
+from hnseg.errors import HnsegError
 from hnseg.locks import hold
 from hnseg.models.device import is_first_process, open_device
 from hnseg.progress import ProgressCallback, no_progress
-from hnseg.training.cases import data_digest, open_cases
+from hnseg.training.cases import open_cases
 from hnseg.training.epoch_files import save_epoch
 from hnseg.training.epoch_meter import EpochMeter, peak_memory_gb
 from hnseg.training.figures import ValidationPicture
-from hnseg.training.fold_checkpoint import read_last
 from hnseg.training.learning_rate import learning_rate
 from hnseg.training.log import EpochRow, History, TensorBoardLogger, format_epoch
+from hnseg.training.resume import require_best, resume_fold
 from hnseg.training.state import TrainingState, setup_fold
 from hnseg.training.step import train_step
 from hnseg.training.stopping import is_finished
@@ -55,7 +55,9 @@ def train_fold(
         The checkpoint with the best validation score.
 
     Raises:
-        WorkDirError: Cases are not prepared, or the checkpoint there belongs to other settings or other cases.
+        CaseError: A case is not prepared, or is out of date.
+        WorkDirError: The checkpoint there is damaged or belongs to other settings, another split or other prepared
+            cases; or ``init`` was trained on validation or test cases of the fold.
         InUseError: Another process trains the fold.
         HnsegError: The loss became NaN or infinite, or memory ran out; the last good checkpoint is kept.
     """
@@ -74,17 +76,14 @@ def _train_locked(
 ) -> Path:
     """Train a fold that no other run trains now."""
     folder = work / "models" / f"fold_{fold}"
-    last = read_last(folder / "last.pt", config)
+    cases = open_cases(work, fold)
+    origin, last = resume_fold(folder, fold, config, cases, init)
     history: History = [] if last is None else last.history
     if is_finished(history, config.train):
-        return folder / "best.pt"
+        return require_best(folder)
 
-    training, validation = open_cases(work, fold)
-    data = data_digest(work, [*training, *validation])
-    if last is not None and last.data != data:
-        raise WorkDirError(f"{folder / 'last.pt'} was trained on other prepared cases; remove it to train again")
     fabric = open_device(device, config.train.precision)
-    state = setup_fold(config, fold, fabric, training, last, init)
+    state = setup_fold(config, fold, fabric, cases.training, last, init)
     logger = TensorBoardLogger(
         folder / "tensorboard", config.train.tensorboard and fabric.global_rank == 0, len(history)
     )
@@ -95,12 +94,12 @@ def _train_locked(
         picture = ValidationPicture()
         is_last = epoch + 1 == config.train.epochs
         if is_last or (epoch + 1) % config.train.validate_every == 0:
-            scores = validate(state.eval_network, validation, config, fabric, state.criterion, picture.add_case)
+            scores = validate(state.eval_network, cases.validation, config, fabric, state.criterion, picture.add_case)
             row = replace(row, **asdict(scores))
         row = replace(row, seconds=round(time.perf_counter() - started, 3), memory_gb=peak_memory_gb(state))
         history.append(row)
         if fabric.global_rank == 0:
-            save_epoch(state, folder, history, data, picture)
+            save_epoch(state, folder, history, origin, picture)
             logger.write(row)
             progress(epoch + 1, config.train.epochs, format_epoch(fold, row))
         fabric.barrier()

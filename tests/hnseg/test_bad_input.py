@@ -300,13 +300,13 @@ def damaged(name: str, text: str) -> Callable[[Path], None]:
 
 
 RUNS: list[tuple[str, Callable[[Path], object], Callable[[Path], object], str]] = [
-    ("check.json cut off", damaged("check.json", '{"cases": ['), load_check, r"check\.json is damaged, not JSON"),
-    ("check.json of a list", damaged("check.json", "[]"), load_check, r"check\.json is not what `hnseg check` writes"),
-    ("check.json of others", damaged("check.json", '{"cases": [{"name": 1}]}'), load_check, "not what this version"),
+    ("check.json cut off", damaged("check.json", '{"cases": ['), load_check, r"check\.json.*hnseg check"),
+    ("check.json of a list", damaged("check.json", "[]"), load_check, r"check\.json.*hnseg check"),
+    ("check.json of others", damaged("check.json", '{"cases": [{"name": 1}]}'), load_check, r"cases\.0\..*hnseg check"),
     ("check.json lost", lambda work: (work / "check.json").unlink(), load_check, "missing: run `hnseg check` first"),
-    ("run.json cut off", damaged("run.json", '{"config"'), load_config, r"run\.json is damaged"),
-    ("splits.json cut off", damaged("splits.json", '{"seed"'), load_splits, r"splits\.json is damaged"),
-    ("splits.json of others", damaged("splits.json", '{"seed": 1}'), load_splits, "not what `hnseg split` writes"),
+    ("run.json cut off", damaged("run.json", '{"config"'), load_config, r"run\.json.*hnseg check"),
+    ("splits.json cut off", damaged("splits.json", '{"seed"'), load_splits, r"splits\.json.*hnseg split"),
+    ("splits.json of others", damaged("splits.json", '{"seed": 1}'), load_splits, r"test.*hnseg split"),
 ]
 
 

@@ -25,7 +25,7 @@ def test_what_was_tuned_is_laid_over_the_settings_of_the_run(tmp_path):
     config = Config.from_preset("demo")
     write_json(tmp_path / "run.json", {"config": config.model_dump(mode="json"), "data_root": "x"})
     assert load_config(tmp_path) == config
-    tuned = {"predict": {"min_gtvn_ml": 0.75}, "evidence": {}}
+    tuned = {"predict": {"min_gtvn_ml": 0.75}, "made_from": {}, "evidence": {}}
     write_json(tmp_path / "run.json", {**read_json(tmp_path / "run.json", "check"), "tuned": tuned})
     assert load_config(tmp_path).predict.min_gtvn_ml == 0.75
     assert load_config(tmp_path).predict.overlap == config.predict.overlap

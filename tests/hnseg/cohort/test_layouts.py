@@ -15,7 +15,7 @@ from hnseg.cohort.checked_cohort import load_check
 from hnseg.config import PrepareConfig
 from hnseg.images.image_io import read_image, write_image
 from hnseg.preprocessing.harmonization import NoHarmonization
-from hnseg.preprocessing.prepare_case import prepare_case, settings_digest
+from hnseg.preprocessing.prepare_case import preparation_key, prepare_case
 from hnseg.preprocessing.prepare_cohort import is_current
 from hnseg.preprocessing.prepared_case import open_case
 
@@ -72,9 +72,9 @@ def test_layout_and_unit_make_no_difference(make_case, tmp_path, layout):
     case, made = prepared(layout(make_case(root=tmp_path / "given"), tmp_path / "laid"), tmp_path / "work")
     np.testing.assert_allclose(made.image[:], expected.image[:], atol=1e-3)
     np.testing.assert_array_equal(made.label[:], expected.label[:])
-    assert made.record["suv_factor"] == (FACTOR if layout is in_bqml else 1.0)
+    assert made.record.suv_factor == (FACTOR if layout is in_bqml else 1.0)
     assert case.center == ("Lyon" if layout is table else "ONE")
-    settings = settings_digest(COARSE, NoHarmonization())
+    preparation = preparation_key(COARSE, NoHarmonization())
     folder = tmp_path / "work" / "prepared" / case.id
-    assert is_current(case, folder, settings)
-    assert not is_current(replace(case, suv_factor=3e-4), folder, settings)  # another factor: prepare it again
+    assert is_current(case, folder, preparation)
+    assert not is_current(replace(case, suv_factor=3e-4), folder, preparation)  # another factor: prepare it again

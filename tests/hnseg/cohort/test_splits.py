@@ -101,8 +101,8 @@ def test_a_test_list_takes_the_place_of_the_fraction():
     assert sorted(placed) == sorted(case.id for case in cohort())
 
 
-def test_a_slip_in_the_test_list_is_refused():
-    with pytest.raises(CohortError, match="A-03 of the test list: no such case"):
+def test_an_unknown_test_case_is_refused():
+    with pytest.raises(CohortError, match="A-03"):
         make_splits(cohort(), SplitConfig(), 0, test=["A-03", "B-004"])
 
 
@@ -235,13 +235,13 @@ def test_a_damaged_or_leaking_file_is_refused(tmp_path):
     path = tmp_path / "splits.json"
     content = json.loads(path.read_text())
     path.write_text(json.dumps({**content, "test": [*content["test"], content["folds"][0][0]]}))
-    with pytest.raises(WorkDirError, match=f"puts {content['folds'][0][0]} in two places: training would leak"):
+    with pytest.raises(WorkDirError, match=content["folds"][0][0]):
         load_splits(tmp_path)
     path.write_text(json.dumps({"seed": 0}))
-    with pytest.raises(WorkDirError, match=r"splits\.json is not what `hnseg split` writes"):
+    with pytest.raises(WorkDirError, match=r"splits\.json: .*test.*hnseg split"):
         load_splits(tmp_path)
     path.write_text("{")
-    with pytest.raises(WorkDirError, match=r"splits\.json is damaged, not JSON"):
+    with pytest.raises(WorkDirError, match=r"splits\.json: .*hnseg split"):
         load_splits(tmp_path)
 
 
@@ -263,10 +263,10 @@ def test_a_run_without_a_reference_can_be_prepared(run, harmonization):
     )
     save_splits(splits, run)
     assert prepare_cohort(run) == []
-    held_out = open_case(run / "prepared" / splits.folds[0][0]).record["harmonization"]
+    held_out = open_case(run / "prepared" / splits.folds[0][0]).record.harmonization
     if harmonization == "spectrum-align":
-        assert "no training case of center ALFA" in held_out["folds"]["0"]["fallback"]
-        assert held_out["folds"]["0"]["target"] == "BETA"
+        assert "no training case of center ALFA" in held_out.folds["fold_0"].fallback
+        assert held_out.folds["fold_0"].target == "BETA"
 
 
 @pytest.mark.parametrize("harmonization", get_args(Harmonization))

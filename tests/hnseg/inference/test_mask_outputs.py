@@ -163,4 +163,4 @@ def test_a_corrected_mask_of_a_cohort_is_kept(trained_run, nnunet, tmp_path):
     with pytest.raises(OutputPathError, match=r"X-1\.nii\.gz"):
         predict_cohort_from_files(trained_run, nnunet, out, options=CPU)
     assert snapshot(out) == before
-    assert json.loads((out / "X-1.json").read_text())["mask_sha256"]
+    assert json.loads((out / "X-1.json").read_text())["outputs"]["mask"]

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from hnseg.cohort.splits import load_splits
 from hnseg.config import PredictConfig
-from hnseg.errors import CaseError, WorkDirError
+from hnseg.errors import CaseError
 from hnseg.evaluation.case_scores import evaluate_case
 from hnseg.evaluation.cohort_scores import ScoreSums, SumField, scores_from_sums, sufficient_statistics, summarize
 from hnseg.evaluation.rules import Rules
@@ -22,6 +22,7 @@ from hnseg.inference.component_table import component_table
 from hnseg.inference.out_of_fold import postprocess_out_of_fold, predict_out_of_fold
 from hnseg.inference.postprocess import postprocess_label
 from hnseg.inference.tune import GRID, Search, choose, format_settings, make_search, tune_workdir
+from hnseg.models.checkpoint import load_checkpoint, save_checkpoint
 from hnseg.workdir import load_config
 
 RULES = Rules()
@@ -110,29 +111,29 @@ def chosen(tables, defaults=DEFAULTS, folds=None, seed=1):
 def test_specks_that_cost_f1_are_tuned_away_and_the_gain_is_said():
     defaults = PredictConfig(min_gtvn_ml=0.0, min_gtvp_ml=0.0)
     result = chosen(cohort_with_specks(24, 25), defaults)
-    assert result["changed"]
-    assert result["chosen"] == {"min_gtvp_ml": 0.0, "min_gtvn_ml": 0.1, "max_node_distance_mm": 100.0}
-    assert result["scores"]["chosen"]["gtvn_f1_agg"] == 1.0
-    assert result["scores"]["defaults"]["gtvn_f1_agg"] < 0.7
-    assert result["gain"]["interval"][0] > 0
-    assert result["nested"]["gain"] > 0
-    assert len(result["rows"]) == 6 * 6 * 7
-    assert format_settings(result["chosen"]) == "GTVp ≥ 0 ml, GTVn ≥ 0.1 ml, nodes within 100 mm of the GTVp"
-    json.dumps(result, allow_nan=False)
+    assert result.changed
+    assert result.chosen == {"min_gtvp_ml": 0.0, "min_gtvn_ml": 0.1, "max_node_distance_mm": 100.0}
+    assert result.scores["chosen"]["gtvn_f1_agg"] == 1.0
+    assert result.scores["defaults"]["gtvn_f1_agg"] < 0.7
+    assert result.gain.interval[0] > 0
+    assert result.nested.gain > 0
+    assert len(result.rows) == 6 * 6 * 7
+    assert format_settings(result.chosen) == "GTVp ≥ 0 ml, GTVn ≥ 0.1 ml, nodes within 100 mm of the GTVp"
+    json.dumps(result.as_dict(), allow_nan=False)
 
 
 def test_the_defaults_stay_when_nothing_is_better():
     result = chosen(cohort_with_specks(24, 0))
-    assert not result["changed"]
-    assert result["chosen"] == result["defaults"]
-    assert "no setting scores above" in result["why"]
+    assert not result.changed
+    assert result.chosen == result.defaults
+    assert result.verdict == "defaults-are-best"
 
 
 def test_too_few_cases_change_nothing():
     result = chosen(cohort_with_specks(8, 25), PredictConfig(min_gtvn_ml=0.0, min_gtvp_ml=0.0))
-    assert not result["changed"]
-    assert "too few" in result["why"]
-    assert result["best"]["min_gtvn_ml"] == 0.1  # seen, not taken
+    assert not result.changed
+    assert result.verdict == "too-few-cases"
+    assert result.best["min_gtvn_ml"] == 0.1  # seen, not taken
 
 
 def made_search(values):
@@ -150,11 +151,11 @@ def test_a_lead_within_one_standard_error_is_not_taken():
     noise += 0.5 * 0.1 / np.sqrt(40) - noise.mean()  # better on average by half of its standard error
     base = np.full(40, 0.6)
     result = choose(made_search([base, base + noise]), [k % 5 for k in range(40)], seed=0)
-    assert "within one standard error" in result["why"]
-    assert not result["changed"]
+    assert result.verdict == "within-one-standard-error"
+    assert not result.changed
     sure = choose(made_search([base, base + 0.02 + 0.1 * noise]), [k % 5 for k in range(40)], seed=0)
-    assert sure["changed"]
-    assert sure["nested"]["gain"] > 0
+    assert sure.changed
+    assert sure.nested.gain > 0
 
 
 def test_a_nearer_setting_must_itself_lead_the_defaults():
@@ -164,9 +165,9 @@ def test_a_nearer_setting_must_itself_lead_the_defaults():
     steady = base + 0.03 + small - small.mean()
     shaky = base + 0.018 + large - large.mean()  # close to the best one, and not surely above the defaults
     result = choose(made_search([base, shaky, steady]), [k % 5 for k in range(40)], seed=0)
-    lead = {row["max_node_distance_mm"]: row["objective"] for row in result["rows"]}
+    lead = {row["max_node_distance_mm"]: row["objective"] for row in result.rows}
     assert lead[40.0] - lead[60.0] < large.std() / np.sqrt(40)  # the nearer one is within a standard error of the best
-    assert result["chosen"]["max_node_distance_mm"] == 40.0
+    assert result.chosen["max_node_distance_mm"] == 40.0
 
 
 def test_a_choice_that_does_not_hold_up_on_other_folds_is_not_taken():
@@ -175,10 +176,10 @@ def test_a_choice_that_does_not_hold_up_on_other_folds_is_not_taken():
     gain = np.array([0.30] * 10 + [-0.02] * 30)
     base = np.full(40, 0.6)
     result = choose(made_search([base, base + gain]), folds, seed=0)
-    assert result["best"]["max_node_distance_mm"] == 60.0
-    assert result["nested"]["gain"] < 0
-    assert not result["changed"]
-    assert "did not hold up" in result["why"]
+    assert result.best["max_node_distance_mm"] == 60.0
+    assert result.nested.gain < 0
+    assert not result.changed
+    assert result.verdict == "not-held-up"
 
 
 def test_the_objective_weighs_what_is_defined():
@@ -220,8 +221,8 @@ def test_out_of_fold_masks_come_from_the_network_that_did_not_train_on_them(tune
     for fold, ids in enumerate(splits.folds):
         for case_id in ids:
             record = json.loads((raw / f"{case_id}.json").read_text())
-            assert record["fold"] == fold
-            assert record["model"] == f"models/fold_{fold}/best.pt"
+            assert record["made_from"]["fold"] == fold
+            assert list(record["made_from"]["models"]) == [f"models/fold_{fold}/best.pt"]
             assert case_id not in splits.train_ids(fold)
     times = {path: path.stat().st_mtime_ns for path in raw.glob("*.nii.gz")}
     one = next(iter(times))
@@ -237,12 +238,10 @@ def test_out_of_fold_masks_come_from_the_network_that_did_not_train_on_them(tune
 
 
 def test_another_model_makes_the_masks_again(tuned_run):
-
-    os.replace(tuned_run / "models/fold_1/best.pt", tuned_run / "models/fold_0/best.pt")
-    with pytest.raises(WorkDirError, match="fold_1"):
-        predict_out_of_fold(tuned_run, device="cpu")
-
-    shutil.copy(tuned_run / "models/fold_0/best.pt", tuned_run / "models/fold_1/best.pt")
+    path = tuned_run / "models/fold_0/best.pt"
+    content = load_checkpoint(path)
+    next(iter(content["network"].values())).mul_(1.01)
+    save_checkpoint(path, content)
     before = {path: path.stat().st_mtime_ns for path in (tuned_run / "out_of_fold/raw").glob("*.nii.gz")}
     predict_out_of_fold(tuned_run, device="cpu")
     changed = {path.name.removesuffix(".nii.gz") for path in before if path.stat().st_mtime_ns != before[path]}
@@ -254,24 +253,26 @@ def test_a_run_is_tuned_and_its_settings_follow(tuned_run, monkeypatch):
 
     begun = load_config(tuned_run)
     result = tune_workdir(tuned_run)
-    assert result == json.loads((tuned_run / "tuning.json").read_text())
-    assert "too few" in result["why"]
+    assert json.loads(json.dumps(result.as_dict())) == json.loads((tuned_run / "tuning.json").read_text())
+    assert result.verdict == "too-few-cases"
     assert load_config(tuned_run) == begun
-    monkeypatch.setattr("hnseg.inference.tune.choose", lambda *_, **__: {**result, "chosen": {"min_gtvn_ml": 1.0}})
+    monkeypatch.setattr("hnseg.inference.tune.choose", lambda *_, **__: replace(result, chosen={"min_gtvn_ml": 1.0}))
     tune_workdir(tuned_run)
     assert load_config(tuned_run).predict.min_gtvn_ml == 1.0
     assert load_config(tuned_run, tuned=False) == begun
     run = json.loads((tuned_run / "run.json").read_text())
-    assert run["tuned"]["evidence"]["n_cases"] == result["n_cases"]
+    assert run["tuned"]["evidence"]["n_cases"] == result.n_cases
     assert run["config"] == begun.model_dump(mode="json")
 
 
 def test_tuning_without_masks_or_with_foreign_ones_is_refused(tuned_run, trained_run):
 
-    with pytest.raises(WorkDirError, match="no out-of-fold mask"):
+    with pytest.raises(CaseError) as caught:
         tune_workdir(trained_run)
+    assert caught.value.case_id in {case_id for fold in load_splits(trained_run).folds for case_id in fold}
     path = next((tuned_run / "out_of_fold/raw").glob("*.nii.gz"))
     write_image(path, np.zeros((2, 2, 2), np.uint8), Grid((2, 2, 2), (1.0, 1.0, 1.0), (0.0, 0.0, 0.0)))
-    with pytest.raises(CaseError, match="not on the grid"):
+    with pytest.raises(CaseError) as caught:
         tune_workdir(tuned_run)
+    assert caught.value.path == path
     assert not (tuned_run / "tuning.json").exists()

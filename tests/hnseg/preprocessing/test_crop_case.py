@@ -16,6 +16,7 @@ from hnseg.images.image_io import write_image
 from hnseg.phantom import generate_case
 from hnseg.preprocessing.crop_case import crop_case
 from hnseg.preprocessing.harmonization import NoHarmonization
+from hnseg.preprocessing.image_versions import FINAL
 from hnseg.preprocessing.prepare_case import preprocess_case
 from hnseg.workdir import load_config
 
@@ -58,15 +59,14 @@ def test_registration_brings_a_displaced_pet_back(shifted):
     np.testing.assert_array_equal(untouched.pet_suv, truth.pet_suv)  # aligned images are left alone
 
 
-def test_the_record_says_how_pet_lay_and_with_which_settings(shifted):
+def test_the_record_holds_how_far_pet_lay_off(shifted):
     _, wrong = shifted
     config = COARSE.model_copy(update={"registration": "rigid", "harmonization": "none"})
     record = preprocess_case(wrong, config, NoHarmonization()).record
-    assert record["alignment"]["corrected"]
-    assert record["alignment"]["displacement_mm"] == pytest.approx(np.linalg.norm(SHIFT_MM), abs=2)
-    assert PrepareConfig.model_validate(record["config"]) == config
+    assert record.alignment.corrected
+    assert record.alignment.displacement_mm == pytest.approx(np.linalg.norm(SHIFT_MM), abs=2)
     off = config.model_copy(update={"registration": "off"})
-    assert preprocess_case(wrong, off, NoHarmonization()).record["alignment"] is None
+    assert preprocess_case(wrong, off, NoHarmonization()).record.alignment is None
 
 
 def test_check_names_a_displaced_pet_and_only_that(shifted):
@@ -103,8 +103,8 @@ def test_every_option_gives_a_valid_case(shifted):
     assert 0.5 < (cubic.label > 0).sum() / (usual.label > 0).sum() < 1.5
     assert np.abs(cubic.ct_hu - usual.ct_hu).mean() < 30
     suv = preprocess_case(right, COARSE.model_copy(update={"pet_scale": "suv", "sigmoid": False}), NoHarmonization())
-    np.testing.assert_allclose(suv.images[None][1], usual.pet_suv, rtol=1e-3, atol=1e-4)
-    assert (suv.images[None][0].min(), suv.images[None][0].max()) == (0, 1)
+    np.testing.assert_allclose(suv.images[FINAL][1], usual.pet_suv, rtol=1e-3, atol=1e-4)
+    assert (suv.images[FINAL][0].min(), suv.images[FINAL][0].max()) == (0, 1)
 
 
 def test_what_was_not_scanned_is_marked(make_case):

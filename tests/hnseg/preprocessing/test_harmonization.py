@@ -15,7 +15,7 @@ from hnseg.cohort.splits import Splits, load_splits, save_splits
 from hnseg.config import Config, PrepareConfig
 from hnseg.errors import WorkDirError
 from hnseg.preprocessing.harmonization import FINAL, AlignSites, MatchToReference
-from hnseg.preprocessing.harmonizer_store import fit_harmonizer, load_harmonizer, training_ids
+from hnseg.preprocessing.harmonizer_store import fit_harmonizer, load_harmonizer
 from hnseg.preprocessing.prepare_cohort import prepare_cohort
 from hnseg.preprocessing.prepared_case import open_case
 from hnseg.training.loop import train_fold
@@ -58,7 +58,7 @@ def test_a_case_moves_to_the_target_center_and_the_target_stays(aligner):
     tissue = plain > -300
     before, after = np.abs(bright - plain)[tissue].mean(), np.abs(moved[FINAL].ct_hu - plain)[tissue].mean()
     assert after < 0.4 * before
-    assert moved[FINAL].record["subjects"] == [4, 5]
+    assert moved[FINAL].record.subjects == (4, 5)
     (kept,) = aligner.harmonize(plain, SEEN, "A-5", "A").values()
     np.testing.assert_array_equal(kept.ct_hu, plain)
 
@@ -66,8 +66,8 @@ def test_a_case_moves_to_the_target_center_and_the_target_stays(aligner):
 def test_every_fold_has_its_own_version_without_its_validation_cases(aligner):
     made = aligner.harmonize(neck(12, 1.04), SEEN, "B-2", "B")
     assert set(made) == {FINAL, "fold_0", "fold_1"}
-    assert made["fold_0"].record["subjects"] == [3, 3]  # B-1, B-2, B-3 against
-    assert made["fold_1"].record["subjects"] == [1, 3]  # B-0 against
+    assert made["fold_0"].record.subjects == (3, 3)  # B-1, B-2, B-3 against
+    assert made["fold_1"].record.subjects == (1, 3)  # B-0 against
 
 
 @pytest.mark.parametrize("fold", [0, 1])
@@ -87,9 +87,9 @@ def test_no_validation_or_test_case_takes_part(aligner, fold):
 def test_an_unseen_center_is_aligned_scan_by_scan_and_says_so(aligner):
     bright = neck(21, 1.06)
     (made,) = aligner.harmonize(bright, SEEN, None, "ELSEWHERE").values()
-    assert made.record["source"] == "this scan alone"
-    assert "no training case of center ELSEWHERE" in made.record["fallback"]
-    assert made.record["subjects"] == [1, 5]
+    assert made.record.source == "this scan alone"
+    assert "no training case of center ELSEWHERE" in made.record.fallback
+    assert made.record.subjects == (1, 5)
     tissue = bright > -300
     assert np.abs(made.ct_hu - neck(21))[tissue].mean() < np.abs(bright - neck(21))[tissue].mean()
 
@@ -100,9 +100,9 @@ def test_a_scan_that_cannot_be_fitted_stays_as_it_is_and_says_so(aligner):
     for center in ("B", "ELSEWHERE"):
         (made,) = aligner.harmonize(bone, SEEN, None, center).values()
         np.testing.assert_array_equal(made.ct_hu, bone)
-        assert made.record["fallback"].startswith("not harmonized: ")
+        assert made.record.fallback.startswith("not harmonized: ")
     (made,) = replace(aligner, subjects={}).harmonize(bone, SEEN, None, "B").values()
-    assert made.record["fallback"] == "not harmonized: no training case could be fitted"
+    assert made.record.fallback == "not harmonized: no training case could be fitted"
 
 
 def test_histogram_matching_gives_the_body_the_references_histogram():
@@ -116,7 +116,7 @@ def test_histogram_matching_gives_the_body_the_references_histogram():
         assert abs(np.quantile(made.ct_hu[body], share) - np.quantile(reference[reference > -300], share)) < 12
     np.testing.assert_array_equal(made.ct_hu[~seen], scan[~seen])
     empty = matcher.harmonize(np.full(SHAPE, -1000, np.float32), seen, None, "B")[FINAL]
-    assert "no voxel" in empty.record["fallback"]
+    assert "no voxel" in empty.record.fallback
 
 
 @pytest.fixture(scope="module")
@@ -133,13 +133,13 @@ def aligned_run(prepared_run, tmp_path_factory):
 
 def test_an_aligned_run_keeps_a_version_per_fold_and_trains_on_it(aligned_run):
     splits = load_splits(aligned_run)
-    assert {path.stem for path in (aligned_run / "sites").iterdir()} == set(training_ids(splits))
+    assert {path.stem for path in (aligned_run / "sites").iterdir()} == set(splits.all_train_ids())
     folder = aligned_run / "prepared" / splits.folds[0][0]
     final, first, second = (open_case(folder, version) for version in ("final", "fold_0", "fold_1"))
-    assert set(final.record["harmonization"]["folds"]) == {"fold_0", "fold_1"}
+    assert set(final.record.harmonization.folds) == {"fold_0", "fold_1"}
     assert final.image.shape == first.image.shape == second.image.shape
     np.testing.assert_array_equal(final.image[1], first.image[1])  # PET is left alone
-    assert open_case(aligned_run / "prepared" / splits.test[0], "fold_0").record["harmonization"]["folds"] == {}
+    assert open_case(aligned_run / "prepared" / splits.test[0], "fold_0").record.harmonization.folds == {}
     assert train_fold(aligned_run, 0, device="cpu").is_file()
 
 
@@ -168,7 +168,7 @@ def test_a_harmonizer_that_was_not_fitted_is_named(prepared_run, tmp_path):
         content = json.loads((work / "run.json").read_text())
         content["config"]["prepare"]["harmonization"] = method
         (work / "run.json").write_text(json.dumps(content))
-        with pytest.raises(WorkDirError, match=f"{name} is missing: run `hnseg prepare` first"):
+        with pytest.raises(WorkDirError, match=f"{name}.*hnseg prepare"):
             load_harmonizer(work)
 
 
@@ -180,6 +180,6 @@ def test_the_other_methods_prepare_a_run(prepared_run, tmp_path, method):
     (tmp_path / "work/run.json").write_text(json.dumps(content))
     assert prepare_cohort(tmp_path / "work") == []
     records = [open_case(tmp_path / "work/prepared" / c.id).record for c in load_check(tmp_path / "work").cases]
-    assert {record["harmonization"]["method"] for record in records} == {method}
+    assert {record.harmonization.method for record in records} == {method}
     assert load_config(tmp_path / "work").prepare.harmonization == method
     assert Config.from_preset("paper").prepare.harmonization == "spectrum-swap"

@@ -14,12 +14,14 @@ from hnseg.cohort.splits import load_splits
 from hnseg.config import PrepareConfig
 from hnseg.errors import CaseError, WorkDirError
 from hnseg.preprocessing.crop_case import crop_case
-from hnseg.preprocessing.harmonization import AXIAL, FINAL, NoHarmonization, SwapToReference
+from hnseg.preprocessing.harmonization import AXIAL, NoHarmonization, SwapToReference
 from hnseg.preprocessing.harmonizer_store import load_harmonizer
+from hnseg.preprocessing.image_versions import FINAL
 from hnseg.preprocessing.normalize import normalize_ct
-from hnseg.preprocessing.prepare_case import prepare_case
+from hnseg.preprocessing.prepare_case import preparation_key, prepare_case
 from hnseg.preprocessing.prepare_cohort import is_current, prepare_cohort
 from hnseg.preprocessing.prepared_case import open_case
+from hnseg.workdir import load_config
 
 COARSE = PrepareConfig(spacing_mm=6.25)
 
@@ -33,10 +35,10 @@ def test_a_prepared_case_holds_what_the_network_needs(prepared_run):
     assert 0 < image[1].min() < 0.5 < image[1].max() <= 1
     for value in (1, 2):
         np.testing.assert_array_equal(case.lesion_index(value), np.flatnonzero(label == value))
-    assert case.record["label_outside_box_ml"] == 0.0
-    assert not case.record["crop"]["fallback"]
+    assert case.record.label_outside_box_ml == 0.0
+    assert not case.record.crop.fallback
     names = {"ct": f"{case.id}__CT.nii.gz", "pet": f"{case.id}__PT.nii.gz", "label": f"{case.id}.nii.gz"}
-    assert {kind: file["name"] for kind, file in case.record["files"].items()} == names
+    assert {kind: file["name"] for kind, file in case.record.made_from["files"].items()} == names
     assert (prepared_run / "prepared" / case.id / "qc.png").stat().st_size > 10_000
 
 
@@ -45,8 +47,8 @@ def test_the_reference_is_not_changed_and_every_other_case_gets_its_spectrum(pre
     splits = load_splits(prepared_run)
     reference = ssimh.ReferenceSpectrum.load(prepared_run / "reference.npz")
     records = {c.id: open_case(prepared_run / "prepared" / c.id).record for c in load_check(prepared_run).cases}
-    assert records[splits.reference]["harmonization"]["soft_tissue_mean_abs_hu"] < 0.05
-    assert all(r["harmonization"]["reference"] == splits.reference for r in records.values())
+    assert records[splits.reference].harmonization.soft_tissue_mean_abs_hu < 0.05
+    assert all(r.harmonization.reference == splits.reference for r in records.values())
     other = next(c for c in load_check(prepared_run).cases if c.id == splits.test[0])
     cropped = crop_case(other.as_case(), config)
     unclipped = ssimh.swap_spectrum(cropped.ct_hu, reference, threshold=3, axes=AXIAL)
@@ -59,7 +61,7 @@ def test_the_reference_is_not_changed_and_every_other_case_gets_its_spectrum(pre
     np.testing.assert_allclose(got, wanted, atol=0.05)
     versions = load_harmonizer(prepared_run).harmonize(cropped.ct_hu, cropped.scanned, other.id, other.center)
     assert set(versions) == {FINAL}
-    assert records[other.id]["harmonization"] == {**versions[FINAL].record, "folds": {}}
+    assert records[other.id].harmonization == versions[FINAL].record
     stored = open_case(prepared_run / "prepared" / other.id).image[0]
     np.testing.assert_allclose(stored, normalize_ct(versions[FINAL].ct_hu, config.ct_window_hu), atol=5e-4)
 
@@ -80,7 +82,7 @@ def test_no_harmonization_changes_nothing(make_case):
     cropped = crop_case(case, COARSE)
     made = NoHarmonization().harmonize(cropped.ct_hu, cropped.scanned, case.id, case.center)[FINAL]
     np.testing.assert_array_equal(made.ct_hu, cropped.ct_hu)
-    assert (made.record["method"], made.record["soft_tissue_mean_abs_hu"]) == ("none", 0.0)
+    assert (made.record.method, made.record.soft_tissue_mean_abs_hu) == ("none", 0.0)
 
 
 def test_a_second_run_touches_nothing_and_a_changed_file_is_prepared_again(run):
@@ -88,17 +90,19 @@ def test_a_second_run_touches_nothing_and_a_changed_file_is_prepared_again(run):
     assert prepare_cohort(run) == []
     assert {path: path.stat().st_mtime_ns for path in times} == times
     case = load_check(run).cases[0].as_case()
-    folder, settings = run / "prepared" / case.id, open_case(run / "prepared" / case.id).record["settings"]
-    assert is_current(case, folder, settings)
-    assert not is_current(case, folder, "other settings")
+    folder, config = run / "prepared" / case.id, load_config(run).prepare
+    preparation = preparation_key(config, load_harmonizer(run))
+    assert is_current(case, folder, preparation)
+    assert not is_current(case, folder, {**preparation, "computation": 0})
     stat = case.ct.stat()
     os.utime(case.ct, ns=(stat.st_atime_ns, stat.st_mtime_ns + 10**9))
-    assert is_current(case, folder, settings)  # same bytes, other date
+    assert is_current(case, folder, preparation)  # same bytes, other date
     os.utime(case.ct, ns=(stat.st_atime_ns, stat.st_mtime_ns))
 
 
 def test_a_bad_case_leaves_nothing_behind_and_the_others_go_on(run):
-    bad, *others = load_check(run).cases
+    reference = load_splits(run).reference
+    bad, *others = sorted(load_check(run).cases, key=lambda case: case.id == reference)
     content = (run / "check.json").read_text()
     (run / "check.json").write_text(content.replace(bad.pet, bad.pet.replace("__PT", "__GONE")))
     for folder in (run / "prepared").iterdir():
@@ -107,8 +111,9 @@ def test_a_bad_case_leaves_nothing_behind_and_the_others_go_on(run):
     assert [failure.case_id for failure in failures] == [bad.id]
     assert "__GONE" in str(failures[0])
     assert all(open_case(run / "prepared" / other.id) for other in others)
-    with pytest.raises(WorkDirError, match="holds no prepared case"):
+    with pytest.raises(WorkDirError):
         open_case(run / "prepared" / bad.id)
+    assert [path.name for path in (run / "prepared" / bad.id).iterdir()] == ["failed.json"]
     assert not [path for path in (run / "prepared").iterdir() if path.name.startswith(".")]
 
 

@@ -89,14 +89,14 @@ def test_it_stops_early_and_stays_stopped(run, monkeypatch):
 
 
 def test_given_weights_begin_a_fold(run, trained_run):
-    weights = trained_run / "models" / "fold_1" / "best.pt"
+    weights = trained_run / "models" / "fold_0" / "best.pt"
     change(run, epochs=1, learning_rate=1e-12, weight_decay=0.0)
     train.train_fold(run, 0, device="cpu", init=weights)
     mine, given = last(run)["weights"], load_checkpoint(weights)["network"]
     assert all(torch.allclose(mine[name], given[name], atol=1e-6) for name in given)
     change(run, filters=8)
     (run / "models" / "fold_0" / "last.pt").unlink()
-    with pytest.raises(WorkDirError, match=r"fold_1/best\.pt"):
+    with pytest.raises(WorkDirError, match=r"fold_0/best\.pt"):
         train.train_fold(run, 0, device="cpu", init=weights)
 
 
@@ -115,7 +115,7 @@ def test_cases_that_were_prepared_anew_do_not_mix_with_an_old_checkpoint(run):
     train.train_fold(run, 0, device="cpu", progress=stop_after(1))
     record = run / "prepared" / load_splits(run).folds[1][0] / "case.json"
     content = json.loads(record.read_text())
-    content["settings"] = "others"
+    content["made_from"]["files"]["pet"]["sha256"] = "0" * 64
     record.write_text(json.dumps(content))
     with pytest.raises(WorkDirError, match=r"fold_0/last\.pt"):
         train.train_fold(run, 0, device="cpu")
@@ -236,7 +236,7 @@ from hnseg.workdir import load_config
 
 work, out = Path(sys.argv[1]), Path(sys.argv[2])
 config = load_config(work)
-training, _ = open_cases(work, 0)
+training = open_cases(work, 0).training
 fabric = open_device("cpu", "32-true")
 run = setup_fold(config, 0, fabric, training)
 gradients = []

@@ -1,0 +1,124 @@
+"""A mask, its record and its map of disagreement on disk: when they are current, and when they must not be replaced."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from hnseg.cohort.labels import GTVN, GTVP
+from hnseg.errors import CaseError
+from hnseg.images.geometry import Grid
+from hnseg.images.image_io import write_image
+from hnseg.inference.mask_outputs import disagreement_path, record_path
+from hnseg.inference.predict_case import Segmentation
+from hnseg.preprocessing.crop.box import Crop
+from hnseg.preprocessing.harmonization import HarmonizationRecord
+from hnseg.provenance import versions
+from ssimh.files.artifact_cache import ArtifactCache
+
+
+class Windows(BaseModel):
+    """The windows of a prediction: lengths in voxels, how many, and network voxels per voxel of the crop."""
+
+    window_zyx_vox: tuple[int, int, int]
+    count: int
+    cost: float
+
+
+class MaskRecord(BaseModel):
+    """``predictions/<ID>.json``: how a mask came about.
+
+    Attributes:
+        models: That took part, relative to the work directory.
+        removed: What post-processing removed and why.
+        gtvp_ml, gtvn_ml: Volumes in the mask.
+        windows: Of the network.
+        center, suv_factor, crop, harmonization: Of a case that was predicted from its files.
+        versions: Of the packages that change numbers.
+        made_from, outputs: See :class:`ssimh.files.artifact_cache.ArtifactCache`.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    models: tuple[str, ...]
+    removed: list[dict[str, Any]]
+    gtvp_ml: float
+    gtvn_ml: float
+    windows: Windows
+    center: str | None = None
+    suv_factor: float | None = None
+    crop: Crop | None = None
+    harmonization: HarmonizationRecord | None = None
+    versions: dict[str, str]
+    made_from: dict[str, Any] = Field(default_factory=dict)
+    outputs: dict[str, str | None] = Field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class MaskFiles:
+    """Paths of a mask and of what lies beside it.
+
+    Attributes:
+        mask: ``*.nii.gz``.
+    """
+
+    mask: Path
+
+    @property
+    def record(self) -> Path:
+        """The record, written last."""
+        return record_path(self.mask)
+
+    @property
+    def disagreement(self) -> Path:
+        """The map of disagreement, where it was asked for."""
+        return disagreement_path(self.mask)
+
+    def cache(self, key: Mapping[str, Any], *, disagreement: bool = False) -> ArtifactCache:
+        """Whether the files are what would be made from ``key``."""
+        outputs = {"mask": self.mask, **({"disagreement": self.disagreement} if disagreement else {})}
+        return ArtifactCache(self.record, key, outputs)
+
+
+def refuse_edited(cache: ArtifactCache, case_id: str) -> None:
+    """Keep a mask that somebody has changed since it was written.
+
+    Raises:
+        CaseError: A file is another than the one that an intact record names.
+    """
+    for path in cache.edited_outputs():
+        reason = "the file has been changed since it was predicted and is kept; remove or rename it to predict it again"
+        raise CaseError(case_id, reason, path)
+
+
+def write_mask(
+    cache: ArtifactCache, result: Segmentation, grid: Grid, models: Iterable[str], details: Mapping[str, Any]
+) -> None:
+    """Write a result's files, and its record last.
+
+    Args:
+        cache: Of :meth:`MaskFiles.cache`.
+        result: The mask, on ``grid``.
+        grid: Of the CT.
+        models: Names of all models; the first ``result.models`` took part.
+        details: Further fields of :class:`MaskRecord`.
+    """
+    cache.begin()
+    write_image(cache.outputs["mask"], result.mask, grid)
+    if result.mutual_information_bits is not None and "disagreement" in cache.outputs:
+        write_image(cache.outputs["disagreement"], result.mutual_information_bits, grid)
+    tiling = result.tiling
+    record = MaskRecord(
+        models=tuple(models)[: result.models],
+        removed=result.removed,
+        gtvp_ml=round(float((result.mask == GTVP).sum()) * grid.voxel_ml, 3),
+        gtvn_ml=round(float((result.mask == GTVN).sum()) * grid.voxel_ml, 3),
+        windows=Windows(window_zyx_vox=tiling.window, count=tiling.count, cost=round(tiling.cost, 3)),
+        versions=versions(),
+        **details,
+    )
+    cache.save(record.model_dump(mode="json", exclude_unset=True))
