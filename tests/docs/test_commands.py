@@ -15,6 +15,8 @@ import typer
 
 from hnseg.cli import commands as hnseg_commands
 from hnseg.config import Config
+from hnseg.errors import HnsegError
+from hnseg.evaluation.rules import HECKTOR_2025, parse_rules
 from ssimh.cli.app import app as ssimh_app
 
 ROOT = Path(__file__).parents[2]
@@ -75,6 +77,7 @@ def check_line(line: str, page: Path = ROOT) -> None:
     assert words[1] in app.commands, f"{words[0]} has no command {words[1]}"
     if words[2:] != ["--help"]:
         check_options(app.commands[words[1]], words[2:])
+    parse_rules(HECKTOR_2025, [words[number + 1] for number, word in enumerate(words) if word == "--rule"])
 
 
 @pytest.mark.parametrize(("page", "line"), LINES)
@@ -88,6 +91,7 @@ def test_a_command_line_parses(page, line):
         "hnseg chek DATA",
         "hnseg check DATA WORK --presett paper",
         "hnseg split WORK another",
+        "hnseg evaluate MASKS DATA --rule conectivity=6",
         "hnseg prepare WORK --jobs",
         "python benchmarks/none.py",
         "python benchmarks/swap.py --devices cuda",
@@ -95,7 +99,7 @@ def test_a_command_line_parses(page, line):
     ],
 )
 def test_a_wrong_command_line_is_found(line):
-    with pytest.raises((AssertionError, UsageError)):
+    with pytest.raises((AssertionError, UsageError, HnsegError)):
         check_line(line)
 
 
