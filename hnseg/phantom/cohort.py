@@ -115,10 +115,10 @@ def _refuse_other_data(root: Path) -> None:
         raise CohortError(f"{root} is not empty and holds no generated cohort; choose another folder")
 
 
-def _claim(root: Path, parameters: dict[str, Any]) -> None:
+def _claim(root: Path, settings: Mapping[str, object]) -> None:
     """Record the parameters in ``root``, or check that it has the same ones."""
     record = root / RECORD_NAME
-    parameters = json.loads(json.dumps({"version": PHANTOM_VERSION, **parameters}))
+    parameters = json.loads(json.dumps({"version": PHANTOM_VERSION, **settings}))
     if record.is_file():
         try:
             found = json.loads(record.read_text(encoding="utf-8"))

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
@@ -99,7 +100,7 @@ class ValidationPicture:
             figure.savefig(temporary, dpi=80)
 
 
-def _contours(axis: Any, labels: Sequence[NDArray[Any]]) -> None:
+def _contours(axis: Axes, labels: Sequence[NDArray[Any]]) -> None:
     for label, color in zip(labels, (Color.TRUTH, Color.PREDICTION), strict=True):
         for value, style in ((GTVP, "solid"), (GTVN, "dashed")):
             mask = label == value

@@ -6,9 +6,12 @@ import csv
 import io
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from hnseg.errors import HnsegError, WorkDirError
+
+if TYPE_CHECKING:
+    from torch.utils.tensorboard import SummaryWriter
 
 SCORE_LABELS = {"val_gtvp_dice": "GTVp", "val_gtvn_dice": "GTVn", "val_gtvn_f1": "F1"}
 
@@ -111,7 +114,7 @@ class TensorBoardLogger:
     """
 
     def __init__(self, folder: Path, enabled: bool, epochs_done: int) -> None:
-        self._writer: Any = None
+        self._writer: SummaryWriter | None = None
         if enabled:
             try:
                 from torch.utils.tensorboard import SummaryWriter

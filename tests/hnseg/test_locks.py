@@ -15,7 +15,9 @@ from typer.testing import CliRunner
 
 from hnseg.cli.commands import app
 from hnseg.cohort.checked_cohort import load_check
-from hnseg.errors import InUseError
+from hnseg.cohort.open_run import open_run
+from hnseg.config import Config
+from hnseg.errors import InUseError, WorkDirError
 from hnseg.locks import hold, is_lock, share_name
 from hnseg.parallel import ParallelConfig
 from hnseg.preprocessing.prepare_cohort import prepare_cohort
@@ -82,6 +84,21 @@ def test_waiting_ends_when_the_other_one_does(tmp_path):
         order.append("first")
     thread.join(60)
     assert order == ["first", "second"]
+
+
+def test_what_killed_processes_left_does_not_make_a_folder_a_run(small_cohort, tmp_path):
+    work = tmp_path / "work"
+    work.mkdir()
+    (work / ".run.lock").write_text("{}")
+    (work / ".writing-abc.json").write_text("{")
+    open_run(work, Config.from_preset("demo"), small_cohort, resume=False)
+    assert (work / "run.json").is_file()
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "notes.txt").write_text("mine")
+    with pytest.raises(WorkDirError, match="other"):
+        open_run(other, Config.from_preset("demo"), small_cohort, resume=False)
+    assert [path.name for path in other.iterdir()] == ["notes.txt"]
 
 
 def test_a_killed_process_holds_nothing(tmp_path):

@@ -6,6 +6,7 @@ import errno
 import functools
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -19,6 +20,7 @@ import pytest
 import zarr
 from typer.testing import CliRunner
 
+import hnseg
 from hnseg.cli.commands import app
 from hnseg.cohort.cases import discover_cases
 from hnseg.cohort.checked_cohort import load_check
@@ -29,7 +31,10 @@ from hnseg.parallel import ParallelConfig, parse_shard, run_cases
 from hnseg.preprocessing.crop_case import memory_need
 from hnseg.preprocessing.prepare_cohort import prepare_cohort
 from hnseg.preprocessing.prepared_case import open_case, write_case
-from tests.hnseg.processes import end_and_check, start
+from tests.hnseg.processes import descendants, end_and_check, start
+
+PACKAGE = Path(hnseg.__file__).parent
+STARTS_PROCESSES = re.compile(r"joblib\.Parallel|ProcessPoolExecutor\(|DataLoader\(|\.Process\(|\bPool\(")
 
 FOREVER = """
 import pathlib, sys, time
@@ -228,6 +233,33 @@ def test_workers_end_with_the_command(run, number):
     process = start(["-m", "hnseg", "prepare", run, "--jobs", "2"])
     text = end_and_check(process, lambda: any((run / "prepared").glob("*/case.json")), number)
     assert "Traceback" not in text
+
+
+@pytest.mark.parametrize("verb", ["predict", "evaluate"])
+def test_workers_end_as_soon_as_they_begin(trained_run, small_cohort, tmp_path, verb):
+    work = tmp_path / "work"
+    shutil.copytree(trained_run, work)
+    arguments = [work, "--device", "cpu"]
+    if verb == "evaluate":
+        labels = [path for path in small_cohort.glob("Task 1/*/*.nii.gz") if "__" not in path.name]
+        for path in labels:
+            shutil.copy(path, tmp_path / path.name)
+        arguments = [tmp_path, small_cohort, "--out", tmp_path / "metrics.json"]
+    process = start(["-m", "hnseg", verb, *arguments, "--jobs", "2"])
+    end_and_check(process, lambda: len(descendants(process.pid)) >= 3, signal.SIGKILL, least=3)
+    assert not (tmp_path / "metrics.json").exists()
+
+
+def test_no_other_module_starts_processes():
+    """Their workers would not end with the command."""
+    found = {
+        path.relative_to(PACKAGE).as_posix()
+        for path in PACKAGE.rglob("*.py")
+        if re.search(
+            r"joblib\.Parallel|ProcessPoolExecutor\(|DataLoader\(|\.Process\(|\bPool\(", path.read_text("utf-8")
+        )
+    }
+    assert found == {"parallel.py", "training/folds.py", "training/state.py"}
 
 
 def test_workers_end_with_a_script_that_uses_them(tmp_path):
