@@ -129,7 +129,7 @@ def test_there_as_on_the_cpu(run):
 
 
 def test_a_step_waits_for_the_device_only_where_random_changes_do(run):
-    still = dict.fromkeys(("affine", "elastic", "ct_scale_p", "ct_shift_p", "ct_noise_p", "ct_blur_p"), 0.0)
-    said = train_there(run, augment={**still, "flip": 0.5}, ema_decay=0.0)  # torch's average waits once a step
+    still = dict.fromkeys(("affine_p", "elastic_p", "ct_scale_p", "ct_shift_p", "ct_noise_p", "ct_blur_p"), 0.0)
+    said = train_there(run, augment={**still, "flip_p": 0.5}, ema_decay=0.0)  # torch's average waits once a step
     assert len(said["waits"]) >= 6
     assert [wait for waits in said["waits"] for wait in waits] == []

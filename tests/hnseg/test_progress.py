@@ -1,4 +1,4 @@
-"""What long work says of itself where there is no terminal."""
+"""Progress where there is no terminal: one line per step, with the time left."""
 
 import io
 from types import SimpleNamespace
