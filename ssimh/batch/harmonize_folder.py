@@ -24,6 +24,7 @@ from ssimh.batch.manifest import (
 )
 from ssimh.batch.scan_pool import harmonize_all
 from ssimh.files.artifact_cache import find_differences
+from ssimh.files.atomic import remove_leftovers
 from ssimh.files.lock import hold_lock
 from ssimh.files.output_guard import OutputError, check_output
 from ssimh.images.scan import ScanError, find_scans
@@ -218,8 +219,7 @@ def _refuse_leftovers(folder: Path, manifest: Manifest, job: Job, tasks: Mapping
 def _remove_unfinished(folder: Path, manifest: Manifest) -> None:
     """Remove what a killed run had begun to write, and outputs of it that this run may not name."""
     for name in manifest.pending:
-        for path in (folder / name).parent.glob(".writing-*"):
-            path.unlink(missing_ok=True)
+        remove_leftovers((folder / name).parent)
         for path in (folder / name, figure_path(folder / name)):
             path.unlink(missing_ok=True)
     manifest.pending.clear()

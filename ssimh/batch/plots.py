@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from ssimh.files.atomic import atomic_write
 
 try:
+    from matplotlib.colors import Normalize
     from matplotlib.figure import Figure
 except ModuleNotFoundError as error:
     if error.name != "matplotlib":
@@ -67,9 +68,11 @@ def draw_qc_figure(
         for column, volume in enumerate((*volumes, difference)):
             axes = grid[row, column]
             number = min(int(share * volume.shape[axis]), volume.shape[axis] - 1)
-            style = _style(column == 3, shown if column == 0 else window, limit)
+            cmap, norm = _color_scale(column == 3, shown if column == 0 else window, limit)
             aspect = pixel * _same_extent(volume, volumes[1], axis)
-            handle = axes.imshow(volume.take(number, axis=axis), aspect=aspect, interpolation="nearest", **style)
+            handle = axes.imshow(
+                volume.take(number, axis=axis), aspect=aspect, interpolation="nearest", cmap=cmap, norm=norm
+            )
             if column > 0:
                 handles[int(column == 3)] = handle
             axes.set(xticks=[], yticks=[], title=names[column] if row == 0 else "", ylabel=plane if column == 0 else "")
@@ -100,10 +103,10 @@ def _with_range(name: str, shown: tuple[float, float], window: tuple[float, floa
     return name if shown == window else f"{name}\n(gray: {shown[0]:.0f} … {shown[1]:.0f} {unit})"
 
 
-def _style(is_difference: bool, window: tuple[float, float], limit: float) -> dict[str, Any]:
+def _color_scale(is_difference: bool, window: tuple[float, float], limit: float) -> tuple[str, Normalize]:
     if is_difference:
-        return {"cmap": "RdBu_r", "vmin": -limit, "vmax": limit}
-    return {"cmap": "gray", "vmin": window[0], "vmax": window[1]}
+        return "RdBu_r", Normalize(-limit, limit)
+    return "gray", Normalize(*window)
 
 
 def _upright(volume: NDArray[Any], orientation: str | None) -> NDArray[Any]:
