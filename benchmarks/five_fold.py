@@ -8,7 +8,7 @@ Two cohorts: the generated one of the demo (40 cases, four centers) and the semi
 
 Both sides get the crop of the demo preset (200 x 200 x 310 mm at 200/48 mm): hnseg prepares it as always, nnU-Net
 gets CT in HU and PET in SUV on that grid and normalizes by itself. A fold is trained by hnseg first, on one thread, for
-as many epochs as asked; its CPU time is nnU-Net's budget for that fold, also on one thread. ``--jobs`` folds run at
+the given number of epochs; its CPU time is nnU-Net's budget for that fold, also on one thread. ``--jobs`` folds run at
 once: one a core, or the wall-clock times mean nothing. Both keep the weights of the last step, so nothing is picked on
 validation cases. Probabilities of both go the same way back to the CT's grid, and hnseg evaluate scores them there,
 with and without hnseg's post-processing.

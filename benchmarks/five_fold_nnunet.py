@@ -154,7 +154,7 @@ def predict(trainer: BudgetTrainer, cases: list[str], out: Path) -> None:
 
 
 def folder(name: str) -> Path:
-    """A folder that nnU-Net is told by the environment."""
+    """A folder that nnU-Net reads from the environment."""
     return Path(os.environ[name])
 
 

@@ -189,7 +189,7 @@ def predict(arguments: argparse.Namespace) -> int:
     except RuntimeError as error:
         if on_cpu or not is_out_of_memory(error):
             raise
-        say(f"the GPU has too little memory, so the CPU shall do it: {error}")
+        say(f"the GPU has too little memory, continuing on the CPU: {error}")
         segmenter = open_segmenter(model, InferenceOptions("cpu", "auto"))
         result = segmenter.segment(image, crop_grid, ct_grid, after_model=after_model)
     leave(result.mask)

@@ -110,11 +110,11 @@ def _first_difference(error: RuntimeError) -> str:
 
 @dataclass(frozen=True)
 class Predicted:
-    """What an ensemble says of one crop.
+    """Ensemble output for one crop.
 
     Attributes:
         logits (Tensor (3, z, y, x) float32): Mean over the models.
-        disagreement_bits (Tensor (z, y, x) float32 or None): See :func:`run_ensemble`.
+        mutual_information_bits (Tensor (z, y, x) float32 or None): See :func:`run_ensemble`.
         models: How many took part.
         tiling: The windows.
     """

@@ -120,11 +120,11 @@ def test_a_case_has_hecktor_layout_and_is_decided_by_the_seed(
     assert not grid.matches(pet_grid)
     assert ct.min() == -1024
     assert (ct[label > 0] > -200).mean() > 0.95
-    told = json.loads((case.ct.parent / "lesions.json").read_text())["lesions"]
+    records = json.loads((case.ct.parent / "lesions.json").read_text())["lesions"]
     for value in (1, 2):
-        drawn = sum(lesion["drawn_ml"] for lesion in told if lesion["label"] == value)
+        drawn = sum(lesion["drawn_ml"] for lesion in records if lesion["label"] == value)
         assert (label == value).sum() * grid.voxel_ml == pytest.approx(drawn, abs=0.1)
-        assert drawn == pytest.approx(sum(x["ml"] for x in told if x["label"] == value), rel=0.25, abs=0.3)
+        assert drawn == pytest.approx(sum(x["ml"] for x in records if x["label"] == value), rel=0.25, abs=0.3)
     again = read_image(tmp_path / "same" / "Task 1" / NAME / f"{NAME}__PT.nii.gz", NAME)[0]
     other = read_image(tmp_path / "other" / "Task 1" / NAME / f"{NAME}__PT.nii.gz", NAME)[0]
     assert np.array_equal(pet, again)

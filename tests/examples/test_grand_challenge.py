@@ -249,7 +249,7 @@ def test_a_full_gpu_leaves_the_work_to_the_cpu(job, run, monkeypatch):
     )
     status, log = run("--device", "auto")
     assert status == 0
-    assert "the CPU shall do it" in log
+    assert "continuing on the CPU" in log
     assert asked == ["cpu", "cpu"]  # there is no GPU here
     assert set(np.unique(handed_in(job)[0])) == {0, 2}
 

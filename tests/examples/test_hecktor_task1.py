@@ -119,7 +119,7 @@ def test_bad_input_gets_one_clear_message_and_leaves_nothing(cohort, tmp_path, s
     assert done.returncode == 1, done.stdout + done.stderr
     assert message in done.stderr
     assert "Traceback" not in done.stderr
-    # What was found, as data and as a page; the same folder can be used again once the files are mended.
+    # What was found, as data and as a page; the same folder can be used again once the files are repaired.
     assert not work.exists() or {path.name for path in work.iterdir()} == {"run.json", "check.json", "check.html"}
 
 

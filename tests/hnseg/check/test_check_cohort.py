@@ -76,7 +76,7 @@ def test_bqml_is_converted_by_the_cohorts_table_and_refused_without_it(tmp_path)
 
 
 @pytest.mark.parametrize(
-    ("ids", "severity", "told"),
+    ("ids", "severity", "start"),
     [
         (
             ["ONE_001", "ONE_002"],
@@ -87,12 +87,12 @@ def test_bqml_is_converted_by_the_cohorts_table_and_refused_without_it(tmp_path)
         (["ONE-001"], None, ""),
     ],
 )
-def test_rows_of_factors_that_belong_to_no_case_are_told(make_case, ids, severity, told):
+def test_rows_of_factors_without_a_case_are_a_finding(make_case, ids, severity, start):
     root = make_case("ONE-001")
     (root / "suv_conversion_tags.csv").write_text("\n".join(["pid,suv_factor", *(f"{name},3e-4" for name in ids)]))
     found = [(f.severity, f.message) for f in factor_findings(root, discover_cases(root))]
     assert [severity for severity, _ in found] == ([severity] if severity else [])
-    assert all(message.startswith(told) for _, message in found)
+    assert all(message.startswith(start) for _, message in found)
 
 
 def test_flipped_and_oblique_heads_are_found_where_the_straight_one_is(tmp_path):
@@ -157,8 +157,8 @@ def test_everything_wrong_with_a_case_is_said_at_once(make_case):
     (folder / "ONE-001__CT.nii.gz").write_bytes(b"")
     with pytest.raises(CohortError) as error:
         check_cohort(root, PREPARE)
-    for told in ("the file is empty", "the file does not exist", "label value 3, 6 found"):
-        assert told in str(error.value)
+    for fact in ("the file is empty", "the file does not exist", "label value 3, 6 found"):
+        assert fact in str(error.value)
 
 
 def test_lesions_outside_pet_and_box_and_in_air_are_told(make_case):

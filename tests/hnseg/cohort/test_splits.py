@@ -301,17 +301,17 @@ def test_the_command_splits_by_lists_and_by_center(prepared_run, tmp_path):
         result = CliRunner().invoke(app, ["split", str(work), *options])
         return result.exit_code, result.output
 
-    status, told = command("--test", str(tmp_path / "test.txt"))
-    assert (status, load_splits(tmp_path / "work").test) == (0, (ids[0], ids[5])), told
-    status, told = command("--folds", str(tmp_path / "splits_final.json"))
+    status, output = command("--test", str(tmp_path / "test.txt"))
+    assert (status, load_splits(tmp_path / "work").test) == (0, (ids[0], ids[5])), output
+    status, output = command("--folds", str(tmp_path / "splits_final.json"))
     assert status == 0
-    assert "note: 1 IDs of the list are no usable case of the cohort and left out: CHUV-001" in told
+    assert "note: 1 IDs of the list are no usable case of the cohort and left out: CHUV-001" in output
     assert load_config(tmp_path / "work").split.folds == 3
-    status, told = command("--leave-one-center-out")  # two centers, and the run's harmonization needs a reference
-    assert (status, "2 center(s), ALFA, BETA; a fold per center needs 3" in told) == (1, True)
+    status, output = command("--leave-one-center-out")  # two centers, and the run's harmonization needs a reference
+    assert (status, "2 center(s), ALFA, BETA; a fold per center needs 3" in output) == (1, True)
     assert not (tmp_path / "work" / "splits.json").exists()
-    status, told = command("--leave-one-center-out", "--folds", str(tmp_path / "splits_final.json"))
-    assert (status, "--folds and --leave-one-center-out" in told) == (2, True)
+    status, output = command("--leave-one-center-out", "--folds", str(tmp_path / "splits_final.json"))
+    assert (status, "--folds and --leave-one-center-out" in output) == (2, True)
 
 
 def test_a_listed_test_case_that_check_left_out_is_told(prepared_run, tmp_path):

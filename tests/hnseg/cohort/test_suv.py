@@ -1,4 +1,4 @@
-"""Units: Bq/ml becomes SUV once, by the cohort's table; what cannot be told is refused with the evidence."""
+"""Units: Bq/ml becomes SUV once, by the cohort's table; an unknown unit is refused with the evidence."""
 
 from __future__ import annotations
 

@@ -87,12 +87,12 @@ def test_the_work_directory(small_workdir):
 
 
 def test_progress_is_told(small_workdir):
-    told = []
-    evaluate_workdir(small_workdir, progress=lambda done, total, what: told.append((done, total, what)))
-    assert [done for done, _, _ in told] == list(range(1, 13))
-    assert {total for _, total, _ in told} == {12}  # four cases of the ensemble and of both baselines
-    assert told[0][2] == "ensemble: AAA-001"
-    assert told[-1][2] == "empty baseline: BBB-002"
+    calls = []
+    evaluate_workdir(small_workdir, progress=lambda done, total, what: calls.append((done, total, what)))
+    assert [done for done, _, _ in calls] == list(range(1, 13))
+    assert {total for _, total, _ in calls} == {12}  # four cases of the ensemble and of both baselines
+    assert calls[0][2] == "ensemble: AAA-001"
+    assert calls[-1][2] == "empty baseline: BBB-002"
 
 
 def test_processes_give_the_same_scores(small_workdir):

@@ -60,11 +60,11 @@ def test_a_finished_fold_is_left_alone(trained_run):
 
 def test_folds_train_side_by_side_and_every_epoch_is_reported(run):
     """One thread a fold whether alone or in company: the weights are the same."""
-    told = []
-    train_folds(run, device="cpu", jobs=2, progress=lambda done, total, what: told.append((done, total, what)))
-    assert [done for done, _, _ in told] == list(range(1, 7))
-    assert {total for _, total, _ in told} == {6}
-    assert sum("fold 1 epoch 3" in what for _, _, what in told) == 1
+    calls = []
+    train_folds(run, device="cpu", jobs=2, progress=lambda done, total, what: calls.append((done, total, what)))
+    assert [done for done, _, _ in calls] == list(range(1, 7))
+    assert {total for _, total, _ in calls} == {6}
+    assert sum("fold 1 epoch 3" in what for _, _, what in calls) == 1
     alone = weights(run / "models" / "fold_0" / "last.pt")
     shutil.rmtree(run / "models" / "fold_0")
     train_folds(run, [0, 1], device="cpu", jobs=2)

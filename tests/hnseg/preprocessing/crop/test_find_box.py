@@ -48,9 +48,7 @@ def test_the_box_does_not_depend_on_how_the_scan_is_stored(trap):
         crop = find_crop(case.ct, case.ct_grid, case.pet, case.pet_grid, **BOX)
         assert not crop.fallback, crop.reason
         boxes.append(crop.grid.bounds_mm()[0])
-    np.testing.assert_allclose(
-        boxes[0], boxes[1], atol=8.0
-    )  # two coarse voxels: scans are placed anew on the 4 mm grid
+    np.testing.assert_allclose(boxes[0], boxes[1], atol=8.0)  # two coarse voxels: scans are resampled to the 4 mm grid
 
 
 def test_without_a_head_the_box_stands_at_the_top_and_says_so():
