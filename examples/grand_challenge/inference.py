@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import math
 import os
 import signal
 import subprocess
@@ -22,22 +23,20 @@ import sys
 import tempfile
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 import numpy as np
 
-from hnseg.cohort.cases import Case
+from hnseg import Case, Grid, HnsegError, read_grid, write_image
 from hnseg.cohort.labels import LESION_CLASSES, read_label
-from hnseg.errors import HnsegError
-from hnseg.images.geometry import Grid
-from hnseg.images.image_io import read_grid, write_image
 from ssimh.processes import end_with_parent
 
 STARTED = time.monotonic()
 # Folder of the mask below /output/images, and seconds: the challenge stops a job after 10 (2026: 25) minutes, of which
 # starting the container takes some.
 INTERFACES = {"2025": ("tumor-lymph-node-segmentation", 540.0), "2026": ("head-neck-tumor-segmentation", 1440.0)}
+WINDOWS = ("patch", "auto")
 MODEL_PLACES = (Path("/opt/ml/model"), Path("/opt/app/model"))  # uploaded beside the image (2026), or inside it
 ENDINGS = (".mha", ".mhd", ".nii.gz", ".nii", ".nrrd", ".tif", ".tiff")
 CLOSING_S = 20.0  # for checking and compressing the last mask
@@ -77,10 +76,8 @@ def find_grid(ct: Path | None, pet: Path | None) -> Grid | None:
 def check_mask(path: Path, grid: Grid) -> np.ndarray:
     """Read the mask of a file, if it is valid for submission.
 
-    Raises
-    ------
-    HnsegError
-        It may not.
+    Raises:
+        HnsegError: It is not a mask on the CT's grid.
     """
     mask, where = read_label(path, "mask")
     if not where.matches(grid):
@@ -91,7 +88,7 @@ def check_mask(path: Path, grid: Grid) -> np.ndarray:
 def guard(arguments: argparse.Namespace) -> int:
     """Write an empty mask, let the other process make a better one, and make sure that a valid one remains."""
     folder, default_limit_s = INTERFACES[arguments.interface]
-    limit_s = arguments.limit_s or default_limit_s
+    limit_s = default_limit_s if arguments.limit_s is None else arguments.limit_s
     out = arguments.output / "images" / folder / "output.mha"
     ct, pet = (find_image(arguments.input / "images" / name) for name in ("ct", "pet"))
     grid = find_grid(ct, pet)
@@ -148,12 +145,9 @@ def predict(arguments: argparse.Namespace) -> int:
     end_with_parent(arguments.guard_pid)
     with contextlib.suppress(OSError):  # if memory runs out, this process goes and the guarding one stays
         Path("/proc/self/oom_score_adj").write_text("1000")
-    from hnseg.inference.predict_case import InferenceOptions, open_segmenter
-    from hnseg.models.device import open_device
+    from hnseg import InferenceOptions, load_harmonizer, open_device, open_segmenter, preprocess_case
     from hnseg.models.memory import is_out_of_memory
-    from hnseg.preprocessing.harmonizer_store import load_harmonizer
     from hnseg.preprocessing.image_versions import FINAL
-    from hnseg.preprocessing.prepare_case import preprocess_case
 
     ct, pet = (find_image(arguments.input / "images" / name) for name in ("ct", "pet"))
     if ct is None:
@@ -197,20 +191,39 @@ def predict(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def from_environment(name: str, allowed: Collection[str], default: str | None) -> str | None:
+    """Value of an environment variable; the default, and a line in the log, where it is none of those allowed."""
+    value = os.environ.get(name)
+    if value is None or value in allowed:
+        return default if value is None else value
+    say(f"{name}={value!r} is not allowed, choose {' or '.join(allowed)}; it counts as {default or 'not set'}")
+    return default
+
+
+def seconds(text: str) -> float:
+    """A finite number of seconds that is not negative."""
+    value = float(text)
+    if not 0 <= value < math.inf:
+        raise ValueError(text)
+    return value
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--input", type=Path, default=Path("/input"))
     parser.add_argument("--output", type=Path, default=Path("/output"))
     parser.add_argument("--model", type=Path, help="folder made by `hnseg export`")
-    parser.add_argument("--interface", choices=INTERFACES, default=os.environ.get("HNSEG_INTERFACE", "2025"))
-    parser.add_argument("--limit-s", type=float, help="whole time for the case, in seconds")
+    parser.add_argument("--interface", choices=INTERFACES, help="edition of the challenge; default: HNSEG_INTERFACE")
+    parser.add_argument("--limit-s", type=seconds, help="whole time for the case, in seconds")
     parser.add_argument("--device", default="auto")
-    parser.add_argument("--window", choices=("patch", "auto"), default=os.environ.get("HNSEG_WINDOW"))
+    parser.add_argument("--window", choices=WINDOWS, help="default: HNSEG_WINDOW, or auto on a CPU")
     parser.add_argument("--center", default="", help="where the scan comes from, if known")
     parser.add_argument("--left", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--deadline", type=float, help=argparse.SUPPRESS)
     parser.add_argument("--guard-pid", type=int, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
+    arguments.interface = arguments.interface or from_environment("HNSEG_INTERFACE", INTERFACES, "2025")
+    arguments.window = arguments.window or from_environment("HNSEG_WINDOW", WINDOWS, None)
     if arguments.left is None:
         return guard(arguments)
     try:

@@ -244,9 +244,7 @@ def test_a_full_gpu_leaves_the_work_to_the_cpu(job, run, monkeypatch):
         return run_ensemble(*args, **kwargs)
 
     monkeypatch.setattr("hnseg.inference.predict_case.run_ensemble", exhausted_on_the_gpu)
-    monkeypatch.setattr(
-        "hnseg.models.device.open_device", lambda device: argparse.Namespace(device=torch.device("cuda"))
-    )
+    monkeypatch.setattr("hnseg.open_device", lambda device: argparse.Namespace(device=torch.device("cuda")))
     status, log = run("--device", "auto")
     assert status == 0
     assert "continuing on the CPU" in log
@@ -290,6 +288,46 @@ def test_the_other_process_is_ended_when_the_time_is_up(entry):
     assert "killed, most likely for its memory" in entry.run_until(["sh", "-c", "kill -9 $$"], began + 60)
     assert "status 3" in entry.run_until(["sh", "-c", "exit 3"], began + 60)
     assert entry.run_until(["true"], began + 60) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("HNSEG_INTERFACE", "2027"), ("HNSEG_INTERFACE", ""), ("HNSEG_WINDOW", "foo")]
+)
+def test_a_bad_environment_costs_no_mask(job, run, monkeypatch, name, value):
+    monkeypatch.setenv(name, value)
+    status, log = run()
+    assert status == 0, log
+    assert set(np.unique(handed_in(job)[0])) == {0, 2}  # as without the variable
+    assert f"{name}={value!r}" in log
+
+
+def test_the_environment_chooses_interface_and_window(job, run, monkeypatch):
+    monkeypatch.setenv("HNSEG_INTERFACE", "2026")
+    monkeypatch.setenv("HNSEG_WINDOW", "patch")
+    status, log = run()
+    assert (status, set(np.unique(handed_in(job, "2026")[0]))) == (0, {0, 2}), log
+
+
+def test_a_limit_of_zero_seconds_is_a_limit(entry, job, model, monkeypatch, capsys):
+    deadlines = []
+
+    def run_until(command, deadline):
+        deadlines.append(deadline)
+        return "the time is up"
+
+    monkeypatch.setattr(entry, "run_until", run_until)
+    monkeypatch.setattr(sys, "argv", [str(ENTRY), *arguments(job, model, "--limit-s", "0")])
+    assert entry.main() == 0
+    assert deadlines == [entry.STARTED - entry.CLOSING_S]
+    assert not handed_in(job)[0].any()
+
+
+@pytest.mark.parametrize("limit", ["-1", "nan", "inf", "soon"])
+def test_a_limit_is_a_number_of_seconds(entry, monkeypatch, limit, capsys):
+    monkeypatch.setattr(sys, "argv", [str(ENTRY), "--limit-s", limit])
+    with pytest.raises(SystemExit) as ended:
+        entry.main()
+    assert ended.value.code == 2
 
 
 def test_several_images_are_told_of(entry, tmp_path, capsys):
