@@ -27,6 +27,7 @@ from collections.abc import Callable, Collection
 from pathlib import Path
 
 import numpy as np
+import SimpleITK as sitk
 
 from hnseg import Case, Grid, HnsegError, read_grid, write_image
 from hnseg.cohort.labels import LESION_CLASSES, read_label
@@ -39,6 +40,7 @@ INTERFACES = {"2025": ("tumor-lymph-node-segmentation", 540.0), "2026": ("head-n
 WINDOWS = ("patch", "auto")
 MODEL_PLACES = (Path("/opt/ml/model"), Path("/opt/app/model"))  # uploaded beside the image (2026), or inside it
 ENDINGS = (".mha", ".mhd", ".nii.gz", ".nii", ".nrrd", ".tif", ".tiff")
+MAX_VOXELS = 10**9  # of a mask for a damaged CT
 CLOSING_S = 20.0  # for checking and compressing the last mask
 LEFT = "mask.mha"  # in the predicting process's folder
 
@@ -63,7 +65,11 @@ def find_grid(ct: Path | None, pet: Path | None) -> Grid | None:
         try:
             if path is None:
                 raise HnsegError("there is no file")
-            grid = read_grid(path, path.name)
+            try:
+                grid = read_grid(path, path.name)
+            except HnsegError as error:
+                grid = read_damaged_grid(path)
+                say(f"the {name} is damaged, but its header can be read: {error}")
         except Exception as error:  # noqa: BLE001 - anything may be wrong with a header, and the next one may be right
             say(f"the {name} has no header that can be read: {error}")
             continue
@@ -71,6 +77,23 @@ def find_grid(ct: Path | None, pet: Path | None) -> Grid | None:
             say("the mask will lie on the PET's grid, the only one that is known")
         return grid
     return None
+
+
+def read_damaged_grid(path: Path) -> Grid:
+    """Grid of a file whose voxels are damaged, as its header states it.
+
+    Raises:
+        HnsegError: The header states no grid that a mask could lie on.
+        RuntimeError: ITK cannot read the header.
+    """
+    reader = sitk.ImageFileReader()
+    reader.SetFileName(str(path))
+    reader.ReadImageInformation()
+    if reader.GetDimension() != 3 or not 0 < math.prod(reader.GetSize()) <= MAX_VOXELS:
+        raise HnsegError(f"{path}: a mask of {reader.GetSize()} voxels is refused")
+    if not all(0 < length < math.inf for length in reader.GetSpacing()):
+        raise HnsegError(f"{path}: spacing {reader.GetSpacing()} mm")
+    return Grid(reader.GetSize(), reader.GetSpacing(), reader.GetOrigin(), reader.GetDirection())
 
 
 def check_mask(path: Path, grid: Grid) -> np.ndarray:

@@ -169,11 +169,11 @@ def _truncated_ct(job):
     ("spoil", "reason"),
     [
         (_remove_pet, "PET"),
-        (_garbage_pet, "not a readable image"),
-        (_truncated_pet, "cannot be read to its end"),
-        (_constant_pet, "the PET is 1 everywhere"),
-        (_distant_pet, "do not overlap"),
-        (_truncated_ct, "cannot be read to its end"),
+        (_garbage_pet, "images/pet/3f2b.mha"),
+        (_truncated_pet, "images/pet/3f2b.mha"),
+        (_constant_pet, "images/pet/3f2b.mha"),
+        (_distant_pet, "overlap"),
+        (_truncated_ct, "images/ct/3f2b.mha"),
     ],
 )
 def test_bad_images_lead_to_an_empty_mask_on_the_ct_grid(job, run, spoil, reason):

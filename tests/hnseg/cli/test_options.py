@@ -25,8 +25,6 @@ from hnseg.workdir import write_json
 TESTS = Path(__file__).parents[1]
 HERE = "cli/test_options.py::"
 RESULTS = "cli/test_results.py::"
-COUNTS = f"{RESULTS}test_options_of_evaluate_reach_the_counts"
-OTHERS = f"{RESULTS}test_other_options_of_evaluate"
 COMPARE = f"{RESULTS}test_compare_of_two_runs_of_a_run_with_itself_and_of_folders"
 REACHES = f"{HERE}test_an_option_reaches_the_library"
 SETTING = f"{HERE}test_an_option_of_check_is_a_setting_of_the_run"
@@ -55,10 +53,10 @@ PROOFS = {
     ),
     "export": {},
     "evaluate": {
-        **dict.fromkeys(("--connectivity", "--matching", "--iou-threshold", "--strict", "--min-lesion-ml"), COUNTS),
-        **dict.fromkeys(("--empty-truth", "--zero-division", "--aggregate", "--tolerance-mm", "--rules"), OTHERS),
+        "--rule": f"{RESULTS}test_rules_reach_the_counts",
+        "--rules": f"{RESULTS}test_other_options_of_evaluate",
         **dict.fromkeys(("--missing", "--allow-extra"), f"{RESULTS}test_evaluate_says_what_it_left_out_or_made_up"),
-        "--out": COUNTS,
+        "--out": f"{RESULTS}test_out_of_a_work_directory_is_honored",
         "--jobs": REACHES,
     },
     "compare": {
