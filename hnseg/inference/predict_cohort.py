@@ -8,6 +8,7 @@ never replaced, and outside the work directory neither is a file without a recor
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -154,6 +155,10 @@ class _FromPrepared:
     segmenter: Segmenter
 
     def __call__(self, case: Case) -> None:
+        with _hold_mask(self.work / "predictions", case.id):
+            self._predict(case)
+
+    def _predict(self, case: Case) -> None:
         prepared = open_current_case(self.work, case, self.segmenter.preparation)
         record = prepared.record
         key = {"case": case.id, "prepared": image_content(record), **self.segmenter.key}
@@ -184,8 +189,9 @@ class _FromFiles:
 
     def __call__(self, case: Case) -> None:
         files = MaskFiles(self.out / f"{case.id}{MASK_SUFFIX}")
-        if not self._cache(case, files).is_current():
-            self.predict(case, files)
+        with _hold_mask(self.out, case.id):
+            if not self._cache(case, files).is_current():
+                self.predict(case, files)
 
     def predict(self, case: Case, files: MaskFiles) -> None:
         cache, segmenter = self._cache(case, files), self.segmenter
@@ -202,6 +208,12 @@ class _FromFiles:
     def _cache(self, case: Case, files: MaskFiles) -> ArtifactCache:
         key = case_key(case, {**self.segmenter.preparation, **self.segmenter.key}, label=False)
         return files.cache(key, disagreement=self.segmenter.options.disagreement)
+
+
+def _hold_mask(folder: Path, case_id: str) -> AbstractContextManager[None]:
+    """Wait until no other run, of another share, predicts the same case: a mask and its record belong together."""
+    folder.mkdir(parents=True, exist_ok=True)
+    return hold(folder, case_id, f"predicting {case_id}", wait=True)
 
 
 def _segment(case_id: str, segment: Callable[[], Segmentation]) -> Segmentation:

@@ -16,11 +16,14 @@ from typer.testing import CliRunner
 from hnseg.cli.commands import app
 from hnseg.cohort.checked_cohort import load_check
 from hnseg.cohort.open_run import open_run
+from hnseg.cohort.splits import load_splits
 from hnseg.config import Config
 from hnseg.errors import InUseError, WorkDirError
 from hnseg.locks import hold, is_lock, share_name
 from hnseg.parallel import ParallelConfig
 from hnseg.preprocessing.prepare_cohort import prepare_cohort
+from hnseg.provenance import sha256
+from hnseg.workdir import read_json
 from tests.hnseg.processes import wait_until
 
 
@@ -111,3 +114,17 @@ def test_a_killed_process_holds_nothing(tmp_path):
     with hold(tmp_path, "run", "y"):
         pass
     assert list(tmp_path.iterdir()) == []
+
+
+def test_one_case_of_two_shares_is_predicted_once(trained_run, tmp_path):
+    """A run of all cases beside one of a share: the second waits for the mask, and leaves it alone."""
+    work = tmp_path / "work"
+    shutil.copytree(trained_run, work)
+    tests = load_splits(work).test
+    commands = [["predict", str(work), "--device", "cpu", "--shard", share] for share in ("1/1", "1/2")]
+    runs = [subprocess.Popen([sys.executable, "-m", "hnseg", *command]) for command in commands]
+    assert [process.wait(600) for process in runs] == [0, 0]
+    for case_id in tests:
+        record = read_json(work / "predictions" / f"{case_id}.json", "predict")
+        assert sha256(work / "predictions" / f"{case_id}.nii.gz") in record["outputs"].values()
+    assert not list((work / "predictions").glob(".*"))
