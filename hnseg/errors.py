@@ -1,4 +1,4 @@
-"""What can go wrong, as exceptions.
+"""Exceptions of hnseg.
 
 HnsegError                  the base: everything a user can correct; the command line prints it without a traceback
 ├── CohortError             a data root as a whole cannot be used

@@ -1,4 +1,4 @@
-"""Two runs never write one thing at the same time: a work directory, a fold, a share of a cohort, a case.
+"""Locks of a work directory, a fold, a share of a cohort and a case: one run writes each at a time.
 
 A lock is a file ``.<name>.lock`` in the folder that is written to, there only while it is held. What can be done side
 by side has locks of its own: each fold, and each share of the cases (``--shard``).

@@ -1,4 +1,4 @@
-"""Outputs that replace neither an input nor a file of somebody else; checked before any work is done."""
+"""Check of outputs before any work: they replace neither an input nor a foreign file."""
 
 from __future__ import annotations
 

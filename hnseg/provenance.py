@@ -1,4 +1,4 @@
-"""What a result was made with: versions, machine, time."""
+"""Provenance of a result: versions, machine, time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a harmonizer changed: pure functions of two or three arrays."""
+"""Measures of the change by a harmonizer: pure functions of two or three arrays."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A reference is its low-frequency coefficients: a few kilobytes that hold no image."""
+"""References: low-frequency coefficients, a few kilobytes without an image."""
 
 from __future__ import annotations
 

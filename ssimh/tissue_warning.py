@@ -1,4 +1,4 @@
-"""The warning of a swap that moves soft tissue: between two patients it exchanges anatomy, not scanner style."""
+"""Warning of a swap that moves soft tissue: between two patients it exchanges anatomy, not scanner style."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every command shares: the application, its consoles, common options, and how an error reaches the user."""
+"""The application, its consoles, common options, and how an error reaches the user."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Commands that predict the run's test cases, a cohort of files or one pair of them, and hand the models on."""
+"""Commands of prediction: a run's test cases, a cohort of files or one pair, and export."""
 
 from __future__ import annotations
 

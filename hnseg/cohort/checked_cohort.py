@@ -1,4 +1,4 @@
-"""What check found: the cases of a run that can be used, and everything worth knowing about all of them.
+"""Result of check: the usable cases of a run, and the findings about all of them.
 
 Kept in ``check.json``, which every later stage reads.
 """

@@ -1,4 +1,4 @@
-"""Begin a run in a work directory, or continue the one that is there."""
+"""Start of a run in a work directory, or continuation of the one that is there."""
 
 from __future__ import annotations
 

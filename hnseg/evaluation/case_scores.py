@@ -1,4 +1,4 @@
-"""From one case's masks to its counts and scores; no files, no cohort (:mod:`hnseg.evaluation.cohort_scores`)."""
+"""Counts and scores of one case, from its masks; no files, no cohort (:mod:`hnseg.evaluation.cohort_scores`)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From the cases' counts to the cohort's scores, with intervals and by lesion size: no files here."""
+"""Scores of a cohort from its cases' counts, with intervals and by lesion size; no files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Compare two sets of scores of the same cases: differences, paired intervals and paired tests.
+"""Comparison of two sets of scores of the same cases: differences, paired intervals and paired tests.
 
 Both sides were scored by :mod:`hnseg.evaluation.evaluate` under the same rules. The pairs are the cases:
 

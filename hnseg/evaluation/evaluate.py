@@ -1,4 +1,4 @@
-"""Score predicted masks against the truth, case by case and over the cohort.
+"""Evaluation of predicted masks against reference labels, case by case and over the cohort.
 
 Reads label files, or a whole work directory (``docs/hnseg/workdir.md``), and writes ``metrics.json``. Under the 2025
 rules a prediction is scored as it lies on disk: it has to be on the grid of the truth, because the challenge does not

@@ -1,4 +1,4 @@
-"""Overlap of masks as small pure functions of masks and counts.
+"""Overlap scores as pure functions of masks and counts.
 
 A score without a value (0/0) is ``None``: never a silent 0 or 1.
 """

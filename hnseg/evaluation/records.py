@@ -1,4 +1,4 @@
-"""What ``metrics.json`` holds, typed: written by evaluate, read by compare and the report.
+"""The content of ``metrics.json``, typed: written by evaluate, read by compare and the report.
 
 The JSON form is that of the fields below (``docs/hnseg/workdir.md``). ``record["gtvp_dice_mean"]`` looks a field up by
 its key, as tables of scores need it.

@@ -1,4 +1,4 @@
-"""Every score of a cohort: its key, its name, what it measures and in which unit, and who ranks by it.
+"""Registry of all scores of a cohort: key, name, definition, unit, and weight in the ranking.
 
 Whoever computes, compares, tunes by, prints or draws a score looks it up here. A new score is an entry of
 :data:`SCORE_SPECS` and, where it is neither a sum nor a mean or median over cases, its computation in

@@ -1,4 +1,4 @@
-"""How far apart the outlines of two masks are: distances between their surfaces in mm, and two scores of them.
+"""Distances between the surfaces of two masks in mm, and two scores of them.
 
 The surface of a mask is the centers of its voxels with a face neighbor outside of it; beyond the image counts as
 outside. The expensive step, every surface voxel's distance to the other surface, is done once

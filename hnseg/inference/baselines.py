@@ -1,4 +1,4 @@
-"""Two masks that a trained network has to beat."""
+"""Two baseline masks: everything above SUV 4, and nothing."""
 
 from __future__ import annotations
 

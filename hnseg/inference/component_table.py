@@ -1,4 +1,4 @@
-"""One case's predicted components in numbers: what post-processing would leave of it, and how that scores.
+"""Predicted components of one case in numbers: effect of post-processing on each, and its scores.
 
 Post-processing removes whole components, so every choice of thresholds can be scored from the components' sizes,
 overlaps and distances, without touching a voxel again. The scores are those that

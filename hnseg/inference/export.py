@@ -1,4 +1,4 @@
-"""Export: the part of a work directory that predicting new scans needs, and no more."""
+"""Export of the part of a work directory that predicting new scans needs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where a prediction writes: a mask, its record and its map of disagreement, and what they must not replace."""
+"""Outputs of a prediction: a mask, its record and its map of disagreement, and what they must not replace."""
 
 from __future__ import annotations
 

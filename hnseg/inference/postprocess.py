@@ -1,4 +1,4 @@
-"""What is taken away from a predicted mask, and the record of it: pure functions on label arrays.
+"""Post-processing of a predicted mask, with a record of what is removed: pure functions on label arrays.
 
 Labels: 0 background, 1 GTVp, 2 GTVn; arrays (z, y, x). Nothing is changed in place.
 """

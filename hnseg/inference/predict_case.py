@@ -1,4 +1,4 @@
-"""One case through the ensemble: from the network's input to a mask on the CT grid."""
+"""Prediction of one case by the ensemble: from the network's input to a mask on the CT grid."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Predict: from raw CT and PET, or from a run's prepared test cases, to masks on the CT grid.
+"""Prediction of a cohort: from raw CT and PET, or from a run's prepared test cases, to masks on the CT grid.
 
 Beside each mask ``<ID>.nii.gz`` lies the record ``<ID>.json``, written last. It names what the mask was made from, and
 a second call makes only what is missing or was made from something else. A mask that somebody has changed since is

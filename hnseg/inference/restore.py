@@ -1,4 +1,4 @@
-"""Back onto the native CT grid: the inverse of the crop, through physical coordinates."""
+"""Restoration to the native CT grid: the inverse of the crop, through physical coordinates."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Logits of a whole crop: windows, blended by Gaussians."""
+"""Sliding-window logits of a whole crop, blended by Gaussians."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which windows the network sees of a crop: how long, where they begin, and what they cost. Pure arithmetic.
+"""Windows of a crop: their size, positions and cost. Pure arithmetic.
 
 Everything is in voxels and in array order, (z, y, x).
 """

@@ -1,4 +1,4 @@
-"""Choose the post-processing by out-of-fold masks and the challenge's own metrics.
+"""Choice of the post-processing by out-of-fold masks and the challenge's own metrics.
 
     hnseg tune WORK
 

@@ -1,4 +1,4 @@
-"""What tuned settings were chosen by, and whether the run still is what they were chosen for."""
+"""Origin of tuned settings, and whether the run still matches it."""
 
 from __future__ import annotations
 

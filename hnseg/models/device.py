@@ -1,4 +1,4 @@
-"""Where the network runs and in which precision, through Lightning Fabric."""
+"""Device and precision of the network, through Lightning Fabric."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Memory of a device: how much is free, how much was needed, and which errors say that there was too little.
+"""Memory of a device: free, needed, and the errors that mean too little.
 
 Sizes that a person reads or gives are in GB, 10⁹ bytes: :data:`hnseg.parallel.GB`.
 """

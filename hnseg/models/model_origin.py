@@ -1,4 +1,4 @@
-"""What a trained network has seen, stored in its checkpoint, and whether a run may use it."""
+"""Origin of a trained network, stored in its checkpoint, and whether a run may use it."""
 
 from __future__ import annotations
 

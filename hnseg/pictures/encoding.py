@@ -1,4 +1,4 @@
-"""Pictures inside a page: an image file as a data URI, with its size and a text for those who cannot see it."""
+"""Pictures inside a page: image data as a URI, with size and alternative text."""
 
 from __future__ import annotations
 

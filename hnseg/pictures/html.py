@@ -1,4 +1,4 @@
-"""The pages that hnseg writes: one self-contained file each, in which everything that comes from files is escaped."""
+"""Rendering of self-contained pages; all content from files is escaped."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every color that hnseg draws with: one meaning each, in figures, in both pages and in training's pictures.
+"""Colors and gray-value windows of all figures and pages; each color has one meaning.
 
 What a picture or a chart shows has a color of Okabe and Ito (2008, "Color Universal Design", jfly.uni-koeln.de/color)
 or of Tol's muted scheme (personal.sron.nl/~pault), which color-blind readers tell apart; folds are six steps of cividis

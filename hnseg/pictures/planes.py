@@ -1,4 +1,4 @@
-"""Planes through a scan, as its reader sees them.
+"""Planes through a scan, in radiological orientation.
 
 CT, PET and label may lie on three grids with any direction. Each plane is resampled, one voxel thick, onto an upright
 plane of square pixels, so geometry is respected whatever the headers say: axial with the front up, coronal with the

@@ -1,4 +1,4 @@
-"""What a result that was made from one case depends on."""
+"""Key of a result made from one case: everything it depends on."""
 
 from __future__ import annotations
 

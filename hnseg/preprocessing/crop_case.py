@@ -1,4 +1,4 @@
-"""One case from its files onto its crop grid: CT in HU, PET in SUV and the label, each by one interpolation."""
+"""One case on its crop grid: CT in HU, PET in SUV and the label, each by one interpolation."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""CT harmonization of a prepared cohort: what each method moves a crop to, and what that changed.
+"""CT harmonization of a prepared cohort by one of four methods.
 
 A run harmonizes by one of four methods. ``spectrum-swap`` (published) and ``histogram-match`` move every case to one
 reference subject, which is a training case of every fold. ``spectrum-align`` moves a case by what its center differs in

@@ -1,4 +1,4 @@
-"""From HU and SUV to what the network sees; by default every value lies in (0, 1)."""
+"""Normalization of HU and SUV to the network's input; by default all values are in (0, 1)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From one case's crop to the network's input: harmonize, normalize, store."""
+"""Preparation of one case: from its crop to the network's input, harmonized, normalized and stored."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Prepare a cohort: every case that is missing or out of date, each whole or not at all."""
+"""Preparation of a cohort: every case that is missing or out of date, each whole or not at all."""
 
 from __future__ import annotations
 

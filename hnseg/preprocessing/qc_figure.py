@@ -1,4 +1,4 @@
-"""A small picture per prepared case: is the head in the box, what did harmonization do, where are the lesions."""
+"""Quality-control picture of a prepared case: crop, effect of harmonization, lesions."""
 
 from __future__ import annotations
 

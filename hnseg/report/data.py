@@ -1,4 +1,4 @@
-"""What the report shows, read from a work directory: only ``metrics.json`` must be there.
+"""Data of the report, read from a work directory; only ``metrics.json`` is required.
 
 Everything else may be missing (a folder of predictions scored without a run, models deleted to save space) or of
 another shape; each gap becomes a sentence in the report.

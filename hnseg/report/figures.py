@@ -1,4 +1,4 @@
-"""Overlays: what was predicted, on what the reader of the scan sees."""
+"""Overlays of predictions and reference labels on the scan's planes."""
 
 from __future__ import annotations
 

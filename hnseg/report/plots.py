@@ -1,4 +1,4 @@
-"""The report's charts. Sized so that their text stays legible on a phone: at most 4.6 inches wide, 9 pt and up."""
+"""Charts of the report, legible on a phone: at most 4.6 inches wide, text of 9 pt and up."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the report reads of a run's JSON files: only the fields that it shows, typed.
+"""The fields of a run's JSON files that the report shows, typed.
 
 A file that is missing or has another shape costs the report what it would have shown, never the page; each model
 therefore has a value for every field.

@@ -1,4 +1,4 @@
-"""The cases of a fold, and a hash of what is in them."""
+"""The cases of a fold, and a hash of their contents."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is written after each epoch: checkpoints, log and pictures."""
+"""Files written after each epoch: checkpoints, log and pictures."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pictures of a training: the curves of a fold, and what the network makes of its validation cases."""
+"""Pictures of a training: the curves of a fold, and the predictions in its validation cases."""
 
 from __future__ import annotations
 

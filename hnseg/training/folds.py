@@ -1,4 +1,4 @@
-"""Train several folds, on a CPU side by side in processes of their own.
+"""Training of several folds, on a CPU side by side in separate processes.
 
 On a CPU, folds side by side with one thread each are faster than one fold after the other with all threads: the
 convolutions of a small network are too short to share. On a GPU the folds run one after the other.

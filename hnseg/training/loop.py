@@ -1,4 +1,4 @@
-"""Train one fold: the whole sequence, top to bottom.
+"""Training of one fold: the whole sequence, top to bottom.
 
     hnseg train WORK --fold 0                                           # one fold
     hnseg train WORK                                                    # all folds

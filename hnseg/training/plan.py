@@ -1,4 +1,4 @@
-"""What fits on a device and how long it takes: the cost of training, estimated before it begins.
+"""Plan of a training: what fits on a device and how long it takes, estimated before it begins.
 
 The network's activations and its time grow in proportion to the voxels of a batch, so one small patch is measured and
 the others are computed from it: bytes that autograd keeps for the backward pass (counted by torch's own hooks, on any

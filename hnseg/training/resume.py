@@ -1,4 +1,4 @@
-"""Where a fold stands: its last checkpoint, if it belongs to the run as it is now, and the weights it began with."""
+"""State of a fold on disk: its last checkpoint, if it belongs to the run as it is now, and its initial weights."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which patches of an epoch each of several training processes takes."""
+"""Distribution of the patches of an epoch over training processes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the training of a fold holds in memory, at its start or as the last checkpoint left it."""
+"""State of the training of a fold in memory, at its start or from the last checkpoint."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""When a fold is finished, and which of its epochs is the best."""
+"""Early stopping: when a fold is finished, and which of its epochs is the best."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The only place that asks "NumPy or torch?", and the floating-point policy.
+"""NumPy or torch: the only place that distinguishes them, and the floating-point policy.
 
 Integers and half precision are computed in float32, float64 in float64; results come back in the input's own
 floating dtype, integers in float32. Torch is looked up in ``sys.modules`` and never imported from here: a caller

@@ -1,4 +1,4 @@
-"""The orthonormal DCT-II basis, the only mathematics that the whole method rests on."""
+"""The orthonormal DCT-II basis, on which the whole method rests."""
 
 from __future__ import annotations
 

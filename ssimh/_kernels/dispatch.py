@@ -1,4 +1,4 @@
-"""Which kernel an image goes to."""
+"""Choice of the kernel for an image."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether two grids with known voxel sizes cover the same field of view."""
+"""Comparison of the fields of view of two grids with known voxel sizes."""
 
 from __future__ import annotations
 

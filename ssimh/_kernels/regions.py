@@ -1,4 +1,4 @@
-"""Which coefficients count as low frequency."""
+"""Regions of coefficients that count as low frequency."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How many threads a call may use."""
+"""Number of threads of a call."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One scan on its way through a run: read, harmonize, measure, write, draw."""
+"""One scan of a run: read, harmonize, measure, write, draw."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The record of an output folder: what each scan was made from, what failed, what is being written.
+"""Manifest of an output folder: origin of each result, failures, and results in progress.
 
 Why this is not an :class:`~ssimh.files.artifact_cache.ArtifactCache` per scan: that keeps one JSON file beside each
 result, and beside an image ``a.json`` is the sidecar of BIDS. The folder has one record for all scans, written by one

@@ -1,4 +1,4 @@
-"""What was done to a scan, in one figure as Fig. 2 of Guan et al. 2022: reference, before, after, difference."""
+"""Figure of a harmonized scan as Fig. 2 of Guan et al. 2022: reference, before, after, difference."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What all commands share: the two consoles, errors as one line, a bar over scans."""
+"""The two consoles, errors as one line, and a progress bar over scans, for all commands."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Is this result up to date? One answer for every stage that keeps results.
+"""Kept results, and the one answer to whether they are up to date.
 
 A result has a record, a JSON file written last, which names everything that the result was made from (``made_from``)
 and the SHA-256 of each of its files (``outputs``). The result is current if the record's ``made_from`` equals what it

@@ -1,4 +1,4 @@
-"""Dataclasses from JSON: a value of another shape is one documented error that says where."""
+"""Dataclasses from JSON; a value of another shape is one documented error with its position."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One writer at a time: a lock that a dead process does not hold."""
+"""Lock for one writer at a time, which a dead process does not hold."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Outputs never replace an input, nor a file that the command did not write."""
+"""Check that an output replaces neither an input nor a file that the command did not write."""
 
 from __future__ import annotations
 

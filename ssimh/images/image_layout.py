@@ -1,4 +1,4 @@
-"""What the header of an image file states about its voxels: where they begin, how they are stored, where they lie."""
+"""Layout of an image file as its header states it: position and storage of the voxels, and their pose."""
 
 from __future__ import annotations
 

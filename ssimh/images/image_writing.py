@@ -1,4 +1,4 @@
-"""Image files are written whole, or a full disk is named: ITK writes a truncated NIfTI file without a word."""
+"""Writing of image files, whole or not at all; a full disk is an error with the path."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether a file holds the voxels that its header states, whole and undamaged.
+"""Check that a file holds the voxels that its header states, whole and undamaged.
 
 ITK 5 reads a truncated NIfTI file without complaint, a compressed MetaImage file with a flipped bit, and takes NaN and
 infinite values of NIfTI for zero. Before reading, the sizes are compared, so that nothing is allocated that the file

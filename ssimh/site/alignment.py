@@ -1,4 +1,4 @@
-"""Tissue-supported, site-aware alignment: an image moves by what two sites differ in, and by nothing else."""
+"""Site-aware alignment: an image changes by the difference between two sites, supported by tissue."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where the body is in a CT, found from the set of voxels above a threshold and from nothing else."""
+"""Body mask of a CT, from the set of voxels above a threshold alone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Moving HU along a smooth field so that the same field backwards undoes it, and no voxel crosses into air or metal.
+"""Reversible change of HU along a smooth field; no voxel crosses into air or metal.
 
 A value y flows by dy/dt = w(y)·v(y)·s for one unit of time, with v = y + 1000 (``"log"``: a factor on the attenuation)
 or v = 1000 (``"linear"``: an offset), s the field at the voxel and w a gate: 0 in air and in metal, 1 in tissue and

@@ -1,4 +1,4 @@
-"""Fat, muscle and anything else under a smooth field: the tissue model of one subject.
+"""Tissue model of one subject: fat, muscle and anything else under a smooth field.
 
 The bias-field model of unified segmentation (Ashburner & Friston 2005, doi 10.1016/j.neuroimage.2005.02.018) on
 counts over coarse blocks × HU bins instead of voxels, with known class means: only the difference of two fields is

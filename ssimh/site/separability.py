@@ -1,4 +1,4 @@
-"""Can a classifier still tell the hospitals apart?"""
+"""Separability of hospitals by a classifier."""
 
 from __future__ import annotations
 

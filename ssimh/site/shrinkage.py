@@ -1,4 +1,4 @@
-"""How much of the difference between two sites is real: evidence over the whole coefficient vector.
+"""Shrinkage of the difference between two sites by the evidence for the whole coefficient vector.
 
 Each subject's field is the anatomy that all have in common, plus or minus half the difference of the sites, plus its
 own deviation with a covariance that the subjects themselves show. The difference has a Gaussian prior whose widths,

@@ -1,4 +1,4 @@
-"""What is known about a site: a few numbers per subject, no image."""
+"""Summary of a site: a few numbers per subject, no image."""
 
 from __future__ import annotations
 

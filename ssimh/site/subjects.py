@@ -1,4 +1,4 @@
-"""What a site keeps of each subject, as a structured array with named fields."""
+"""Record of each subject of a site, as a structured array with named fields."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Between MONAI's tensors and the library's functions: conversion, axes, orientation, voxel sizes, units."""
+"""Conversion between MONAI's tensors and the library's functions: axes, orientation, voxel sizes, units."""
 
 from __future__ import annotations
 

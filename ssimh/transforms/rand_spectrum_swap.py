@@ -1,4 +1,4 @@
-"""Random donor, strength and threshold: harmonization turned augmentation."""
+"""Spectrum swapping as augmentation: random donor, strength and threshold."""
 
 from __future__ import annotations
 
