@@ -36,16 +36,14 @@ class ComponentTable:
     """What is known about the components of one case.
 
     Attributes:
-        case_id, center: Str.
-        voxel_ml: Float.
-        gtvp_truth_vox, gtvn_truth_vox: Int.
-        gtvp_sizes_vox, gtvn_sizes_vox (ndarray of int64, (n,), (m,)): Of the predicted components.
-        gtvp_shared_vox, gtvn_shared_vox (ndarray of int64, (n,), (m,)): How much of each lies in the truth of its
-            class.
-        lesion_sizes_vox (ndarray of int64, (k,)): Of the true nodes.
-        lesion_shared_vox: Ndarray of int64, (k, m).
-        distances_mm (ndarray of float64, (n, m)): From every GTVp component to every GTVn component, as the distance
-            prior measures.
+        case_id, center: The case.
+        voxel_ml: Volume of a voxel.
+        gtvp_truth_vox, gtvn_truth_vox: Voxels of each class in the truth.
+        gtvp_sizes_vox, gtvn_sizes_vox: (n,), (m,) Sizes of the predicted components.
+        gtvp_intersection_vox, gtvn_intersection_vox: (n,), (m,) How much of each lies in the truth of its class.
+        lesion_sizes_vox: (k,) Sizes of the true nodes.
+        lesion_intersection_vox: (k, m) Overlap of every true node with every predicted one.
+        distances_mm: (n, m) From every GTVp component to every GTVn component, as the distance prior measures.
     """
 
     case_id: str
@@ -55,8 +53,8 @@ class ComponentTable:
     gtvn_truth_vox: int
     gtvp_sizes_vox: IntArray
     gtvn_sizes_vox: IntArray
-    gtvp_shared_vox: IntArray
-    gtvn_shared_vox: IntArray
+    gtvp_intersection_vox: IntArray
+    gtvn_intersection_vox: IntArray
     lesion_sizes_vox: IntArray
     lesion_intersection_vox: IntArray
     distances_mm: NDArray[np.float64]
@@ -74,8 +72,8 @@ class ComponentTable:
     def scored(self, settings: PredictConfig, rules: Rules) -> CaseScores:
         """Counts and scores of what is left; without surface scores and lesions."""
         p, n = self.kept(settings)
-        gtvp = Overlap(int(self.gtvp_sizes_vox[p].sum()), self.gtvp_truth_vox, int(self.gtvp_shared_vox[p].sum()))
-        gtvn = Overlap(int(self.gtvn_sizes_vox[n].sum()), self.gtvn_truth_vox, int(self.gtvn_shared_vox[n].sum()))
+        gtvp = Overlap(int(self.gtvp_sizes_vox[p].sum()), self.gtvp_truth_vox, int(self.gtvp_intersection_vox[p].sum()))
+        gtvn = Overlap(int(self.gtvn_sizes_vox[n].sum()), self.gtvn_truth_vox, int(self.gtvn_intersection_vox[n].sum()))
         dice = gtvp_dice(gtvp, rules)
         return CaseScores(self.case_id, self.center, self.voxel_ml, gtvp, gtvn, dice, *self._counts(n, rules))
 
@@ -109,8 +107,12 @@ def component_table(
     """Measure the components of a mask before post-processing.
 
     Args:
-        pred, truth (ndarray of uint8, (z, y, x), values 0, 1, 2): On one grid.
-        spacing_zyx_mm: 3 floats > 0.
+        pred: (z, y, x) Mask, values 0, 1, 2.
+        truth: Label on the same grid, values 0, 1, 2.
+        spacing_zyx_mm: Voxel spacing, > 0.
+        case_id: For the table.
+        center: For the table.
+        rules: By which lesions are matched.
 
     Raises:
         ValueError: Shapes that differ, or rules whose lesions are not the components that post-processing removes.
@@ -133,8 +135,8 @@ def component_table(
         gtvn_truth_vox=int(lesions.sizes_vox.sum()),
         gtvp_sizes_vox=gtvp.sizes_vox,
         gtvn_sizes_vox=gtvn.sizes_vox,
-        gtvp_shared_vox=_inside(gtvp, truth == GTVP),
-        gtvn_shared_vox=shared.sum(axis=0),
+        gtvp_intersection_vox=_inside(gtvp, truth == GTVP),
+        gtvn_intersection_vox=shared.sum(axis=0),
         lesion_sizes_vox=lesions.sizes_vox,
         lesion_intersection_vox=shared,
         distances_mm=distances.reshape(len(gtvp), len(gtvn)),

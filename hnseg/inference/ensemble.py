@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -20,6 +20,9 @@ from hnseg.models.checkpoint import load_checkpoint, verify_checkpoint
 from hnseg.models.model_origin import check_origin, read_origin
 from hnseg.models.network import make_network
 from ssimh.files.artifact_cache import hash_file
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
 
 AfterModel = Callable[[int, torch.Tensor], bool]
 
@@ -76,7 +79,7 @@ def check_models(models: Sequence[Path], config: Config, splits: Splits, prepara
         check_origin(origin, path, fold=fold, config=config, splits=splits, preparation=preparation)
 
 
-def load_network(path: Path, config: TrainConfig, fabric: Any) -> Any:
+def load_network(path: Path, config: TrainConfig, fabric: Fabric) -> torch.nn.Module:
     """A trained network in evaluation mode, on the fabric's device.
 
     Raises:
@@ -85,7 +88,7 @@ def load_network(path: Path, config: TrainConfig, fabric: Any) -> Any:
     return _load(path, config).to(fabric.device).eval()
 
 
-def _load(path: Path, config: TrainConfig) -> Any:
+def _load(path: Path, config: TrainConfig) -> torch.nn.Module:
     """The network with the file itself as memory of its weights: they are neither drawn at random nor copied."""
     weights = load_checkpoint(path, mapped=True).get("network")
     if not isinstance(weights, dict):
@@ -113,8 +116,9 @@ class Predicted:
     """Ensemble output for one crop.
 
     Attributes:
-        logits (Tensor (3, z, y, x) float32): Mean over the models.
-        mutual_information_bits (Tensor (z, y, x) float32 or None): See :func:`run_ensemble`.
+        logits: (3, z, y, x) float32 Mean over the models.
+        mutual_information_bits: (z, y, x) float32, see ``disagreement`` of :func:`run_ensemble`; None where it was not
+            measured.
         models: How many took part.
         tiling: The windows.
     """
@@ -129,7 +133,7 @@ def run_ensemble(
     models: Sequence[Path],
     image: torch.Tensor,
     config: Config,
-    fabric: Any,
+    fabric: Fabric,
     *,
     disagreement: bool = False,
     memory_bytes: float | None = None,
@@ -140,16 +144,16 @@ def run_ensemble(
     All models add to the same sum, so memory does not depend on how many there are.
 
     Args:
-        models: Checkpoints.
-        image (Tensor (2, z, y, x)): CT and PET, normalized.
-        config: Settings.
+        models: Checkpoints, at least one.
+        image: (2, z, y, x) CT and PET, normalized.
+        config: Settings of the run.
         fabric: Device and processes.
         disagreement: Measure how much the models contradict each other: the entropy of their mean probabilities less
             the mean of their entropies (the mutual information of label and model, or Jensen-Shannon divergence), in
-            bits. 0 where all say the same, however uncertain; 1 where one half is certain of one class and the other
+            bits. 0 where all agree, however uncertain; 1 where one half is certain of one class and the other
             half of another; at most log2(3). Keeps the sums of one model apart, which takes as much again as the
             logits.
-        memory_bytes: For the window of ``window="auto"``; by default what is free.
+        memory_bytes: Bounds the windows of ``window="auto"``; by default what is free.
         after_model: Called with the number of models done and the mean logits so far, unless it was the last; True
             stops there.
 
@@ -178,7 +182,7 @@ def run_ensemble(
     return Predicted(opinions.mean().cpu(), mutual_information_bits, done, tiling)
 
 
-def ensemble_logits(models: Sequence[Path], image: torch.Tensor, config: Config, fabric: Any) -> torch.Tensor:
+def ensemble_logits(models: Sequence[Path], image: torch.Tensor, config: Config, fabric: Fabric) -> torch.Tensor:
     """The logits (3, z, y, x) of :func:`run_ensemble` alone."""
     return run_ensemble(models, image, config, fabric).logits
 

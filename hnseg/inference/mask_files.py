@@ -75,7 +75,7 @@ class MaskFiles:
 
     @property
     def disagreement(self) -> Path:
-        """The map of disagreement, where it was asked for."""
+        """The map of disagreement, of ``hnseg predict --disagreement``."""
         return disagreement_path(self.mask)
 
     def cache(self, key: Mapping[str, Any], *, disagreement: bool = False) -> ArtifactCache:

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -35,6 +35,9 @@ from hnseg.progress import ProgressCallback, no_progress
 from hnseg.provenance import versions
 from hnseg.workdir import load_config, write_json
 from ssimh.files.artifact_cache import ArtifactCache, hash_file
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
 
 FOLDER = "out_of_fold"
 
@@ -169,7 +172,7 @@ def postprocess_out_of_fold(work: Path, cases: Sequence[str]) -> None:
     write_json(listing, {"cases": list(cases), "made_from": made_from, "outputs": masks})
 
 
-def _predict_case(case: PreparedCase, model: Path, config: Config, fabric: Any, path: Path) -> None:
+def _predict_case(case: PreparedCase, model: Path, config: Config, fabric: Fabric, path: Path) -> None:
     logits = ensemble_logits([model], torch.from_numpy(case.image[:]), config, fabric)
     record = case.record
     mask = restore_probabilities(logits.softmax(dim=0).numpy(), record.crop_grid, record.ct_grid)

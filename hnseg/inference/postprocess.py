@@ -17,21 +17,23 @@ from hnseg.config import PredictConfig
 from hnseg.evaluation.surface_distance import surface_voxels
 from hnseg.images.components import Components, Connectivity, connected_components
 
+Removal = dict[str, Any]  # JSON-ready: step, label, voxels, volume_ml, reason; center_zyx_vox, distance_mm
 Label = NDArray[np.uint8]
 SETTINGS = ("min_gtvp_ml", "min_gtvn_ml", "min_gtvp_vox", "min_gtvn_vox", "max_node_distance_mm")  # of PredictConfig
 
 
 def postprocess_label(
     label: Label, spacing_zyx_mm: Sequence[float], settings: PredictConfig
-) -> tuple[Label, list[dict[str, Any]]]:
+) -> tuple[Label, list[Removal]]:
     """Island removal, then the distance prior, with a run's settings.
 
     Args:
-        label: Ndarray of uint8, (z, y, x), values 0, 1, 2.
-        spacing_zyx_mm: 3 floats > 0.
+        label: (z, y, x) Values 0, 1, 2.
+        spacing_zyx_mm: Voxel spacing, > 0.
+        settings: Least sizes and largest distance.
 
     Returns:
-        ``(label, record)``: a copy of the label without them, ndarray of uint8; and what was removed and why, see
+        ``(label, record)``: a copy of the label without them; and what was removed and why, see
         :func:`remove_islands` and :func:`apply_distance_prior`.
     """
     kept, islands = remove_islands(
@@ -51,19 +53,19 @@ def remove_islands(
     min_vox: Mapping[int, int] | Sequence[int] = (0, 0),
     voxel_ml: float,
     connectivity: Connectivity = 26,
-) -> tuple[Label, list[dict[str, Any]]]:
+) -> tuple[Label, list[Removal]]:
     """Remove the components of each class that are smaller than that class's least size, in ml, in voxels, or both.
 
     Args:
-        label: Ndarray of uint8, (z, y, x), values 0, 1, 2.
-        min_ml (mapping {class: ml} or (gtvp_ml, gtvn_ml)): Components of fewer milliliters go; one of exactly this
-            volume stays. 0 keeps all. Millilitres mean the same on every scanner's grid.
-        min_vox (mapping {class: voxels} or (gtvp_vox, gtvn_vox)): Components of fewer voxels go, too.
-        voxel_ml (float > 0): Volume of one voxel.
-        connectivity: {6, 18, 26}.
+        label: (z, y, x) Values 0, 1, 2.
+        min_ml: ``{class: ml}`` or ``(gtvp_ml, gtvn_ml)``: components of fewer milliliters go; one of exactly this
+            volume stays. 0 keeps all. Milliliters mean the same on every scanner's grid.
+        min_vox: ``{class: voxels}`` or ``(gtvp_vox, gtvn_vox)``: components of fewer voxels go, too.
+        voxel_ml: Volume of one voxel, > 0.
+        connectivity: Of a component: 6, 18 or 26 neighbors.
 
     Returns:
-        ``(label, removed)``: a copy of the label without them, ndarray of uint8; and one JSON-ready record per removed
+        ``(label, removed)``: a copy of the label without them; and one JSON-ready record per removed
         component: ``step``, ``label``, ``voxels``, ``volume_ml``, ``center_zyx_vox``, ``reason``.
 
     >>> mask = np.zeros((1, 1, 6), np.uint8); mask[..., 0] = 2; mask[..., 2:5] = 2
@@ -106,7 +108,7 @@ def apply_distance_prior(
     max_distance_mm: float,
     spacing_zyx_mm: Sequence[float],
     connectivity: Connectivity = 26,
-) -> tuple[Label, list[dict[str, Any]]]:
+) -> tuple[Label, list[Removal]]:
     """Remove nodes too far from the primary tumor.
 
     A GTVn component goes when its surface-to-surface distance to the GTVp exceeds ``max_distance_mm``: the smallest
@@ -117,13 +119,13 @@ def apply_distance_prior(
     spacing apart here, not 0.
 
     Args:
-        label: Ndarray of uint8, (z, y, x), values 0, 1, 2.
-        max_distance_mm (float > 0): A component at exactly this distance stays.
-        spacing_zyx_mm: 3 floats > 0.
-        connectivity: {6, 18, 26}.
+        label: (z, y, x) Values 0, 1, 2.
+        max_distance_mm: > 0; a component at exactly this distance stays.
+        spacing_zyx_mm: Voxel spacing, > 0.
+        connectivity: Of a component: 6, 18 or 26 neighbors.
 
     Returns:
-        ``(label, removed)``: a copy of the label without them, ndarray of uint8; and one record per removed component,
+        ``(label, removed)``: a copy of the label without them; and one record per removed component,
         as :func:`remove_islands` with ``distance_mm``. Without GTVp nothing is removed, and if there are nodes one
         record with ``voxels`` 0 states it.
     """
@@ -173,11 +175,9 @@ def nearest_mm(target: NDArray[np.float64], surfaces: Sequence[NDArray[np.float6
     return np.asarray(np.minimum.reduceat(distances, firsts), dtype=np.float64)
 
 
-def _remove(
-    out: Label, parts: Components, gone: NDArray[np.bool_], voxel_ml: float, **record: Any
-) -> list[dict[str, Any]]:
+def _remove(out: Label, parts: Components, gone: NDArray[np.bool_], voxel_ml: float, **record: Any) -> list[Removal]:
     """Set the components marked in ``gone`` to 0 in ``out``; their records."""
-    removed: list[dict[str, Any]] = []
+    removed: list[Removal] = []
     if not gone.any():
         return removed
     for number, (mask, start) in enumerate(parts.iter_masks()):

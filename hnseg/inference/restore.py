@@ -15,11 +15,12 @@ def restore_label(label: NDArray[np.uint8], crop_grid: Grid, ct_grid: Grid) -> N
     """A label on the crop grid, by nearest neighbor on the CT grid; 0 outside the box.
 
     Args:
-        label: Ndarray (z, y, x) uint8.
-        crop_grid, ct_grid: Grid.
+        label: (z, y, x) on ``crop_grid``.
+        crop_grid: Grid of the label.
+        ct_grid: Grid of the result.
 
     Returns:
-        ndarray of ``ct_grid.shape``, uint8.
+        Label of ``ct_grid.shape``.
     """
     return resample_label(label, crop_grid, ct_grid)
 
@@ -31,11 +32,12 @@ def restore_probabilities(probabilities: NDArray[Any], crop_grid: Grid, ct_grid:
     CT that the box covers is computed.
 
     Args:
-        probabilities (ndarray (classes, z, y, x) of float): Class 0 is background, which is also what lies outside the
-            box.
-        crop_grid, ct_grid: Grid.
+        probabilities: (classes, z, y, x) on ``crop_grid``, 0 to 1. Class 0 is background, which is also what lies
+            outside the box.
+        crop_grid: Grid of the probabilities.
+        ct_grid: Grid of the result.
 
     Returns:
-        ndarray of ``ct_grid.shape``, uint8.
+        Label of ``ct_grid.shape``.
     """
     return argmax_label((np.asarray(plane, dtype=np.float32) for plane in probabilities), crop_grid, ct_grid)

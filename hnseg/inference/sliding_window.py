@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING
 
 import torch
 from monai.data.utils import compute_importance_map
@@ -16,20 +16,24 @@ from hnseg.inference.tiling import Tiling, Triple, cheapest_tiling, tile
 from hnseg.models.memory import free_memory_bytes
 from hnseg.models.network import CHANNELS, stride, window_bytes_per_voxel
 
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
 AXES = {"z": 1, "y": 2, "x": 3}  # of a tensor (channel, z, y, x)
 MEMORY_SHARE = 0.7  # of what is free; the rest is for the volumes themselves and for the allocator's waste
 
 
 def choose_tiling(
-    shape: Triple, train: TrainConfig, predict: PredictConfig, fabric: Any, *, memory_bytes: float | None = None
+    shape: Triple, train: TrainConfig, predict: PredictConfig, fabric: Fabric, *, memory_bytes: float | None = None
 ) -> Tiling:
-    """The windows for a crop, as ``predict.window`` asks for them.
+    """The windows for a crop, of the kind that ``predict.window`` names.
 
     Args:
         shape: The crop, (z, y, x).
-        train, predict: TrainConfig, PredictConfig.
-        fabric (lightning_fabric.Fabric): Its device's free memory bounds the window of ``auto``.
-        memory_bytes: That many bytes instead.
+        train: Patch and network.
+        predict: Kind of window and overlap.
+        fabric: Its device's free memory bounds the window of ``auto``.
+        memory_bytes: Bounds it instead.
     """
     if predict.window == "patch":
         return tile(shape, train.patch_zyx, overlap=predict.overlap)
@@ -38,7 +42,7 @@ def choose_tiling(
     return cheapest_tiling(shape, train.patch_zyx, multiple=stride(train), overlap=predict.overlap, max_voxels=fitting)
 
 
-def _element_bytes(fabric: Any) -> int:
+def _element_bytes(fabric: Fabric) -> int:
     """Bytes of an activation: 2 where the fabric computes in half precision."""
     kind = fabric.device.type
     with fabric.autocast():
@@ -48,11 +52,11 @@ def _element_bytes(fabric: Any) -> int:
 
 
 def predict_logits(
-    network: Any,
+    network: torch.nn.Module,
     image: torch.Tensor,
     train: TrainConfig,
     predict: PredictConfig,
-    fabric: Any,
+    fabric: Fabric,
     *,
     tiling: Tiling | None = None,
 ) -> torch.Tensor:
@@ -60,13 +64,14 @@ def predict_logits(
 
     Args:
         network: In evaluation mode, on the fabric's device.
-        image (Tensor (2, z, y, x)): CT and PET, normalized; any device and floating dtype.
-        train, predict: TrainConfig, PredictConfig.
+        image: (2, z, y, x) CT and PET, normalized; any device and floating dtype.
+        train: Patch and network.
+        predict: Kind of window, overlap and flips.
         fabric: Device and processes.
         tiling: By default :func:`choose_tiling`'s.
 
     Returns:
-        Tensor (3, z, y, x) float32, on the CPU.
+        (3, z, y, x) float32 logits, on the CPU.
     """
     z, y, x = image.shape[1:]
     blend = SlidingWindowAccumulator(tiling or choose_tiling((z, y, x), train, predict, fabric), fabric.device)
@@ -96,7 +101,7 @@ class SlidingWindowAccumulator:
             self._weights[inside] += self._weight[kept]
 
     @torch.inference_mode()
-    def add(self, network: Any, image: torch.Tensor, fabric: Any, *, flips: str = "") -> None:
+    def add(self, network: torch.nn.Module, image: torch.Tensor, fabric: Fabric, *, flips: str = "") -> None:
         """Add the logits of one network, (2, z, y, x) in; the mean over all flips along ``flips``, e.g. ``"xy"``."""
         if tuple(image.shape) != (CHANNELS, *self.tiling.crop):
             raise ValueError(f"an image of shape {(CHANNELS, *self.tiling.crop)} is needed, got {tuple(image.shape)}")

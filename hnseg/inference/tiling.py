@@ -24,7 +24,7 @@ class Tiling:
     Attributes:
         crop: Its shape.
         window: What the network sees at once.
-        starts (tuple of tuple of int): First voxel of the windows along each axis; one negative start where the window
+        starts: First voxel of the windows along each axis; one negative start where the window
             is longer than the crop, which then sits in its middle.
     """
 
@@ -58,8 +58,9 @@ def tile(shape: Triple, window: Triple, *, overlap: float) -> Tiling:
     """Lay windows of one size over a crop, where MONAI's sliding window lays them.
 
     Args:
-        shape, window: Tuple of int.
-        overlap (float, 0 ≤ overlap < 1): Neighbors share at least this part of their length; the last window is moved
+        shape: Of the crop, (z, y, x) in voxels.
+        window: Of a window, (z, y, x) in voxels.
+        overlap: 0 ≤ overlap < 1. Neighbors share at least this part of their length; the last window is moved
             back inside the crop.
 
     Raises:
@@ -93,7 +94,7 @@ def cheapest_tiling(shape: Triple, patch: Triple, *, multiple: int, overlap: flo
         shape: The crop.
         patch: What the network was trained on.
         multiple: The network takes lengths that are multiples of this.
-        overlap (float, 0 ≤ overlap < 1): As in :func:`tile`.
+        overlap: 0 ≤ overlap < 1, as in :func:`tile`.
         max_voxels: Most voxels of a window. Where even the patch has more, the patch is the window.
     """
     lengths = (_lengths(n, p, multiple) for n, p in zip(shape, patch, strict=True))

@@ -31,11 +31,12 @@ class Cropped:
 
     Attributes:
         crop: The box.
-        ct_hu, pet_suv: Ndarray (z, y, x) float32.
-        label: Ndarray (z, y, x) uint8, or None.
-        scanned (ndarray (z, y, x) of bool): Where the CT was really scanned.
+        ct_hu: (z, y, x) CT in HU, clipped to the valid range; its lower end outside the scan.
+        pet_suv: (z, y, x) PET in SUV, ≥ 0; 0 outside the scan.
+        label: (z, y, x) 0 background, 1 GTVp, 2 GTVn; None for a case without a label.
+        scanned: (z, y, x) Where the CT was scanned.
         ct_grid, pet_grid: Where the images lie; the PET's after a registration, if there was one.
-        label_outside_box_ml: Float.
+        label_outside_box_ml: Volume of the label that the box cuts off.
         suv_factor: By which the PET file's values were multiplied.
         alignment: None where it was not measured or could not be.
     """

@@ -5,7 +5,7 @@ reference subject, which is a training case of every fold. ``spectrum-align`` mo
 from the target center, and keeps one version of the case per fold: the sites of fold *k* are fitted on the training
 cases of fold *k* alone, so that no validation case takes part in what the fold's network sees; the sites of the final
 version, which test cases get, are fitted on everything that is not test. A center without a training case is aligned
-scan by scan (one-to-one), and the record says so.
+scan by scan (one-to-one), which the record states.
 """
 
 from __future__ import annotations

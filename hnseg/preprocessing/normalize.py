@@ -53,9 +53,9 @@ class PetScale:
     """How the PET of one crop is scaled: what :func:`normalize_pet` takes from the whole, to apply it part by part.
 
     Attributes:
-        mean_suv, sd_suv: Over the crop.
-        scale: {"z-score", "suv"}.
-        sigmoid: Bool.
+        mean_suv, sd_suv: Mean and standard deviation over the crop, in SUV.
+        scale: ``z-score``, or ``suv`` for SUV as it is.
+        sigmoid: Whether the scaled value goes through a sigmoid.
     """
 
     mean_suv: float

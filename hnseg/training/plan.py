@@ -16,14 +16,13 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from hnseg.cohort.labels import NUM_CLASSES
-from hnseg.cohort.splits import load_splits
 from hnseg.config import Config, TrainConfig
 from hnseg.errors import WorkDirError
 from hnseg.models.device import open_device
 from hnseg.models.memory import free_memory_bytes
 from hnseg.models.network import CHANNELS, make_network, stride
 from hnseg.parallel import GB
-from hnseg.preprocessing.prepared_case import open_case
+from hnseg.preprocessing.prepared_cohort import open_cohort
 from hnseg.training.dataset import fits_in_cache
 from hnseg.training.losses import SummedDiceCELoss
 from hnseg.training.optimizer import make_optimizer
@@ -40,7 +39,7 @@ PRECISIONS = ("32-true", "bf16-mixed")
 
 
 @dataclass(frozen=True)
-class PreparedCohort:
+class CohortSize:
     """The prepared cases of a run.
 
     Attributes:
@@ -97,7 +96,7 @@ class TrainingPlan:
 
     device: str
     free_gb: float
-    cohort: PreparedCohort
+    cohort: CohortSize
     options: tuple[TrainingOption, ...]
     wanted: TrainingOption
 
@@ -121,7 +120,8 @@ def make_plan(work: Path, *, device: str = "auto") -> TrainingPlan:
         device: See :func:`hnseg.models.device.open_device`.
 
     Raises:
-        WorkDirError: Nothing is prepared.
+        CaseError: A case is not prepared, or is out of date.
+        WorkDirError: No case can be prepared, or the split does not fit the check.
     """
     config = load_config(work)
     cohort = _read_cohort(work, config)
@@ -157,20 +157,17 @@ class _Cost:
     seconds: float
 
 
-def _read_cohort(work: Path, config: Config) -> PreparedCohort:
-    splits = load_splits(work)
-    folders = sorted(path.parent for path in (work / "prepared").glob("*/case.json"))
-    if not folders:
+def _read_cohort(work: Path, config: Config) -> CohortSize:
+    cohort = open_cohort(work)
+    cases = cohort.open_cases(list(cohort.cases))
+    if not cases:
         raise WorkDirError(f"{work} holds no prepared case: run `hnseg prepare` first")
-    shapes, size = [], 0
-    for folder in folders:
-        image = open_case(folder).image
-        shapes.append(image.shape[1:])
-        size += image.nbytes
+    shapes = [case.image.shape[1:] for case in cases]
+    size = sum(case.image.nbytes for case in cases)
     longest = tuple(max(shape[axis] for shape in shapes) for axis in range(3))
-    largest = max(len(splits.train_ids(fold)) for fold in range(config.split.folds))
+    largest = max(len(cohort.splits.train_ids(fold)) for fold in range(config.split.folds))
     cached = fits_in_cache(size, config.train.workers)
-    return PreparedCohort(len(folders), (longest[0], longest[1], longest[2]), round(size / GB, 3), largest, cached)
+    return CohortSize(len(cases), (longest[0], longest[1], longest[2]), round(size / GB, 3), largest, cached)
 
 
 def _patches(train: TrainConfig, shape_zyx: tuple[int, int, int]) -> list[tuple[int, int, int]]:

@@ -70,10 +70,10 @@ def best_evidence(
     """Best evidence among axial slices, around one position.
 
     Args:
-        where (ndarray (2,)): (y, x) in voxels of the coarse grid.
+        where: (2,) Position (y, x) in voxels of the coarse grid.
         heights: Slices to test; the best one counts, since the skull base is open towards the face.
-        body (ndarray of bool (z, y, x)): From :func:`body_mask`.
-        ct_hu (ndarray (z, y, x)): CT in HU on the same grid, or None.
+        body: (z, y, x) From :func:`body_mask`.
+        ct_hu: (z, y, x) CT in HU on the same grid, or None.
     """
     found = [Evidence(None if ct_hu is None else _enclosed(where, z, ct_hu), _width(where, body[z])) for z in heights]
     return max(found, key=lambda evidence: (evidence.score, -evidence.width_mm))

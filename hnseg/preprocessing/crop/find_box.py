@@ -45,12 +45,14 @@ def find_crop(
     """Place the box.
 
     Args:
-        ct_hu, pet_suv (ndarray (z, y, x)): CT in HU and PET in SUV, each on its own grid, any direction. Without a CT
-            (None for it and its grid) PET alone decides, with a confidence of at most 0.5.
-        ct_grid, pet_grid: Their grids.
+        ct_hu: (z, y, x) CT in HU, on a grid of any direction. Without it (None for it and its grid) PET alone decides,
+            with a confidence of at most 0.5.
+        ct_grid: Grid of the CT.
+        pet_suv: (z, y, x) PET in SUV, on a grid of any direction.
+        pet_grid: Grid of the PET.
         box_vox: Size of the box in voxels (x, y, z).
         spacing_mm: Edge of a voxel of the box.
-        method ({"head", "paper", "nvauto", "hecktor2025", "center"}): See the functions of the same names in
+        method: See the functions of the same names in
             :mod:`hnseg.preprocessing.crop.head` and :mod:`hnseg.preprocessing.crop.published`.
 
     Raises:
@@ -77,10 +79,10 @@ def brain_in_box(pet_suv: NDArray[Any]) -> NDArray[np.bool_]:
     """Find the brain in a box of ``find_crop``: the hot component that reaches the top tenth of the box.
 
     Args:
-        pet_suv (ndarray (z, y, x)): PET on the crop grid, in SUV.
+        pet_suv: (z, y, x) PET on the crop grid, in SUV.
 
     Returns:
-        Its mask, ndarray of bool, same shape; empty if nothing hot reaches the top.
+        Its mask, of the same shape; empty if nothing hot reaches the top.
     """
     components, _ = ndimage.label(pet_suv > BRAIN_SUV, structure=np.ones((3, 3, 3)))
     top = components[-max(1, components.shape[0] // 10) :]

@@ -112,6 +112,37 @@ def test_finished_predictions_are_left_alone_and_others_are_made_again(predicted
     assert not list(work.rglob(".writing-*"))
 
 
+def test_a_mask_that_was_edited_is_kept_and_named(predicted, tmp_path):
+    work = tmp_path / "work"
+    shutil.copytree(predicted, work)
+    edited, other = masks(work / "predictions")[:2]
+    edited.write_bytes(other.read_bytes())
+    content = edited.read_bytes()
+    for options in (CPU, InferenceOptions(device="cpu", flips="x")):
+        (failure,) = predict_cohort(work, options=options)
+        assert (failure.case_id, failure.path) == (edited.name.removesuffix(".nii.gz"), edited)
+        assert edited.read_bytes() == content
+    edited.unlink()
+    assert predict_cohort(work, options=CPU) == []
+    assert edited.read_bytes() == (predicted / "predictions" / edited.name).read_bytes()
+
+
+def test_baselines_of_other_files_are_made_again(predicted, tmp_path):
+    work = tmp_path / "work"
+    shutil.copytree(predicted, work)
+    case_id = load_splits(work).test[0]
+    paths = masks(work / "baselines" / "threshold")
+    before = {path: path.stat().st_mtime_ns for path in paths}
+    predict_baselines(work)
+    assert {path: path.stat().st_mtime_ns for path in paths} == before
+    record = work / "baselines" / f"{case_id}.json"
+    content = json.loads(record.read_text())
+    content["made_from"]["prepared"]["files"]["pet"] = "0" * 64
+    record.write_text(json.dumps(content))
+    predict_baselines(work)
+    assert [path.name for path in paths if path.stat().st_mtime_ns != before[path]] == [f"{case_id}.nii.gz"]
+
+
 def test_disagreement_lies_on_the_ct_grid_in_bits(predicted, tmp_path):
     work = tmp_path / "work"
     shutil.copytree(predicted, work)

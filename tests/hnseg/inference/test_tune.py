@@ -249,6 +249,30 @@ def test_another_model_makes_the_masks_again(tuned_run):
     assert changed == set(load_splits(tuned_run).folds[0])
 
 
+@pytest.mark.parametrize("content", ["{", "[]", "{}", '{"made_from": 3, "outputs": {}}'])
+def test_a_damaged_record_makes_the_mask_again(tuned_run, content):
+    raw = tuned_run / "out_of_fold/raw"
+    record = sorted(raw.glob("*.json"))[0]
+    record.write_text(content)
+    mask = record.with_suffix(".nii.gz")
+    before = mask.read_bytes()
+    assert record.stem in predict_out_of_fold(tuned_run, device="cpu")
+    assert json.loads(record.read_text())["made_from"]
+    assert mask.read_bytes() == before
+
+
+def test_an_edited_mask_is_made_again(tuned_run):
+    raw = tuned_run / "out_of_fold/raw"
+    first, second = sorted(raw.glob("*.nii.gz"))[:2]
+    before = first.read_bytes()
+    first.write_bytes(second.read_bytes())
+    with pytest.raises(CaseError) as caught:
+        tune_workdir(tuned_run)
+    assert caught.value.path == first
+    predict_out_of_fold(tuned_run, device="cpu")
+    assert first.read_bytes() == before
+
+
 def test_a_run_is_tuned_and_its_settings_follow(tuned_run, monkeypatch):
 
     begun = load_config(tuned_run)

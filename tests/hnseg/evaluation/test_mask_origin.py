@@ -1,0 +1,44 @@
+"""Scores of masks by models that are no longer those of the run are refused."""
+
+from __future__ import annotations
+
+import pytest
+
+from hnseg.errors import WorkDirError
+from hnseg.evaluation.evaluate import evaluate_workdir
+from hnseg.evaluation.mask_origin import refuse_other_models
+from ssimh.files.artifact_cache import ArtifactCache, hash_file
+
+
+@pytest.fixture
+def records(tmp_path):
+    model = tmp_path / "models" / "fold_0" / "best.pt"
+    model.parent.mkdir(parents=True)
+    model.write_bytes(b"weights")
+    key = {"models": {"models/fold_0/best.pt": hash_file(model)}}
+    ArtifactCache(tmp_path / "A-1.json", key).save({})
+    (tmp_path / "A-2.json").write_text("{}")
+    return {name: tmp_path / f"{name}.json" for name in ("A-1", "A-2", "A-3")}
+
+
+def test_masks_of_the_models_that_are_there_pass(records, tmp_path):
+    refuse_other_models(tmp_path, records, "hnseg predict")
+    (tmp_path / "models" / "fold_0" / "best.pt").unlink()  # removed to save space
+    refuse_other_models(tmp_path, records, "hnseg predict")
+
+
+def test_masks_of_other_models_are_named(records, tmp_path):
+    (tmp_path / "models" / "fold_0" / "best.pt").write_bytes(b"others")
+    with pytest.raises(WorkDirError) as caught:
+        refuse_other_models(tmp_path, records, "hnseg predict")
+    assert "A-1" in str(caught.value)
+    assert "A-2" not in str(caught.value)
+    assert "hnseg predict" in str(caught.value)
+
+
+def test_a_run_with_other_models_is_not_scored(small_workdir):
+    test = next((small_workdir / "predictions").glob("*.json"))
+    (small_workdir / "models" / "fold_0" / "best.pt").write_bytes(b"weights")
+    ArtifactCache(test, {"models": {"models/fold_0/best.pt": "0" * 64}}).save({"models": [], "removed": []})
+    with pytest.raises(WorkDirError, match=test.stem):
+        evaluate_workdir(small_workdir)
