@@ -21,7 +21,7 @@ _BINS = 256
 
 @dataclass(frozen=True)
 class Comparison:
-    """Result of :func:`compare`; values in the images' unit unless said otherwise.
+    """Result of :func:`compare`; values in the images' unit unless stated otherwise.
 
     ``histogram_correlation``, ``slice_cc``, ``psnr_db`` and ``ssim`` tell how alike ``after`` and the image named by
     ``against`` are; the same names with ``_before`` tell it of ``before`` and the reference, None without one.

@@ -258,7 +258,7 @@ class ReferenceSpectrum(StoredSpectrum):
             steps = tuple(step * old / new for step, old, new in sizes)
         return replace(self, coefficients=values.astype(self.coefficients.dtype), shape=grid, spacing_mm=steps)
 
-    def reoriented(self, orientation: str) -> ReferenceSpectrum:
+    def for_orientation(self, orientation: str) -> ReferenceSpectrum:
         """The same reference for an array whose spatial axes run in other directions: exact flips and swaps.
 
         Raises:
@@ -268,7 +268,7 @@ class ReferenceSpectrum(StoredSpectrum):
         >>> scan = np.arange(24.0).reshape(2, 3, 4)
         >>> flipped = ReferenceSpectrum.from_image(scan[:, ::-1], threshold=2, orientation="SAL")
         >>> direct = ReferenceSpectrum.from_image(scan, threshold=2, orientation="SPL")
-        >>> np.allclose(flipped.reoriented("SPL").coefficients, direct.coefficients)
+        >>> np.allclose(flipped.for_orientation("SPL").coefficients, direct.coefficients)
         True
         """
         if self.orientation is None:
@@ -309,7 +309,7 @@ class ReferenceSpectrum(StoredSpectrum):
         if orientation is not None and self.orientation is not None and orientation.upper() != self.orientation:
             raise ValueError(
                 f"the image has orientation {orientation.upper()!r}, the reference {self.orientation!r}; "
-                f"use reference.reoriented({orientation.upper()!r})."
+                f"use reference.for_orientation({orientation.upper()!r})."
             )
         if settings.axes != self.axes:
             raise ValueError(

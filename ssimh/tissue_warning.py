@@ -22,7 +22,7 @@ class TissueMovedWarning(UserWarning):
 def warn_if_moved(before: Any, after: Any, bound_hu: float | None, unit: str | None, stacklevel: int) -> None:
     """Warn if soft tissue (-150 … 150 HU before) has moved by more than ``bound_hu`` on average.
 
-    At most two million voxels are looked at. Nothing is said of images that state another unit than HU.
+    At most two million voxels are looked at. Images that state another unit than HU are not examined.
 
     Args:
         before, after: arrays or tensors of one shape, HU.

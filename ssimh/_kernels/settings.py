@@ -57,7 +57,10 @@ class SwapSettings:
             ValueError: axes or a threshold outside the grid.
         """
         axes = normalize_axes(self.axes, len(shape), name)
-        return replace(self, axes=axes, threshold=check_threshold(self.threshold, shape, axes, name))
+        threshold = check_threshold(self.threshold, shape, axes, name)
+        if axes == self.axes:
+            return self
+        return replace(self, axes=axes, threshold=threshold)
 
     @property
     def route(self) -> str:

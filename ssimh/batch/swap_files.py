@@ -131,7 +131,7 @@ def match_grid(reference: ReferenceSpectrum, scan: LoadedScan, regrid: bool) -> 
         ValueError: the orientations name other axes.
     """
     if scan.orientation is not None and reference.orientation not in (None, scan.orientation):
-        reference = reference.reoriented(scan.orientation)
+        reference = reference.for_orientation(scan.orientation)
     shape, spacing_mm = scan.values.shape, scan.spacing_mm
     if reference.shape == shape and has_same_extent(reference, spacing_mm):
         return reference
@@ -229,7 +229,7 @@ def _match_first(spectrum: ReferenceSpectrum, first: ReferenceSpectrum, path: Pa
     if spectrum.unit != first.unit:
         raise ScanError(f"{path} has unit {spectrum.unit!r}, the first scan {first.unit!r}; they must agree.")
     if first.orientation is not None and spectrum.orientation not in (None, first.orientation):
-        spectrum = spectrum.reoriented(first.orientation)
+        spectrum = spectrum.for_orientation(first.orientation)
     same = spectrum.shape == first.shape and has_same_extent(first, spectrum.spacing_mm or ())
     if not same and not regrid:
         raise ScanError(

@@ -15,7 +15,7 @@ from ssimh._kernels.arrays import check_array, check_finite, normalize_axes, to_
 from ssimh._kernels.checks import check_mask
 from ssimh._kernels.per_image import zip_per_image
 from ssimh.files.reference_file import SITE, StoredSpectrum
-from ssimh.orientation import check_orientation, orientation_map
+from ssimh.orientation import check_orientation
 from ssimh.site.body import BODY_THRESHOLD_HU, body_box, body_mask, strides
 from ssimh.site.field import positions
 from ssimh.site.mixture import SPACES, bin_edges, count_blocks, fit_tissues
@@ -259,13 +259,6 @@ def to_zyx(values: NDArray[Any], axes: tuple[int, ...], whose: str) -> NDArray[A
         raise ValueError(f"{whose} must have three axes, (z, y, x); its shape is {values.shape}, axes={axes}.")
     normalize_axes(axes, 3, whose)
     return values.transpose([axis % 3 for axis in axes])
-
-
-def turned(values: NDArray[Any], orientation: str, wanted: str) -> NDArray[Any]:
-    """View of a volume with its axes in the directions ``wanted``: exact flips and swaps."""
-    sources, flips = orientation_map(orientation, wanted)
-    flip = tuple(axis for axis, is_flipped in enumerate(flips) if is_flipped)
-    return np.flip(values.transpose(sources), flip)
 
 
 def find_body(values: NDArray[Any], body_threshold_hu: float) -> NDArray[np.bool_]:

@@ -133,7 +133,7 @@ def for_image(reference: Any, image: torch.Tensor, settings: SwapSettings) -> An
         reference = reference.spectra[0] if turned else reference.for_image(tuple(image.shape), settings.axes)
     if isinstance(reference, ReferenceSpectrum):
         turned = letters is not None and reference.orientation not in (None, letters)
-        return reference.reoriented(letters) if turned and letters is not None else reference
+        return reference.for_orientation(letters) if turned and letters is not None else reference
     theirs = _adapter.orientation(reference)
     if letters is not None and theirs is not None and letters != theirs:
         raise ValueError(

@@ -83,7 +83,7 @@ class SpectrumSwap(SwapTransform):
         unit: intensity unit of the images; None for what their metadata states. PET is refused.
         allow_pet: swap PET all the same.
         warn_above_hu: warn for every image whose soft tissue (-150 … 150 HU) moves by more than this many HU on
-            average; None to be silent. Images that state another unit than HU are not looked at.
+            average; None to be silent. Images that state another unit than HU are not examined.
 
     Raises:
         ValueError, TypeError: settings out of range, or an image or reference that does not fit: another matrix,

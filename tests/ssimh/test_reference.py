@@ -118,7 +118,7 @@ def test_images_of_one_matrix_and_other_voxel_sizes_are_refused(rng):
         assert "(3.0, 2.0, 2.0)" in str(caught.value)
     with pytest.raises(ValueError, match="3 numbers"):
         swap_spectrum(scans[0], coarse, spacing_mm=(1.0, 1.0))
-    # What is unknown, what agrees to half a voxel, and what is said to be the same is allowed.
+    # What is unknown, what agrees to half a voxel, and what is declared the same is allowed.
     assert ReferenceSpectrum.average([unknown, fine]).spacing_mm == (3.0, 1.0, 1.0)
     assert ReferenceSpectrum.from_images(scans, spacing_mm=[(3.0, 1.0, 1.0)] * 2 + [(3.0, 1.05, 1.0)]).n_subjects == 3
     with pytest.raises(ValueError, match="fewer"):
@@ -177,18 +177,18 @@ def test_impossible_grids_are_refused(reference, shape):
 def test_turning_is_exact(scan, target, turn, axes):
     spacing = np.array([3.0, 1.0, 1.5])
     fitted = ReferenceSpectrum.from_image(scan, axes=axes, orientation="SPL", spacing_mm=spacing)
-    turned = fitted.reoriented(target)
+    turned = fitted.for_orientation(target)
     image = turn(scan)
     expected = ReferenceSpectrum.from_image(image, axes=turned.axes, orientation=target)
     assert_close(turned.coefficients, expected.coefficients, "float64")
     assert turned.shape == image.shape
     assert turned.spacing_mm == tuple(spacing[scan.shape.index(size)] for size in image.shape)
-    assert_close(turned.reoriented("SPL").coefficients, fitted.coefficients, "float64")
+    assert_close(turned.for_orientation("SPL").coefficients, fitted.coefficients, "float64")
 
 
 def test_turning_needs_an_orientation(scan):
     with pytest.raises(ValueError, match="states no orientation"):
-        ReferenceSpectrum.from_image(scan).reoriented("SPL")
+        ReferenceSpectrum.from_image(scan).for_orientation("SPL")
     with pytest.raises(ValueError, match="orientation must name every spatial axis"):
         ReferenceSpectrum.from_image(scan, orientation="SSL")
 

@@ -129,9 +129,9 @@ def test_units_that_disagree():
 
 def test_a_reference_on_another_orientation_names_the_conversion():
     reference = ReferenceSpectrum.from_image(IMAGE, orientation="SPL")
-    with pytest.raises(ValueError, match=r"'IPL', the reference 'SPL'; use reference.reoriented\('IPL'\)"):
+    with pytest.raises(ValueError, match=r"'IPL', the reference 'SPL'; use reference.for_orientation\('IPL'\)"):
         swap_spectrum(IMAGE, reference, orientation="IPL")
-    swap_spectrum(IMAGE, reference.reoriented("IPL"), orientation="IPL")
+    swap_spectrum(IMAGE, reference.for_orientation("IPL"), orientation="IPL")
 
 
 @pytest.mark.parametrize(
