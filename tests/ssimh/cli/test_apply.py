@@ -119,6 +119,26 @@ def test_one_bad_scan_does_not_stop_the_others(folder):
     assert not list((folder / "out").rglob(".writing-*"))
 
 
+def test_damaged_scans_are_not_harmonized(folder):
+    """Each of them was, before one strict reader served both packages."""
+    values = read(folder / "donor.nii.gz")
+    nan = values.astype(np.float32)
+    nan[0, 0, 0] = np.nan
+    for name, content in (("cut.nii", values), ("cut.nii.gz", values), ("nan.nii", nan), ("flat.nii", values)):
+        write(folder / "scans" / name, content)
+    for name in ("cut.nii", "cut.nii.gz"):
+        raw = (folder / "scans" / name).read_bytes()
+        (folder / "scans" / name).write_bytes(raw[: len(raw) // 2])
+    raw = bytearray((folder / "scans/flat.nii").read_bytes())
+    raw[84:88] = bytes(4)  # the spacing along y
+    (folder / "scans/flat.nii").write_bytes(raw)
+    result = ssimh(*command(folder, "--no-figures"))
+    damaged = {"cut.nii", "cut.nii.gz", "nan.nii", "flat.nii"}
+    assert (result.exit_code, counts(result)) == (1, (3, 0, 4))
+    assert set(read_manifest(folder / "out").failed) == damaged
+    assert not damaged & {path.name for path in (folder / "out").iterdir()}
+
+
 def test_failures_of_scans_that_are_not_named_again_stay_on_record(folder):
     (folder / "scans/bad.nii.gz").write_text("no image")
     assert ssimh(*command(folder, "--no-figures")).exit_code == 1
