@@ -1,4 +1,4 @@
-"""Check of a cohort before any computation: files, geometry, units, labels, and whether a head is in view."""
+"""Check a cohort before any work is put into it: files, geometry, units, labels, and whether a head is in view."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hnseg.cohort.cases import Case, cohort_suv_factors, discover_cases
 from hnseg.cohort.checked_cohort import COHORT, CohortCheck, Finding, Severity, save_check
 from hnseg.cohort.suv_table import TAGS_NAME
 from hnseg.config import PrepareConfig
-from hnseg.errors import CohortError
+from hnseg.errors import CohortError, listed
 from hnseg.parallel import map_processes
 from hnseg.progress import ProgressCallback, no_progress
 
@@ -31,14 +31,14 @@ def check_cohort(
     """Check every case of a cohort; with ``work``, write ``check.json`` and ``check.html`` there.
 
     Args:
-        root: Data root, see :func:`hnseg.cohort.cases.discover_cases`.
-        config: Crop and grid for prepare.
-        work: Work directory; without it nothing is written and no picture is drawn.
-        jobs: Number of processes.
+        root: See :func:`hnseg.cohort.cases.discover_cases`.
+        config: The crop that prepare will use.
+        work: Without it nothing is written and no picture drawn.
+        jobs: Processes.
         progress: Called after each case.
 
     Raises:
-        CohortError: The root cannot be used (nothing is written), or no case of it can (the findings are written).
+        CohortError: The root cannot be used (nothing is written), or no case of it can (what was found is written).
     """
     cases = discover_cases(root)
     results = map_processes(functools.partial(check_case, config=config, pictures=work is not None), cases, jobs)
@@ -49,15 +49,15 @@ def check_cohort(
     found = CohortCheck(
         tuple(check.checked for check in checks if check.checked is not None),
         (
-            *cohort_findings(cases, checks),
-            *factor_findings(root, cases),
+            *check_together(cases, checks),
+            *check_factors(root, cases),
             *(finding for check in checks for finding in check.findings),
         ),
         tuple(check.overview for check in checks),
     )
     if work is not None:
         write_check_page(found, {check.overview.id: check.views for check in checks}, root, work / "check.html")
-        if found.cases or not (work / "check.json").is_file():  # data that are temporarily missing do not erase a run
+        if found.cases or not (work / "check.json").is_file():  # a run outlives data that are away for a while
             save_check(found, work)
     if not found.cases:
         lines = [f"  {finding}" for finding in found.errors]
@@ -67,7 +67,7 @@ def check_cohort(
     return found
 
 
-def cohort_findings(cases: Sequence[Case], checks: Sequence[CaseCheck]) -> list[Finding]:
+def check_together(cases: Sequence[Case], checks: Sequence[CaseCheck]) -> list[Finding]:
     """Findings about the whole cohort: no PET in any case, and the same scan under two IDs."""
     findings = []
     if len(cases) > 1 and not any(case.pet is not None and case.pet.is_file() for case in cases):
@@ -84,14 +84,13 @@ def cohort_findings(cases: Sequence[Case], checks: Sequence[CaseCheck]) -> list[
     return findings
 
 
-def factor_findings(root: Path, cases: Sequence[Case]) -> list[Finding]:
+def check_factors(root: Path, cases: Sequence[Case]) -> list[Finding]:
     """Findings about rows of the table of SUV factors that match no case."""
     factors = cohort_suv_factors(root)
     known = {case.id for case in cases}
     strange = sorted(factors.keys() - known)
     if not strange:
         return []
-    shown = ", ".join(strange[:5]) + (", …" if len(strange) > 5 else "")
-    message = f"{len(strange)} of {len(factors)} rows in {TAGS_NAME} belong to no case here: {shown}"
+    message = f"{len(strange)} of {len(factors)} rows in {TAGS_NAME} belong to no case here: {listed(strange)}"
     severity: Severity = "info" if factors.keys() & known else "warning"
     return [Finding(COHORT, severity, "factor-without-case", message)]

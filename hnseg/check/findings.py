@@ -1,26 +1,25 @@
-"""Findings in the headers, values and label of a case; each rule is a function of the images."""
+"""The checks of a case: each a function from a :class:`hnseg.check.load_case.LoadedCase` to findings.
+
+A new check is a function in :data:`CHECKS`, and a row of its codes in ``docs/hnseg/check.md``.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hnseg.cohort.cases import Case
+from hnseg.check.load_case import LoadedCase
 from hnseg.cohort.checked_cohort import Finding, Severity
-from hnseg.cohort.suv import Pet
 from hnseg.cohort.suv_table import TAGS_NAME
-from hnseg.config import PrepareConfig
-from hnseg.errors import CaseError
 from hnseg.images.geometry import Grid
 from hnseg.images.registration import measure_alignment
-from hnseg.preprocessing.crop.find_box import Crop
 from ssimh.images.nifti_header import is_nifti, orientation_doubt, read_nifti_header
 
-LABELS = {0: "background", 1: "GTVp", 2: "GTVn"}
+Check = Callable[[LoadedCase], Iterable[Finding]]
 EXTENT_MM = (20.0, 3000.0)  # along each axis; outside of it the spacing is not in mm
 COARSE = {"CT": 5.0, "PET": 10.0}  # largest voxel edge, in edges of the prepared grid
 UPRIGHT = 1e-3  # of a direction cosine
@@ -34,19 +33,28 @@ SECTION_CM2 = 40.0  # half of the thinnest adult necks
 AIR_HU, LABEL_AIR = -500.0, 0.3  # contours include some of the airway; a third of a lesion is not air
 
 
-def grid_findings(case: Case, name: str, grid: Grid, path: Path, spacing_mm: float) -> Iterator[Finding]:
-    """Check extent, direction, voxel size and orientation of an image, ``name`` CT or PET.
+def check_ct_grid(loaded: LoadedCase) -> Iterator[Finding]:
+    """Extent, direction, voxel size and doubtful orientation of the CT."""
+    if loaded.ct is not None:
+        yield from _check_grid(loaded, "CT", loaded.ct[1], loaded.case.ct)
 
-    ``spacing_mm`` is the edge of a voxel of the prepared grid.
-    """
+
+def check_pet_grid(loaded: LoadedCase) -> Iterator[Finding]:
+    """Extent, direction, voxel size and doubtful orientation of the PET."""
+    if loaded.pet is not None and loaded.case.pet is not None:
+        yield from _check_grid(loaded, "PET", loaded.pet.grid, loaded.case.pet)
+
+
+def _check_grid(loaded: LoadedCase, name: str, grid: Grid, path: Path) -> Iterator[Finding]:
+    case, spacing_mm = loaded.case, loaded.config.spacing_mm  # of the prepared grid
     lengths = np.multiply(grid.size, grid.spacing_mm)
     if lengths.min() < EXTENT_MM[0] or lengths.max() > EXTENT_MM[1]:
         yield Finding(
             case.id,
             "error",
             "extent",
-            f"the {name} is {_by(lengths)} mm large; expected are {EXTENT_MM[0]:g} to {EXTENT_MM[1]:g} mm along each "
-            "axis: is the spacing in mm, and is the image three-dimensional?",
+            f"the {name} is {_format_size(lengths)} mm large; expected are {EXTENT_MM[0]:g} to {EXTENT_MM[1]:g} mm "
+            "along each axis: is the spacing in mm, and is the image three-dimensional?",
             str(path),
         )
     if np.abs(grid.matrix - np.eye(3)).max() > UPRIGHT:
@@ -61,7 +69,7 @@ def grid_findings(case: Case, name: str, grid: Grid, path: Path, spacing_mm: flo
             case.id,
             "warning",
             "coarse",
-            f"the {name} voxels are {_by(grid.spacing_mm, 2)} mm, more than {COARSE[name]:g} times the "
+            f"the {name} voxels are {_format_size(grid.spacing_mm, 2)} mm, more than {COARSE[name]:g} times the "
             f"{spacing_mm:.3g} mm of the prepared grid",
             str(path),
         )
@@ -70,8 +78,11 @@ def grid_findings(case: Case, name: str, grid: Grid, path: Path, spacing_mm: flo
         yield Finding(case.id, "warning", "orientation", f"{name}: {doubt}", str(path))
 
 
-def body_findings(case: Case, ct_hu: NDArray[Any], grid: Grid) -> Iterator[Finding]:
+def check_body(loaded: LoadedCase) -> Iterator[Finding]:
     """Check whether the CT shows whole sections of a body; masked and defaced images do not."""
+    if loaded.ct is None:
+        return
+    case, (ct_hu, grid) = loaded.case, loaded.ct
     upright = 2 - int(np.abs(grid.matrix[2]).argmax())  # the array's axis along the body
     others = tuple(axis for axis in range(3) if axis != upright)
     pixel_cm2 = float(np.prod([grid.spacing_zyx_mm[axis] for axis in others])) / 100.0
@@ -79,14 +90,16 @@ def body_findings(case: Case, ct_hu: NDArray[Any], grid: Grid) -> Iterator[Findi
     if not areas.any():
         yield Finding(case.id, "warning", "no-body", f"no voxel of the CT is above {BODY_HU:g} HU", str(case.ct))
     elif (middle := float(np.median(areas[areas > 0]))) < SECTION_CM2:
-        message = (
-            f"half of the CT's sections show less than {middle:.0f} cm² of body; a neck has about 100: is it masked?"
-        )
+        area = f"half of the CT's sections show less than {middle:.0f} cm² of body"
+        message = f"{area}; a neck has about 100: is it masked?"
         yield Finding(case.id, "warning", "masked-ct", message, str(case.ct))
 
 
-def pet_findings(case: Case, pet: Pet) -> Iterator[Finding]:
+def check_pet_values(loaded: LoadedCase) -> Iterator[Finding]:
     """Report the conversion of a PET, and negative values."""
+    case, pet = loaded.case, loaded.pet
+    if pet is None:
+        return
     if pet.stored == "Bq/ml":
         yield Finding(
             case.id,
@@ -115,38 +128,18 @@ def pet_findings(case: Case, pet: Pet) -> Iterator[Finding]:
         )
 
 
-def label_volumes(case: Case, path: Path, label: NDArray[Any], grid: Grid, ct_grid: Grid | None) -> dict[int, float]:
-    """Volume of GTVp (1) and GTVn (2) in ml.
-
-    Raises:
-        CaseError: The label is not on the CT grid, or has values other than 0, 1, 2.
-    """
-    if ct_grid is not None and not grid.matches(ct_grid, tolerance_mm=0.01):
-        raise CaseError(
-            case.id,
-            f"the label is not on the CT grid: size {grid.size}, spacing {_format_tuple(grid.spacing_mm)} mm, origin "
-            f"{_format_tuple(grid.origin_mm)} mm against {ct_grid.size}, {_format_tuple(ct_grid.spacing_mm)} mm, "
-            f"{_format_tuple(ct_grid.origin_mm)} mm",
-            path,
-        )
-    counts = {value: int(np.count_nonzero(label == value)) for value in LABELS}
-    if sum(counts.values()) < label.size:
-        foreign = np.unique(label[~np.isin(label, list(LABELS))])
-        allowed = ", ".join(f"{value} {name}" for value, name in LABELS.items())
-        shown = ", ".join(f"{value:g}" for value in foreign[:5]) + (", …" if len(foreign) > 5 else "")
-        raise CaseError(case.id, f"label value {shown} found; allowed are {allowed}", path)
-    return {value: counts[value] * grid.voxel_ml for value in (1, 2)}
-
-
-def label_findings(
-    case: Case,
-    label: NDArray[Any],
-    grid: Grid,
-    ct: NDArray[Any] | None,
-    pet_grid: Grid | None,
-    box: Grid | None,
-) -> Iterator[Finding]:
-    """Check that lesions exist, are in tissue, covered by PET, and in the crop box; ``ct`` is on the label's grid."""
+def check_label(loaded: LoadedCase) -> Iterator[Finding]:
+    """Check that lesions exist, are in tissue, covered by PET, and in the crop box."""
+    case = loaded.case
+    if case.label is None:
+        message = "no label file: the case can be predicted, not trained on or scored"
+        yield Finding(case.id, "info", "no-label", message)
+    if loaded.label is None:
+        return
+    label, grid = loaded.label
+    ct = loaded.ct[0] if loaded.ct and loaded.ct[0].shape == label.shape else None
+    box = loaded.crop.grid if loaded.crop else None
+    pet_grid = loaded.pet.grid if loaded.pet and loaded.crop else None
     where = np.argwhere(label > 0)
     total_ml = len(where) * grid.voxel_ml
     if not len(where):
@@ -171,8 +164,12 @@ def label_findings(
             yield Finding(case.id, "warning", code, message, str(case.label))
 
 
-def view_findings(case: Case, crop: Crop, ct_grid: Grid, pet_grid: Grid) -> Iterator[Finding]:
+def check_view(loaded: LoadedCase) -> Iterator[Finding]:
     """Check that the head was found, and how much of the box the images cover."""
+    case, crop = loaded.case, loaded.crop
+    if crop is None or loaded.ct is None or loaded.pet is None:
+        return
+    ct_grid, pet_grid = loaded.ct[1], loaded.pet.grid
     if crop.fallback:
         yield Finding(case.id, "warning", "no-head", crop.reason)
     box = np.multiply(crop.grid.size, crop.grid.spacing_mm)
@@ -187,7 +184,7 @@ def view_findings(case: Case, crop: Crop, ct_grid: Grid, pet_grid: Grid) -> Iter
             case.id,
             "warning",
             "field-of-view",
-            f"CT and PET together show {_by(seen)} mm of the crop box's {_by(box)} mm",
+            f"CT and PET together show {_format_size(seen)} mm of the crop box's {_format_size(box)} mm",
         )
     covered = float((in_ct & in_pet).sum() / in_ct.sum()) if in_ct.any() else 0.0
     if covered < COVERED[1]:
@@ -196,13 +193,14 @@ def view_findings(case: Case, crop: Crop, ct_grid: Grid, pet_grid: Grid) -> Iter
         yield Finding(case.id, severity, "pet-coverage", message, str(case.pet))
 
 
-def alignment_findings(
-    case: Case, config: PrepareConfig, ct: tuple[NDArray[Any], Grid], pet: Pet, box: Grid
-) -> Iterator[Finding]:
+def check_alignment(loaded: LoadedCase) -> Iterator[Finding]:
     """Check whether the patient moved between CT and PET."""
-    alignment = None if config.registration == "off" else measure_alignment(*ct, pet.suv, pet.grid, box)
+    case, method = loaded.case, loaded.config.registration
+    if loaded.crop is None or loaded.ct is None or loaded.pet is None or not loaded.is_in_hu or method == "off":
+        return
+    alignment = measure_alignment(*loaded.ct, loaded.pet.suv, loaded.pet.grid, loaded.crop.grid)
     if alignment is not None and alignment.is_notable:
-        done = "prepare will move it" if config.registration == "rigid" else "prepare leaves it there"
+        done = "prepare will move it" if method == "rigid" else "prepare leaves it there"
         yield Finding(case.id, "warning", "misaligned", f"{alignment.description}; {done}", str(case.pet))
 
 
@@ -213,9 +211,16 @@ def inside(grid: Grid, points_mm: NDArray[np.float64]) -> NDArray[np.bool_]:
     return found
 
 
-def _by(lengths: Any, digits: int = 0) -> str:
+def _format_size(lengths: Any, digits: int = 0) -> str:
     return " × ".join(f"{length:.{digits}f}" for length in lengths)
 
 
-def _format_tuple(values: tuple[float, ...]) -> str:
-    return "(" + ", ".join(f"{value:g}" for value in values) + ")"
+CHECKS: tuple[Check, ...] = (
+    check_ct_grid,
+    check_body,
+    check_pet_grid,
+    check_pet_values,
+    check_alignment,
+    check_view,
+    check_label,
+)

@@ -42,10 +42,10 @@ class CheckedCase:
     """A usable case, as later stages need it.
 
     Attributes:
-        id, center: Str.
+        id, center: The case and where it comes from.
         ct, pet, label: Paths; ``label`` is None where there is none.
-        gtvp_ml, gtvn_ml: Lesions; None without a label.
-        head_found: Bool.
+        gtvp_ml, gtvn_ml: Volume of the lesions; None without a label.
+        head_found: Whether the crop box was placed by the head.
         in_view: Share of the crop box's height that the images cover.
         pet_unit ({"SUV", "Bq/ml"}): Of the PET's file.
         suv_factor: SUV per Bq/ml that the cohort's table names; used where the file is in Bq/ml.
@@ -74,11 +74,11 @@ class Overview:
     """What is known of a case, usable or not; None for what could not be read.
 
     Attributes:
-        id, center: Str.
-        usable: Bool.
+        id, center: The case and where it comes from.
+        usable: Whether no finding is an error.
         ct_grid, pet_grid: :meth:`hnseg.images.geometry.Grid.as_dict`.
         pet_unit: Unit of the PET's file.
-        gtvp_ml, gtvn_ml: Float or None.
+        gtvp_ml, gtvn_ml: Volume of the lesions; None without a label that can be read.
         crop: :meth:`hnseg.preprocessing.crop.find_box.Crop.as_dict`.
     """
 

@@ -17,7 +17,7 @@ def dice(pred: NDArray[np.bool_], truth: NDArray[np.bool_], *, both_empty: float
     """Dice coefficient ``2|A∩B| / (|A|+|B|)`` of two masks of one shape.
 
     Args:
-        pred, truth: Ndarray of bool.
+        pred, truth (ndarray of bool): Of one shape.
         both_empty: Value where neither mask has a voxel. One empty mask gives 0.
 
     Raises:

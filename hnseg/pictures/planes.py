@@ -55,7 +55,7 @@ class Plane:
     """One of the three directions of view.
 
     Attributes:
-        name: Str.
+        name: For captions.
         across: The physical axis (0 x, 1 y, 2 z; LPS) that the plane is perpendicular to.
         edges: What lies to the left, right, top and bottom of the picture.
         head_up: Whether rows run against z.

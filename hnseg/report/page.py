@@ -1,7 +1,7 @@
 """The report: one self-contained HTML page about a run.
 
 No network, no second file: pictures are inside, the few lines of script only sort tables. Everything that comes from
-files is escaped. What is missing is said, not hidden.
+files is escaped. What is missing is named.
 """
 
 from __future__ import annotations

@@ -109,7 +109,7 @@ def _label_seven(cohort: Path, root: Path) -> None:
         (_empty, "no case found"),
         (_no_pet, "BETA-001: the file does not exist"),
         (_unreadable, "BETA-001: not a readable image"),
-        (_label_seven, "BETA-001: label value 7 found; allowed are 0 background, 1 GTVp, 2 GTVn"),
+        (_label_seven, "BETA-001: label values must be 0 (background), 1 (GTVp), 2 (GTVn); found 7"),
     ],
 )
 def test_bad_input_gets_one_clear_message_and_leaves_nothing(cohort, tmp_path, spoil, message):

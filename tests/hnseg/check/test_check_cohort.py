@@ -14,7 +14,7 @@ import pytest
 from typer.testing import CliRunner
 
 from hnseg.check.check_case import check_case
-from hnseg.check.check_cohort import check_cohort, factor_findings
+from hnseg.check.check_cohort import check_cohort, check_factors
 from hnseg.cli.commands import app
 from hnseg.cohort.cases import discover_cases
 from hnseg.cohort.checked_cohort import load_check
@@ -41,7 +41,7 @@ def test_a_good_cohort_has_no_findings(small_cohort, tmp_path):
     ("trap", "severity", "message", "file"),
     [
         ("disjoint-boxes", "error", "do not overlap", "__PT"),
-        ("wrong-label-value", "error", "label value 7 found; allowed are 0 background, 1 GTVp, 2 GTVn", "-001.nii"),
+        ("wrong-label-value", "error", "label values must be 0 (background), 1 (GTVp), 2 (GTVn); found 7", "-001.nii"),
         ("missing-pet", "error", "does not exist", "__PT"),
         ("unreadable-ct", "error", "not a readable image", "__CT"),
         ("empty-label", "warning", "neither GTVp nor GTVn", "-001.nii"),
@@ -90,7 +90,7 @@ def test_bqml_is_converted_by_the_cohorts_table_and_refused_without_it(tmp_path)
 def test_rows_of_factors_without_a_case_are_a_finding(make_case, ids, severity, start):
     root = make_case("ONE-001")
     (root / "suv_conversion_tags.csv").write_text("\n".join(["pid,suv_factor", *(f"{name},3e-4" for name in ids)]))
-    found = [(f.severity, f.message) for f in factor_findings(root, discover_cases(root))]
+    found = [(f.severity, f.message) for f in check_factors(root, discover_cases(root))]
     assert [severity for severity, _ in found] == ([severity] if severity else [])
     assert all(message.startswith(start) for _, message in found)
 
@@ -157,7 +157,7 @@ def test_everything_wrong_with_a_case_is_said_at_once(make_case):
     (folder / "ONE-001__CT.nii.gz").write_bytes(b"")
     with pytest.raises(CohortError) as error:
         check_cohort(root, PREPARE)
-    for fact in ("the file is empty", "the file does not exist", "label value 3, 6 found"):
+    for fact in ("the file is empty", "the file does not exist", "found 3, 6"):
         assert fact in str(error.value)
 
 
@@ -285,9 +285,9 @@ def test_a_root_that_cannot_be_used(tmp_path, name, message):
 
 def test_every_code_is_documented():
     package = Path(check_case.__code__.co_filename).parent
-    sources = "".join((package / f"{name}.py").read_text() for name in ("check_cohort", "check_case", "findings"))
+    sources = "".join((package / f"{name}.py").read_text() for name in ("check_cohort", "load_case", "findings"))
     codes_used = set(re.findall(r'"(?:error|warning|info)",\s*"([a-z-]+)"', sources))
-    codes_used |= set(re.findall(r'_noted\(case, "([a-z-]+)"', sources)) | set(
+    codes_used |= set(re.findall(r'_note_errors\(case, "([a-z-]+)"', sources)) | set(
         re.findall(r'\("(label-[a-z-]+)", ', sources)
     )
     assert {"overlap", "misaligned", "label-outside-box", "ct", "same-ct"} <= codes_used  # the search finds them
