@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -27,6 +28,12 @@ def ball(grid: Grid, center_mm: tuple[float, float, float], radius_mm: float) ->
     index = np.stack(np.meshgrid(*(np.arange(n) for n in grid.size), indexing="ij"), axis=-1)
     distance = np.linalg.norm(grid.to_physical(index) - np.asarray(center_mm), axis=-1)
     return (distance <= radius_mm).transpose(2, 1, 0)
+
+
+@pytest.fixture
+def rng(request: pytest.FixtureRequest) -> np.random.Generator:
+    """A generator of this test alone, the same at every run and in every order of the tests."""
+    return np.random.default_rng(zlib.crc32(request.node.name.encode()))
 
 
 @pytest.fixture

@@ -101,7 +101,6 @@ def set_first(value: float) -> Callable[[np.ndarray], np.ndarray]:
 
 
 CUBE = np.zeros((8, 8, 8), np.int16)
-NOISE = np.random.default_rng(0).integers(-1000, 1000, (64, 64, 64)).astype(np.int16)
 HUGE = (32000, 32000, 32000)
 CT, PET, LABEL = "__CT", "__PT", ""
 # What is wrong, with which file, how, the finding's code (that of the file's role where it cannot be read), and facts

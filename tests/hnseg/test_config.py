@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
-import pytest
-from pydantic import ValidationError
+import re
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
 
-from hnseg.config import Config, PrepareConfig, TrainConfig
+import pytest
+from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
+
+from hnseg.config import Config, PredictConfig, PrepareConfig, TrainConfig
+
+ROOT = Path(__file__).parents[2]
 
 
 def test_paper_preset_is_the_published_recipe():
@@ -19,13 +27,65 @@ def test_paper_preset_is_the_published_recipe():
     assert paper.split.folds == 5
 
 
+def flat(section: BaseModel, prefix: str = "") -> dict[str, object]:
+    """Values of all settings by dotted name."""
+    values: dict[str, object] = {}
+    for name in type(section).model_fields:
+        value = getattr(section, name)
+        values |= flat(value, f"{prefix}{name}.") if isinstance(value, BaseModel) else {f"{prefix}{name}": value}
+    return values
+
+
 def test_demo_differs_from_paper_in_numbers_alone():
-    demo, paper = (Config.from_preset(name).model_dump() for name in ("demo", "paper"))
-    assert demo["prepare"]["harmonization"] == paper["prepare"]["harmonization"]
-    assert demo["prepare"]["crop"] == paper["prepare"]["crop"]
-    assert demo["split"] == paper["split"]
-    assert demo["train"]["class_weights"] == paper["train"]["class_weights"]
-    assert demo["train"]["augment"] == paper["train"]["augment"]
+    demo, paper = (flat(Config.from_preset(name)) for name in ("demo", "paper"))
+    assert demo.keys() == paper.keys()
+    changed = {name for name in paper if demo[name] != paper[name]} - {"preset"}
+    assert changed == {
+        "prepare.spacing_mm",
+        *(f"train.{name}" for name in ("filters", "blocks_down", "heads", "patch_vox", "epochs", "patches_per_case")),
+        *(f"train.{name}" for name in ("learning_rate", "warmup_epochs", "validate_every", "workers")),
+    }
+    for name in changed:
+        pair = [value if isinstance(value, tuple) else (value,) for value in (demo[name], paper[name])]
+        assert all(type(number) in (int, float) for value in pair for number in value), name
+    assert demo["prepare.spacing_mm"] == 200 / 48
+    assert demo["train.patch_vox"] == (48, 48, 48)
+    assert all(demo[f"train.{name}"] < paper[f"train.{name}"] for name in ("filters", "heads", "epochs", "workers"))
+
+
+def fields(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, FieldInfo]]:
+    """All settings with their dotted names."""
+    for name, field in model.model_fields.items():
+        if isinstance(field.default, BaseModel):
+            yield from fields(type(field.default), f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", field
+
+
+@pytest.mark.parametrize(("name", "field"), list(fields(Config)), ids=lambda value: value if type(value) is str else "")
+def test_every_setting_has_a_description_a_unit_and_a_source(name, field):
+    assert field.description
+    assert field.description.endswith(".")
+    assert set(field.json_schema_extra) == {"source", "unit"}
+    assert field.json_schema_extra["source"]
+    units = {"_mm": "mm", "_hu": "HU", "_ml": "ml", "_vox": "voxels", "_rad": "rad", "_epochs": "epochs"}
+    for suffix, unit in units.items():
+        if name.endswith(suffix):
+            assert field.json_schema_extra["unit"] == unit
+
+
+def test_every_extra_that_is_named_exists():
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
+    named = [
+        (path.name, package, extra)
+        for folder in ("hnseg", "ssimh", "docs", "examples")
+        for path in (ROOT / folder).rglob("*")
+        if path.suffix in (".py", ".md", ".j2") and "_build" not in path.parts
+        for package, group in re.findall(r"\b(ssimh|hnseg)\[([a-z, ]+)\]", path.read_text(encoding="utf-8"))
+        for extra in re.split(r",\s*", group)
+    ]
+    assert named
+    assert [entry for entry in named if entry[1] != "ssimh" or entry[2] not in extras] == []
 
 
 def test_survives_json():
@@ -35,18 +95,27 @@ def test_survives_json():
 
 
 @pytest.mark.parametrize(
-    ("make", "message"),
+    ("make", "field", "kind"),
     [
-        (lambda: Config.from_preset("tiny"), "choose 'demo' or 'paper'"),
-        (lambda: TrainConfig(patch_vox=(100, 192, 192)), "multiple of 16"),
-        (lambda: TrainConfig(heads=5), "at most 4"),
-        (lambda: TrainConfig(class_weights=(0.5, 0.5, 0.5)), "sum to 1"),
-        (lambda: TrainConfig(epoch=3), "Extra inputs are not permitted"),
-        (lambda: PrepareConfig(spacing_mm=0), "greater than 0"),
-        (lambda: PrepareConfig(harmonization="magic"), "spectrum-swap"),
-        (lambda: Config.from_preset("demo", seed=-1), "greater than or equal to 0"),
+        (lambda: TrainConfig(patch_vox=(100, 192, 192)), (), "value_error"),
+        (lambda: TrainConfig(heads=5), (), "value_error"),
+        (lambda: TrainConfig(class_weights=(0.5, 0.5, 0.5)), (), "value_error"),
+        (lambda: TrainConfig(epoch=3), ("epoch",), "extra_forbidden"),
+        (lambda: PrepareConfig(spacing_mm=0), ("spacing_mm",), "greater_than"),
+        (lambda: PrepareConfig(box_mm=(200, 200, 0)), ("box_mm", 2), "greater_than"),
+        (lambda: PrepareConfig(ct_window_hu=(250, -250)), (), "value_error"),
+        (lambda: PrepareConfig(harmonization="magic"), ("harmonization",), "literal_error"),
+        (lambda: PredictConfig(flips="zx"), ("flips",), "string_pattern_mismatch"),
+        (lambda: Config.from_preset("demo", seed=-1), ("seed",), "greater_than_equal"),
     ],
 )
-def test_refusals(make, message):
-    with pytest.raises((ValidationError, ValueError), match=message):
+def test_refusals(make, field, kind):
+    with pytest.raises(ValidationError) as caught:
         make()
+    (error,) = caught.value.errors()
+    assert (error["loc"], error["type"]) == (field, kind)
+
+
+def test_an_unknown_preset_is_refused():
+    with pytest.raises(ValueError, match="tiny"):
+        Config.from_preset("tiny")

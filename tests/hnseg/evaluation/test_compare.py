@@ -19,7 +19,6 @@ from hnseg.evaluation.rules import Rules
 from hnseg.evaluation.score_specs import define_scores, headline
 
 RULES = Rules()
-RNG = np.random.default_rng(5)
 
 
 def cohort(n, quality, seed=1, *, empty=()):

@@ -16,7 +16,6 @@ from hnseg.evaluation.score_specs import SUM_SCORES, SURFACE_SCORES, define_scor
 from hnseg.images.components import connected_components, match_lesions
 from tests.hnseg.brute_force import brute_match, flood_components, random_pair, row
 
-RNG = np.random.default_rng(7)
 SUMS, SURFACE = ([spec.key for spec in specs] for specs in (SUM_SCORES, SURFACE_SCORES))
 
 
@@ -90,30 +89,30 @@ ALL_RULES = [
 
 
 @pytest.mark.parametrize("rules", ALL_RULES, ids=lambda r: "-".join(map(str, r.as_dict().values())))
-def test_cohort_scores_equal_brute_force(rules):
-    compare_to_brute_force(rules, cases=4)
+def test_cohort_scores_equal_brute_force(rng, rules):
+    compare_to_brute_force(rng, rules, cases=4)
 
 
 @pytest.mark.parametrize("nothing", ["undefined", "one", "zero"])
 @pytest.mark.parametrize("matching", ["greedy", "hungarian", "grouped"])
 @pytest.mark.parametrize("connectivity", [6, 18, 26])
-def test_cohort_scores_equal_brute_force_under_the_rarer_rules(connectivity, matching, nothing):
+def test_cohort_scores_equal_brute_force_under_the_rarer_rules(rng, connectivity, matching, nothing):
     for threshold, least_ml, challenge in itertools.product((0.0, 0.1, 0.5), (0.0, 0.02, 0.06), ("2025", "2022")):
         rules = Rules(challenge, connectivity, matching, threshold, zero_division=nothing, min_lesion_ml=least_ml)
-        compare_to_brute_force(rules, cases=2, voxel_ml=0.02)
-        compare_to_brute_force(rules, cases=1, odds=[1.0, 0.0, 0.0])
+        compare_to_brute_force(rng, rules, cases=2, voxel_ml=0.02)
+        compare_to_brute_force(rng, rules, cases=1, odds=[1.0, 0.0, 0.0])
 
 
-def compare_to_brute_force(rules, *, cases, voxel_ml=None, odds=None):
+def compare_to_brute_force(rng, rules, *, cases, voxel_ml=None, odds=None):
     """Random cohorts; ``summarize`` has to give what the sums written out give."""
     masks, voxels_ml, given = [], [], odds
     for _ in range(cases):
-        shape = tuple(RNG.integers(2, 6, 3))
-        odds = given or ([0.6, 0.2, 0.2] if RNG.random() < 0.7 else [0.9, 0.0, 0.1])
-        truth = RNG.choice(3, size=shape, p=odds).astype(np.uint8)
-        pred = np.where(RNG.random(shape) < 0.6, truth, RNG.choice(3, size=shape, p=odds)).astype(np.uint8)
+        shape = tuple(rng.integers(2, 6, 3))
+        odds = given or ([0.6, 0.2, 0.2] if rng.random() < 0.7 else [0.9, 0.0, 0.1])
+        truth = rng.choice(3, size=shape, p=odds).astype(np.uint8)
+        pred = np.where(rng.random(shape) < 0.6, truth, rng.choice(3, size=shape, p=odds)).astype(np.uint8)
         masks.append((pred, truth))
-        voxels_ml.append(float(RNG.uniform(0.001, 0.1)))
+        voxels_ml.append(float(rng.uniform(0.001, 0.1)) if voxel_ml is None else voxel_ml)
     scored = [
         evaluate_case(*pair, spacing_zyx_mm=(10 * v, 10, 10), rules=rules)
         for pair, v in zip(masks, voxels_ml, strict=True)
@@ -219,9 +218,9 @@ def test_other_rules_are_refused(options):
 
 @pytest.mark.parametrize("connectivity", [6, 18, 26])
 @pytest.mark.parametrize("matching", ["greedy", "hungarian", "grouped"])
-def test_a_least_lesion_size_equals_brute_force_on_filtered_masks(connectivity, matching):
+def test_a_least_lesion_size_equals_brute_force_on_filtered_masks(rng, connectivity, matching):
     for _ in range(10):
-        pred, truth = random_pair(RNG)
+        pred, truth = random_pair(rng)
         kept = []
         for mask in (pred, truth):
             large = np.zeros(mask.shape, bool)

@@ -12,7 +12,6 @@ from monai.metrics import compute_hausdorff_distance, compute_surface_dice
 
 from hnseg.evaluation.surface_distance import hausdorff_mm, surface_dice, surface_distances_mm, surface_voxels
 
-RNG = np.random.default_rng(11)
 SPACINGS = [(1.0, 1.0, 1.0), (3.27, 0.977, 0.977), (0.5, 2.0, 4.0)]
 
 
@@ -39,18 +38,18 @@ def brute_percentile(values, percent):
     return ordered[low] + (ordered[high] - ordered[low]) * (at - low)
 
 
-def random_blob():
-    shape = tuple(int(n) for n in RNG.integers(1, 9, 3))
-    density = RNG.choice([0.1, 0.4, 0.9, 1.0])
-    pair = [RNG.random(shape) < density for _ in range(2)]
+def random_blob(rng):
+    shape = tuple(int(n) for n in rng.integers(1, 9, 3))
+    density = rng.choice([0.1, 0.4, 0.9, 1.0])
+    pair = [rng.random(shape) < density for _ in range(2)]
     for mask in pair:
-        mask[tuple(RNG.integers(0, n) for n in shape)] = True
+        mask[tuple(rng.integers(0, n) for n in shape)] = True
     return pair
 
 
-def test_surface_voxels_equal_brute_force():
+def test_surface_voxels_equal_brute_force(rng):
     for _ in range(40):
-        mask = random_blob()[0]
+        mask = random_blob(rng)[0]
         assert [tuple(v) for v in surface_voxels(mask).tolist()] == brute_surface(mask)
     assert surface_voxels(np.zeros((2, 3, 4), bool)).shape == (0, 3)
     cube = np.ones((3, 3, 3), bool)
@@ -58,9 +57,9 @@ def test_surface_voxels_equal_brute_force():
 
 
 @pytest.mark.parametrize("spacing", SPACINGS)
-def test_distances_and_scores_equal_brute_force(spacing):
+def test_distances_and_scores_equal_brute_force(rng, spacing):
     for _ in range(20):
-        pred, truth = random_blob()
+        pred, truth = random_blob(rng)
         found = surface_distances_mm(pred, truth, spacing)
         sides = brute_distances(pred, truth, spacing), brute_distances(truth, pred, spacing)
         np.testing.assert_allclose(found.pred_to_truth_mm, sides[0], atol=1e-6, rtol=0)
@@ -76,9 +75,9 @@ def test_distances_and_scores_equal_brute_force(spacing):
 
 @pytest.mark.filterwarnings("ignore::FutureWarning")  # MONAI's own, of torch
 @pytest.mark.parametrize("spacing", SPACINGS)
-def test_agrees_with_monai(spacing):
+def test_agrees_with_monai(rng, spacing):
     for _ in range(10):
-        pred, truth = random_blob()
+        pred, truth = random_blob(rng)
         found = surface_distances_mm(pred, truth, spacing)
         a, b = (torch.from_numpy(mask)[None, None].float() for mask in (pred, truth))
         hd95 = compute_hausdorff_distance(a, b, include_background=True, percentile=95, spacing=spacing)
@@ -115,8 +114,8 @@ def test_the_three_empty_cases_have_no_distance():
         assert surface_distances_mm(pred, truth, (1, 1, 1)) is None
 
 
-def test_identical_masks_agree_wholly():
-    mask = random_blob()[0]
+def test_identical_masks_agree_wholly(rng):
+    mask = random_blob(rng)[0]
     found = surface_distances_mm(mask, mask, (3.0, 1.0, 1.0))
     assert (hausdorff_mm(found), surface_dice(found, 1e-3)) == (0.0, 1.0)
 

@@ -10,13 +10,11 @@ from hnseg.evaluation.rules import Rules
 from hnseg.images.components import connected_components, match_lesions, overlap_matrix
 from tests.hnseg.brute_force import brute_match, flood_components, random_pair, row
 
-RNG = np.random.default_rng(7)
-
 
 @pytest.mark.parametrize("connectivity", [6, 18, 26])
-def test_components_equal_a_flood_fill(connectivity):
+def test_components_equal_a_flood_fill(rng, connectivity):
     for _ in range(30):
-        mask = RNG.random(tuple(RNG.integers(1, 7, 3))) < 0.3
+        mask = rng.random(tuple(rng.integers(1, 7, 3))) < 0.3
         parts = connected_components(mask, connectivity)
         whole = np.zeros(mask.shape, int)
         whole[parts.box] = parts.labels
@@ -30,9 +28,9 @@ def test_components_equal_a_flood_fill(connectivity):
 @pytest.mark.parametrize("threshold", [0.0, 0.3, 0.5])
 @pytest.mark.parametrize("matching", ["greedy", "hungarian", "grouped"])
 @pytest.mark.parametrize("connectivity", [6, 18, 26])
-def test_matching_equals_brute_force(connectivity, matching, threshold, strict):
+def test_matching_equals_brute_force(rng, connectivity, matching, threshold, strict):
     for _ in range(12):
-        pred, truth = random_pair(RNG)
+        pred, truth = random_pair(rng)
         found = match_lesions(
             pred, truth, connectivity=connectivity, matching=matching, iou_threshold=threshold, strict=strict
         )
