@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import ast
 import importlib.util
 import json
 import os
@@ -18,7 +19,7 @@ import pytest
 import torch
 
 from hnseg.cohort.checked_cohort import load_check
-from hnseg.errors import WorkDirError
+from hnseg.errors import HnsegError, WorkDirError
 from hnseg.images.geometry import Grid
 from hnseg.images.image_io import read_grid, read_image, write_image
 from hnseg.inference.ensemble import run_ensemble
@@ -369,3 +370,45 @@ def test_the_predicting_process_ends_with_the_guarding_one(job, model, number):
     process = start([ENTRY, *arguments(job, model, "--device", "cpu")])
     output = job / "output" / "images" / FOLDERS["2025"] / "output.mha"
     end_and_check(process, lambda: output.is_file() and descendants(process.pid), number, least=1)
+
+
+PROOFS = {  # the test that shows what an option changes
+    **dict.fromkeys(("--input", "--output", "--model", "--device"), "test_the_2026_folder"),  # given in every run
+    "--interface": "test_the_2026_folder",
+    "--limit-s": "test_when_the_time_is_short_the_models_so_far_are_the_result",
+    "--window": "test_the_window_and_the_center_reach_the_prediction",
+    "--center": "test_the_window_and_the_center_reach_the_prediction",
+    **dict.fromkeys(
+        ("--left", "--deadline", "--guard-pid"), "test_a_case_in_two_processes_without_network_gets_the_mask_of_predict"
+    ),
+}
+
+
+def test_every_option_has_a_proof():
+    calls = [node for node in ast.walk(ast.parse(ENTRY.read_text())) if isinstance(node, ast.Call)]
+    options = {ast.literal_eval(node.args[0]) for node in calls if getattr(node.func, "attr", "") == "add_argument"}
+    assert options == set(PROOFS)
+    assert all(callable(globals()[name]) for name in PROOFS.values())
+
+
+def test_the_window_and_the_center_reach_the_prediction(job, run, monkeypatch):
+    seen = []
+
+    def open_segmenter(model, options):
+        seen.append(options.window)
+        raise HnsegError("far enough")
+
+    monkeypatch.setattr("hnseg.open_segmenter", open_segmenter)
+    for more in ((), ("--window", "patch")):
+        assert run(*more)[0] == 0
+    assert seen == ["auto", "patch"]
+    monkeypatch.undo()
+    cases = []
+
+    def preprocess_case(case, *args, **kwargs):
+        cases.append(case)
+        raise HnsegError("far enough")
+
+    monkeypatch.setattr("hnseg.preprocess_case", preprocess_case)
+    assert run("--center", "ALFA")[0] == 0
+    assert cases[0].center == "ALFA"

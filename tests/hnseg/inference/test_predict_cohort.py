@@ -218,6 +218,7 @@ def test_a_pair_that_cannot_be_used_leaves_nothing(predicted, tmp_path):
 
 
 def test_empty_baseline_is_empty_and_threshold_baseline_leaves_the_brain(predicted):
+    assert load_splits(predicted).test
     for case_id in load_splits(predicted).test:
         empty, _ = read_image(predicted / "baselines/empty" / f"{case_id}.nii.gz", case_id)
         marked, grid = read_image(predicted / "baselines/threshold" / f"{case_id}.nii.gz", case_id)

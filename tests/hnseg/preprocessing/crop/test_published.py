@@ -79,7 +79,9 @@ def test_the_box_is_the_literal_one_on_phantoms(center, method):
 
 @pytest.mark.parametrize("method", LITERAL)
 def test_the_box_is_the_literal_one_on_real_scans(realdata_dir, method):
-    for ct_path in sorted((realdata_dir / "sts_petct" / "Task 1").glob("*/*__CT.nii.gz")):
+    paths = sorted((realdata_dir / "sts_petct" / "Task 1").glob("*/*__CT.nii.gz"))
+    assert paths
+    for ct_path in paths:
         ct, ct_grid = read_image(ct_path, ct_path.stem)
         pet, pet_grid = read_image(ct_path.with_name(ct_path.name.replace("__CT", "__PT")), ct_path.stem)
         expected = LITERAL[method](ct_grid, pet, pet_grid)
