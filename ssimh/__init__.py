@@ -5,10 +5,10 @@ Importing this package loads NumPy and SciPy only. Names that need more are load
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ssimh._version import __version__
+from ssimh.lazy_exports import lazy_exports
 
 if TYPE_CHECKING:
     from ssimh._kernels.basis import cosine_basis
@@ -87,14 +87,4 @@ __all__ = [
     "swap_spectrum",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(_HOME[name]), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = lazy_exports(__name__, _HOME)

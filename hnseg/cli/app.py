@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from hnseg.errors import HnsegError, OptionError
-from ssimh._version import __version__
+from ssimh.cli.version import Version
 from ssimh.files.lock import LockedError
 from ssimh.files.output_guard import OutputError
 
@@ -36,18 +36,8 @@ HARMONIZATION_HELP = "CT harmonization: spectrum-swap is the published one, spec
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:<n> or mps.")]
 
 
-def _print_version(value: bool) -> None:
-    if value:
-        typer.echo(__version__)
-        raise typer.Exit
-
-
 @app.callback()
-def _common(
-    version: Annotated[
-        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
-    ] = False,
-) -> None:
+def _common(version: Version = False) -> None:
     """Options of the command as a whole."""
 
 

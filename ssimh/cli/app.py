@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
 import typer
 
-from ssimh._version import __version__
 from ssimh.cli.apply import align, apply
 from ssimh.cli.fit import fit, fit_site
 from ssimh.cli.report import report
+from ssimh.cli.version import Version
 
 app = typer.Typer(
     add_completion=False,
@@ -20,18 +18,8 @@ app = typer.Typer(
 )
 
 
-def _print_version(value: bool) -> None:
-    if value:
-        typer.echo(__version__)
-        raise typer.Exit
-
-
 @app.callback()
-def _common(
-    version: Annotated[
-        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
-    ] = False,
-) -> None:
+def _common(version: Version = False) -> None:
     """Options of the command as a whole."""
 
 

@@ -120,7 +120,7 @@ def read_image_file(path: str | os.PathLike[str]) -> tuple[NDArray[Any], ImageHe
             are NaN or infinite. The message names the file.
     """
     source = Path(path)
-    try:
+    with _named_errors(source, "cannot be read to its end", "the file is damaged"):
         if source.is_dir():
             image = read_series(source)
             header = _header(source, image)
@@ -135,15 +135,28 @@ def read_image_file(path: str | os.PathLike[str]) -> tuple[NDArray[Any], ImageHe
                 values = to_array(reader.Execute()).reshape(header.shape)
             if layout is not None:
                 check_voxels(layout, values)
-    except ImageFileError:
-        raise
-    except (RuntimeError, MemoryError) as error:
-        raise ImageFileError(source, f"cannot be read to its end ({itk_reason(error)})") from error
-    except ValueError as error:
-        raise ImageFileError(source, f"the file is damaged: {error}") from error
     if values.dtype.kind == "f" and (bad := values.size - int(np.count_nonzero(np.isfinite(values)))):
         raise ImageFileError(source, f"{bad} voxels are NaN or infinite; every value must be finite")
     return values, header
+
+
+@contextmanager
+def _named_errors(path: Path, unreadable: str, contradictory: str) -> Iterator[None]:
+    """Turn the errors of ITK and of the checks here into an :class:`ImageFileError` that names the file.
+
+    Args:
+        path: The file.
+        unreadable: What it means where ITK, or memory, gives up.
+        contradictory: What it means where a check here fails.
+    """
+    try:
+        yield
+    except ImageFileError:
+        raise
+    except (RuntimeError, MemoryError) as error:
+        raise ImageFileError(path, f"{unreadable}: {itk_reason(error)}") from error
+    except ValueError as error:
+        raise ImageFileError(path, f"{contradictory}: {error}") from error
 
 
 @contextmanager
@@ -167,7 +180,7 @@ def _open(path: Path, name: str) -> tuple[Any, ImageHeader, Layout | None]:
     _check_readable(path)
     sitk = load_sitk()
     reader = sitk.ImageFileReader()
-    try:
+    with _named_errors(path, "not a readable image", "not a readable image"):
         form = _format(path)
         layout = LAYOUTS[form](path) if form in LAYOUTS else None
         reader.SetImageIO(form)
@@ -178,12 +191,6 @@ def _open(path: Path, name: str) -> tuple[Any, ImageHeader, Layout | None]:
             layout = _gipl_layout(path, header)
         elif layout is not None:
             _check_agreement(layout, header)
-    except ImageFileError:
-        raise
-    except (RuntimeError, MemoryError) as error:
-        raise ImageFileError(path, f"not a readable image: {itk_reason(error)}") from error
-    except ValueError as error:
-        raise ImageFileError(path, f"not a readable image: {error}") from error
     return reader, header, layout
 
 

@@ -115,6 +115,27 @@ def format_numbers(values: Any) -> str:
     return ", ".join(f"{value:.4g}" for value in values)
 
 
+def parse_numbers(text: str, count: int, name: str, kind: type = float) -> tuple[Any, ...]:
+    """The numbers of a header's field, separated by blanks.
+
+    Args:
+        text: Value of the field.
+        count: How many there must be.
+        name: Of the field.
+        kind: ``float`` or ``int``.
+
+    Raises:
+        ValueError: Another number of values, or one that is no number.
+    """
+    try:
+        values = tuple(kind(part) for part in text.split())
+    except ValueError:
+        values = ()
+    if len(values) != count:
+        raise ValueError(f"{name} is {text[:60]!r}; {count} numbers are needed")
+    return values
+
+
 def read_up_to(path: Path, count: int) -> bytes:
     """The first bytes of a file, at most ``count``."""
     with path.open("rb") as file:

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from ssimh.images.image_layout import Layout, Pose, check_size, read_up_to, sibling_file
+from ssimh.images.image_layout import Layout, Pose, check_size, parse_numbers, read_up_to, sibling_file
 
 HEADER_BYTES = 2**20
 DTYPES = {
@@ -112,14 +112,7 @@ def _one_of(fields: dict[str, str], names: tuple[str, ...]) -> str:
 
 
 def _numbers(fields: dict[str, str], names: tuple[str, ...], count: int, kind: type = float) -> tuple[Any, ...]:
-    text = _one_of(fields, names)
-    try:
-        values = tuple(kind(part) for part in text.split())
-    except ValueError:
-        values = ()
-    if len(values) != count:
-        raise ValueError(f"{names[0]} is {text[:60]!r}; {count} numbers are needed")
-    return values
+    return parse_numbers(_one_of(fields, names), count, names[0], kind)
 
 
 def _truth(fields: dict[str, str], names: tuple[str, ...]) -> bool:

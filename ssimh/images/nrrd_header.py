@@ -10,12 +10,11 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ssimh.images.image_layout import Layout, Pose, check_size, read_up_to, sibling_file
+from ssimh.images.image_layout import Layout, Pose, check_size, parse_numbers, read_up_to, sibling_file
 
 HEADER_BYTES = 2**20
 DTYPES = {
@@ -64,8 +63,8 @@ def nrrd_layout(path: Path) -> Layout:
         ValueError: The header is damaged, incomplete or contradictory.
     """
     fields, start = _fields(read_up_to(path, HEADER_BYTES))
-    n = _numbers(_field(fields, "dimension"), 1, "dimension", int)[0]
-    size = check_size(_numbers(_field(fields, "sizes"), n, "sizes", int))
+    n = parse_numbers(_field(fields, "dimension"), 1, "dimension", int)[0]
+    size = check_size(parse_numbers(_field(fields, "sizes"), n, "sizes", int))
     kind = _field(fields, "type").lower()
     if kind not in DTYPES:
         raise ValueError(f"type is {kind[:40]!r}; allowed are {', '.join(sorted(DTYPES))}")
@@ -126,7 +125,7 @@ def _order(fields: dict[str, str], code: str) -> str:
 def _pose(fields: dict[str, str], n: int) -> Pose:
     m = min(n, 3)  # further axes are of length one
     if "space directions" not in fields:
-        spacing = _numbers(_field(fields, "spacings"), n, "spacings")[:m]
+        spacing = parse_numbers(_field(fields, "spacings"), n, "spacings")[:m]
         return Pose(spacing, (0.0,) * m, np.eye(m))
     if ("space" in fields) == ("space dimension" in fields):
         raise ValueError("the header must state either space or space dimension")
@@ -151,23 +150,13 @@ def _field(fields: dict[str, str], name: str) -> str:
     return fields[name]
 
 
-def _numbers(text: str, count: int, name: str, kind: type = float) -> tuple[Any, ...]:
-    try:
-        values = tuple(kind(part) for part in text.split())
-    except ValueError:
-        values = ()
-    if len(values) != count:
-        raise ValueError(f"{name} is {text[:60]!r}; {count} numbers are needed")
-    return values
-
-
 def _vectors(text: str, count: int, name: str) -> NDArray[np.float64]:
     """``count`` vectors in parentheses, all of one length of at least ``count``, one a row."""
     parts = text.split()
     rows: list[tuple[float, ...]] = []
     for part in parts:
         inner = part[1:-1] if part.startswith("(") and part.endswith(")") else ""
-        rows.append(_numbers(inner.replace(",", " "), inner.count(",") + 1, name) if inner else ())
+        rows.append(parse_numbers(inner.replace(",", " "), inner.count(",") + 1, name) if inner else ())
     if len(rows) != count or len({len(row) for row in rows}) != 1 or not rows[0]:
         raise ValueError(f"{name} is {text[:60]!r}; {count} vectors (x,y,z) are needed")
     return np.asarray(rows, dtype=np.float64)
