@@ -73,7 +73,12 @@ def test_the_whole_pipeline_with_one_bad_case(cohort, tmp_path):
     shutil.rmtree(work / "models" / "fold_1")
     resumed = run("--data-root", cohort, "--work-dir", work, "--folds", "2", "--resume")
     assert resumed.returncode == 1, resumed.stdout + resumed.stderr
-    assert json.loads((work / "metrics.json").read_text()) == metrics
+    rescored = json.loads((work / "metrics.json").read_text())
+    # The masks come from another file of weights (a checkpoint holds seconds); the scores are the same.
+    origins = [content.pop("made_from") for content in (metrics, rescored)]
+    assert origins[0].keys() == origins[1].keys()
+    assert origins[0]["split"] == origins[1]["split"]
+    assert rescored == metrics
 
 
 def _nothing(cohort: Path, root: Path) -> None:
