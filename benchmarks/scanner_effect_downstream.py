@@ -115,7 +115,7 @@ def run(work: Path, seed: int, method: str, cases: list[Case]) -> Path:
 
 def prepare(case: Case, config: Config, folder: Path, harmonizer: Harmonizer) -> None:
     """Prepare a case unless it is prepared."""
-    if not (folder / "case.json").is_file():
+    if not is_current(case, folder, preparation_key(config.prepare, harmonizer)):
         prepare_case(case, config.prepare, folder, harmonizer)
 
 

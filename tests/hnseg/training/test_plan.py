@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from hnseg.cli.commands import app
 from hnseg.config import TrainConfig
-from hnseg.errors import WorkDirError
+from hnseg.errors import CaseError
 from hnseg.parallel import ParallelConfig
 from hnseg.training import plan
 
@@ -77,5 +77,5 @@ def test_the_command_shows_and_writes_the_plan(prepared_run, tmp_path):
 
 def test_nothing_prepared(run):
     shutil.rmtree(run / "prepared")
-    with pytest.raises(WorkDirError, match=r"work.*hnseg prepare"):
+    with pytest.raises(CaseError, match="hnseg prepare"):
         plan.make_plan(run, device="cpu")
