@@ -45,9 +45,11 @@ from hnseg.inference.ensemble import load_network
 from hnseg.inference.sliding_window import predict_logits
 from hnseg.models.device import open_device
 from hnseg.phantom import DEFAULT_CENTERS, generate_cohort
+from hnseg.preprocessing.crop_case import crop_case
 from hnseg.preprocessing.harmonization import AlignSites, Harmonizer, fit_subject
 from hnseg.preprocessing.harmonizer_store import fit_harmonizer
-from hnseg.preprocessing.prepare_case import crop_case, prepare_case
+from hnseg.preprocessing.prepare_case import preparation_key, prepare_case
+from hnseg.preprocessing.prepare_cohort import is_current
 from hnseg.preprocessing.prepared_case import open_case
 from hnseg.training.loop import train_fold
 
