@@ -12,6 +12,7 @@ import SimpleITK as sitk
 from ssimh.files.output_guard import OutputError
 from ssimh.images.image_file import ImageFileError
 from ssimh.images.scan import ScanError
+from tests.facts import raises_naming
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
@@ -138,7 +139,7 @@ class TestNnunetConversion:
     @pytest.mark.parametrize("inside", ["sub", "imagesTr/sub", "a/b"])
     def test_a_target_inside_the_source_is_refused(self, convert, source, inside):
         before = sorted(source.rglob("*"))
-        with pytest.raises(ValueError, match="inside"):
+        with raises_naming(ValueError, source / inside, source):
             convert(source, source / inside, 0)
         assert sorted(source.rglob("*")) == before
 

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ssimh import ReferenceFileError, ReferenceSpectrum, from_low_frequency, swap_spectrum
+from tests.facts import raises_naming
 from tests.ssimh.strategies import with_axes
 from tests.ssimh.tolerances import assert_close
 
@@ -91,11 +92,11 @@ def test_averages_are_weighted_by_subjects(rng):
 
 
 def test_no_image_and_images_that_differ_are_refused():
-    with pytest.raises(ValueError, match="no image was given"):
+    with raises_naming(ValueError, "image"):
         ReferenceSpectrum.from_images([])
-    with pytest.raises(ValueError, match=r"image 2 has shape \(4, 4\), the first one \(5, 4\).*for_grid"):
+    with raises_naming(ValueError, "image 2", (4, 4), (5, 4), "for_grid"):
         ReferenceSpectrum.from_images([np.zeros((5, 4)), np.zeros((4, 4))])
-    with pytest.raises(ValueError, match="statistic must be one of"):
+    with raises_naming(ValueError, "statistic", "'mode'"):
         ReferenceSpectrum.from_images([np.zeros((5, 4))], statistic="mode")
 
 
@@ -116,12 +117,12 @@ def test_images_of_one_matrix_and_other_voxel_sizes_are_refused(rng):
             call()
         assert "(3.0, 1.0, 1.0)" in str(caught.value)
         assert "(3.0, 2.0, 2.0)" in str(caught.value)
-    with pytest.raises(ValueError, match="3 numbers"):
+    with raises_naming(ValueError, "spacing_mm", 3, (1.0, 1.0)):
         swap_spectrum(scans[0], coarse, spacing_mm=(1.0, 1.0))
     # What is unknown, what agrees to half a voxel, and what is declared the same is allowed.
     assert ReferenceSpectrum.average([unknown, fine]).spacing_mm == (3.0, 1.0, 1.0)
     assert ReferenceSpectrum.from_images(scans, spacing_mm=[(3.0, 1.0, 1.0)] * 2 + [(3.0, 1.05, 1.0)]).n_subjects == 3
-    with pytest.raises(ValueError, match="fewer"):
+    with raises_naming(ValueError, "spacings"):
         ReferenceSpectrum.from_images(scans, spacing_mm=[(3.0, 1.0, 1.0)])
     expected = swap_spectrum(scans[0], scans[1])
     for reference, spacing in ((coarse, None), (replace(coarse, spacing_mm=None), (3.0, 1.0, 1.0))):
@@ -154,13 +155,13 @@ def test_another_grid_keeps_the_field_of_view(reference):
     moved = reference.for_grid((5, 24, 34))
     assert moved.spacing_mm == (3.0, 0.5, 0.75)
     assert reference.for_grid((5, 24, 34), (3.0, 0.5, 0.75)) == moved
-    with pytest.raises(ValueError, match=r"\[15.0, 24.0, 34.0\] mm.*\[15.0, 12.0, 25.5\] mm"):
+    with raises_naming(ValueError, [15.0, 24.0, 34.0], [15.0, 12.0, 25.5]):
         reference.for_grid((5, 24, 34), (3.0, 1.0, 1.0))
 
 
 @pytest.mark.parametrize("shape", [(5, 12), (5, 2, 17), (0, 12, 17)])
 def test_impossible_grids_are_refused(reference, shape):
-    with pytest.raises(ValueError, match=r"axes of at least 1|threshold=3 is outside"):
+    with raises_naming(ValueError, shape):
         reference.for_grid(shape)
 
 
@@ -187,9 +188,9 @@ def test_turning_is_exact(scan, target, turn, axes):
 
 
 def test_turning_needs_an_orientation(scan):
-    with pytest.raises(ValueError, match="states no orientation"):
+    with raises_naming(ValueError, "orientation", "'SPL'"):
         ReferenceSpectrum.from_image(scan).for_orientation("SPL")
-    with pytest.raises(ValueError, match="orientation must name every spatial axis"):
+    with raises_naming(ValueError, "orientation", "'SSL'", 3):
         ReferenceSpectrum.from_image(scan, orientation="SSL")
 
 
@@ -208,8 +209,7 @@ def test_references_are_immutable_and_picklable(case):
     image, threshold, axes = case
     reference = ReferenceSpectrum.from_image(image, threshold=threshold, axes=axes)
     assert pickle.loads(pickle.dumps(reference)) == reference
-    with pytest.raises(ValueError, match="read-only"):
-        reference.coefficients[...] = 0
+    assert not reference.coefficients.flags.writeable
 
 
 @pytest.mark.parametrize(
@@ -218,7 +218,7 @@ def test_references_are_immutable_and_picklable(case):
 )
 def test_fields_that_do_not_fit_are_refused(reference, change):
     fields = {**reference.header(), "coefficients": reference.coefficients, **change}
-    with pytest.raises(ValueError, match=r"spacing_mm must|n_subjects at least 1|coefficients have shape"):
+    with raises_naming(ValueError, *change):
         ReferenceSpectrum(fields.pop("coefficients"), **fields)
 
 
@@ -254,31 +254,31 @@ def damaged(path, reference, kind):
 
 
 @pytest.mark.parametrize(
-    ("kind", "message"),
+    ("kind", "facts"),
     [
-        ("truncated", "not a readable reference"),
-        ("text", "not a readable reference"),
-        ("empty", "not a readable reference"),
-        ("array", "not a readable reference"),
-        ("pickle", "not a readable reference"),
-        ("json", "not a readable reference"),
-        ("foreign", "does not state the format"),
-        ("newer", "version 2.*version 1"),
-        ("edited", "does not describe"),
-        ("unknown", "does not describe"),
-        ("tampered", "does not have the hash"),
-        ("values", "does not have the hash"),
+        ("truncated", ["ReferenceSpectrum.save"]),
+        ("text", ["ReferenceSpectrum.save"]),
+        ("empty", ["ReferenceSpectrum.save"]),
+        ("array", ["ReferenceSpectrum.save"]),
+        ("pickle", ["ReferenceSpectrum.save"]),
+        ("json", ["ReferenceSpectrum.save"]),
+        ("foreign", ["ssimh-reference"]),
+        ("newer", ["version 2", "version 1"]),
+        ("edited", ["ssimh-reference", (5, 2, 2)]),
+        ("unknown", ["ssimh-reference", "color"]),
+        ("tampered", ["hash"]),
+        ("values", ["hash"]),
     ],
 )
-def test_damaged_and_foreign_files_are_refused(reference, tmp_path, kind, message):
+def test_damaged_and_foreign_files_are_refused(reference, tmp_path, kind, facts):
     path = tmp_path / "ref.npz"
     damaged(path, reference, kind)
-    with pytest.raises(ReferenceFileError, match=message):
+    with raises_naming(ReferenceFileError, path, *facts):
         ReferenceSpectrum.load(path)
 
 
 def test_saving_into_a_missing_folder_is_refused(reference, tmp_path):
-    with pytest.raises(FileNotFoundError, match="does not exist"):
+    with raises_naming(FileNotFoundError, "nowhere"):
         reference.save(tmp_path / "nowhere" / "ref.npz")
 
 

@@ -26,8 +26,7 @@ def test_long_axes_keep_their_digits():
 
 
 def test_basis_is_read_only():
-    with pytest.raises(ValueError, match="read-only"):
-        cosine_basis(4, 2)[0, 0] = 1.0
+    assert not cosine_basis(4, 2).flags.writeable
 
 
 @pytest.mark.parametrize(("n", "k"), [(4, 5), (4, -1), (0, 0)])

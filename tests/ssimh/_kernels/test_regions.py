@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from ssimh._kernels.regions import region_contains, region_mask
+from tests.facts import raises_naming
 
 
 def test_square_is_the_whole_corner():
@@ -36,5 +37,5 @@ def test_one_region_holds_another(have, wanted, expected):
 
 
 def test_unknown_region_names_the_known_ones():
-    with pytest.raises(ValueError, match=r"square, triangle, radial; given 'ring'"):
+    with raises_naming(ValueError, "square, triangle, radial", "'ring'"):
         region_mask("ring", 3, 2)

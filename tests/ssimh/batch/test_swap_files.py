@@ -8,6 +8,7 @@ import pytest
 from ssimh import ReferenceSpectrum
 from ssimh.batch.swap_files import FileSwap, fit_reference, match_grid, resolve_unit
 from ssimh.images.scan import ScanError, read_scan
+from tests.facts import raises_naming
 from tests.ssimh.cli.commands import write
 
 GRID_MM = (2.5, 1.0, 1.0)
@@ -60,7 +61,7 @@ def test_units(tmp_path):
 
 
 def test_no_scan_is_no_reference():
-    with pytest.raises(ValueError, match="at least one"):
+    with raises_naming(ValueError, "image"):
         fit_reference([])
 
 

@@ -13,6 +13,7 @@ from monai.data import CacheDataset, DataLoader, Dataset, MetaTensor, Persistent
 from monai.transforms import Compose, Flipd, InvertibleTransform, LazyTransform, Randomizable, Rotate90d
 
 import ssimh
+from tests.facts import raises_naming
 from tests.ssimh.tolerances import TOLERANCE, as_float64, assert_close
 from tests.ssimh.transforms.transform_cases import AFFINE, CASES, IDS, SHAPE, image
 
@@ -170,9 +171,9 @@ def test_inverse_inside_a_pipeline(case):
 
 @invertible
 def test_inverse_of_something_else_is_refused(case):
-    with pytest.raises(TypeError, match="inverse needs the MetaTensor"):
+    with raises_naming(TypeError, "MetaTensor", "Tensor"):
         case.array().inverse(image().as_tensor())
-    with pytest.raises(ValueError, match="empty 'applied_operations'"):
+    with raises_naming(ValueError, "applied_operations"):
         case.array().inverse(image())
 
 

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from ssimh import RandSpectrumSwap, swap_spectrum
+from tests.facts import raises_naming
 from tests.ssimh.tolerances import as_float64, assert_close
 from tests.ssimh.transforms.transform_cases import donor, donor_spectrum, image
 
@@ -44,21 +45,21 @@ def test_fixed_numbers_are_ranges_of_one():
 
 
 @pytest.mark.parametrize(
-    ("settings", "message"),
+    ("settings", "facts"),
     [
-        ({"references": []}, "at least one donor"),
-        ({"references": "reference.npz"}, "sequence of at least one donor"),
-        ({"threshold_range": (3, 1)}, "threshold_range"),
-        ({"strength_range": (0.5, 1.5)}, "1.5"),
-        ({"prob": 1.5}, "prob must be within 0 … 1; given 1.5"),
-        ({"mode": "cube"}, "mode must be"),
+        ({"references": []}, ["references", []]),
+        ({"references": "reference.npz"}, ["references", "reference.npz"]),
+        ({"threshold_range": (3, 1)}, ["threshold_range", (3, 1)]),
+        ({"strength_range": (0.5, 1.5)}, ["1.5"]),
+        ({"prob": 1.5}, ["prob", "0 … 1", 1.5]),
+        ({"mode": "cube"}, ["mode", "'cube'"]),
     ],
 )
-def test_bad_settings(settings, message):
-    with pytest.raises(ValueError, match=message):
+def test_bad_settings(settings, facts):
+    with raises_naming(ValueError, *facts):
         RandSpectrumSwap(**{"references": [donor()], **settings})
 
 
 def test_a_bank_that_does_not_reach_the_threshold_is_refused():
-    with pytest.raises(ValueError, match="up to threshold 3; asked for"):
+    with raises_naming(ValueError, "threshold 3", "threshold 5"):
         RandSpectrumSwap([donor_spectrum()], prob=1.0, threshold_range=5)(torch.zeros(1, 14, 12, 6))

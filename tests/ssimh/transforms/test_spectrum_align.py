@@ -6,6 +6,7 @@ import torch
 from monai.data import MetaTensor
 
 from ssimh import FromSample, SiteSpectrum, SpectrumAlign, SpectrumAlignd, align_spectrum
+from tests.facts import raises_naming
 from tests.ssimh.necks import SHAPE, neck
 from tests.ssimh.tolerances import assert_close
 
@@ -91,13 +92,13 @@ def test_settings_and_images_that_cannot_be_used(sites):
     source, target = sites
     with pytest.raises(TypeError, match="target"):
         SpectrumAlign(source)
-    with pytest.raises(ValueError, match="no target"):
+    with raises_naming(ValueError, "SpectrumAlign", "target"):
         SpectrumAlign(source, None)(neck(3)[None])
     with pytest.raises(ValueError, match="strength"):
         SpectrumAlign(source, target, strength=2.0)
-    with pytest.raises(ValueError, match="fitted alike"):
+    with raises_naming(ValueError, "body_threshold_hu", -400.0):
         SpectrumAlign(source, SiteSpectrum(target.subjects, body_threshold_hu=-400.0))
-    with pytest.raises(ValueError, match="three spatial axes"):
+    with raises_naming(ValueError, "image", (1, 9, 9)):
         SpectrumAlign(source, target)(np.zeros((1, 9, 9)))
     pet = MetaTensor(torch.zeros(1, 9, 9, 9), meta={"unit": "SUV"})
     with pytest.raises(ValueError, match="PET"):
