@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.interpreters import modules_loaded_by
+
 ROOT = Path(__file__).parents[1]
 
 
@@ -32,18 +34,11 @@ def test_the_wheel_holds_both_packages_with_their_data(wheel):
     assert not [name for name in wheel if name.startswith(("tests", "docs", "examples", "benchmarks"))]
 
 
-def loaded_by(statement: str) -> set[str]:
-    """Top-level modules in memory after a statement, in a process of its own."""
-    code = f"import sys; {statement}; print(' '.join({{name.split('.')[0] for name in sys.modules}}))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    return set(done.stdout.split())
-
-
 def test_this_test_can_fail():
-    assert "torch" in loaded_by("import torch")
+    assert "torch" in modules_loaded_by("import torch")
 
 
 def test_training_and_inference_import_without_simpleitk():
     block = "sys.modules['SimpleITK'] = None"  # any import of it raises ImportError
     modules = "hnseg.training.loop, hnseg.inference.ensemble, hnseg.inference.sliding_window"
-    assert "torch" in loaded_by(f"{block}; import {modules}, hnseg.preprocessing.prepared_case")
+    assert "torch" in modules_loaded_by(f"{block}; import {modules}, hnseg.preprocessing.prepared_case")

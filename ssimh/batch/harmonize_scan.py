@@ -91,24 +91,35 @@ class Job:
 
 @dataclass(frozen=True)
 class Task:
-    """One scan of a run."""
+    """One scan of a run.
+
+    Attributes:
+        source: the scan.
+        target: its output.
+        files: what the manifest records of the files it was made from.
+    """
 
     source: Path
     target: Path
     files: Mapping[str, InputFile]
 
 
-@dataclass(frozen=True)
-class Failure:
-    """Why a scan has no output."""
-
-    kind: str
-    message: str
-
-
 def figure_path(target: Path) -> Path:
     """Where the figure of an output lies."""
     return target.with_name(f"{target.name}.png")
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a scan has no output.
+
+    Attributes:
+        kind: name of the exception.
+        message: its text.
+    """
+
+    kind: str
+    message: str
 
 
 def try_scan(job: Job, task: Task) -> ScanRecord | Failure:

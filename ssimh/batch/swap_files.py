@@ -82,9 +82,9 @@ class FileSwap:
             threshold=reference.threshold,
             axes=reference.axes,
             region=reference.region,
+            unit=unit,
             strength=self.strength,
             clip=self.clip,
-            unit=unit,
             allow_pet=self.allow_pet,
             workers=workers,
         )

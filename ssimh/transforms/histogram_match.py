@@ -64,12 +64,8 @@ class HistogramMatch(Transform):
         allow_pet: bool = False,
     ) -> None:
         refuse_pet(unit, "the image", allow_pet)
-        self.strength, self.clip, self.unit, self.allow_pet = (
-            check_strength(strength),
-            check_clip(clip),
-            unit,
-            allow_pet,
-        )
+        self.strength, self.clip = check_strength(strength), check_clip(clip)
+        self.unit, self.allow_pet = unit, allow_pet
         self.mask = _boolean(mask)
         self.reference = None if reference is None else _quantiles(reference, _boolean(reference_mask))
 

@@ -112,13 +112,7 @@ class SpectrumSwap(SwapTransform):
         warn_above_hu: float | None = BOUND_HU,
     ) -> None:
         settings = SwapSettings(
-            threshold=threshold,
-            region=region,
-            strength=strength,
-            clip=clip,
-            method=method,
-            unit=unit,
-            allow_pet=allow_pet,
+            threshold, region=region, strength=strength, clip=clip, method=method, unit=unit, allow_pet=allow_pet
         )
         super().__init__(mode, slice_axis, settings)
         self.warn_above_hu = warn_above_hu

@@ -13,6 +13,7 @@ import pytest
 import hnseg
 from hnseg.cli.main import EXTRA
 from ssimh._version import __version__
+from tests.interpreters import block, check_public_names, modules_loaded_by, run
 
 ROOT = Path(__file__).parents[2]
 HEAVY = {
@@ -29,47 +30,33 @@ HEAVY = {
     "joblib",
 }
 MODULES = {"scikit-learn": "sklearn", "lightning-fabric": "lightning_fabric"}
-BLOCK = """
-import sys
-class Block:
-    def find_spec(self, name, path=None, target=None):
-        if name.split(".")[0] in {blocked!r}:
-            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name.split(".")[0])
-sys.meta_path.insert(0, Block())
-sys.argv = {argv!r}
-import runpy; runpy.run_module("hnseg", run_name="__main__")
-"""
 
 
-def run(code: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300, check=False)
-
-
-def loaded_by(code: str) -> set[str]:
-    result = run(f"import sys\n{code}\nprint(*sorted({{name.split('.')[0] for name in sys.modules}}))")
-    assert result.returncode == 0, result.stderr
-    return set(result.stdout.split())
+def start_without(modules: set[str], *arguments: str) -> subprocess.CompletedProcess[str]:
+    """``hnseg`` with some arguments where modules are missing."""
+    start = 'import runpy; runpy.run_module("hnseg", run_name="__main__")'
+    return run(f"{block(modules)}sys.argv = {['hnseg', *arguments]!r}\n{start}")
 
 
 @pytest.mark.parametrize("code", ["import hnseg", "import hnseg; dir(hnseg); hnseg.__version__", "import hnseg.errors"])
 def test_importing_the_package_loads_nothing_heavy(code):
-    assert not loaded_by(code) & HEAVY
+    assert not modules_loaded_by(code) & HEAVY
 
 
 def test_settings_load_no_torch_and_no_images():
-    assert not loaded_by("from hnseg import Config; Config.from_preset('paper')") & {"torch", "SimpleITK", "typer"}
+    assert not modules_loaded_by("from hnseg import Config; Config.from_preset('paper')") & {
+        "torch",
+        "SimpleITK",
+        "typer",
+    }
 
 
 def test_this_test_can_fail():
-    assert {"torch", "pydantic"} <= loaded_by("from hnseg import predict_cohort")
+    assert {"torch", "pydantic"} <= modules_loaded_by("from hnseg import predict_cohort")
 
 
 def test_public_names_are_sorted_and_exist():
-    assert hnseg.__all__ == sorted(hnseg.__all__)
-    assert set(hnseg.__all__) == {*hnseg._HOME, "__version__"}
-    for name in hnseg.__all__:
-        assert getattr(hnseg, name) is not None
-    assert set(hnseg.__all__) <= set(dir(hnseg))
+    check_public_names(hnseg)
 
 
 def test_names_for_the_type_checker_are_those_that_are_loaded():
@@ -84,14 +71,9 @@ def test_no_public_name_hides_a_room():
     assert not rooms & set(hnseg.__all__)
 
 
-def test_unknown_names_raise_attribute_errors():
-    with pytest.raises(AttributeError, match="nonsense"):
-        _ = hnseg.nonsense
-
-
 @pytest.mark.parametrize("blocked", [*({name} for name in ("typer", "pydantic", "joblib")), set(EXTRA)])
 def test_without_its_extra_the_command_is_one_line(blocked):
-    done = run(BLOCK.format(blocked=blocked, argv=["hnseg", "--help"]))
+    done = start_without(blocked, "--help")
     assert done.returncode == 1
     (line,) = done.stderr.strip().splitlines()
     assert 'pip install "ssimh[hnseg]"' in line
@@ -99,14 +81,14 @@ def test_without_its_extra_the_command_is_one_line(blocked):
 
 @pytest.mark.parametrize("blocked", [{"torch"}, {"monai"}, {"lightning_fabric"}, {"zarr"}])
 def test_what_only_one_command_needs_is_one_line_too(blocked, tmp_path):
-    done = run(BLOCK.format(blocked=blocked, argv=["hnseg", "train", str(tmp_path)]))
+    done = start_without(blocked, "train", str(tmp_path))
     assert done.returncode == 1
     (line,) = done.stderr.strip().splitlines()
     assert 'pip install "ssimh[hnseg]"' in line
 
 
 def test_another_missing_module_keeps_its_traceback():
-    done = run(BLOCK.format(blocked={"csv"}, argv=["hnseg", "--help"]))
+    done = start_without({"csv"}, "--help")
     assert done.returncode == 1
     assert "Traceback" in done.stderr
 

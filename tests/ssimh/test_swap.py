@@ -65,8 +65,8 @@ def test_a_second_swap_changes_nothing(case):
 @given(pairs())
 def test_the_own_coefficients_undo_it(case):
     image, reference, threshold, axes = case
-    own = ReferenceSpectrum.from_image(image, threshold=threshold, axes=axes)
     swapped = swap_spectrum(image, reference, threshold=threshold, axes=axes)
+    own = ReferenceSpectrum.from_image(image, threshold=threshold, axes=axes)
     assert_close(swap_spectrum(swapped, own, threshold=threshold, axes=axes), image, "float64")
 
 

@@ -10,17 +10,9 @@ from tests.ssimh.necks import neck
 
 def test_fit_writes_a_reference_that_states_everything(folder):
     reference = ReferenceSpectrum.load(folder / "ref.npz")
-    assert reference.header() == {
-        "threshold": 3,
-        "axes": [-2, -1],
-        "region": "square",
-        "shape": [6, 24, 22],
-        "spacing_mm": [2.5, 1.0, 1.0],
-        "orientation": "SPL",
-        "unit": "HU",
-        "n_subjects": 1,
-        "statistic": "mean",
-    }
+    settings = {"threshold": 3, "axes": [-2, -1], "region": "square"}
+    grid = {"shape": [6, 24, 22], "spacing_mm": [2.5, 1.0, 1.0], "orientation": "SPL", "unit": "HU"}
+    assert reference.header() == {**settings, **grid, "n_subjects": 1, "statistic": "mean"}
 
 
 def test_fit_averages_folders(folder):

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 import ssimh as package
-from tests.ssimh.test_imports import BLOCK, run
+from tests.interpreters import block, run
 
 COMMANDS = ("fit", "fit-site", "apply", "align", "report")
 
@@ -27,7 +27,7 @@ def test_help_and_version(module):
 @pytest.mark.parametrize("start", ["import runpy; runpy.run_module('ssimh', run_name='__main__')", "script"])
 def test_a_missing_extra_is_named(missing, start):
     start = "import ssimh.cli.main; ssimh.cli.main.main()" if start == "script" else start
-    result = run(BLOCK.format(blocked=[missing]) + f"import sys; sys.argv = ['ssimh', '--help']\n{start}")
+    result = run(block([missing]) + f"import sys; sys.argv = ['ssimh', '--help']\n{start}")
     assert result.returncode == 1
     assert missing in result.stderr
     assert 'pip install "ssimh[cli]"' in result.stderr
@@ -43,7 +43,7 @@ def test_missing_matplotlib_is_named_before_the_work(tmp_path):
     succeed("fit", scan, "--out", tmp_path / "ref.npz")
     arguments = ["ssimh", "apply", str(scan), "--reference", str(tmp_path / "ref.npz"), "--out", str(tmp_path / "out")]
     start = f"import sys; sys.argv = {arguments!r}\nimport ssimh.cli.main; ssimh.cli.main.main()"
-    result = run(BLOCK.format(blocked=["matplotlib"]) + start)
+    result = run(block(["matplotlib"]) + start)
     assert result.returncode == 1
     assert 'pip install "ssimh[cli]"' in result.stderr
     assert "Traceback" not in result.stderr

@@ -118,7 +118,7 @@ def test_damaged_and_foreign_files_are_refused(site, tmp_path):
     with raises_naming(ReferenceFileError, path, "hash"):
         SiteSpectrum.load(path)
     reference_file.write(path, reference_file.SITE, {"tissue_window_hu": 3}, site.subjects)
-    with raises_naming(ReferenceFileError, path, "ssimh-site", "tissue_window_hu"):
+    with raises_naming(ReferenceFileError, path, "ssimh-site"):
         SiteSpectrum.load(path)
     reference_file.write(path, replace(reference_file.SITE, version=1), site.header(), site.subjects)
     with raises_naming(ReferenceFileError, path, "version 1", "version 2"):
