@@ -20,9 +20,12 @@ from scipy import ndimage
 
 from hnseg.cohort.labels import NUM_CLASSES
 from hnseg.config import Config, TrainConfig
+from hnseg.images.geometry import Grid
 from hnseg.models.device import open_device
 from hnseg.models.network import CHANNELS
-from hnseg.preprocessing.prepared_case import PreparedCase, open_case, write_case
+from hnseg.preprocessing.crop.box import Crop
+from hnseg.preprocessing.harmonization import HarmonizationRecord
+from hnseg.preprocessing.prepared_case import CaseRecord, NormalizationRecord, PreparedCase, open_case, write_case
 from hnseg.training.augmentation import Augmentation
 from hnseg.training.state import TrainingState, setup_fold
 from hnseg.training.step import train_step
@@ -57,9 +60,28 @@ def write_cases(folder: Path, count: int, shape_zyx: tuple[int, int, int]) -> li
                     sum((axis - c) ** 2 for axis, c in zip(grid, center, strict=True)) <= (shape_zyx[1] / 16) ** 2
                 ] = value
             images = {"final": image.astype(np.float16)}
-            write_case(home, images, label, {"id": home.name}, lambda path: path.write_bytes(b""))
+            write_case(home, images, label, make_record(home.name, shape_zyx), lambda path: path.write_bytes(b""))
         cases.append(open_case(home))
     return cases
+
+
+def make_record(case_id: str, shape_zyx: tuple[int, int, int]) -> dict[str, Any]:
+    """A valid ``case.json``; nothing of it is trained on."""
+    grid = Grid(shape_zyx[::-1], (1.0, 1.0, 1.0), (0.0, 0.0, 0.0))
+    return CaseRecord(
+        id=case_id,
+        center="CASE",
+        ct_grid=grid,
+        pet_grid=grid,
+        suv_factor=1.0,
+        crop_grid=grid,
+        crop=Crop(grid, "head", 1.0, "made for a benchmark", False, 1.0, 0.0),
+        alignment=None,
+        harmonization=HarmonizationRecord(method="none", soft_tissue_mean_abs_hu=0.0, soft_tissue_p95_abs_hu=0.0),
+        normalization=NormalizationRecord(pet_mean_suv=1.0, pet_sd_suv=1.0),
+        label_outside_box_ml=0.0,
+        versions={},
+    ).as_dict()
 
 
 def forever(loader: Any) -> Iterator[Batch]:

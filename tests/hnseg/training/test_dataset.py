@@ -11,6 +11,7 @@ from hnseg.config import AugmentConfig, TrainConfig
 from hnseg.preprocessing.normalize import normalize_ct, normalize_pet, pad_value
 from hnseg.preprocessing.prepared_case import open_case, write_case
 from hnseg.training.dataset import CACHE_BYTES, EpochSampler, PatchDataset, fits_in_cache
+from tests.hnseg.case_records import make_case_record
 
 TINY = TrainConfig(
     filters=4, blocks_down=(1, 1, 1), heads=2, patch_vox=(16, 16, 12), epochs=2, workers=0, patches_per_case=2
@@ -27,7 +28,8 @@ def cases(tmp_path):
         label[5:9, 6:10, 7:12] = 1
         if name == "A-001":
             label[12:14, 15:18, 3:6] = 2
-        write_case(tmp_path / name, {"final": image}, label, {"id": name}, lambda path: path.write_bytes(b""))
+        record = make_case_record(name, label.shape)
+        write_case(tmp_path / name, {"final": image}, label, record, lambda path: path.write_bytes(b""))
     return [open_case(tmp_path / name) for name in ("A-001", "A-002")]
 
 
