@@ -10,6 +10,7 @@ import pytest
 
 from hnseg.cohort.cases import discover_cases
 from hnseg.errors import CohortError
+from tests.facts import raises_naming
 
 
 def test_finds_cases_in_order_with_their_centers(make_case):
@@ -66,11 +67,12 @@ def test_nnunet_channels_follow_the_description(make_case, tmp_path):
     (nnunet / "dataset.json").write_text(json.dumps({"channel_names": {"0": "PET", "1": "CT"}}))
     assert discover_cases(nnunet)[0].ct.name == "ONE-001_0001.nii.gz"
     (nnunet / "dataset.json").write_text(json.dumps({"channel_names": {"0": "T1", "1": "T2"}}))
-    with pytest.raises(CohortError, match="names the channels t1, t2; needed are CT and PET"):
+    with raises_naming(CohortError, "t1, t2", "CT", "PET", path=nnunet / "dataset.json"):
         discover_cases(nnunet)
     (nnunet / "dataset.json").write_text("{")
-    with pytest.raises(CohortError, match=r"dataset\.json is not an nnU-Net data set description"):
+    with raises_naming(CohortError, "nnU-Net", path=nnunet / "dataset.json") as caught:
         discover_cases(nnunet)
+    assert isinstance(caught.value.__cause__, json.JSONDecodeError)
 
 
 def test_a_label_without_images_is_a_case_with_missing_files(make_case, tmp_path):
@@ -108,21 +110,21 @@ def test_a_table_of_paths(make_case, tmp_path, column):
 
 
 @pytest.mark.parametrize(
-    ("header", "rows", "message"),
+    ("header", "rows", "facts"),
     [
-        (["name", "ct"], [["A", "a"]], "lacks the column id; it has name, ct; known are id, ct, pet, label, center"),
-        (["id;ct"], [["A;a"]], "lacks the column id and ct; it has id;ct"),
-        (["id", "ct", "lable"], [["A", "a", "b"]], "has a column 'lable': is 'label' meant"),
-        (["id", "ct"], [["../x", "a"]], r"line 2: '\.\./x' is no case ID; allowed are letters"),
-        (["id", "ct"], [["A", "a"], ["/etc", "a"]], "line 3: '/etc' is no case ID"),
-        (["id", "ct"], [["A", ""]], "line 2: A has no CT"),
-        (["id", "ct"], [["A-1", "a"], ["A-1", "b"]], "two cases have the ID A-1: .*a and .*b"),
-        (["id", "ct"], [["A-1", "a"], ["a-1", "b"]], "two cases have the ID a-1 and A-1"),
-        (["id", "ct"], [], "no case found"),
+        (["name", "ct"], [["A", "a"]], ["cases.csv", "id;", "name, ct;", "id, ct, pet, label, center"]),
+        (["id;ct"], [["A;a"]], ["cases.csv", "id and ct;", "id;ct;"]),
+        (["id", "ct", "lable"], [["A", "a", "b"]], ["cases.csv", "'lable'", "'label'"]),
+        (["id", "ct"], [["../x", "a"]], ["cases.csv, line 2", "'../x'"]),
+        (["id", "ct"], [["A", "a"], ["/etc", "a"]], ["cases.csv, line 3", "'/etc'"]),
+        (["id", "ct"], [["A-1", ""]], ["cases.csv, line 2", "A-1", "CT"]),
+        (["id", "ct"], [["A-1", "a.nii"], ["A-1", "b.nii"]], ["ID A-1:", "a.nii", "b.nii"]),
+        (["id", "ct"], [["A-1", "a.nii"], ["a-1", "b.nii"]], ["a-1 and A-1:", "a.nii", "b.nii"]),
+        (["id", "ct"], [], ["cases.csv", "`Task 1/<ID>/<ID>__CT.nii.gz`"]),
     ],
 )
-def test_a_wrong_table_is_refused(tmp_path, header, rows, message):
-    with pytest.raises(CohortError, match=message):
+def test_a_wrong_table_is_refused(tmp_path, header, rows, facts):
+    with raises_naming(CohortError, *facts):
         discover_cases(write_table(tmp_path / "cases.csv", header, *rows))
 
 
@@ -131,7 +133,9 @@ def test_the_same_case_in_training_and_test_is_refused(make_case, tmp_path):
     nnunet = as_nnunet(make_case("ONE-002"), tmp_path / "set")
     for kind in ("_0000", "_0001"):
         shutil.copy(nnunet / f"imagesTr/ONE-001{kind}.nii.gz", nnunet / f"imagesTs/ONE-001{kind}.nii.gz")
-    with pytest.raises(CohortError, match=r"two cases have the ID ONE-001: .*imagesTr.* and .*imagesTs"):
+    with raises_naming(
+        CohortError, "ID ONE-001:", *(nnunet / f"images{part}/ONE-001_0000.nii.gz" for part in ("Tr", "Ts"))
+    ):
         discover_cases(nnunet)
 
 
@@ -139,14 +143,16 @@ def test_two_endings_of_one_image_are_refused(make_case, tmp_path):
     make_case("ONE-001")
     nnunet = as_nnunet(make_case("ONE-002"), tmp_path / "set")
     (nnunet / "imagesTr/ONE-001_0000.mha").write_text("")
-    with pytest.raises(CohortError, match="two files are 0000 of ONE-001"):
+    with raises_naming(
+        CohortError, "0000 of ONE-001", *(nnunet / f"imagesTr/ONE-001_0000{end}" for end in (".nii.gz", ".mha"))
+    ):
         discover_cases(nnunet)
 
 
 def test_mixed_layouts_are_refused(make_case):
     root = make_case()
     (root / "imagesTr").mkdir()
-    with pytest.raises(CohortError, match="holds both `Task 1` and nnU-Net folders"):
+    with raises_naming(CohortError, "`Task 1`", "nnU-Net", path=root):
         discover_cases(root)
 
 
@@ -157,5 +163,5 @@ def test_a_folder_whose_name_is_no_id_is_refused(make_case):
         (root / "Task 1" / "ONE 001" / f"ONE-001{kind}.nii.gz").rename(
             root / "Task 1" / "ONE 001" / f"ONE 001{kind}.nii.gz"
         )
-    with pytest.raises(CohortError, match="'ONE 001' is no case ID"):
+    with raises_naming(CohortError, "'ONE 001'", path=root / "Task 1"):
         discover_cases(root)

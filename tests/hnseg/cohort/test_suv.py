@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -14,6 +15,7 @@ from hnseg.cohort.unit_checks import check_ct_units
 from hnseg.errors import CaseError, CohortError
 from hnseg.images.geometry import Grid
 from hnseg.images.image_io import read_image, write_image
+from tests.facts import raises_naming
 
 FACTOR = 2.42903e-4
 GRID = Grid((6, 5, 4), (4.0, 4.0, 4.0), (0.0, 0.0, 0.0))
@@ -37,12 +39,10 @@ def test_bqml_becomes_the_suv_it_was_made_from(bqml_case):
 
 
 def test_bqml_without_a_factor_is_refused_with_the_evidence(bqml_case):
-    case, _ = bqml_case
-    with pytest.raises(
-        CaseError, match=r"looks like Bq/ml, not SUV: its positive voxels have a mean of .*, above 50"
-    ) as e:
+    case, suv = bqml_case
+    mean = f"{suv[suv > 0].mean() / FACTOR:.3g}"
+    with raises_naming(CaseError, "Bq/ml", "SUV", mean, 50, "suv_conversion_tags.csv", case_id=case.id, path=case.pet):
         read_suv(case)
-    assert e.value.path == case.pet
 
 
 def test_bqml_in_a_wide_field_of_faint_air_is_told_by_its_hottest_voxel(make_case):
@@ -50,7 +50,7 @@ def test_bqml_in_a_wide_field_of_faint_air_is_told_by_its_hottest_voxel(make_cas
     pet = np.full((20, 20, 20), 3.0, np.float32)
     pet[9:11, 9:11, 9:11] = 9000.0
     (case,) = discover_cases(make_case(pet=(pet, Grid((20, 20, 20), (4.0, 4.0, 4.0), (-40.0, -40.0, 40.0)))))
-    with pytest.raises(CaseError, match=r"looks like Bq/ml, not SUV: its hottest voxel is 9000, above 1000"):
+    with raises_naming(CaseError, "Bq/ml", "SUV", 9000, 1000, case_id=case.id, path=case.pet):
         read_suv(case)
     assert read_suv(replace(case, suv_factor=FACTOR)).stored == "Bq/ml"
 
@@ -64,25 +64,26 @@ def test_what_is_suv_already_is_not_converted_again(make_case):
 
 
 def test_a_factor_that_does_not_lead_to_suv_is_refused(bqml_case):
-    case, _ = bqml_case
-    with pytest.raises(CaseError, match=r"not SUV even after its conversion by 0\.9"):
+    case, suv = bqml_case
+    with raises_naming(CaseError, "SUV", 0.9, "suv_conversion_tags.csv", case_id=case.id, path=case.pet):
         read_suv(replace(case, suv_factor=0.9))
-    with pytest.raises(CaseError, match="converted twice"):
+    peak = f"{suv.max() * FACTOR:.3g}"
+    with raises_naming(CaseError, "SUV", peak, case_id=case.id, path=case.pet):
         read_suv(replace(case, suv_factor=FACTOR**2))
 
 
 @pytest.mark.parametrize(
-    ("values", "message"),
+    ("values", "facts"),
     [
-        (np.full(GRID.shape, 2.5), r"the PET is 2\.5 everywhere"),
-        (-np.arange(120.0).reshape(GRID.shape), "none is positive"),
-        (np.random.default_rng(0).normal(0, 1, GRID.shape), r"of the PET is below -0\.1 .*normalized"),
-        (np.linspace(0, 0.016, 120).reshape(GRID.shape), r"hottest voxel of the PET is 0\.016"),
+        (np.full(GRID.shape, 2.5), [2.5]),
+        (-1 - np.arange(120.0).reshape(GRID.shape), ["-120", "-1"]),
+        (np.random.default_rng(0).normal(0, 1, GRID.shape), ["-0.1", "SUV", "Bq/ml"]),
+        (np.linspace(0, 0.016, 120).reshape(GRID.shape), [0.016, "SUV"]),
     ],
 )
-def test_what_is_no_pet_is_refused(make_case, values, message):
+def test_what_is_no_pet_is_refused(make_case, values, facts):
     (case,) = discover_cases(make_case(pet=(values.astype(np.float32), GRID)))
-    with pytest.raises(CaseError, match=message):
+    with raises_naming(CaseError, "PET", *facts, case_id=case.id, path=case.pet):
         read_suv(case)
 
 
@@ -93,8 +94,9 @@ def test_a_ct_with_its_offset_left_in_is_refused(make_case, offset, padding):
     (case,) = discover_cases(make_case())
     ct, _ = read_image(case.ct, case.id)
     stored = np.where(ct > -500, ct + offset, padding)
-    with pytest.raises(CaseError, match=r"soft tissue lies near 10\d5 .*HU \+ 1000 or HU \+ 1024"):
+    with raises_naming(CaseError, "HU + 1000", "HU + 1024", case_id=case.id, path=case.ct) as caught:
         check_ct_units(case, stored)
+    assert re.search(r"\b10\d5\b", caught.value.reason)  # where its soft tissue lies
 
 
 @pytest.mark.parametrize(
@@ -123,21 +125,23 @@ def test_the_table_is_found_beside_the_images_and_reaches_the_case(make_case):
 
 
 @pytest.mark.parametrize(
-    ("text", "message"),
+    ("text", "facts"),
     [
-        ("name,factor\nONE-001,1\n", "has the columns name, factor; needed are pid, and"),
-        ("pid,suv_factor\nONE-001,2e-4\nONE-001,2e-4\n", "line 3: ONE-001 is named twice"),
-        ("pid,suv_factor\nONE-001,-1\n", "line 2: ONE-001: the factor is -1; it must be a positive number"),
-        ("pid,suv_factor\nONE-001,nan\n", "must be a positive number"),
-        ("pid,suv_factor\nONE-001,abc\n", "the factor 'abc' is not a number"),
-        ("pid,suv_factor\nONE-001,\n", "neither a factor nor a weight with a dose"),
-        ("pid,units,suv_factor\nONE-001,CNTS,2e-4\n", "ONE-001 is in CNTS; only BQML"),
-        ("pid,patient_weight_kg,dose_for_suv_bq,suv_factor\nONE-001,80,3.2e8,3e-4\n", "0.0003 is not the 0.00025"),
+        ("name,factor\nONE-001,1\n", ["name, factor;", "pid", "bqml_to_suvbw_factor"]),
+        ("pid,suv_factor\nONE-001,2e-4\nONE-001,2e-4\n", ["line 3", "ONE-001"]),
+        ("pid,suv_factor\nONE-001,-1\n", ["line 2", "ONE-001", "factor", "-1"]),
+        ("pid,suv_factor\nONE-001,nan\n", ["line 2", "ONE-001", "factor", "nan"]),
+        ("pid,suv_factor\nONE-001,abc\n", ["line 2", "ONE-001", "factor", "'abc'"]),
+        ("pid,suv_factor\nONE-001,\n", ["line 2", "ONE-001", "factor", "weight", "dose"]),
+        ("pid,units,suv_factor\nONE-001,CNTS,2e-4\n", ["line 2", "ONE-001", "CNTS", "BQML"]),
+        (
+            "pid,patient_weight_kg,dose_for_suv_bq,suv_factor\nONE-001,80,3.2e8,3e-4\n",
+            ["line 2", "ONE-001", "0.0003", "0.00025", "80 kg", "3.2e+08 Bq"],
+        ),
     ],
 )
-def test_a_wrong_table_is_refused(tmp_path, text, message):
+def test_a_wrong_table_is_refused(tmp_path, text, facts):
     path = tmp_path / "suv_conversion_tags.csv"
     path.write_text(text)
-    with pytest.raises(CohortError, match=message) as error:
+    with raises_naming(CohortError, *facts, path=path):
         read_suv_factors(path)
-    assert str(path) in str(error.value)

@@ -18,6 +18,7 @@ from hnseg.evaluation.records import read_metrics
 from hnseg.evaluation.rules import HECKTOR_2022, Rules
 from hnseg.images.geometry import Grid
 from hnseg.images.image_io import write_image
+from tests.facts import raises_naming
 
 GRID = Grid((6, 5, 4), (1.0, 2.0, 3.0), (5.0, -7.0, 2.0))
 
@@ -113,7 +114,7 @@ def test_out_of_fold_masks_are_scored_as_validation(small_workdir):
     assert validation["n_cases"] == len(trained) == 4
     assert validation["gtvp_dice_mean"] == validation["gtvn_f1_agg"] == 1.0
     (folder / "cases.json").write_text(json.dumps({"cases": [*trained, "ZZZ-1"]}))
-    with pytest.raises(WorkDirError, match="ZZZ-1"):
+    with raises_naming(WorkDirError, "ZZZ-1", "check.json", path=folder / "cases.json"):
         evaluate_workdir(small_workdir)
 
 
@@ -143,7 +144,7 @@ def test_cases_without_a_label_are_named(small_workdir):
     assert [entry.case_id for entry in result.skipped] == ["CCC-001"]
     for path in (root / "Task 1").iterdir():
         (path / f"{path.name}.nii.gz").unlink(missing_ok=True)
-    with pytest.raises(CohortError, match="none of the 9 cases"):
+    with raises_naming(CohortError, "9 cases", path=root):
         find_labels(root)
 
 
@@ -159,7 +160,7 @@ def test_2022_accepts_a_cropped_mask_with_a_right_origin(tmp_path):
     grid = Grid((3, 1, 1), GRID.spacing_mm, (6.0, -7.0, 2.0))
     args = cropped_case(tmp_path, grid, np.ones(grid.shape, np.uint8))
     assert evaluate_folder(*args, rules=HECKTOR_2022)["gtvp_dice_agg"] == 1.0
-    with pytest.raises(CaseError, match="size"):
+    with raises_naming(CaseError, "size", (3, 1, 1), GRID.size, case_id="A-1", path=args[0] / "A-1.nii.gz"):
         evaluate_folder(*args)
 
 
@@ -171,9 +172,9 @@ def test_2022_brings_a_turned_mask_back_by_geometry(tmp_path):
 
 def test_2022_refuses_another_spacing_and_other_labels(tmp_path):
     grid = Grid(GRID.size, (1.0, 2.0, 3.1), GRID.origin_mm)
-    with pytest.raises(CaseError, match=r"A-1.*another spacing.*\(1.0, 2.0, 3.1\)"):
+    with raises_naming(CaseError, "spacing", (1.0, 2.0, 3.1), case_id="A-1", path=tmp_path / "pred" / "A-1.nii.gz"):
         evaluate_folder(*cropped_case(tmp_path, grid, label()), rules=HECKTOR_2022)
-    with pytest.raises(CaseError, match="found 3"):
+    with raises_naming(CaseError, 3, case_id="A-1", path=tmp_path / "pred" / "A-1.nii.gz"):
         evaluate_folder(*cropped_case(tmp_path, GRID, label() + np.uint8(3)), rules=HECKTOR_2022)
     close = Grid(GRID.size, (1.0, 2.0, 3.000001), GRID.origin_mm)
     assert evaluate_folder(*cropped_case(tmp_path, close, label()), rules=HECKTOR_2022)["n_cases"] == 1
@@ -183,13 +184,13 @@ def test_2022_refuses_another_spacing_and_other_labels(tmp_path):
 def test_missing_masks_are_an_error_or_scored_as_empty_and_named(tmp_path):
     pred, truths = folders(tmp_path, {n: (label(gtvp=(0, 2)), label(gtvp=(0, 2))) for n in ("A-1", "A-2", "A-3")})
     (pred / "A-2.nii.gz").unlink()
-    with pytest.raises(CaseError, match=r"A-2: there is no prediction"):
+    with raises_naming(CaseError, case_id="A-2", path=pred / "A-2.nii.gz"):
         evaluate_folder(pred, truths)
     result = evaluate_folder(pred, truths, missing="empty")
     assert result["gtvp_dice_mean"] == pytest.approx(2 / 3)
     assert result.missing == ("A-2",)
     assert [case["missing"] for case in result["cases"]] == [False, True, False]
-    with pytest.raises(ValueError, match="missing"):
+    with raises_naming(ValueError, "missing 'skip'", "error, empty"):
         evaluate_folder(pred, truths, missing="skip")
 
 
@@ -198,16 +199,16 @@ def test_a_folder_with_no_mask_of_these_cases_is_never_a_score(tmp_path, missing
     pred, truths = folders(tmp_path, {"A-1": (label(), label()), "A-2": (label(), label())})
     for path in pred.iterdir():
         path.unlink()
-    with pytest.raises(CohortError, match="no mask"):
+    with raises_naming(CohortError, "<ID>.nii.gz", 2, "A-1, A-2", path=pred):
         evaluate_folder(pred, truths, missing=missing)
-    with pytest.raises(CohortError, match="no folder"):
+    with raises_naming(CohortError, "<ID>.nii.gz", path=tmp_path / "nowhere"):
         evaluate_folder(tmp_path / "nowhere", truths, missing=missing)
 
 
 def test_masks_under_other_names_are_both_extra_and_missing(tmp_path):
     pred, truths = folders(tmp_path, {"A-1": (label(), label()), "A-2": (label(), label())})
     (pred / "A-1.nii.gz").rename(pred / "a_1.nii.gz")
-    with pytest.raises(CohortError, match=r"without a truth: a_1; and no mask for A-1"):
+    with raises_naming(CohortError, "a_1;", "A-1", path=pred):
         evaluate_folder(pred, truths)
 
 
@@ -228,28 +229,26 @@ def test_without_any_label_every_score_is_undefined_with_a_reason(small_workdir,
 # --- bad input --------------------------------------------------------------------------------------------------------
 def test_a_missing_prediction_names_case_and_file(small_workdir):
     (small_workdir / "predictions" / "BBB-001.nii.gz").unlink()
-    with pytest.raises(CaseError, match=r"BBB-001: there is no prediction .*predictions/BBB-001\.nii\.gz"):
+    with raises_naming(CaseError, case_id="BBB-001", path=small_workdir / "predictions" / "BBB-001.nii.gz"):
         evaluate_workdir(small_workdir)
     assert not (small_workdir / "metrics.json").exists()
 
 
 @pytest.mark.parametrize(
-    ("grid", "said"),
+    ("grid", "facts"),
     [
-        (Grid((6, 5, 3), (1, 2, 3), (5, -7, 2)), r"size \(6, 5, 3\) instead of \(6, 5, 4\)"),
-        (Grid((6, 5, 4), (1, 2, 2.5), (5, -7, 2)), "spacing"),
-        (Grid((6, 5, 4), (1, 2, 3), (5, -6, 2)), "origin"),
-        (Grid((6, 5, 4), (1, 2, 3), (5, -7, 2), (-1, 0, 0, 0, -1, 0, 0, 0, 1)), "direction"),
+        (Grid((6, 5, 3), (1, 2, 3), (5, -7, 2)), ["size", (6, 5, 3), (6, 5, 4)]),
+        (Grid((6, 5, 4), (1, 2, 2.5), (5, -7, 2)), ["spacing_mm", (1.0, 2.0, 2.5)]),
+        (Grid((6, 5, 4), (1, 2, 3), (5, -6, 2)), ["origin_mm", (5.0, -6.0, 2.0)]),
+        (Grid((6, 5, 4), (1, 2, 3), (5, -7, 2), (-1, 0, 0, 0, -1, 0, 0, 0, 1)), ["direction (-1.0"]),
     ],
     ids=["size", "spacing", "origin", "direction"],
 )
-def test_a_prediction_on_another_grid(tmp_path, grid, said):
+def test_a_prediction_on_another_grid(tmp_path, grid, facts):
     pred, truths = folders(tmp_path, {"A-1": (label(), label())})
     write_image(pred / "A-1.nii.gz", np.zeros(grid.shape, np.uint8), grid)
-    with pytest.raises(CaseError, match=said) as caught:
+    with raises_naming(CaseError, *facts, case_id="A-1", path=pred / "A-1.nii.gz"):
         evaluate_folder(pred, truths)
-    assert caught.value.case_id == "A-1"
-    assert caught.value.path == pred / "A-1.nii.gz"
 
 
 @pytest.mark.parametrize(("value", "dtype"), [(7, np.uint8), (0.5, np.float32), (-1, np.int16), (258, np.int16)])
@@ -260,9 +259,8 @@ def test_a_label_value_that_does_not_exist(tmp_path, value, dtype, side):
     bad[1, 1, 1] = value
     path = tmp_path / side / "A-1.nii.gz"
     write_image(path, bad, GRID)
-    with pytest.raises(CaseError, match=f"found {value}") as caught:
+    with raises_naming(CaseError, value, case_id="A-1", path=path):
         evaluate_folder(pred, truths)
-    assert caught.value.path == path
 
 
 def test_a_float_file_of_whole_labels_is_fine(tmp_path):
@@ -273,14 +271,14 @@ def test_a_float_file_of_whole_labels_is_fine(tmp_path):
 def test_an_unreadable_prediction(tmp_path):
     pred, truths = folders(tmp_path, {"A-1": (label(), label())})
     (pred / "A-1.nii.gz").write_bytes(b"not an image")
-    with pytest.raises(CaseError, match="A-1"):
+    with raises_naming(CaseError, case_id="A-1", path=pred / "A-1.nii.gz"):
         evaluate_folder(pred, truths)
 
 
 def test_extra_predictions_are_refused_unless_allowed(tmp_path):
     pred, truths = folders(tmp_path, {"A-1": (label(), label()), "A-2": (label(), label())})
     del truths["A-2"]
-    with pytest.raises(CohortError, match="A-2"):
+    with raises_naming(CohortError, "A-2", path=pred):
         evaluate_folder(pred, truths)
     result = evaluate_folder(pred, truths, allow_extra=True)
     assert result["n_cases"] == 1
@@ -288,32 +286,32 @@ def test_extra_predictions_are_refused_unless_allowed(tmp_path):
 
 
 def test_no_truth_at_all(tmp_path):
-    with pytest.raises(CohortError, match="no case to score"):
+    with raises_naming(CohortError, path=tmp_path):
         evaluate_folder(tmp_path, {})
 
 
 def test_an_empty_test_list(small_workdir, edit_json):
     edit_json(small_workdir / "splits.json", lambda s: s.update(test=[]))
-    with pytest.raises(CohortError, match="no test case"):
+    with raises_naming(CohortError, "test", path=small_workdir / "splits.json"):
         evaluate_workdir(small_workdir)
 
 
-@pytest.mark.parametrize("name", ["splits.json", "check.json"])
-def test_a_work_directory_without_its_lists(small_workdir, name):
+@pytest.mark.parametrize(("name", "verb"), [("splits.json", "split"), ("check.json", "check")])
+def test_a_work_directory_without_its_lists(small_workdir, name, verb):
     (small_workdir / name).unlink()
-    with pytest.raises(WorkDirError, match=name):
+    with raises_naming(WorkDirError, f"`hnseg {verb}`", path=small_workdir / name):
         evaluate_workdir(small_workdir)
 
 
 def test_a_test_case_that_check_does_not_know(small_workdir, edit_json):
     edit_json(small_workdir / "splits.json", lambda s: s["test"].append("ZZZ-9"))
-    with pytest.raises(WorkDirError, match="ZZZ-9"):
+    with raises_naming(WorkDirError, "ZZZ-9", "check.json", path=small_workdir / "splits.json"):
         evaluate_workdir(small_workdir)
 
 
 def test_broken_lists(small_workdir, edit_json):
     edit_json(small_workdir / "check.json", lambda c: c["cases"][0].pop("center"))
-    with pytest.raises(WorkDirError, match="center"):
+    with raises_naming(WorkDirError, "cases.0.center", path=small_workdir / "check.json"):
         evaluate_workdir(small_workdir)
 
 

@@ -11,6 +11,7 @@ import torch
 from monai.metrics import compute_hausdorff_distance, compute_surface_dice
 
 from hnseg.evaluation.surface_distance import hausdorff_mm, surface_dice, surface_distances_mm, surface_voxels
+from tests.facts import raises_naming
 
 SPACINGS = [(1.0, 1.0, 1.0), (3.27, 0.977, 0.977), (0.5, 2.0, 4.0)]
 
@@ -122,12 +123,12 @@ def test_identical_masks_agree_wholly(rng):
 
 def test_bad_input_is_refused():
     mask = np.ones((2, 2, 2), bool)
-    with pytest.raises(ValueError, match="one grid"):
+    with raises_naming(ValueError, (2, 2, 2), (1, 2, 2)):
         surface_distances_mm(mask, mask[:1], (1, 1, 1))
-    with pytest.raises(ValueError, match="spacing_zyx_mm"):
+    with raises_naming(ValueError, "spacing_zyx_mm (1, 0, 1)"):
         surface_distances_mm(mask, mask, (1, 0, 1))
     found = surface_distances_mm(mask, mask, (1, 1, 1))
-    with pytest.raises(ValueError, match="percentile"):
+    with raises_naming(ValueError, "percentile 101", "[0, 100]"):
         hausdorff_mm(found, 101)
-    with pytest.raises(ValueError, match="tolerance_mm"):
+    with raises_naming(ValueError, "tolerance_mm 0.0"):
         surface_dice(found, 0.0)
