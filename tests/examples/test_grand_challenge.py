@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import ast
-import importlib.util
 import json
 import os
 import shutil
@@ -27,19 +26,17 @@ from hnseg.inference.export import export_models
 from hnseg.inference.predict_case import InferenceOptions
 from hnseg.inference.predict_cohort import predict_pair
 from hnseg.models.checkpoint import load_checkpoint, save_checkpoint
+from tests.examples.loading import GRAND_CHALLENGE as ENTRY
+from tests.examples.loading import load_script
 from tests.facts import raises_naming
 from tests.hnseg.processes import descendants, end_and_check, start
 
-ENTRY = Path(__file__).parents[2] / "examples" / "grand_challenge" / "inference.py"
 FOLDERS = {"2025": "tumor-lymph-node-segmentation", "2026": "head-neck-tumor-segmentation"}
 
 
 @pytest.fixture(scope="module")
 def entry():
-    spec = importlib.util.spec_from_file_location("grand_challenge_inference", ENTRY)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_script(ENTRY)
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import importlib.util
 import inspect
 import json
 import os
@@ -20,8 +19,9 @@ from typer.testing import CliRunner
 
 import hnseg
 from hnseg.phantom import DEFAULT_CENTERS, generate_cohort
+from tests.examples.loading import HECKTOR_TASK1 as EXAMPLE
+from tests.examples.loading import load_script
 
-EXAMPLE = Path(__file__).parents[2] / "examples" / "hecktor_task1.py"
 SCORES = ("gtvp_dice_mean", "gtvn_dice_agg", "gtvn_f1_agg")
 
 
@@ -143,10 +143,7 @@ def test_usage_errors_exit_with_two():
 
 @pytest.fixture(scope="module")
 def example():
-    spec = importlib.util.spec_from_file_location("hecktor_task1", EXAMPLE)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_script(EXAMPLE)
 
 
 OPTIONS = {

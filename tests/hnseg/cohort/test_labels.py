@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import re
 from pathlib import Path
 
@@ -25,6 +24,7 @@ from hnseg.inference.tune import _read_table
 from hnseg.preprocessing.crop_case import crop_case
 from hnseg.report.figures import load_images
 from hnseg.report.records import CheckRecord
+from tests.examples.loading import GRAND_CHALLENGE, load_script
 
 GRID = Grid((6, 5, 4), (1.0, 2.0, 3.0), (5.0, -7.0, 2.0))
 ILLEGAL = [(1.5, np.float32), (257, np.int16), (-255, np.int16), (3, np.uint8), (2.0001, np.float64)]
@@ -165,12 +165,7 @@ def test_evaluate_refuses(tmp_path, value, dtype, side):
 
 @pytest.mark.parametrize(("value", "dtype"), CAST_AWAY)
 def test_the_grand_challenge_algorithm_refuses(tmp_path, value, dtype):
-    script = Path(__file__).parents[3] / "examples" / "grand_challenge" / "inference.py"
-    spec = importlib.util.spec_from_file_location("grand_challenge_inference", script)
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    module = load_script(GRAND_CHALLENGE)
     path = write_label(tmp_path / "mask.mha", value, dtype)
     with pytest.raises(CaseError) as caught:
         module.check_mask(path, GRID)
