@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError,
 from hnseg.config import Config, PredictConfig
 from hnseg.errors import WorkDirError
 from ssimh.files.atomic import atomic_write
+from ssimh.files.json_object import JsonObject
 
 RUN_FILE = "run.json"
 Record = TypeVar("Record")
@@ -42,7 +43,7 @@ def list_files(folder: Path, pattern: str) -> list[Path]:
     return sorted(path for path in folder.glob(pattern) if not path.name.startswith("."))
 
 
-def read_json(path: Path, made_by: str) -> dict[str, Any]:
+def read_json(path: Path, made_by: str) -> JsonObject:
     """Read a stage's JSON file without looking at its fields; :func:`read_record` looks at them.
 
     Args:

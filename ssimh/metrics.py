@@ -44,7 +44,7 @@ class Comparison:
     data_range: float
     voxels: int
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> dict[str, str | float | None]:
         """The fields by name, for a table or JSON."""
         return asdict(self)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, fields, replace
 from functools import partial
 from typing import Any
@@ -20,6 +20,7 @@ from ssimh._kernels.field_of_view import check_same_field
 from ssimh._kernels.per_image import zip_per_image
 from ssimh._kernels.regions import region_contains, region_mask
 from ssimh._kernels.settings import SwapSettings
+from ssimh.files.json_object import JsonObject
 from ssimh.files.reference_file import REFERENCE, ReferenceFileError, StoredSpectrum
 from ssimh.orientation import check_orientation, orientation_map
 from ssimh.units import refuse_pet
@@ -329,7 +330,7 @@ class ReferenceSpectrum(StoredSpectrum):
         check_same_field(shape, settings.spacing_mm, self.shape, self.spacing_mm, "the image")
         return self.coefficients[corner(len(self.shape), self.axes, settings.threshold)]
 
-    def header(self) -> dict[str, Any]:
+    def header(self) -> Mapping[str, object]:
         """Everything but the coefficients, as plain JSON values."""
         values = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "coefficients"}
         return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
@@ -344,5 +345,5 @@ class ReferenceSpectrum(StoredSpectrum):
         return f"sha256:{digest.hexdigest()}"
 
     @classmethod
-    def _from_file(cls, header: dict[str, Any], array: NDArray[Any]) -> ReferenceSpectrum:
+    def _from_file(cls, header: JsonObject, array: NDArray[Any]) -> ReferenceSpectrum:
         return cls(array, **header)

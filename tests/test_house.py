@@ -101,6 +101,28 @@ def test_no_function_has_more_than_60_lines_of_code():
             assert length <= 60, f"{path}:{node.lineno} {node.name} has {length} lines of code"
 
 
+def count_untyped_dictionaries(text: str) -> int:
+    """How often signatures name ``dict[str, Any]``."""
+    found = 0
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            arguments = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
+            types = [*(argument.annotation for argument in arguments), node.returns]
+            found += sum(ast.unparse(kind).count("dict[str, Any]") for kind in types if kind)
+    return found
+
+
+def test_records_and_not_dictionaries_cross_modules():
+    counts = {str(path.relative_to(ROOT)): count_untyped_dictionaries(path.read_text("utf-8")) for path in FILES}
+    assert sum(counts.values()) <= 20, {name: count for name, count in counts.items() if count}
+
+
+def test_untyped_dictionaries_are_counted():
+    assert (
+        count_untyped_dictionaries("def f(a: list[dict[str, Any]], *, b: dict[str, Any]) -> dict[str, Any]: ...") == 3
+    )
+
+
 def is_declaration(node: ast.stmt) -> bool:
     """Whether a statement of an ``__init__.py`` is a docstring, an import, a table of names, or lazy loading."""
     match node:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from hnseg.cohort.checked_cohort import SEVERITIES, CohortCheck, Finding, Overview, worst
+from hnseg.images.geometry import Grid
 from hnseg.pictures.html import environment
 from hnseg.pictures.planes import CT, PET, View
 from hnseg.provenance import versions
@@ -27,9 +28,9 @@ def write_check_page(check: CohortCheck, views: Mapping[str, Sequence[View]], ro
     for finding in check.findings:
         if finding.case_id in of_case:
             of_case[finding.case_id].append(finding)
-    cases = [_case(overview, of_case[overview.id], views.get(overview.id, ())) for overview in check.overviews]
+    cases = [_case_row(overview, of_case[overview.id], views.get(overview.id, ())) for overview in check.overviews]
     order: list[str] = [*SEVERITIES, "none"]
-    cases.sort(key=lambda case: (order.index(case["worst"]), case["id"]))
+    cases.sort(key=lambda case: (order.index(case.worst), case.id))
     html = (
         environment()
         .get_template("check.html.j2")
@@ -37,8 +38,8 @@ def write_check_page(check: CohortCheck, views: Mapping[str, Sequence[View]], ro
             root=str(root),
             cases=cases,
             general=general,
-            counts={name: sum(case["worst"] == name for case in cases) for name in order},
-            usable=sum(case["usable"] for case in cases),
+            counts={name: sum(case.worst == name for case in cases) for name in order},
+            usable=sum(case.usable for case in cases),
             windows={"ct": CT.window, "pet": PET.window},
             versions=versions(),
         )
@@ -46,34 +47,53 @@ def write_check_page(check: CohortCheck, views: Mapping[str, Sequence[View]], ro
     write_text(path, html)
 
 
-def _case(overview: Overview, findings: Sequence[Finding], views: Sequence[View]) -> dict[str, Any]:
-    """Values of a case for the template."""
+@dataclass(frozen=True)
+class _CaseRow:
+    """A case on the page; ``head``: whether the head was found, None without a crop box."""
+
+    id: str
+    center: str
+    usable: bool
+    worst: str
+    findings: Sequence[Finding]
+    ct: str
+    pet: str
+    pet_unit: str | None
+    gtvp_ml: float | None
+    gtvn_ml: float | None
+    reason: str
+    head: bool | None
+    in_view: float | None
+    views: Sequence[View]
+
+
+def _case_row(overview: Overview, findings: Sequence[Finding], views: Sequence[View]) -> _CaseRow:
     crop = overview.crop or {}
-    return {
-        "id": overview.id,
-        "center": overview.center,
-        "usable": overview.usable,
-        "worst": worst(findings) or "none",
-        "findings": sorted(findings, key=lambda finding: SEVERITIES.index(finding.severity)),
-        "ct": grid_text(overview.ct_grid),
-        "pet": grid_text(overview.pet_grid),
-        "pet_unit": overview.pet_unit,
-        "gtvp_ml": overview.gtvp_ml,
-        "gtvn_ml": overview.gtvn_ml,
-        "reason": crop.get("reason", ""),
-        "head": None if not crop else not crop["fallback"],
-        "in_view": crop.get("in_view"),
-        "views": views,
-    }
+    return _CaseRow(
+        id=overview.id,
+        center=overview.center,
+        usable=overview.usable,
+        worst=worst(findings) or "none",
+        findings=sorted(findings, key=lambda finding: SEVERITIES.index(finding.severity)),
+        ct=grid_text(overview.ct_grid),
+        pet=grid_text(overview.pet_grid),
+        pet_unit=overview.pet_unit,
+        gtvp_ml=overview.gtvp_ml,
+        gtvn_ml=overview.gtvn_ml,
+        reason=crop.get("reason", ""),
+        head=None if not crop else not crop["fallback"],
+        in_view=crop.get("in_view"),
+        views=views,
+    )
 
 
-def grid_text(grid: dict[str, Any] | None) -> str:
-    """Size and spacing of a grid as :meth:`hnseg.images.geometry.Grid.as_dict` gives it.
+def grid_text(grid: Grid | None) -> str:
+    """Size and spacing of a grid.
 
-    >>> grid_text({"size": [512, 512, 90], "spacing_mm": [0.977, 0.977, 3.27]})
+    >>> grid_text(Grid((512, 512, 90), (0.977, 0.977, 3.27), (0, 0, 0)))
     '512 × 512 × 90 at 0.98 × 0.98 × 3.27 mm'
     """
     if grid is None:
         return "–"
-    size = " × ".join(str(n) for n in grid["size"])
-    return f"{size} at {' × '.join(f'{length:.2f}' for length in grid['spacing_mm'])} mm"
+    size = " × ".join(str(n) for n in grid.size)
+    return f"{size} at {' × '.join(f'{length:.2f}' for length in grid.spacing_mm)} mm"

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from hnseg.cohort.cases import Case
+from hnseg.images.geometry import Grid
 from hnseg.workdir import read_record, write_json
 
 Severity = Literal["error", "warning", "info"]
@@ -76,7 +77,7 @@ class Overview:
     Attributes:
         id, center: The case and where it comes from.
         usable: Whether no finding is an error.
-        ct_grid, pet_grid: :meth:`hnseg.images.geometry.Grid.as_dict`.
+        ct_grid, pet_grid: Where the images lie.
         pet_unit: Unit of the PET's file.
         gtvp_ml, gtvn_ml: Volume of the lesions; None without a label that can be read.
         crop: :meth:`hnseg.preprocessing.crop.find_box.Crop.as_dict`.
@@ -85,8 +86,8 @@ class Overview:
     id: str
     center: str
     usable: bool
-    ct_grid: dict[str, Any] | None = None
-    pet_grid: dict[str, Any] | None = None
+    ct_grid: Grid | None = None
+    pet_grid: Grid | None = None
     pet_unit: str | None = None
     gtvp_ml: float | None = None
     gtvn_ml: float | None = None

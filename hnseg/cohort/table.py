@@ -8,6 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from hnseg.cohort.checked_cohort import SEVERITIES, CohortCheck
+from hnseg.images.geometry import Grid
 
 SHORT = {"error": "err", "warning": "warn", "info": "info"}
 COLORS = {"error": "red", "warning": "yellow", "info": "cyan"}
@@ -33,8 +34,8 @@ def cohort_table(check: CohortCheck) -> Table:
     return table
 
 
-def _spacing(grid: dict[str, list[float]] | None) -> str:
+def _spacing(grid: Grid | None) -> str:
     if grid is None:
         return "–"
-    x, y, z = grid["spacing_mm"]
+    x, y, z = grid.spacing_mm
     return f"{x:.2g}×{z:.2g}" if abs(x - y) < 0.005 else f"{x:.2g}×{y:.2g}×{z:.2g}"

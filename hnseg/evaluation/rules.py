@@ -8,6 +8,7 @@ public (github.com/voreille/hecktor): :data:`HECKTOR_2022` repeats what it does.
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
 import math
 from collections.abc import Callable, Iterable, Mapping
@@ -96,13 +97,13 @@ class Rules:
         values: dict[ZeroDivision, Score] = {"undefined": None, "one": 1.0, "zero": 0.0}
         return values[self.zero_division]
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> dict[str, object]:
         """JSON-ready form; ``Rules(**d)`` gives the rules back."""
         return asdict(self)
 
     def replace(self, changes: Mapping[str, Any]) -> Rules:
         """These rules with some points decided otherwise, validated."""
-        return Rules(**{**self.as_dict(), **changes})
+        return dataclasses.replace(self, **changes)
 
 
 def parse_rules(preset: Rules, settings: Iterable[str]) -> Rules:
@@ -118,7 +119,7 @@ def parse_rules(preset: Rules, settings: Iterable[str]) -> Rules:
     >>> parse_rules(HECKTOR_2025, ["connectivity=6", "strict=false"]).connectivity
     6
     """
-    changes: dict[str, Any] = {}
+    changes: dict[str, object] = {}
     for setting in settings:
         key, sign, text = setting.partition("=")
         if not sign:

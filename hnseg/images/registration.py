@@ -7,7 +7,7 @@ crop box on a 4 mm grid and starts from the positions in the headers; on phantom
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -78,10 +78,6 @@ class Alignment:
         origin = back @ (np.asarray(pet_grid.origin_mm) - np.asarray(self.translation_mm))
         x, y, z = origin.tolist()
         return replace(pet_grid, origin_mm=(x, y, z), direction=tuple((back @ pet_grid.matrix).ravel().tolist()))
-
-    def as_dict(self) -> dict[str, Any]:
-        """JSON-ready form."""
-        return asdict(self)
 
 
 def measure_alignment(

@@ -14,6 +14,7 @@ from hnseg.errors import CaseError
 from hnseg.images.geometry import Grid
 from hnseg.images.image_io import write_image
 from hnseg.inference.mask_outputs import disagreement_path, record_path
+from hnseg.inference.postprocess import Removal
 from hnseg.inference.predict_case import Segmentation
 from hnseg.preprocessing.crop.box import Crop
 from hnseg.preprocessing.harmonization import HarmonizationRecord
@@ -45,7 +46,7 @@ class MaskRecord(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     models: tuple[str, ...]
-    removed: list[dict[str, Any]]
+    removed: list[Removal]
     gtvp_ml: float
     gtvn_ml: float
     windows: Windows

@@ -163,7 +163,7 @@ def postprocess_out_of_fold(work: Path, cases: Sequence[str]) -> None:
         mask, removed = postprocess_label(raw, grid.spacing_zyx_mm, settings)
         files = MaskFiles(work / FOLDER / f"{case_id}{MASK_SUFFIX}")
         write_image(files.mask, mask, grid)
-        write_json(files.record, {"removed": removed})
+        write_json(files.record, {"removed": [part.model_dump(mode="json", exclude_unset=True) for part in removed]})
     made_from: dict[str, Any] = {
         "models": hash_models(work, find_models(work)),
         "predict": settings.model_dump(mode="json", include=set(SETTINGS)),

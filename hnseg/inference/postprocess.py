@@ -6,10 +6,11 @@ Labels: 0 background, 1 GTVp, 2 GTVn; arrays (z, y, x). Nothing is changed in pl
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
 from scipy.spatial import KDTree
 
 from hnseg.cohort.labels import GTVN, GTVP
@@ -17,9 +18,32 @@ from hnseg.config import PredictConfig
 from hnseg.evaluation.surface_distance import surface_voxels
 from hnseg.images.components import Components, Connectivity, connected_components
 
-Removal = dict[str, Any]  # JSON-ready: step, label, voxels, volume_ml, reason; center_zyx_vox, distance_mm
 Label = NDArray[np.uint8]
 SETTINGS = ("min_gtvp_ml", "min_gtvn_ml", "min_gtvp_vox", "min_gtvn_vox", "max_node_distance_mm")  # of PredictConfig
+
+
+class Removal(BaseModel):
+    """A component that was removed, and why.
+
+    Attributes:
+        step: What removed it.
+        label: Its class.
+        reason: In words.
+        voxels: Its size; 0 where a step states why it removes nothing.
+        volume_ml: Its volume.
+        center_zyx_vox: Mean index of its voxels.
+        distance_mm: From the GTVp, where the distance is the reason.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    step: Literal["island", "distance"]
+    label: int
+    reason: str
+    voxels: int
+    volume_ml: float
+    center_zyx_vox: tuple[float, float, float] | None = None
+    distance_mm: float | None = None
 
 
 def postprocess_label(
@@ -65,12 +89,12 @@ def remove_islands(
         connectivity: Of a component: 6, 18 or 26 neighbors.
 
     Returns:
-        ``(label, removed)``: a copy of the label without them; and one JSON-ready record per removed
-        component: ``step``, ``label``, ``voxels``, ``volume_ml``, ``center_zyx_vox``, ``reason``.
+        ``(label, removed)``: a copy of the label without them; and one record per removed
+        component.
 
     >>> mask = np.zeros((1, 1, 6), np.uint8); mask[..., 0] = 2; mask[..., 2:5] = 2
     >>> out, removed = remove_islands(mask, min_ml={2: 0.2}, voxel_ml=0.1)
-    >>> out[0, 0].tolist(), [r["voxels"] for r in removed]
+    >>> out[0, 0].tolist(), [part.voxels for part in removed]
     ([0, 0, 2, 2, 2, 0], [1])
     """
     _check(label)
@@ -142,14 +166,15 @@ def apply_distance_prior(
     distances_mm = component_distances_mm(label == GTVP, nodes, spacing)
     if distances_mm is None:
         reason = "no GTVp predicted: no distance to judge the nodes by, all stay"
-        return out, [{"step": "distance", "label": GTVN, "voxels": 0, "volume_ml": 0.0, "reason": reason}]
+        return out, [Removal(step="distance", label=GTVN, reason=reason, voxels=0, volume_ml=0.0)]
     far = distances_mm > max_distance_mm + 1e-6
     voxel_ml = float(np.prod(spacing)) / 1000
     reason = f"farther than {max_distance_mm:g} mm from the GTVp"
     removed = _remove(out, nodes, far, voxel_ml, step="distance", label=GTVN, reason=reason)
-    for record, distance_mm in zip(removed, distances_mm[far], strict=True):
-        record["distance_mm"] = round(float(distance_mm), 3)
-    return out, removed
+    return out, [
+        record.model_copy(update={"distance_mm": round(float(distance_mm), 3)})
+        for record, distance_mm in zip(removed, distances_mm[far], strict=True)
+    ]
 
 
 def component_distances_mm(
@@ -175,7 +200,16 @@ def nearest_mm(target: NDArray[np.float64], surfaces: Sequence[NDArray[np.float6
     return np.asarray(np.minimum.reduceat(distances, firsts), dtype=np.float64)
 
 
-def _remove(out: Label, parts: Components, gone: NDArray[np.bool_], voxel_ml: float, **record: Any) -> list[Removal]:
+def _remove(
+    out: Label,
+    parts: Components,
+    gone: NDArray[np.bool_],
+    voxel_ml: float,
+    *,
+    step: Literal["island", "distance"],
+    label: int,
+    reason: str,
+) -> list[Removal]:
     """Set the components marked in ``gone`` to 0 in ``out``; their records."""
     removed: list[Removal] = []
     if not gone.any():
@@ -186,12 +220,14 @@ def _remove(out: Label, parts: Components, gone: NDArray[np.bool_], voxel_ml: fl
         box = tuple(slice(int(a), int(a) + n) for a, n in zip(start, mask.shape, strict=True))
         out[box][mask] = 0
         removed.append(
-            {
-                **record,
-                "voxels": int(parts.sizes_vox[number]),
-                "volume_ml": round(float(parts.sizes_vox[number] * voxel_ml), 4),
-                "center_zyx_vox": np.round(np.argwhere(mask).mean(axis=0) + start, 1).tolist(),
-            }
+            Removal(
+                step=step,
+                label=label,
+                reason=reason,
+                voxels=int(parts.sizes_vox[number]),
+                volume_ml=round(float(parts.sizes_vox[number] * voxel_ml), 4),
+                center_zyx_vox=tuple(np.round(np.argwhere(mask).mean(axis=0) + start, 1).tolist()),
+            )
         )
     return removed
 

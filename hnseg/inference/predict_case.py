@@ -16,7 +16,7 @@ from hnseg.errors import HnsegError, OptionError
 from hnseg.images.geometry import Grid
 from hnseg.images.resample import resample
 from hnseg.inference.ensemble import check_models, find_models, hash_models, run_ensemble, verify_models
-from hnseg.inference.postprocess import postprocess_label
+from hnseg.inference.postprocess import Removal, postprocess_label
 from hnseg.inference.restore import restore_probabilities
 from hnseg.inference.sliding_window import MEMORY_SHARE
 from hnseg.inference.tiling import Tiling
@@ -79,7 +79,7 @@ class Segmentation:
     """
 
     mask: Mask
-    removed: list[dict[str, Any]]
+    removed: list[Removal]
     mutual_information_bits: NDArray[np.float32] | None
     models: int
     tiling: Tiling
@@ -107,7 +107,7 @@ class Segmenter:
     memory_bytes: float | None
 
     @property
-    def key(self) -> dict[str, Any]:
+    def key(self) -> Mapping[str, object]:
         """Everything but the case and its preparation that a result depends on."""
         settings = self.config.predict.model_dump(mode="json")
         return {"models": dict(self.model_hashes), "predict": settings, "disagreement": self.options.disagreement}
@@ -147,7 +147,7 @@ class Segmenter:
         restored = None if bits is None else resample(bits.numpy(), crop_grid, ct_grid, outside=0.0)
         return Segmentation(mask, removed, restored, predicted.models, predicted.tiling)
 
-    def _mask(self, logits: torch.Tensor, crop_grid: Grid, ct_grid: Grid) -> tuple[Mask, list[dict[str, Any]]]:
+    def _mask(self, logits: torch.Tensor, crop_grid: Grid, ct_grid: Grid) -> tuple[Mask, list[Removal]]:
         raw = restore_probabilities(logits.softmax(dim=0).numpy(), crop_grid, ct_grid)
         return postprocess_label(raw, ct_grid.spacing_zyx_mm, self.config.predict)
 

@@ -31,6 +31,7 @@ from hnseg.preprocessing.prepared_cohort import open_cohort, open_current_case
 from hnseg.progress import ProgressCallback, no_progress
 from hnseg.workdir import load_config
 from ssimh.files.artifact_cache import ArtifactCache, content_of
+from ssimh.files.json_object import JsonObject
 
 DEFAULTS = InferenceOptions()
 
@@ -174,7 +175,7 @@ class _FromPrepared:
 
 def image_content(record: CaseRecord) -> Key:
     """Content of everything that a prepared image depends on: the case's key without its label."""
-    content: Key = content_of(record.made_from)
+    content: JsonObject = content_of(record.made_from)
     content["files"] = {name: sha256 for name, sha256 in content["files"].items() if name != "label"}
     return content
 

@@ -141,7 +141,7 @@ class TuningResult:
         """JSON-ready form, the content of ``tuning.json``."""
         return {**asdict(self), "changed": self.changed, "cases": list(self.cases)}
 
-    def evidence(self) -> dict[str, Any]:
+    def evidence(self) -> dict[str, object]:
         """What ``run.json`` keeps of it."""
         names = ("why", "scores", "nested", "objective", "seed", "n_cases", "resamples")
         return {name: value for name, value in self.as_dict().items() if name in names}

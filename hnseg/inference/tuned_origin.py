@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from hnseg.cohort.splits import Splits
 from hnseg.config import PredictConfig
@@ -13,7 +12,7 @@ from hnseg.workdir import RUN_FILE, load_run_record
 from ssimh.files.artifact_cache import find_differences
 
 
-def tuned_key(splits: Splits, models: Mapping[str, str], defaults: PredictConfig) -> dict[str, Any]:
+def tuned_key(splits: Splits, models: Mapping[str, str], defaults: PredictConfig) -> dict[str, object]:
     """What a choice of settings depends on.
 
     Args:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from hnseg.cohort.cases import Case
 from ssimh.files.artifact_cache import InputFile
 
-Key = dict[str, Any]
+Key = dict[str, object]
 
 
 def case_key(case: Case, preparation: Mapping[str, object], *, may_be_absent: bool = False, label: bool = True) -> Key:

@@ -20,7 +20,7 @@ from hnseg.cohort.splits import SplitCohort, load_split_cohort
 from hnseg.config import PrepareConfig
 from hnseg.errors import CaseError, WorkDirError
 from hnseg.parallel import map_processes
-from hnseg.preprocessing.case_key import case_key
+from hnseg.preprocessing.case_key import Key, case_key
 from hnseg.preprocessing.crop_case import crop_case
 from hnseg.preprocessing.harmonization import (
     AXIAL,
@@ -132,7 +132,7 @@ def _without_files(case: Case) -> Case:
     return Case(case.id, Path(), Path(), None, case.center)
 
 
-def _origin(case: Case, config: PrepareConfig, *, may_be_absent: bool = False) -> dict[str, Any]:
+def _origin(case: Case, config: PrepareConfig, *, may_be_absent: bool = False) -> Key:
     """What the fit of one case depends on; its label is none of it."""
     preparation = {"settings": config.model_dump(mode="json"), "computation": COMPUTATION}
     return case_key(case, preparation, may_be_absent=may_be_absent, label=False)

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from jinja2 import Environment
 
@@ -94,12 +93,12 @@ def _as_interval(bounds: Interval | None, digits: int = 2) -> str:
     return low if low == high == "∞" else f"{low} to {high}"
 
 
-def _content(files: RunFiles) -> dict[str, Any]:
+def _content(files: RunFiles) -> dict[str, object]:
     """Everything the template names."""
     return {**_results(files), **_making(files)}
 
 
-def _results(files: RunFiles) -> dict[str, Any]:
+def _results(files: RunFiles) -> dict[str, object]:
     """Scores, cases and pictures."""
     metrics, ensemble, validation = files.metrics, files.metrics.ensemble, files.metrics.validation
     overlays, gaps = _overlays(files)
@@ -135,7 +134,7 @@ def _results(files: RunFiles) -> dict[str, Any]:
     }
 
 
-def _making(files: RunFiles) -> dict[str, Any]:
+def _making(files: RunFiles) -> dict[str, object]:
     """How the results came about: training, preparation, settings."""
     rows = preparation_rows(files)
     changed = [row for row in rows if row.change_hu is not None and not row.reference]
@@ -247,7 +246,17 @@ def _distance(overlap: Overlap) -> dict[str, str]:
     return {"text": "–", "sort": "", "why": "both masks are empty"}
 
 
-def _overlays(files: RunFiles) -> tuple[list[dict[str, Any]], list[str]]:
+@dataclass(frozen=True)
+class _CaseOverlays:
+    """The pictures of a case; ``whole``: of the whole images, since the crop's grid is not known."""
+
+    rank: str
+    case: CaseRow
+    views: Sequence[View]
+    whole: bool
+
+
+def _overlays(files: RunFiles) -> tuple[list[_CaseOverlays], list[str]]:
     """Worst, median and best case as pictures, and what could not be drawn."""
     drawn, gaps = [], []
     for rank, case in ranked_cases(files.cases):
@@ -262,7 +271,7 @@ def _overlays(files: RunFiles) -> tuple[list[dict[str, Any]], list[str]]:
         except (CaseError, OSError, ValueError) as error:  # unreadable, or a crop grid that no grid can be
             gaps.append(f"No overlay of {error if isinstance(error, CaseError) else f'{case.case_id}: {error}'}")
             continue
-        drawn.append({"rank": rank, "case": case, "views": shown, "whole": grid is None})
+        drawn.append(_CaseOverlays(rank, case, shown, whole=grid is None))
     return drawn, gaps
 
 

@@ -13,9 +13,10 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 from ssimh.files.atomic import atomic_write
+from ssimh.files.json_object import JsonObject
 
 RECORD = "record"  # the difference of a result whose record is missing, damaged or unfinished
 
@@ -24,6 +25,15 @@ def hash_file(path: Path) -> str:
     """SHA-256 of a file's bytes, in hexadecimal digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+class FileRecord(TypedDict):
+    """A file in a recorded key: ``modified_ns`` is its date, ``sha256`` the hash of its bytes."""
+
+    name: str
+    bytes: int
+    modified_ns: int
+    sha256: str
 
 
 @dataclass(frozen=True)
@@ -39,7 +49,7 @@ class InputFile:
     path: Path
     may_be_absent: bool = False
 
-    def as_record(self) -> dict[str, Any] | None:
+    def as_record(self) -> FileRecord | None:
         """Name, bytes, date and SHA-256; None where there is no such file."""
         if not self.path.is_file():
             return None
@@ -124,7 +134,7 @@ def content_of(made_from: object) -> Any:
     return [content_of(part) for part in made_from] if isinstance(made_from, list) else made_from
 
 
-def read_record(path: Path) -> dict[str, Any] | None:
+def read_record(path: Path) -> JsonObject | None:
     """A result's record; None where it is missing, damaged, or not what :class:`ArtifactCache` writes."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
@@ -184,7 +194,7 @@ class ArtifactCache:
         there = {name: path for name, path in self.outputs.items() if path.exists() and name in known["outputs"]}
         return tuple(path for name, path in there.items() if not self._is_recorded(name, known["outputs"]))
 
-    def get(self, make: Callable[[], Mapping[str, Any]]) -> dict[str, Any]:
+    def get(self, make: Callable[[], Mapping[str, Any]]) -> JsonObject:
         """The record of the current result, which ``make`` makes where it has to.
 
         Args:
@@ -201,13 +211,13 @@ class ArtifactCache:
         """Mark the result as unfinished, so that a killed process does not leave new files under an old record."""
         self._write({"made_from": _to_json(self.key), "outputs": None})
 
-    def save(self, details: Mapping[str, Any]) -> dict[str, Any]:
+    def save(self, details: Mapping[str, Any]) -> JsonObject:
         """Write the record of a finished result, and return it."""
         content = self.as_record(details)
         self._write(content)
         return content
 
-    def as_record(self, details: Mapping[str, Any]) -> dict[str, Any]:
+    def as_record(self, details: Mapping[str, Any]) -> JsonObject:
         """What the record holds: the details, ``made_from`` and ``outputs``.
 
         Raises:

@@ -7,6 +7,7 @@ import os
 import zipfile
 import zlib
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -15,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ssimh.files.atomic import atomic_write
+from ssimh.files.json_object import JsonObject
 
 # What NumPy, zipfile and json raise on damaged or foreign files; TypeError is a plain .npy array, no context manager.
 _UNREADABLE = (zipfile.BadZipFile, zlib.error, ValueError, KeyError, EOFError, OSError, TypeError, IndexError)
@@ -43,7 +45,7 @@ class ReferenceFileError(ValueError):
     """A file that is not a reference, is damaged, or is of an unknown version."""
 
 
-def write(path: str | os.PathLike[str], kind: FileKind, header: dict[str, Any], array: NDArray[Any]) -> None:
+def write(path: str | os.PathLike[str], kind: FileKind, header: Mapping[str, object], array: NDArray[Any]) -> None:
     """Write header and array; the file appears whole or not at all."""
     text = json.dumps({"format": kind.format, "version": kind.version, **header}, sort_keys=True)
     with atomic_write(path) as temporary, temporary.open("wb") as stream:
@@ -51,7 +53,7 @@ def write(path: str | os.PathLike[str], kind: FileKind, header: dict[str, Any], 
         np.savez_compressed(stream, **arrays)  # type: ignore[arg-type]  # NumPy's stubs miss the keyword arrays
 
 
-def read(path: str | os.PathLike[str], kind: FileKind) -> tuple[dict[str, Any], NDArray[Any]]:
+def read(path: str | os.PathLike[str], kind: FileKind) -> tuple[JsonObject, NDArray[Any]]:
     """Header (without format and version) and array of a file of this kind.
 
     Raises:
@@ -86,7 +88,7 @@ class StoredSpectrum(ABC):
     file_kind: ClassVar[FileKind]
 
     @abstractmethod
-    def header(self) -> dict[str, Any]:
+    def header(self) -> Mapping[str, object]:
         """Everything but the array, as plain JSON values."""
 
     @property
@@ -96,7 +98,7 @@ class StoredSpectrum(ABC):
 
     @classmethod
     @abstractmethod
-    def _from_file(cls, header: dict[str, Any], array: NDArray[Any]) -> Self:
+    def _from_file(cls, header: JsonObject, array: NDArray[Any]) -> Self:
         """What header and array describe."""
 
     def save(self, path: str | os.PathLike[str]) -> None:

@@ -14,13 +14,14 @@ from numpy.typing import NDArray
 from ssimh._kernels.arrays import check_array, check_finite, normalize_axes, to_numpy
 from ssimh._kernels.checks import check_mask
 from ssimh._kernels.per_image import zip_per_image
+from ssimh.files.json_object import JsonObject
 from ssimh.files.reference_file import SITE, StoredSpectrum
 from ssimh.orientation import check_orientation
 from ssimh.site.body import BODY_THRESHOLD_HU, body_box, body_mask, strides
 from ssimh.site.field import positions
 from ssimh.site.mixture import SPACES, bin_edges, count_blocks, fit_tissues
 from ssimh.site.shrinkage import spread
-from ssimh.site.subjects import SUBJECT, TISSUES, check_subjects, subjects_from_dicts, subjects_to_dicts
+from ssimh.site.subjects import SUBJECT, TISSUES, SubjectRecord, check_subjects, subjects_from_dicts, subjects_to_dicts
 
 TISSUE_WINDOW_HU = (-150.0, 150.0)
 LAST_THREE = (-3, -2, -1)
@@ -185,7 +186,7 @@ class SiteSpectrum(StoredSpectrum):
             if mine != theirs and not (name == "orientation" and None in (mine, theirs)):
                 raise ValueError(f"the two sites have {name} {mine} and {theirs}; they must have been fitted alike.")
 
-    def header(self) -> dict[str, Any]:
+    def header(self) -> Mapping[str, object]:
         """Everything but the subjects, as plain JSON values."""
         return {
             "tissue_window_hu": list(self.tissue_window_hu),
@@ -203,7 +204,7 @@ class SiteSpectrum(StoredSpectrum):
         digest.update(self.subjects.tobytes())
         return f"sha256:{digest.hexdigest()}"
 
-    def to_dicts(self) -> list[dict[str, Any]]:
+    def to_dicts(self) -> list[SubjectRecord]:
         """One dictionary of plain numbers per subject, for JSON."""
         return subjects_to_dicts(self.subjects)
 
@@ -229,7 +230,7 @@ class SiteSpectrum(StoredSpectrum):
         )
 
     @classmethod
-    def _from_file(cls, header: dict[str, Any], array: NDArray[Any]) -> SiteSpectrum:
+    def _from_file(cls, header: JsonObject, array: NDArray[Any]) -> SiteSpectrum:
         return cls(array, **header)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, TypedDict, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,17 @@ SUBJECT = np.dtype(
         ("body_ml", "<f8"),  # volume of the body; 0 where no spacing was given
     ]
 )
+
+
+class SubjectRecord(TypedDict):
+    """A subject for JSON: the fields of :data:`SUBJECT` as plain numbers, in lists of the same shape."""
+
+    log_field: list[float]
+    linear_field: list[float]
+    body_box: list[list[float]]
+    tissue_shares: list[float]
+    tissue_voxels: float
+    body_ml: float
 
 
 def check_subjects(subjects: Any) -> NDArray[Any]:
@@ -71,6 +82,6 @@ def subjects_from_dicts(subjects: Iterable[Mapping[str, Any]]) -> NDArray[Any]:
     return np.array(rows, dtype=SUBJECT)
 
 
-def subjects_to_dicts(subjects: NDArray[Any]) -> list[dict[str, Any]]:
+def subjects_to_dicts(subjects: NDArray[Any]) -> list[SubjectRecord]:
     """One dictionary of plain numbers per subject, for JSON; the way back is exact."""
-    return [{name: subject[name].tolist() for name in SUBJECT.names or ()} for subject in subjects]
+    return [cast(SubjectRecord, {name: subject[name].tolist() for name in SUBJECT.names or ()}) for subject in subjects]

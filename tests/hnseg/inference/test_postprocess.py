@@ -33,7 +33,7 @@ def test_islands_go_by_their_own_class_and_nothing_else_changes(connectivity):
                 expected[parts == k] = 0
     np.testing.assert_array_equal(out, expected)
     np.testing.assert_array_equal(label, before)
-    assert sum(r["voxels"] for r in removed) == np.count_nonzero(label != out)
+    assert sum(r.voxels for r in removed) == np.count_nonzero(label != out)
     json.dumps(removed, allow_nan=False)
 
 
@@ -70,14 +70,14 @@ def test_islands_by_voxels_by_class_beside_those_by_volume():
         label[..., start:stop] = value
     out, removed = remove_islands(label, min_vox=(2, 3), voxel_ml=0.1)
     assert out[0, 0].tolist() == [0, 0, 1, 1, 0, 0, 0, 0, 0, 0, 2, 2, 2, 0]
-    assert [(r["label"], r["voxels"], r["reason"]) for r in removed] == [
+    assert [(r.label, r.voxels, r.reason) for r in removed] == [
         (1, 1, "fewer than 2 voxels"),
         (2, 1, "fewer than 3 voxels"),
         (2, 2, "fewer than 3 voxels"),
     ]
     both, removed = remove_islands(label, min_ml={2: 0.15}, min_vox={2: 3}, voxel_ml=0.1)
     np.testing.assert_array_equal(both[label != 1], out[label != 1])
-    assert [r["reason"] for r in removed] == ["smaller than 0.15 ml", "fewer than 3 voxels"]
+    assert [r.reason for r in removed] == ["smaller than 0.15 ml", "fewer than 3 voxels"]
 
 
 def brute_distance_mm(a, b, spacing):
@@ -116,8 +116,8 @@ def test_the_settings_of_a_run_reach_both_steps():
     settings = PredictConfig(min_gtvp_ml=0.002, min_gtvn_ml=0.0, min_gtvn_vox=2, max_node_distance_mm=30.0)
     out, removed = postprocess_label(label, (1.0, 1.0, 1.0), settings)
     assert np.flatnonzero(out).tolist() == [0, 1, 2, 3, 4, 9, 10, 11]
-    assert [r["step"] for r in removed] == ["island", "distance"]
-    assert removed[1]["distance_mm"] == 32.0  # from voxel 36 to 4: the speck at 7 was removed before
+    assert [r.step for r in removed] == ["island", "distance"]
+    assert removed[1].distance_mm == 32.0  # from voxel 36 to 4: the speck at 7 was removed before
 
 
 @pytest.mark.parametrize("spacing", [(1.0, 1.0, 1.0), (3.0, 0.9, 0.7), (0.5, 2.0, 4.0)])
@@ -139,7 +139,7 @@ def test_distance_prior_by_hand_with_anisotropic_spacing():
     spacing = (3.0, 1.0, 1.0)
     out, removed = apply_distance_prior(label, max_distance_mm=11.9, spacing_zyx_mm=spacing)
     assert (out[4, 0, 0], out[0, 0, 5]) == (0, 2)
-    assert [(r["label"], r["distance_mm"], r["volume_ml"]) for r in removed] == [(2, 12.0, 0.003)]
+    assert [(r.label, r.distance_mm, r.volume_ml) for r in removed] == [(2, 12.0, 0.003)]
     assert not apply_distance_prior(label, max_distance_mm=12.0, spacing_zyx_mm=spacing)[1]  # at the limit it stays
     assert len(apply_distance_prior(label, max_distance_mm=4.9, spacing_zyx_mm=spacing)[1]) == 2
 
@@ -155,8 +155,8 @@ def test_without_gtvp_the_nodes_stay_and_that_is_recorded():
     label = np.array([[[2, 0, 2]]], np.uint8)
     out, record = apply_distance_prior(label, max_distance_mm=0.1, spacing_zyx_mm=(1, 1, 1))
     assert out.tolist() == label.tolist()
-    assert [r["voxels"] for r in record] == [0]
-    assert "no GTVp" in record[0]["reason"]
+    assert [r.voxels for r in record] == [0]
+    assert "no GTVp" in record[0].reason
 
 
 def test_without_nodes_or_without_anything_there_is_nothing_to_record():
@@ -177,7 +177,7 @@ def test_both_steps_only_remove_and_a_second_pass_removes_nothing(seed, least, f
     near = apply_distance_prior(out, max_distance_mm=far, spacing_zyx_mm=(2, 1, 1))[0]
     again, record = apply_distance_prior(near, max_distance_mm=far, spacing_zyx_mm=(2, 1, 1))
     np.testing.assert_array_equal(again, near)
-    assert not any(r["voxels"] for r in record)
+    assert not any(r.voxels for r in record)
 
 
 @pytest.mark.parametrize(
