@@ -8,8 +8,8 @@ which is asserted. Times are the smallest of several runs; quote the ratio.
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
+import timeit
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,16 +65,6 @@ def plain(label: NDArray[np.uint8], spacing: tuple[float, float, float]) -> NDAr
     return out
 
 
-def best_seconds(job: Callable[[], object], runs: int) -> float:
-    """Smallest time of several runs."""
-    times = []
-    for _ in range(runs):
-        started = time.perf_counter()
-        job()
-        times.append(time.perf_counter() - started)
-    return min(times)
-
-
 def main() -> None:
     """Print one row per spacing."""
     label = make_mask()
@@ -82,8 +72,9 @@ def main() -> None:
     for name, spacing in SPACINGS_MM.items():
         ours, removed = postprocess_label(label, spacing, SETTINGS)
         assert np.array_equal(ours, plain(label, spacing))
-        fast = best_seconds(lambda spacing=spacing: postprocess_label(label, spacing, SETTINGS), RUNS)
-        slow = best_seconds(lambda spacing=spacing: plain(label, spacing), 1)
+        times = timeit.repeat(partial(postprocess_label, label, spacing, SETTINGS), number=1, repeat=RUNS)
+        fast = min(times)
+        slow = timeit.timeit(partial(plain, label, spacing), number=1)
         print(f"{name:<20} {fast:>7.3f} s {slow:>7.1f} s {slow / fast:>6.0f}x   {len(removed)}")
 
 

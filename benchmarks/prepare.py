@@ -13,7 +13,7 @@ import resource
 import subprocess
 import sys
 import tempfile
-import time
+import timeit
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -76,12 +76,7 @@ def make_case(folder: Path, name: str, slices: int, slice_mm: float, ending: str
 
 def fastest(job: Callable[[], Any], repeats: int = REPEATS) -> float:
     """Seconds of the fastest call."""
-    times = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        job()
-        times.append(time.perf_counter() - start)
-    return min(times)
+    return min(timeit.repeat(job, number=1, repeat=repeats))
 
 
 def whole_first(ct: NDArray[Any], ct_grid: Grid, pet: NDArray[Any], pet_grid: Grid, box: Grid) -> NDArray[Any]:

@@ -14,7 +14,6 @@ import torch
 from monai.data import CacheDataset
 from monai.data import DataLoader as MonaiLoader
 from monai.losses import DeepSupervisionLoss, DiceCELoss
-from monai.networks.nets import SegResNetDS
 from monai.transforms import Compose, RandCropByLabelClassesd
 from scipy import ndimage
 
@@ -22,7 +21,7 @@ from hnseg.cohort.labels import NUM_CLASSES
 from hnseg.config import Config, TrainConfig
 from hnseg.images.geometry import Grid
 from hnseg.models.device import open_device
-from hnseg.models.network import CHANNELS
+from hnseg.models.network import CHANNELS, make_network
 from hnseg.preprocessing.crop.box import Crop
 from hnseg.preprocessing.harmonization import HarmonizationRecord
 from hnseg.preprocessing.prepared_case import CaseRecord, NormalizationRecord, PreparedCase, open_case, write_case
@@ -131,15 +130,7 @@ def plain_step(config: Config, device: torch.device) -> Callable[[torch.Tensor, 
     """The same network and losses in float32 and MONAI's memory order, as a MONAI tutorial writes them."""
     train = config.train
     torch.manual_seed(0)
-    network = SegResNetDS(
-        spatial_dims=3,
-        init_filters=train.filters,
-        in_channels=CHANNELS,
-        out_channels=NUM_CLASSES,
-        norm="INSTANCE",
-        blocks_down=train.blocks_down,
-        dsdepth=train.heads,
-    ).to(device)
+    network = make_network(train).to(device, memory_format=torch.contiguous_format)
     head = DiceCELoss(include_background=False, to_onehot_y=True, softmax=True, squared_pred=True)
     criterion = DeepSupervisionLoss(head, weight_mode="same")
     optimizer = torch.optim.AdamW(network.parameters(), lr=train.learning_rate, weight_decay=train.weight_decay)

@@ -104,6 +104,20 @@ def _adapter(kind: Any) -> TypeAdapter[Any]:
     return TypeAdapter(kind)
 
 
+class KeptRecord(BaseModel):
+    """A record that :class:`ssimh.files.artifact_cache.ArtifactCache` writes.
+
+    Attributes:
+        made_from: Everything that the result depends on.
+        outputs: SHA-256 of its files, by name.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    made_from: JsonObject = Field(default_factory=dict)
+    outputs: dict[str, str | None] = Field(default_factory=dict)
+
+
 class TunedRecord(BaseModel):
     """What ``hnseg tune`` has chosen.
 

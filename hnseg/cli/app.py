@@ -41,6 +41,11 @@ def _common(version: Version = False) -> None:
     """Options of the command as a whole."""
 
 
+def print_line(text: str, console: Console = out) -> None:
+    """Print a text as it is, in one line."""
+    console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
 def print_error(message: str) -> None:
     """Print a message on standard error."""
     err.print(f"[bold red]error:[/] {escape(message)}", highlight=False, soft_wrap=True)

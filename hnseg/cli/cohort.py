@@ -23,6 +23,7 @@ from hnseg.cli.app import (
     handle_errors,
     out,
     print_error,
+    print_line,
     refuse_options,
 )
 from hnseg.cohort.cases import discover_cases
@@ -103,7 +104,7 @@ def check(
             color = COLORS[finding.severity]
             err.print(f"[{color}]{finding.severity}:[/] {escape(str(finding))}", highlight=False, soft_wrap=True)
     if work is not None:
-        out.print(f"page: {work / 'check.html'}", highlight=False, soft_wrap=True)
+        print_line(f"page: {work / 'check.html'}")
     if result.unusable:
         raise typer.Exit(1)
 
@@ -142,15 +143,10 @@ def split(
             splits = replace(splits, notes=(*splits.notes, note))
         save_splits(splits, work)
     for note in splits.notes:
-        out.print(f"note: {note}", markup=False, highlight=False, soft_wrap=True)
+        print_line(f"note: {note}")
     names = splits.held_out or tuple(str(k) for k in range(len(splits.folds)))
     sizes = ", ".join(f"{name}: {len(fold)}" for name, fold in zip(names, splits.folds, strict=True))
-    out.print(
-        f"{len(splits.test)} test cases; folds of {sizes}; reference {splits.reference or 'none'}",
-        markup=False,
-        highlight=False,
-        soft_wrap=True,
-    )
+    print_line(f"{len(splits.test)} test cases; folds of {sizes}; reference {splits.reference or 'none'}")
 
 
 @app.command()

@@ -7,7 +7,19 @@ from typing import Annotated
 
 import typer
 
-from hnseg.cli.app import Dask, Device, Jobs, Shard, Work, app, handle_errors, out, print_error, refuse_options
+from hnseg.cli.app import (
+    Dask,
+    Device,
+    Jobs,
+    Shard,
+    Work,
+    app,
+    handle_errors,
+    out,
+    print_error,
+    print_line,
+    refuse_options,
+)
 from hnseg.config import WindowMethod
 from hnseg.errors import CaseError, OptionError
 from hnseg.inference.predict_case import InferenceOptions
@@ -57,7 +69,7 @@ def predict(
                 raise OptionError("one pair needs --ct, --pet and --mask, and no cohort")
             refuse_options(context, ["target", "jobs", "shard", "dask"], "for a cohort, not for one pair of files")
             predict_pair(work, ct, pet, mask, options=options, center=center)
-            out.print(f"mask: {mask}", highlight=False, soft_wrap=True)
+            print_line(f"mask: {mask}")
             return
         refuse_options(context, ["center"], "for one pair of files; a cohort names the center of each case")
         if data is None:
@@ -98,4 +110,4 @@ def export(
 
     with handle_errors():
         models = export_models(work, folder)
-    out.print(f"{len(models)} models: {folder}", highlight=False, soft_wrap=True)
+    print_line(f"{len(models)} models: {folder}")

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from hnseg.cli.app import Device, Jobs, Work, app, err, handle_errors, out
+from hnseg.cli.app import Device, Jobs, Work, app, err, handle_errors, out, print_line
 from hnseg.cli.tables import comparison_table, tuning_table
 from hnseg.errors import HnsegError
 from hnseg.evaluation.cohort_scores import BOOTSTRAP_SEED
@@ -41,7 +41,7 @@ def tune(
                 result = tune_workdir(work, seed=seed, progress=progress)
             postprocess_out_of_fold(work, cases)
     out.print(tuning_table(result))
-    out.print(f"{result.why}: {format_settings(result.chosen)}", highlight=False, soft_wrap=True)
+    print_line(f"{result.why}: {format_settings(result.chosen)}")
     if load_config(work).predict != before and (work / "predictions").is_dir():
         err.print("the settings have changed: predict again to use them", highlight=False)
 
@@ -88,9 +88,9 @@ def evaluate(
                 write_json(target, folder.as_dict())
                 skipped, scores = folder.skipped, folder
     for entry in skipped:
-        err.print(f"not scored: {entry.case_id}: {entry.reason}", highlight=False, soft_wrap=True)
+        print_line(f"not scored: {entry.case_id}: {entry.reason}", err)
     for case_id in scores.missing:
-        err.print(f"scored as an empty mask: {case_id}: there is no prediction", highlight=False, soft_wrap=True)
+        print_line(f"scored as an empty mask: {case_id}: there is no prediction", err)
     out.print_json(json.dumps({spec.key: scores[spec.key] for spec in headline(rules)}))
 
 
@@ -164,7 +164,7 @@ def compare(
         highlight=False,
     )
     for case_id in result.left_out:
-        err.print(f"only one side has {case_id}: left out", highlight=False, soft_wrap=True)
+        print_line(f"only one side has {case_id}: left out", err)
 
 
 @app.command()
@@ -173,4 +173,4 @@ def report(work: Work) -> None:
     from hnseg.report.page import write_report
 
     with handle_errors():
-        out.print(f"report: {write_report(work)}", highlight=False, soft_wrap=True)
+        print_line(f"report: {write_report(work)}")

@@ -86,12 +86,12 @@ class Overview:
     id: str
     center: str
     usable: bool
-    ct_grid: Grid | None = None
-    pet_grid: Grid | None = None
-    pet_unit: str | None = None
-    gtvp_ml: float | None = None
-    gtvn_ml: float | None = None
-    crop: dict[str, Any] | None = None
+    ct_grid: Grid | None
+    pet_grid: Grid | None
+    pet_unit: str | None
+    gtvp_ml: float | None
+    gtvn_ml: float | None
+    crop: dict[str, Any] | None
 
 
 @dataclass(frozen=True)

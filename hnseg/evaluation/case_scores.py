@@ -145,7 +145,20 @@ def evaluate_case(
         if odd:
             raise ValueError(f"{name}: {describe_invalid_values(odd)}")
     gtvp, gtvn = (_overlap(pred == c.value, truth == c.value, spacing, rules) for c in LESION_CLASSES)
-    found = match_lesions(
+    found = match_nodes(pred, truth, voxel_ml, rules)
+    lesions, dice = _lesions(found, voxel_ml), gtvp_dice(gtvp, rules)
+    return CaseScores(case_id, center, voxel_ml, gtvp, gtvn, dice, found.tp, found.fp, found.fn, lesions, missing)
+
+
+def match_nodes(pred: NDArray[np.integer], truth: NDArray[np.integer], voxel_ml: float, rules: Rules) -> LesionMatch:
+    """Match the GTVn lesions of two labels on one grid, by the rules.
+
+    Args:
+        pred, truth: (z, y, x) Values 0, 1, 2.
+        voxel_ml: Volume of a voxel, > 0.
+        rules: What a lesion is, and when it is found.
+    """
+    return match_lesions(
         pred == GTVN,
         truth == GTVN,
         connectivity=rules.connectivity,
@@ -154,8 +167,6 @@ def evaluate_case(
         strict=rules.strict,
         min_vox=min_voxels(rules.min_lesion_ml, voxel_ml),
     )
-    lesions, dice = _lesions(found, voxel_ml), gtvp_dice(gtvp, rules)
-    return CaseScores(case_id, center, voxel_ml, gtvp, gtvn, dice, found.tp, found.fp, found.fn, lesions, missing)
 
 
 def min_voxels(least_ml: float, voxel_ml: float) -> int:

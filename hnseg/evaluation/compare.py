@@ -51,7 +51,13 @@ COMPARED = (*SUM_SCORES, *SURFACE_SCORES)
 
 @dataclass(frozen=True)
 class Scored:
-    """One side of a comparison: its name, the rules it was scored by, and its cases by ID."""
+    """One side of a comparison.
+
+    Attributes:
+        name: What to call it.
+        rules: By which it was scored.
+        cases: By ID.
+    """
 
     name: str
     rules: Rules

@@ -7,7 +7,6 @@ its key, as tables of scores need it.
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Self, TypeVar
@@ -19,7 +18,7 @@ from hnseg.errors import WorkDirError
 from hnseg.evaluation.case_scores import CaseScores, Lesion, Overlap
 from hnseg.evaluation.rules import Rules, Score
 from hnseg.evaluation.score_specs import DEFINITION_TITLES, SUM_SCORES, SURFACE_SCORES
-from hnseg.workdir import describe_invalid
+from hnseg.workdir import describe_invalid, read_json
 
 Interval = tuple[Score, Score]  # an open bound (None) is infinite
 
@@ -240,14 +239,7 @@ def read_metrics(path: Path) -> WorkdirEvaluation | FolderEvaluation:
         WorkDirError: It is missing, damaged, or not what evaluate writes.
     """
     path = path / "metrics.json" if path.is_dir() else path
-    if not path.is_file():
-        raise WorkDirError(f"{path} does not exist: run `hnseg evaluate` first")
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise WorkDirError(f"{path} is not JSON: {error}") from error
-    if not isinstance(content, dict):
-        raise WorkDirError(f"{path} is not what `hnseg evaluate` writes: its content is no object")
+    content = read_json(path, "evaluate")
     if "cases" in content:
         return parse_record(FolderEvaluation, content, str(path))
     return parse_record(WorkdirEvaluation, content, str(path))

@@ -15,6 +15,7 @@ from typing import Literal
 from hnseg.cohort.labels import GTVN, GTVP, LESION_CLASSES, LesionClass
 from hnseg.evaluation.case_scores import CaseScores
 from hnseg.evaluation.rules import Challenge, Rules, Score
+from hnseg.images.components import Matching
 
 _BY_VALUE = {lesion.value: lesion for lesion in LESION_CLASSES}
 _GTVP, _GTVN = _BY_VALUE[GTVP], _BY_VALUE[GTVN]
@@ -84,12 +85,15 @@ def _aggregated(lesion: LesionClass) -> Callable[[Rules], str]:
     return text
 
 
+_PAIRING: dict[Matching, str] = {
+    "greedy": "paired one-to-one, highest IoU first",
+    "hungarian": "paired one-to-one with the largest sum of IoU",
+    "grouped": "in groups of touching lesions and predictions, by the IoU of the group",
+}
+
+
 def _lesion_f1(rules: Rules) -> str:
-    pairing = {
-        "greedy": "paired one-to-one, highest IoU first",
-        "hungarian": "paired one-to-one with the largest sum of IoU",
-        "grouped": "in groups of touching lesions and predictions, by the IoU of the group",
-    }[rules.matching]
+    pairing = _PAIRING[rules.matching]
     least = f" of at least {rules.min_lesion_ml:g} ml" if rules.min_lesion_ml else ""
     return (
         f"2TP/(2TP+FP+FN) of GTVn lesions over all patients; lesions are {rules.connectivity}-connected "
@@ -135,45 +139,43 @@ SURFACE_DICE = Definition("surface_dice", "Surface Dice", _surface_dice)
 HD95 = Definition("hd95", "HD95", _hd95)
 VOLUME_ERROR = Definition("volume_error", "Volume error", _volume_error)
 
-GTVP_DICE_MEAN = ScoreSpec(
-    "gtvp_dice_mean",
-    "GTVp mean Dice",
-    _GTVP,
-    "sums",
-    Definition("gtvp_dice_mean", "GTVp mean Dice", _gtvp_dice_mean),
-    case_value=lambda case: case.gtvp_dice,
-    undefined="no case has a GTVp Dice under these rules",
-    weight=0.5,
+_NO_DICE, _NO_LESION = "no case has a GTVp Dice under these rules", _neither("a GTVn lesion")
+
+
+def _sum_score(
+    lesion: LesionClass,
+    suffix: str,
+    name: str,
+    text: Callable[[Rules], str],
+    case_value: Callable[[CaseScores], Score],
+    *,
+    undefined: str = "",
+    weight: float = 0.0,
+) -> ScoreSpec:
+    """A score of one class from sums over the cases, with a definition of its own."""
+    key, title = f"{lesion.key}_{suffix}", f"{lesion.name} {name}"
+    return ScoreSpec(
+        key,
+        title,
+        lesion,
+        "sums",
+        Definition(key, title, text),
+        case_value=case_value,
+        undefined=undefined or _neither(lesion.name),
+        weight=weight,
+    )
+
+
+GTVP_DICE_MEAN = _sum_score(
+    _GTVP, "dice_mean", "mean Dice", _gtvp_dice_mean, lambda case: case.gtvp_dice, undefined=_NO_DICE, weight=0.5
 )
-GTVN_DICE_AGG = ScoreSpec(
-    "gtvn_dice_agg",
-    "GTVn aggregated Dice",
-    _GTVN,
-    "sums",
-    Definition("gtvn_dice_agg", "GTVn aggregated Dice", _aggregated(_GTVN)),
-    case_value=lambda case: case.gtvn_dice,
-    undefined=_neither("GTVn"),
-    weight=0.25,
+GTVN_DICE_AGG = _sum_score(
+    _GTVN, "dice_agg", "aggregated Dice", _aggregated(_GTVN), lambda case: case.gtvn_dice, weight=0.25
 )
-GTVN_F1_AGG = ScoreSpec(
-    "gtvn_f1_agg",
-    "GTVn lesion F1",
-    _GTVN,
-    "sums",
-    Definition("gtvn_f1_agg", "GTVn lesion F1", _lesion_f1),
-    case_value=lambda case: case.gtvn_f1,
-    undefined=_neither("a GTVn lesion"),
-    weight=0.25,
+GTVN_F1_AGG = _sum_score(
+    _GTVN, "f1_agg", "lesion F1", _lesion_f1, lambda case: case.gtvn_f1, undefined=_NO_LESION, weight=0.25
 )
-GTVP_DICE_AGG = ScoreSpec(
-    "gtvp_dice_agg",
-    "GTVp aggregated Dice",
-    _GTVP,
-    "sums",
-    Definition("gtvp_dice_agg", "GTVp aggregated Dice", _aggregated(_GTVP)),
-    case_value=lambda case: case.gtvp.dice,
-    undefined=_neither("GTVp"),
-)
+GTVP_DICE_AGG = _sum_score(_GTVP, "dice_agg", "aggregated Dice", _aggregated(_GTVP), lambda case: case.gtvp.dice)
 DICE_AGG_MEAN = ScoreSpec(
     "dice_agg_mean",
     "Mean aggregated Dice (2022)",

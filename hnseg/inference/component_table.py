@@ -100,8 +100,8 @@ def component_table(
     truth: NDArray[np.uint8],
     spacing_zyx_mm: Sequence[float],
     *,
-    case_id: str = "",
-    center: str = "",
+    case_id: str,
+    center: str,
     rules: Rules,
 ) -> ComponentTable:
     """Measure the components of a mask before post-processing.

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel
 
 from hnseg.cohort.labels import GTVN, GTVP
 from hnseg.errors import CaseError
@@ -18,7 +18,9 @@ from hnseg.inference.postprocess import Removal
 from hnseg.inference.predict_case import Segmentation
 from hnseg.preprocessing.crop.box import Crop
 from hnseg.preprocessing.harmonization import HarmonizationRecord
+from hnseg.preprocessing.prepared_case import CaseRecord
 from hnseg.provenance import versions
+from hnseg.workdir import KeptRecord
 from ssimh.files.artifact_cache import ArtifactCache
 
 
@@ -30,7 +32,7 @@ class Windows(BaseModel):
     cost: float
 
 
-class MaskRecord(BaseModel):
+class MaskRecord(KeptRecord):
     """``predictions/<ID>.json``: how a mask came about.
 
     Attributes:
@@ -38,25 +40,24 @@ class MaskRecord(BaseModel):
         removed: What post-processing removed and why.
         gtvp_ml, gtvn_ml: Volumes in the mask.
         windows: Of the network.
-        center, suv_factor, crop, harmonization: Of a case that was predicted from its files.
         versions: Of the packages that change numbers.
-        made_from, outputs: See :class:`ssimh.files.artifact_cache.ArtifactCache`.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     models: tuple[str, ...]
     removed: list[Removal]
     gtvp_ml: float
     gtvn_ml: float
     windows: Windows
-    center: str | None = None
-    suv_factor: float | None = None
-    crop: Crop | None = None
-    harmonization: HarmonizationRecord | None = None
     versions: dict[str, str]
-    made_from: dict[str, Any] = Field(default_factory=dict)
-    outputs: dict[str, str | None] = Field(default_factory=dict)
+
+
+class MaskFromFilesRecord(MaskRecord):
+    """The record of a case that was predicted from its files: also how they were prepared."""
+
+    center: str
+    suv_factor: float
+    crop: Crop
+    harmonization: HarmonizationRecord
 
 
 @dataclass(frozen=True)
@@ -97,7 +98,7 @@ def refuse_edited(cache: ArtifactCache, case_id: str) -> None:
 
 
 def write_mask(
-    cache: ArtifactCache, result: Segmentation, grid: Grid, models: Iterable[str], details: Mapping[str, Any]
+    cache: ArtifactCache, result: Segmentation, grid: Grid, models: Iterable[str], prepared: CaseRecord | None = None
 ) -> None:
     """Write a result's files, and its record last.
 
@@ -106,7 +107,7 @@ def write_mask(
         result: The mask, on ``grid``.
         grid: Of the CT.
         models: Names of all models; the first ``result.models`` took part.
-        details: Further fields of :class:`MaskRecord`.
+        prepared: How the case was prepared, where that is in no file of its own.
     """
     cache.begin()
     write_image(cache.outputs["mask"], result.mask, grid)
@@ -120,6 +121,13 @@ def write_mask(
         gtvn_ml=round(float((result.mask == GTVN).sum()) * grid.voxel_ml, 3),
         windows=Windows(window_zyx_vox=tiling.window, count=tiling.count, cost=round(tiling.cost, 3)),
         versions=versions(),
-        **details,
     )
+    if prepared is not None:
+        record = MaskFromFilesRecord(
+            **{name: getattr(record, name) for name in record.model_fields_set},
+            center=prepared.center,
+            suv_factor=prepared.suv_factor,
+            crop=prepared.crop,
+            harmonization=prepared.harmonization,
+        )
     cache.save(record.model_dump(mode="json", exclude_unset=True))

@@ -7,11 +7,10 @@ never replaced, and outside the work directory neither is a file without a recor
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from hnseg.cohort.cases import Case, discover_cases
 from hnseg.cohort.splits import load_split_cohort
@@ -80,12 +79,7 @@ def predict_cohort_from_files(
         work: With trained models and the run's harmonization.
         root: See :func:`hnseg.cohort.cases.discover_cases`. Labels are not read.
         out: Folder of the masks, outside ``work`` and apart from the cohort's files.
-        options: Device, windows and flips.
-        parallel: Where to run; one case after the other in this process without it.
-        progress: Called after each case.
-
-    Returns:
-        The cases that could not be predicted; the others are.
+        options, parallel, progress: As in :func:`predict_cohort`, and so is what is returned.
 
     Raises:
         CohortError: The cohort as a whole cannot be used.
@@ -170,7 +164,7 @@ class _FromPrepared:
             return
         refuse_edited(cache, case.id)
         result = _segment(case.id, lambda: self.segmenter.segment(prepared.image[:], record.crop_grid, record.ct_grid))
-        write_mask(cache, result, record.ct_grid, self.segmenter.model_hashes, {})
+        write_mask(cache, result, record.ct_grid, self.segmenter.model_hashes)
 
 
 def image_content(record: CaseRecord) -> Key:
@@ -201,10 +195,7 @@ class _FromFiles:
         made = preprocess_case(case, segmenter.config.prepare, harmonizer, is_new=True)
         record = made.record
         result = _segment(case.id, lambda: segmenter.segment(made.images[FINAL], record.crop_grid, record.ct_grid))
-        details: Mapping[str, Any] = {
-            name: getattr(record, name) for name in ("center", "suv_factor", "crop", "harmonization")
-        }
-        write_mask(cache, result, record.ct_grid, segmenter.model_hashes, details)
+        write_mask(cache, result, record.ct_grid, segmenter.model_hashes, record)
 
     def _cache(self, case: Case, files: MaskFiles) -> ArtifactCache:
         key = case_key(case, {**self.segmenter.preparation, **self.segmenter.key}, label=False)

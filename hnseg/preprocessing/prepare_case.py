@@ -64,17 +64,9 @@ def prepare_case(case: Case, config: PrepareConfig, folder: Path, harmonizer: Ha
     except CaseError as error:
         write_failure(folder, failure_cache(folder, key).as_record({"reason": str(error)}))
         raise
-    cropped = made.cropped
-    picture = partial(
-        draw_qc,
-        before_hu=cropped.ct_hu,
-        after_hu=made.harmonized_hu,
-        pet_suv=cropped.pet_suv,
-        label=cropped.label,
-        title=case.id,
-        crop=cropped.crop,
-    )
-    write_case(folder, made.images, cropped.label, case_cache(folder, key).as_record(made.record.as_dict()), picture)
+    picture = partial(draw_qc, cropped=made.cropped, harmonized_hu=made.harmonized_hu, title=case.id)
+    record = case_cache(folder, key).as_record(made.record.as_dict())
+    write_case(folder, made.images, made.cropped.label, record, picture)
 
 
 def preprocess_case(case: Case, config: PrepareConfig, harmonizer: Harmonizer, *, is_new: bool = False) -> Prepared:

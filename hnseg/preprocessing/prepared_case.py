@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import zarr
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict
 from scipy import ndimage
 
 from hnseg.errors import WorkDirError
@@ -28,7 +28,7 @@ from hnseg.locks import hold
 from hnseg.preprocessing.crop.box import Crop
 from hnseg.preprocessing.harmonization import HarmonizationRecord
 from hnseg.preprocessing.image_versions import FINAL
-from hnseg.workdir import read_record
+from hnseg.workdir import KeptRecord, read_record
 from ssimh.files.atomic import name_in_errors
 
 CHUNK = 64
@@ -40,18 +40,16 @@ HOT_NAME = "hot_index"
 HOT_SHARE, HOT_KEPT = 0.005, 4096  # the hottest share of the background, and how many voxels of it are kept
 
 
-class _Record(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class NormalizationRecord(_Record):
+class NormalizationRecord(BaseModel):
     """Mean and standard deviation of the PET over the crop, in SUV."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     pet_mean_suv: float
     pet_sd_suv: float
 
 
-class CaseRecord(_Record):
+class CaseRecord(KeptRecord):
     """``case.json``: everything about a prepared case but its arrays.
 
     Attributes:
@@ -65,7 +63,6 @@ class CaseRecord(_Record):
         label_outside_box_ml: Volume of the label that the box cuts off.
         versions: Of the packages that change numbers.
         made_from: Case, files, settings, harmonizer and version of the computation.
-        outputs: See :class:`ssimh.files.artifact_cache.ArtifactCache`.
     """
 
     id: str
@@ -80,20 +77,16 @@ class CaseRecord(_Record):
     normalization: NormalizationRecord
     label_outside_box_ml: float
     versions: dict[str, str]
-    made_from: dict[str, Any] = Field(default_factory=dict)
-    outputs: dict[str, str | None] = Field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
         """JSON-ready form, without fields that nobody has set."""
         return self.model_dump(mode="json", exclude_unset=True)
 
 
-class FailureRecord(_Record):
+class FailureRecord(KeptRecord):
     """``failed.json``: why a case could not be prepared from these files with these settings."""
 
     reason: str
-    made_from: dict[str, Any]
-    outputs: dict[str, str | None]
 
 
 @dataclass(frozen=True)

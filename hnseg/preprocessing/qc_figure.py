@@ -13,34 +13,30 @@ from numpy.typing import NDArray
 from hnseg.cohort.labels import LESION_CLASSES
 from hnseg.pictures.palette import CHANGE_COLORMAP, CHANGE_LIMIT_HU, COLOR_NAMES, LESION_COLORS
 from hnseg.pictures.planes import CT, PET
-from hnseg.preprocessing.crop.find_box import Crop
+from hnseg.preprocessing.crop_case import Cropped
 
 
-def draw_qc(
-    path: Path,
-    *,
-    before_hu: NDArray[Any],
-    after_hu: NDArray[Any],
-    pet_suv: NDArray[Any],
-    label: NDArray[Any] | None,
-    title: str,
-    crop: Crop,
-) -> None:
+def draw_qc(path: Path, *, cropped: Cropped, harmonized_hu: NDArray[Any], title: str) -> None:
     """Draw CT before and after harmonization, their difference, and PET, in the coronal plane of the lesions.
 
-    All arrays are (z, y, x) on the crop grid; CT in HU, PET in SUV.
+    Args:
+        path: Picture to write.
+        cropped: The case before harmonization.
+        harmonized_hu: (z, y, x) CT after it, in HU, on the crop grid.
+        title: Name of the case.
     """
+    before_hu, pet_suv, label, crop = cropped.ct_hu, cropped.pet_suv, cropped.label, cropped.crop
     z, y = _plane(pet_suv, label)
     figure = Figure(figsize=(9.6, 7.6))
     FigureCanvasAgg(figure)
     tall = 0.9 * before_hu.shape[0] / (before_hu.shape[0] + before_hu.shape[1])  # share of the coronal row
     for row, cut in enumerate((lambda a: a[::-1, y], lambda a: a[z])):
         outline = None if label is None else cut(label)
-        difference = cut(after_hu) - cut(before_hu)
+        difference = cut(harmonized_hu) - cut(before_hu)
         change = (-CHANGE_LIMIT_HU, CHANGE_LIMIT_HU)
         panels: list[tuple[str, NDArray[Any], str, tuple[float, float], bool]] = [
             ("CT before", cut(before_hu), CT.colormap, CT.window, True),
-            ("CT harmonized", cut(after_hu), CT.colormap, CT.window, True),
+            ("CT harmonized", cut(harmonized_hu), CT.colormap, CT.window, True),
             (f"difference, ±{CHANGE_LIMIT_HU:g} HU", difference, CHANGE_COLORMAP, change, False),
             (f"PET, SUV {PET.window[0]:g}–{PET.window[1]:g}", cut(pet_suv), PET.colormap, PET.window, True),
         ]

@@ -44,16 +44,16 @@ class CohortSize:
 
     Attributes:
         cases: How many there are.
+        training_cases: Training cases of the largest fold.
         largest_zyx: Longest axes of any of them, in voxels.
         decoded_gb: Size of all images in memory.
-        training_cases: Training cases of the largest fold.
         cached: Whether training keeps the cases decoded in memory.
     """
 
     cases: int
+    training_cases: int
     largest_zyx: tuple[int, int, int]
     decoded_gb: float
-    training_cases: int
     cached: bool
 
 
@@ -167,7 +167,7 @@ def _read_cohort(work: Path, config: Config) -> CohortSize:
     longest = tuple(max(shape[axis] for shape in shapes) for axis in range(3))
     largest = max(len(cohort.splits.train_ids(fold)) for fold in range(config.split.folds))
     cached = fits_in_cache(size, config.train.workers)
-    return CohortSize(len(cases), (longest[0], longest[1], longest[2]), round(size / GB, 3), largest, cached)
+    return CohortSize(len(cases), largest, (longest[0], longest[1], longest[2]), round(size / GB, 3), cached)
 
 
 def _patches(train: TrainConfig, shape_zyx: tuple[int, int, int]) -> list[tuple[int, int, int]]:

@@ -41,9 +41,9 @@ class TrainingState:
         fabric: Device, precision and processes.
         raw: The network.
         network: The network as the fabric runs it (mixed precision, several processes).
+        criterion: Loss of the heads against a label.
         optimizer: Optimizer of the network's weights.
         average: Running average of the weights, or None.
-        criterion: Loss of the heads against a label.
         patches: Training patches.
         sampler: Which patches this process trains on.
         loader: Batches of them.
@@ -55,9 +55,9 @@ class TrainingState:
     fabric: Fabric
     raw: torch.nn.Module
     network: torch.nn.Module
+    criterion: SummedDiceCELoss
     optimizer: torch.optim.Optimizer
     average: AveragedModel | None
-    criterion: SummedDiceCELoss
     patches: PatchDataset
     sampler: EpochSampler
     loader: DataLoader[dict[str, torch.Tensor]]
@@ -122,9 +122,9 @@ def setup_fold(
         fabric=fabric,
         raw=raw,
         network=network,
+        criterion=SummedDiceCELoss(config.train.head_weights),
         optimizer=optimizer,
         average=average,
-        criterion=SummedDiceCELoss(config.train.head_weights),
         patches=patches,
         sampler=sampler,
         loader=_make_loader(patches, sampler, config, on_gpu=fabric.device.type == "cuda"),

@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 
 from hnseg.cohort.labels import GTVN, GTVP
 from hnseg.config import Config
+from hnseg.evaluation.case_scores import match_nodes
 from hnseg.evaluation.overlap import aggregated_dice, dice, f1_score
 from hnseg.evaluation.rules import HECKTOR_2025
 from hnseg.evaluation.score_specs import GTVN_DICE_AGG, GTVN_F1_AGG, GTVP_DICE_MEAN
-from hnseg.images.components import match_lesions
 from hnseg.inference.sliding_window import predict_logits
 from hnseg.inference.tiling import Tiling, Triple, cheapest_tiling
 from hnseg.models.network import stride
@@ -137,13 +137,7 @@ def _score(
     predicted = logits.argmax(dim=0).numpy()
     if on_case is not None:
         on_case(case, predicted)
-    nodes = match_lesions(
-        predicted == GTVN,
-        truth == GTVN,
-        connectivity=HECKTOR_2025.connectivity,
-        matching=HECKTOR_2025.matching,
-        iou_threshold=HECKTOR_2025.iou_threshold,
-    )
+    nodes = match_nodes(predicted, truth, case.record.crop_grid.voxel_ml, HECKTOR_2025)
     target = torch.from_numpy(truth[None, None].astype(np.float32))
     found, there = predicted == GTVP, truth == GTVP
     return _CaseTerms(

@@ -56,12 +56,12 @@ def test_what_comes_from_files_is_escaped(tmp_path):
     check = CohortCheck(
         (),
         (Finding("A-1", "error", "x", nasty, f"/{nasty}"), Finding("cohort", "warning", "x", nasty)),
-        (Overview("A-1", nasty, False, crop={"reason": nasty, "fallback": False, "in_view": 1.0}),),
+        (Overview("A-1", nasty, False, *[None] * 5, {"reason": nasty, "fallback": False, "in_view": 1.0}),),
     )
     write_check_page(check, {}, tmp_path / nasty, tmp_path / "check.html")
     assert nasty not in (tmp_path / "check.html").read_text()
     printed = Console(width=120, file=io.StringIO())
-    printed.print(cohort_table(replace(check, overviews=(Overview("[red]A[/]", "B", False),))))
+    printed.print(cohort_table(replace(check, overviews=(Overview("[red]A[/]", "B", False, *[None] * 6),))))
     assert "[red]A[/]" in printed.file.getvalue()  # rich's markup does nothing either
 
 

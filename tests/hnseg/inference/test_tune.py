@@ -28,6 +28,7 @@ from hnseg.workdir import load_config
 RULES = Rules()
 DEFAULTS = PredictConfig()
 SPACING = (3.0, 1.0, 1.5)  # mm; a voxel of 0.0045 ml
+CASE = {"case_id": "C-1", "center": "C"}
 
 
 def noisy_pair(seed, shape=(10, 14, 16)):
@@ -56,7 +57,7 @@ def test_the_table_equals_postprocessing_and_scoring_the_voxels(matching):
     rng = np.random.default_rng(1)
     for seed in range(25):
         pred, truth = noisy_pair(seed)
-        table = component_table(pred, truth, SPACING, rules=rules)
+        table = component_table(pred, truth, SPACING, **CASE, rules=rules)
         for _ in range(6):
             settings = PredictConfig(
                 min_gtvp_ml=float(rng.choice([0.0, 0.009, 0.02, 0.2])),
@@ -66,7 +67,7 @@ def test_the_table_equals_postprocessing_and_scoring_the_voxels(matching):
                 max_node_distance_mm=float(rng.choice([3.0, 8.0, 15.0, 1000.0])),
             )
             kept, _ = postprocess_label(pred, SPACING, settings)
-            expected = evaluate_case(kept, truth, spacing_zyx_mm=SPACING, rules=rules)
+            expected = evaluate_case(kept, truth, spacing_zyx_mm=SPACING, **CASE, rules=rules)
             assert counts(table.scored(settings, rules)) == counts(expected)
 
 
@@ -75,16 +76,16 @@ def test_masks_without_anything():
     some = empty.copy()
     some[0, 0, 0], some[2, 3, 4] = 1, 2
     for pred, truth in ((empty, empty), (some, empty), (empty, some)):
-        case = component_table(pred, truth, SPACING, rules=RULES).scored(PredictConfig(min_gtvp_ml=0), RULES)
+        case = component_table(pred, truth, SPACING, **CASE, rules=RULES).scored(PredictConfig(min_gtvp_ml=0), RULES)
         assert case.gtvp.truth_vox == int((truth == 1).sum())
 
 
 def test_other_connectivities_cannot_be_tuned_for():
     mask = np.zeros((2, 2, 2), np.uint8)
     with pytest.raises(ValueError, match="26-connected"):
-        component_table(mask, mask, SPACING, rules=Rules(connectivity=6))
+        component_table(mask, mask, SPACING, **CASE, rules=Rules(connectivity=6))
     with pytest.raises(ValueError, match="differ"):
-        component_table(mask, mask[:1], SPACING, rules=RULES)
+        component_table(mask, mask[:1], SPACING, **CASE, rules=RULES)
 
 
 # --- choosing ---------------------------------------------------------------------------------------------------------
@@ -99,7 +100,7 @@ def cohort_with_specks(n, speck_vox, seed=0):
         for _ in range(2 if speck_vox else 0):
             z = 2 * rng.integers(0, 14)
             pred[z, 0:1, 0:speck_vox] = 2
-        tables.append(component_table(pred, truth, (1.0, 1.0, 1.0), case_id=f"C-{k}", rules=RULES))
+        tables.append(component_table(pred, truth, (1.0, 1.0, 1.0), case_id=f"C-{k}", center="C", rules=RULES))
     return tables
 
 
