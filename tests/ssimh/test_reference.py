@@ -256,12 +256,7 @@ def damaged(path, reference, kind):
 @pytest.mark.parametrize(
     ("kind", "facts"),
     [
-        ("truncated", ["ReferenceSpectrum.save"]),
-        ("text", ["ReferenceSpectrum.save"]),
-        ("empty", ["ReferenceSpectrum.save"]),
-        ("array", ["ReferenceSpectrum.save"]),
-        ("pickle", ["ReferenceSpectrum.save"]),
-        ("json", ["ReferenceSpectrum.save"]),
+        *((kind, ["ReferenceSpectrum.save"]) for kind in ("truncated", "text", "empty", "array", "pickle", "json")),
         ("foreign", ["ssimh-reference"]),
         ("newer", ["version 2", "version 1"]),
         ("edited", ["ssimh-reference", (5, 2, 2)]),
