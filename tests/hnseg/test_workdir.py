@@ -8,12 +8,13 @@ from hnseg.cohort.open_run import open_run
 from hnseg.config import Config
 from hnseg.errors import CohortError, WorkDirError
 from hnseg.workdir import load_config, read_json, write_json, write_text
+from tests.facts import raises_naming
 
 
 def test_a_failed_write_leaves_the_old_file(tmp_path):
     path = tmp_path / "a.json"
     write_json(path, {"a": 1})
-    with pytest.raises(ValueError, match="not JSON compliant"):
+    with raises_naming(ValueError, "JSON"):
         write_json(path, {"a": float("nan")})
     with pytest.raises(UnicodeEncodeError):
         write_text(path, "\ud800")
@@ -41,28 +42,30 @@ def test_a_run_is_continued_only_when_asked_and_only_as_it_was(make_case, tmp_pa
     open_run(work, config, root, resume=False)  # no case of it could be used: nothing to continue either
     assert not (work / "check.json").exists()
     write_json(work / "check.json", {"cases": [{"id": "ONE-001"}]})
-    with pytest.raises(WorkDirError, match="continue it with --resume"):
+    with raises_naming(WorkDirError, "--resume", path=work):
         open_run(work, config, root, resume=False)
     open_run(work, config, root, resume=True)
-    with pytest.raises(WorkDirError, match=r"other settings \(config\.seed\)"):
+    with raises_naming(WorkDirError, "(config.seed)", path=work):
         open_run(work, Config.from_preset("demo", seed=1), root, resume=True)
-    with pytest.raises(WorkDirError, match=r"other settings \(data_root\)"):
+    with raises_naming(WorkDirError, "(data_root)", path=work):
         open_run(work, config, make_case(root=tmp_path / "elsewhere"), resume=True)
 
 
 def test_a_foreign_folder_is_left_alone(make_case, tmp_path):
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos" / "cat.jpg").write_text("")
-    with pytest.raises(WorkDirError, match="not empty and holds no run"):
+    with raises_naming(WorkDirError, path=tmp_path / "photos"):
         open_run(tmp_path / "photos", Config.from_preset("demo"), make_case(), resume=True)
+    (tmp_path / "photos" / "cat.jpg").unlink()
+    open_run(tmp_path / "photos", Config.from_preset("demo"), make_case(), resume=True)  # the picture was in the way
 
 
 def test_no_run_begins_on_data_that_are_not_there(tmp_path):
-    with pytest.raises(CohortError, match="does not exist"):
+    with raises_naming(CohortError, path=tmp_path / "nowhere"):
         open_run(tmp_path / "work", Config.from_preset("demo"), tmp_path / "nowhere", resume=False)
     assert not (tmp_path / "work").exists()
 
 
 def test_a_missing_file_names_the_stage_that_writes_it(tmp_path):
-    with pytest.raises(WorkDirError, match=r"splits\.json is missing: run `hnseg split` first"):
+    with raises_naming(WorkDirError, "`hnseg split`", path=tmp_path / "splits.json"):
         read_json(tmp_path / "splits.json", "split")

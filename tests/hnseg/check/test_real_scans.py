@@ -16,6 +16,7 @@ from hnseg.cohort.checked_cohort import load_check
 from hnseg.cohort.suv import read_suv
 from hnseg.config import Config
 from hnseg.errors import CaseError, CohortError
+from tests.facts import raises_naming
 
 pytestmark = pytest.mark.realdata
 PREPARE = Config.from_preset("paper").prepare
@@ -40,7 +41,7 @@ def test_head_and_neck_cts_are_a_cohort_without_pet_and_not_in_hu(realdata_dir, 
     scans = sorted((realdata_dir / "openkbp_ct").glob("*/*_ct.nii.gz"))
     lines = ["id,ct,center", *(f"{path.name.split('_')[0]},{path},{path.parent.name}" for path in scans)]
     (tmp_path / "cases.csv").write_text("\n".join(lines) + "\n")
-    with pytest.raises(CohortError, match="no PET in any of the 28 cases: this is a cohort of CT alone"):
+    with raises_naming(CohortError, "PET", "28 cases", "CT"):
         check_cohort(tmp_path / "cases.csv", PREPARE, work=tmp_path / "work")
     found: dict[str, set[str]] = {}
     for finding in load_check(tmp_path / "work").findings:
@@ -68,7 +69,7 @@ def whole_body(realdata_dir, tmp_path_factory) -> Path:
 def test_the_whole_body_pet_is_converted_once_and_its_box_ends_at_the_top(whole_body):
     root = whole_body.parents[2]
     (bare,) = discover_cases(root)
-    with pytest.raises(CaseError, match="looks like Bq/ml, not SUV: its positive voxels have a mean of 757, above 50"):
+    with raises_naming(CaseError, "Bq/ml", "SUV", 757, 50, case_id="STS-001", path=bare.pet):
         read_suv(bare)
     (root / "suv_conversion_tags.csv").write_text(f"pid,units,bqml_to_suvbw_factor\nSTS-001,BQML,{SUV_PER_BQML}\n")
     (case,) = discover_cases(root)

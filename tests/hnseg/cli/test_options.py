@@ -21,6 +21,7 @@ from hnseg.inference.predict_case import InferenceOptions
 from hnseg.inference.predict_cohort import predict_cohort, predict_pair
 from hnseg.training.folds import train_folds
 from hnseg.workdir import write_json
+from tests.facts import raises_naming
 
 TESTS = Path(__file__).parents[1]
 HERE = "cli/test_options.py::"
@@ -296,12 +297,12 @@ def run_of_its_own(prepared_run, tmp_path):
 def test_a_center_that_the_run_does_not_use_or_know_is_refused(run_of_its_own, tmp_path):
     work = run_of_its_own
     pair = (tmp_path / "ct.nii.gz", tmp_path / "pet.nii.gz", tmp_path / "mask.nii.gz")
-    with pytest.raises(OptionError, match="spectrum-swap"):
+    with raises_naming(OptionError, "center 'ALFA'", "spectrum-swap", path=work):
         predict_pair(work, *pair, center="ALFA")
     content = json.loads((work / "run.json").read_text())
     content["config"]["prepare"]["harmonization"] = "spectrum-align"
     (work / "run.json").write_text(json.dumps(content))
-    with pytest.raises(OptionError, match="ALFA, BETA"):
+    with raises_naming(OptionError, "center 'ALPHA'", "ALFA, BETA"):
         predict_pair(work, *pair, center="ALPHA")
 
 

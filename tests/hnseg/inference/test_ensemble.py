@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import zipfile
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from hnseg.inference.ensemble import ensemble_logits, load_network, run_ensemble
 from hnseg.models.checkpoint import load_checkpoint, save_checkpoint
 from hnseg.models.device import open_device
 from hnseg.models.network import make_network
+from tests.facts import raises_naming
 
 TRAIN = TrainConfig(filters=4, blocks_down=(1, 1, 1), heads=2, patch_vox=(16, 16, 16))
 CONFIG = Config(preset="demo", train=TRAIN, predict=PredictConfig(overlap=0.25))
@@ -105,7 +107,7 @@ def test_certain_models_disagree_by_whole_bits(monkeypatch, fabric, image, says,
 
 
 def test_one_model_has_no_disagreement(models, fabric, image):
-    with pytest.raises(WorkDirError, match=r"1 model\(s\) given; .* two"):
+    with raises_naming(WorkDirError, 1, "one", "two"):
         run_ensemble(models[:1], image, CONFIG, fabric, disagreement=True)
     stopped = run_ensemble(models, image, CONFIG, fabric, disagreement=True, after_model=lambda done, mean: True)
     assert stopped.mutual_information_bits is None
@@ -113,21 +115,23 @@ def test_one_model_has_no_disagreement(models, fabric, image):
 
 def test_bad_models_are_named_before_any_work(models, tmp_path):
     verify_models(models, TRAIN)
-    with pytest.raises(WorkDirError, match="at least one model"):
+    with raises_naming(WorkDirError, "one model"):
         verify_models([], TRAIN)
     whole = models[0].read_bytes()
 
-    def refused(name, content, match):
+    def check_damaged(name: str, content: bytes, cause: type[Exception] | None, *facts: str) -> None:
         path = tmp_path / name
         path.write_bytes(content)
-        with pytest.raises(WorkDirError, match=f"{name}.*{match}"):
+        with raises_naming(WorkDirError, *facts, path=path) as caught:
             verify_models([models[1], path], TRAIN)
+        assert type(caught.value.__cause__) is (cause or type(None))
 
-    refused("truncated.pt", whole[: len(whole) // 2], "not a readable checkpoint")
-    refused("empty.pt", b"", "not a readable checkpoint")
+    check_damaged("truncated.pt", whole[: len(whole) // 2], zipfile.BadZipFile)
+    check_damaged("empty.pt", b"", zipfile.BadZipFile)
     middle = len(whole) // 2
-    refused("flipped.pt", whole[:middle] + bytes([whole[middle] ^ 1]) + whole[middle + 1 :], "damaged")
-    with pytest.raises(WorkDirError, match=r"none\.pt is missing"):
+    flipped = whole[:middle] + bytes([whole[middle] ^ 1]) + whole[middle + 1 :]
+    check_damaged("flipped.pt", flipped, None, "checksum", "/data/")
+    with raises_naming(WorkDirError, "`hnseg train`", path=tmp_path / "none.pt"):
         verify_models([tmp_path / "none.pt"], TRAIN)
 
 
@@ -135,7 +139,7 @@ def test_a_model_of_another_architecture_is_named_with_the_difference(models, tm
     other = tmp_path / "other.pt"
     wide = TRAIN.model_copy(update={"filters": 8})
     save_checkpoint(other, {"network": make_network(wide).state_dict()})
-    with pytest.raises(WorkDirError, match=r"other\.pt belongs to a network with other settings .*filters 4.*size"):
+    with raises_naming(WorkDirError, "filters 4", "size", path=other):
         verify_models([models[0], other], TRAIN)
 
 
@@ -143,12 +147,13 @@ def test_weights_that_are_not_numbers_are_refused(models, tmp_path):
     state = load_checkpoint(models[0])["network"]
     next(iter(state.values()))[0, 0, 0, 0, 0] = float("nan")
     save_checkpoint(tmp_path / "nan.pt", {"network": state})
-    with pytest.raises(WorkDirError, match=r"nan\.pt holds NaN or infinite weights"):
+    with raises_naming(WorkDirError, "NaN", next(iter(state)), path=tmp_path / "nan.pt"):
         verify_models([tmp_path / "nan.pt"], TRAIN)
 
 
 PEAK = """
 import resource, sys, json, torch
+import zipfile
 from pathlib import Path
 from hnseg.config import Config, PredictConfig, TrainConfig
 from hnseg.models.device import open_device

@@ -25,6 +25,7 @@ from hnseg.models.device import open_device
 from hnseg.parallel import ParallelConfig
 from hnseg.preprocessing.prepared_case import open_case
 from hnseg.workdir import load_config, read_json
+from tests.facts import names, raises_naming
 
 CPU = InferenceOptions(device="cpu")
 
@@ -164,8 +165,8 @@ def test_one_bad_case_does_not_stop_the_rest(predicted, tmp_path):
     bad, good = load_splits(work).test[:2]
     shutil.rmtree(work / "prepared" / bad)
     (failure,) = predict_cohort(work, options=CPU)
-    assert failure.case_id == bad
-    assert "not prepared" in str(failure)
+    assert (failure.case_id, failure.path) == (bad, work / "prepared" / bad)
+    assert names(failure.reason, "`hnseg prepare`")
     assert [path.name for path in masks(work / "predictions")] == [f"{good}.nii.gz"]
     shutil.rmtree(work / "baselines")
     predict_baselines(work)
@@ -184,8 +185,7 @@ def test_a_cohort_of_files_is_predicted_case_by_case(predicted, small_cohort, tm
     (failure,) = predict_cohort_from_files(
         predicted, root, out, options=CPU, progress=lambda d, t, what: seen.append((d, t, what))
     )
-    assert failure.case_id == bad
-    assert f"{bad}__PT.nii.gz" in str(failure)
+    assert (failure.case_id, failure.path) == (bad, root / bad / f"{bad}__PT.nii.gz")
     assert [done for done, _, _ in seen] == list(range(1, len(seen) + 1))
     for case_id in tests:
         raw, _ = read_image(out / f"{case_id}.nii.gz", case_id)
@@ -212,7 +212,7 @@ def test_a_pair_of_files_gets_the_mask_of_the_cohort_run(predicted, tmp_path):
 
 def test_a_pair_that_cannot_be_used_leaves_nothing(predicted, tmp_path):
     case = load_check(predicted).cases[0].as_case()
-    with pytest.raises(CaseError, match="does not exist"):
+    with raises_naming(CaseError, case_id=case.ct.name.split(".")[0], path=tmp_path / "no.nii.gz"):
         predict_pair(predicted, case.ct, tmp_path / "no.nii.gz", tmp_path / "mask.nii.gz", options=CPU)
     assert list(tmp_path.iterdir()) == []
 
@@ -243,14 +243,14 @@ def test_postprocessing_removes_specks_and_far_nodes(predicted):
 
 
 def test_an_untrained_fold_is_named(run):
-    with pytest.raises(WorkDirError, match=r"fold_0/best\.pt.*hnseg train"):
+    with raises_naming(WorkDirError, "`hnseg train`", path=run / "models" / "fold_0" / "best.pt"):
         predict_cohort(run, options=CPU)
 
 
 def test_a_model_of_another_network_is_refused(trained_run):
     config = load_config(trained_run)
     wide = config.train.model_copy(update={"filters": 8})
-    with pytest.raises(WorkDirError, match=r"best\.pt"):
+    with raises_naming(WorkDirError, "filters 8", "size", path=find_models(trained_run)[0]):
         load_network(find_models(trained_run)[0], wide, open_device("cpu", "32-true"))
 
 
@@ -299,7 +299,7 @@ def test_the_command_names_what_is_missing_and_predicts_a_cohort(predicted, smal
 
 
 def test_options_that_do_not_exist_are_refused(predicted):
-    with pytest.raises(HnsegError, match="flips names axes"):
+    with raises_naming(HnsegError, "flips", "zx", "'xyz'"):
         predict_cohort(predicted, options=InferenceOptions(device="cpu", flips="zx"))
 
 
@@ -309,5 +309,7 @@ def test_too_little_memory_is_one_cases_error(predicted, tmp_path, monkeypatch):
 
     monkeypatch.setattr("hnseg.inference.predict_case.run_ensemble", exhausted)
     case = load_check(predicted).cases[0].as_case()
-    with pytest.raises(CaseError, match=f"{case.ct.name.split('.')[0]}: not enough memory"):
+    with pytest.raises(CaseError) as caught:
         predict_pair(predicted, case.ct, case.pet, tmp_path / "mask.nii.gz", options=CPU)
+    assert caught.value.case_id == case.ct.name.split(".")[0]
+    assert names(caught.value.reason, "memory")

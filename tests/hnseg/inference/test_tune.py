@@ -24,6 +24,7 @@ from hnseg.inference.postprocess import postprocess_label
 from hnseg.inference.tune import GRID, Search, choose, format_settings, make_search, tune_workdir
 from hnseg.models.checkpoint import load_checkpoint, save_checkpoint
 from hnseg.workdir import load_config
+from tests.facts import raises_naming
 
 RULES = Rules()
 DEFAULTS = PredictConfig()
@@ -82,9 +83,9 @@ def test_masks_without_anything():
 
 def test_other_connectivities_cannot_be_tuned_for():
     mask = np.zeros((2, 2, 2), np.uint8)
-    with pytest.raises(ValueError, match="26-connected"):
+    with raises_naming(ValueError, "connectivity 6", "26-connected"):
         component_table(mask, mask, SPACING, **CASE, rules=Rules(connectivity=6))
-    with pytest.raises(ValueError, match="differ"):
+    with raises_naming(ValueError, (2, 2, 2), (1, 2, 2)):
         component_table(mask, mask[:1], SPACING, **CASE, rules=RULES)
 
 

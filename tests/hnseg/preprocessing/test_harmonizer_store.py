@@ -17,6 +17,7 @@ from hnseg.preprocessing.harmonizer_store import fit_harmonizer, load_harmonizer
 from hnseg.preprocessing.prepare_cohort import prepare_cohort
 from hnseg.preprocessing.prepared_case import open_case
 from hnseg.preprocessing.prepared_cohort import open_cohort
+from tests.facts import names
 
 
 def swap_reference(work):
@@ -38,7 +39,8 @@ def test_a_new_split_replaces_the_reference_everywhere(run):
     old, new = swap_reference(run)
     with pytest.raises(WorkDirError) as caught:
         load_harmonizer(run)
-    assert "case" in str(caught.value)
+    assert names(str(caught.value), run / "reference.npz")
+    assert names(str(caught.value), "(case, files.ct")
     with pytest.raises(WorkDirError):
         open_cohort(run)
     assert prepare_cohort(run) == []

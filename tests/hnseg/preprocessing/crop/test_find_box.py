@@ -14,6 +14,7 @@ from hnseg.images.resample import resample
 from hnseg.phantom import DEFAULT_CENTERS, generate_case
 from hnseg.preprocessing.crop.find_box import brain_in_box, find_crop
 from ssimh.images.simpleitk import load_sitk
+from tests.facts import raises_naming
 
 BOX = {"box_vox": (64, 64, 100), "spacing_mm": 3.125}
 
@@ -76,7 +77,7 @@ def test_center_method_asks_for_no_head():
 def test_disjoint_images_are_refused():
     grid = Grid((4, 4, 4), (1, 1, 1), (0, 0, 0))
     far = Grid((4, 4, 4), (1, 1, 1), (100, 0, 0))
-    with pytest.raises(ValueError, match="do not overlap"):
+    with raises_naming(ValueError, "CT", "PET", 100, 104):
         find_crop(np.zeros(grid.shape), grid, np.zeros(grid.shape), far, **BOX)
 
 
