@@ -62,7 +62,10 @@ def read_json(path: Path, made_by: str) -> JsonObject:
             f"{path} is damaged, not JSON ({error}): remove it and run `hnseg {made_by}` again"
         ) from error
     if not isinstance(content, dict):
-        raise WorkDirError(f"{path} is not what `hnseg {made_by}` writes: remove it and run `hnseg {made_by}` again")
+        raise WorkDirError(
+            f"{path} holds a JSON {type(content).__name__}, not the object that `hnseg {made_by}` writes: remove it and "
+            f"run `hnseg {made_by}` again"
+        )
     return content
 
 
