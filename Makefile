@@ -30,9 +30,9 @@ types: $(VENV)/.installed-test
 layers: $(VENV)/.installed-test
 	$(BIN)/lint-imports --no-cache
 
-# Two threads for everything: BLAS, torch and ITK otherwise each start one a core and fight over them.
+# Two processes of one thread: BLAS, torch and ITK otherwise each start a thread a core and fight over them.
 tests: $(VENV)/.installed-test
-	OMP_NUM_THREADS=2 OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -q --durations=10
+	OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -q -n 2 --dist loadfile --durations=10
 
 docs: $(VENV)/.installed-test
 	$(BIN)/sphinx-build -q -W --keep-going -E docs docs/_build/html

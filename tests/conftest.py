@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import locale
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -26,3 +28,11 @@ def realdata_dir() -> Path:
     if not folder.is_dir():
         pytest.skip("no real scans: neither SSIMH_REALDATA nor ../shared/data is a folder")
     return folder
+
+
+@pytest.fixture(autouse=True)
+def _same_locale() -> Iterator[None]:
+    """The locale outlives a test: GDCM leaves "C" behind when it writes DICOM, with which text files are ASCII."""
+    before = locale.setlocale(locale.LC_ALL)
+    yield
+    locale.setlocale(locale.LC_ALL, before)
