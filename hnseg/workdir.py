@@ -63,8 +63,8 @@ def read_json(path: Path, made_by: str) -> JsonObject:
         ) from error
     if not isinstance(content, dict):
         raise WorkDirError(
-            f"{path} holds a JSON {type(content).__name__}, not the object that `hnseg {made_by}` writes: remove it and "
-            f"run `hnseg {made_by}` again"
+            f"{path} holds a JSON {type(content).__name__}, not the object that `hnseg {made_by}` writes: "
+            f"remove it and run `hnseg {made_by}` again"
         )
     return content
 
