@@ -281,7 +281,7 @@ def _one_standard_error(search: Search, seed: int, resamples: int) -> tuple[int,
     """The setting that the rule takes, the best one, and the standard errors (g,) of the best's lead."""
     objectives = search.objective(search.sums.sum(axis=1))
     ranked = np.where(np.isnan(objectives), -np.inf, objectives)
-    order = sorted(range(len(ranked)), key=lambda k: (-ranked[k], _moved(search, k)))
+    order = sorted(range(len(ranked)), key=lambda k: (-ranked[k], _distance_from_defaults(search, k)))
     best = order[0]
     samples = _resampled_objectives(search, range(len(ranked)), seed, resamples)
     behind_best, ahead_of_default = (_standard_errors(samples[k] - samples) for k in (best, search.default))
@@ -289,7 +289,7 @@ def _one_standard_error(search: Search, seed: int, resamples: int) -> tuple[int,
     if search.default in near:
         return search.default, best, behind_best
     sure = [k for k in near if ranked[k] - ranked[search.default] > ahead_of_default[k]]
-    return min(sure, key=lambda k: (_moved(search, k), -ranked[k])), best, behind_best
+    return min(sure, key=lambda k: (_distance_from_defaults(search, k), -ranked[k])), best, behind_best
 
 
 def _standard_errors(differences: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -300,7 +300,7 @@ def _standard_errors(differences: NDArray[np.float64]) -> NDArray[np.float64]:
     return found
 
 
-def _moved(search: Search, k: int) -> tuple[int, int]:
+def _distance_from_defaults(search: Search, k: int) -> tuple[int, int]:
     """How far a setting is from the defaults: how many of its values differ, and by how many steps of the grid."""
     own, other = search.settings[search.default], search.settings[k]
     steps = []

@@ -39,7 +39,9 @@ def place_paper(scan: PetCt, box_mm: Vector) -> Placement:
     superior = hot.copy()
     superior[: max(0, last + 1 - round(SUPERIOR_MM / COARSE_MM))] = False
     top = float(grid.to_physical([0, 0, last + 0.5])[2])
-    return _judged(scan, superior, grid, box_below(_middle(superior, grid), top, box_mm), f"above SUV {HOT_SUV:g}")
+    return _place_with_evidence(
+        scan, superior, grid, box_below(_middle(superior, grid), top, box_mm), f"above SUV {HOT_SUV:g}"
+    )
 
 
 def place_nvauto(scan: PetCt, box_mm: Vector) -> Placement:
@@ -56,7 +58,7 @@ def place_nvauto(scan: PetCt, box_mm: Vector) -> Placement:
     last = int(np.flatnonzero(hot.any(axis=(1, 2)))[-1])
     # The end of a Python slice is exclusive: the highest foreground slice is left out.
     top = float(grid.to_physical([0, 0, last + 0.5])[2]) - LITERAL_MM
-    return _judged(scan, hot, grid, box_below(_middle(hot, grid), top, box_mm), RULE)
+    return _place_with_evidence(scan, hot, grid, box_below(_middle(hot, grid), top, box_mm), RULE)
 
 
 def place_hecktor2025(scan: PetCt, box_mm: Vector) -> Placement:
@@ -83,7 +85,7 @@ def place_hecktor2025(scan: PetCt, box_mm: Vector) -> Placement:
     lower = start - LITERAL_MM / 2
     if not hot.any():
         return _nothing_hot(lower, "its mean")
-    return _judged(scan, region, grid, lower, f"in the largest region {RULE}")
+    return _place_with_evidence(scan, region, grid, lower, f"in the largest region {RULE}")
 
 
 def _upper_quarter(scan: PetCt, low: Vector, high: Vector) -> tuple[Grid, NDArray[np.bool_]]:
@@ -102,7 +104,7 @@ def _nothing_hot(lower: Vector, threshold: str) -> Placement:
     return Placement(lower, reason, fallback=True)
 
 
-def _judged(scan: PetCt, region: NDArray[np.bool_], grid: Grid, lower: Vector, rule: str) -> Placement:
+def _place_with_evidence(scan: PetCt, region: NDArray[np.bool_], grid: Grid, lower: Vector, rule: str) -> Placement:
     """Placement with the evidence that its foreground lies in a head."""
     slices = np.argwhere(region)[:, 0]
     middle = _middle(region, grid)
