@@ -15,16 +15,16 @@ from read_house import FRONT_DOOR, SHARED, direct_arrows, layers, read_package, 
 
 @pytest.fixture
 def package(tmp_path):
-    """cli imports work and tools; work imports tools inside a function; tools imports the front door."""
+    """cli imports workshop and tools; workshop imports tools inside a function; tools imports the front door."""
     files = {
         "__init__.py": '"""A package."""',
         "errors.py": '"""Errors of the package."""',
-        "api.py": '"""What users call."""\nimport p.work.job',
+        "api.py": '"""What users call."""\nimport p.workshop.job',
         "__main__.py": "import p.cli.main",
         "cli/__init__.py": '"""Commands."""',
-        "cli/main.py": '"""The command."""\nfrom p.work import job\nimport p.tools.hammer',
-        "work/__init__.py": '"""Where work\nis done.\n\nMore about it."""',
-        "work/job.py": '"""A :mod:`job` | with a bar."""\ndef f():\n    from p import tools',
+        "cli/main.py": '"""The command."""\nfrom p.workshop import job\nimport p.tools.hammer',
+        "workshop/__init__.py": '"""Where work\nis done.\n\nMore about it."""',
+        "workshop/job.py": '"""A :mod:`job` | with a bar."""\ndef f():\n    from p import tools',
         "tools/__init__.py": '"""Tools."""',
         "tools/hammer.py": '"""A hammer."""\nfrom p.errors import Broken\nimport numpy',
     }
@@ -37,37 +37,42 @@ def package(tmp_path):
 
 def test_rooms_are_read_from_the_source(package):
     rooms = read_package(package)
-    assert list(rooms) == ["cli", "tools", "work", FRONT_DOOR, SHARED]
+    assert list(rooms) == ["cli", "tools", "workshop", FRONT_DOOR, SHARED]
     assert {name: set(room.imports) for name, room in rooms.items()} == {
-        "cli": {"work", "tools"},
-        "work": {"tools"},
+        "cli": {"workshop", "tools"},
+        "workshop": {"tools"},
         "tools": {SHARED},
-        FRONT_DOOR: {"work"},
+        FRONT_DOOR: {"workshop"},
         SHARED: set(),
     }
-    assert rooms["work"].purpose == "Where work is done."
+    assert rooms["workshop"].purpose == "Where work is done."
     assert [(module.name, module.summary) for module in rooms["tools"].modules] == [("hammer.py", "A hammer.")]
 
 
 def test_layers_and_arrows(package):
     rooms = read_package(package)
-    assert layers(rooms) == {"cli": 3, FRONT_DOOR: 3, "work": 2, "tools": 1, SHARED: 0}
-    assert direct_arrows(rooms) == [("cli", "work"), ("tools", SHARED), ("work", "tools"), (FRONT_DOOR, "work")]
+    assert layers(rooms) == {"cli": 3, FRONT_DOOR: 3, "workshop": 2, "tools": 1, SHARED: 0}
+    assert direct_arrows(rooms) == [
+        ("cli", "workshop"),
+        ("tools", SHARED),
+        ("workshop", "tools"),
+        (FRONT_DOOR, "workshop"),
+    ]
 
 
 def test_rooms_that_import_each_other_share_a_layer(package):
     with (package / "tools" / "hammer.py").open("a") as file:
-        file.write("\nimport p.work.job\n")
+        file.write("\nimport p.workshop.job\n")
     rooms = read_package(package)
     heights = layers(rooms)
-    assert heights["work"] == heights["tools"] == 1
-    assert {("work", "tools"), ("tools", "work")} <= set(direct_arrows(rooms))
+    assert heights["workshop"] == heights["tools"] == 1
+    assert {("workshop", "tools"), ("tools", "workshop")} <= set(direct_arrows(rooms))
     ElementTree.fromstring(draw_house([package]))
 
 
 def test_the_page_lists_rooms_from_top_to_bottom(package):
     text = rooms_page([package])
-    order = [text.index(name) for name in ("`p/cli/`", "`p/work/`", "`p/tools/`", "`p`: shared by all rooms")]
+    order = [text.index(name) for name in ("`p/cli/`", "`p/workshop/`", "`p/tools/`", "`p`: shared by all rooms")]
     assert order == sorted(order)
     assert r"| `job.py` | A {mod}`job` \| with a bar. |" in text
 
