@@ -36,7 +36,6 @@ from hnseg.cohort.cases import Case
 from hnseg.cohort.checked_cohort import load_check
 from hnseg.cohort.open_run import open_run
 from hnseg.cohort.splits import load_splits, make_splits, save_splits
-from hnseg.config import Config, SplitConfig
 from hnseg.errors import CohortError
 from hnseg.evaluation.compare import compare, read_scores
 from hnseg.evaluation.evaluate import ReferenceLabels, evaluate_folder
@@ -52,6 +51,8 @@ from hnseg.preprocessing.prepare_case import crop_case
 from hnseg.preprocessing.prepare_cohort import prepare_cohort
 from hnseg.preprocessing.prepared_case import open_case
 from hnseg.provenance import provenance
+from hnseg.settings.config import Config
+from hnseg.settings.split import SplitConfig
 from hnseg.workdir import load_config, write_json
 
 HERE = Path(__file__).parent

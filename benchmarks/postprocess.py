@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from hnseg.config import PredictConfig
 from hnseg.inference.postprocess import postprocess_label
+from hnseg.settings.predict import PredictConfig
 
 SHAPE = (310, 200, 200)
 SPACINGS_MM = {"1 mm": (1.0, 1.0, 1.0), "3 x 0.98 x 0.98 mm": (3.0, 0.977, 0.977)}

@@ -39,7 +39,6 @@ import torch
 
 from hnseg.cohort.checked_cohort import CheckedCase, CohortCheck, save_check
 from hnseg.cohort.splits import Splits, save_splits
-from hnseg.config import Config
 from hnseg.images.image_io import write_image
 from hnseg.inference.ensemble import find_models, load_network
 from hnseg.inference.predict_case import InferenceOptions
@@ -51,6 +50,7 @@ from hnseg.models.network import make_network
 from hnseg.phantom import DEFAULT_CENTERS, generate_case
 from hnseg.preprocessing.harmonizer_store import load_harmonizer, reference_cache
 from hnseg.preprocessing.prepare_case import preparation_key
+from hnseg.settings.config import Config
 from hnseg.workdir import load_config, write_json
 from ssimh.images.simpleitk import load_sitk
 

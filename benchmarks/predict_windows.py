@@ -26,7 +26,6 @@ import torch
 from numpy.typing import NDArray
 
 from hnseg.cohort.cases import Case, discover_cases
-from hnseg.config import Config
 from hnseg.inference.ensemble import find_models, load_network
 from hnseg.inference.sliding_window import SlidingWindowAccumulator, choose_tiling
 from hnseg.inference.tiling import Triple, tile
@@ -36,6 +35,7 @@ from hnseg.phantom import generate_cohort
 from hnseg.preprocessing.harmonizer_store import load_harmonizer
 from hnseg.preprocessing.image_versions import FINAL
 from hnseg.preprocessing.prepare_case import preprocess_case
+from hnseg.settings.config import Config
 from hnseg.workdir import load_config
 
 SEED = 1000  # of the new cases; the demo's own come from seeds 0, 1, …

@@ -22,7 +22,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hnseg.cohort.cases import Case
-from hnseg.config import PrepareConfig
 from hnseg.images.geometry import Grid
 from hnseg.images.image_io import to_sitk, write_image
 from hnseg.images.resample import resample
@@ -30,6 +29,7 @@ from hnseg.preprocessing.crop.find_box import find_crop
 from hnseg.preprocessing.crop_case import crop_case
 from hnseg.preprocessing.harmonization import NoHarmonization
 from hnseg.preprocessing.prepare_case import prepare_case, preprocess_case
+from hnseg.settings.prepare import PrepareConfig
 from ssimh.images.simpleitk import load_sitk
 
 CONFIG = PrepareConfig(harmonization="none")

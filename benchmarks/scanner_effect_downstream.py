@@ -39,7 +39,6 @@ from hnseg.check.check_cohort import check_cohort
 from hnseg.cohort.cases import Case, discover_cases
 from hnseg.cohort.open_run import open_run
 from hnseg.cohort.splits import Splits, save_splits
-from hnseg.config import Config, SplitConfig
 from hnseg.evaluation.overlap import dice
 from hnseg.inference.ensemble import load_network
 from hnseg.inference.sliding_window import predict_logits
@@ -51,6 +50,8 @@ from hnseg.preprocessing.harmonizer_store import fit_harmonizer
 from hnseg.preprocessing.prepare_case import preparation_key, prepare_case
 from hnseg.preprocessing.prepare_cohort import is_current
 from hnseg.preprocessing.prepared_case import open_case
+from hnseg.settings.config import Config
+from hnseg.settings.split import SplitConfig
 from hnseg.training.loop import train_fold
 
 HOME = DEFAULT_CENTERS[0]

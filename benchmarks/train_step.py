@@ -38,11 +38,12 @@ import torch
 from train_step_variants import VARIANTS, Variant, bare, write_cases
 
 import hnseg.training.dataset
-from hnseg.config import Config, TrainConfig
 from hnseg.models.device import open_device
 from hnseg.models.network import CHANNELS, make_network
 from hnseg.parallel import GB
 from hnseg.preprocessing.prepared_case import PreparedCase
+from hnseg.settings.config import Config
+from hnseg.settings.train import TrainConfig
 from hnseg.training.validation import validation_windows
 
 CASES = 8

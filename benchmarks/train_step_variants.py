@@ -18,13 +18,14 @@ from monai.transforms import Compose, RandCropByLabelClassesd
 from scipy import ndimage
 
 from hnseg.cohort.labels import NUM_CLASSES
-from hnseg.config import Config, TrainConfig
 from hnseg.images.geometry import Grid
 from hnseg.models.device import open_device
 from hnseg.models.network import CHANNELS, make_network
 from hnseg.preprocessing.crop.box import Crop
 from hnseg.preprocessing.harmonization import HarmonizationRecord
 from hnseg.preprocessing.prepared_case import CaseRecord, NormalizationRecord, PreparedCase, open_case, write_case
+from hnseg.settings.config import Config
+from hnseg.settings.train import TrainConfig
 from hnseg.training.augmentation import Augmentation
 from hnseg.training.state import TrainingState, setup_fold
 from hnseg.training.step import train_step

@@ -26,15 +26,6 @@ if TYPE_CHECKING:
         published_splits,
         save_splits,
     )
-    from hnseg.config import (
-        AugmentConfig,
-        Config,
-        Harmonization,
-        PredictConfig,
-        PrepareConfig,
-        SplitConfig,
-        TrainConfig,
-    )
     from hnseg.errors import CaseError, CohortError, HnsegError, InUseError, OptionError, OutputPathError, WorkDirError
     from hnseg.evaluation.compare import compare, read_scores, read_scores_file
     from hnseg.evaluation.evaluate import evaluate_folder, evaluate_workdir, find_labels
@@ -60,34 +51,40 @@ if TYPE_CHECKING:
     from hnseg.preprocessing.prepare_cohort import prepare_cohort
     from hnseg.progress import ProgressCallback, no_progress, show_progress
     from hnseg.report.page import write_report
+    from hnseg.settings.augment import AugmentConfig
+    from hnseg.settings.config import Config
+    from hnseg.settings.predict import PredictConfig
+    from hnseg.settings.prepare import Harmonization, PrepareConfig
+    from hnseg.settings.split import SplitConfig
+    from hnseg.settings.train import TrainConfig
     from hnseg.training.folds import train_folds
     from hnseg.training.plan import make_plan
     from hnseg.workdir import load_config
 
 _HOME = {
-    "AugmentConfig": "hnseg.config",
+    "AugmentConfig": "hnseg.settings.augment",
     "Case": "hnseg.cohort.cases",
     "CaseError": "hnseg.errors",
     "CohortCheck": "hnseg.cohort.checked_cohort",
     "CohortError": "hnseg.errors",
-    "Config": "hnseg.config",
+    "Config": "hnseg.settings.config",
     "Finding": "hnseg.cohort.checked_cohort",
     "FolderEvaluation": "hnseg.evaluation.records",
     "Grid": "hnseg.images.geometry",
-    "Harmonization": "hnseg.config",
+    "Harmonization": "hnseg.settings.prepare",
     "HnsegError": "hnseg.errors",
     "InUseError": "hnseg.errors",
     "InferenceOptions": "hnseg.inference.predict_case",
     "OptionError": "hnseg.errors",
     "OutputPathError": "hnseg.errors",
     "ParallelConfig": "hnseg.parallel",
-    "PredictConfig": "hnseg.config",
-    "PrepareConfig": "hnseg.config",
+    "PredictConfig": "hnseg.settings.predict",
+    "PrepareConfig": "hnseg.settings.prepare",
     "ProgressCallback": "hnseg.progress",
     "Rules": "hnseg.evaluation.rules",
-    "SplitConfig": "hnseg.config",
+    "SplitConfig": "hnseg.settings.split",
     "Splits": "hnseg.cohort.splits",
-    "TrainConfig": "hnseg.config",
+    "TrainConfig": "hnseg.settings.train",
     "WorkDirError": "hnseg.errors",
     "WorkdirEvaluation": "hnseg.evaluation.records",
     "check_cohort": "hnseg.check.check_cohort",

@@ -14,8 +14,9 @@ from typing import Any, TypeVar, cast
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
-from hnseg.config import Config, PredictConfig
 from hnseg.errors import WorkDirError
+from hnseg.settings.config import Config
+from hnseg.settings.predict import PredictConfig
 from ssimh.files.atomic import atomic_write
 from ssimh.files.json_object import JsonObject
 
@@ -125,7 +126,7 @@ class TunedRecord(BaseModel):
     """What ``hnseg tune`` has chosen.
 
     Attributes:
-        predict: Settings of :class:`hnseg.config.PredictConfig` that replace those the run was begun with.
+        predict: Settings of :class:`hnseg.settings.predict.PredictConfig` that replace those the run was begun with.
         made_from: Split, models and settings by which they were chosen.
         evidence: Scores, for the report.
     """

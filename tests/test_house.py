@@ -20,7 +20,7 @@ from read_house import layers, read_package
 ROOT = Path(__file__).parents[1]
 FRONT_DOOR = {
     "hnseg": {
-        *("__init__", "__main__", "config", "errors", "locks", "outputs", "parallel", "progress", "provenance"),
+        *("__init__", "__main__", "errors", "locks", "outputs", "parallel", "progress", "provenance"),
         "workdir",
     },
     "ssimh": {

@@ -13,10 +13,10 @@ from hnseg.check.picture import draw_case
 from hnseg.cohort.cases import Case
 from hnseg.cohort.checked_cohort import CheckedCase, Finding, Overview
 from hnseg.cohort.labels import GTVN, GTVP
-from hnseg.config import PrepareConfig
 from hnseg.images.image_io import to_sitk
 from hnseg.pictures.planes import View
 from hnseg.preprocessing.crop.find_box import Crop
+from hnseg.settings.prepare import PrepareConfig
 
 
 @dataclass(frozen=True)

@@ -12,10 +12,10 @@ from hnseg.check.page import write_check_page
 from hnseg.cohort.cases import Case, cohort_suv_factors, discover_cases
 from hnseg.cohort.checked_cohort import COHORT, CohortCheck, Finding, Severity, save_check
 from hnseg.cohort.suv_table import TAGS_NAME
-from hnseg.config import PrepareConfig
 from hnseg.errors import CohortError, listed
 from hnseg.parallel import map_processes
 from hnseg.progress import ProgressCallback, no_progress
+from hnseg.settings.prepare import PrepareConfig
 
 MOST_LINES = 20  # of an error message
 

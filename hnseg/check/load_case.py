@@ -16,12 +16,12 @@ from hnseg.cohort.checked_cohort import Finding
 from hnseg.cohort.labels import Label, read_label
 from hnseg.cohort.suv import Pet, read_suv
 from hnseg.cohort.unit_checks import check_ct_units, stored_offset
-from hnseg.config import PrepareConfig
 from hnseg.errors import CaseError
 from hnseg.images.geometry import Grid
 from hnseg.images.image_io import read_image
 from hnseg.preprocessing.crop.find_box import Crop
 from hnseg.preprocessing.crop_case import place_box
+from hnseg.settings.prepare import PrepareConfig
 
 LABEL_TOLERANCE_MM = 0.01  # between the voxels of label and CT
 

@@ -32,11 +32,12 @@ from hnseg.cohort.open_run import open_run
 from hnseg.cohort.published_splits import read_folds, read_ids
 from hnseg.cohort.splits import leave_one_center_out, make_splits, published_splits, save_splits
 from hnseg.cohort.table import COLORS, cohort_table
-from hnseg.config import Config, CropMethod, Harmonization, Interpolation, Registration
 from hnseg.errors import HnsegError, OptionError
 from hnseg.locks import hold
 from hnseg.parallel import ParallelConfig, parse_shard
 from hnseg.progress import show_progress
+from hnseg.settings.config import Config
+from hnseg.settings.prepare import CropMethod, Harmonization, Interpolation, Registration
 from hnseg.workdir import load_config
 
 

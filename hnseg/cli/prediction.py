@@ -20,11 +20,11 @@ from hnseg.cli.app import (
     print_line,
     refuse_options,
 )
-from hnseg.config import WindowMethod
 from hnseg.errors import CaseError, OptionError
 from hnseg.inference.predict_case import InferenceOptions
 from hnseg.parallel import ParallelConfig, parse_shard
 from hnseg.progress import show_progress
+from hnseg.settings.predict import WindowMethod
 
 FLIPS = "Average over flips along these axes: x, y, z, xy, … xyz. Each axis doubles the network's work."
 WINDOW = "Windows: patch (the training patch, as published) or auto (the cheapest). Default: as the run says."

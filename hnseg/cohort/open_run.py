@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from hnseg.cohort.cases import discover_cases
-from hnseg.config import Config
 from hnseg.errors import WorkDirError
 from hnseg.locks import is_lock
 from hnseg.provenance import provenance
+from hnseg.settings.config import Config
 from hnseg.workdir import RUN_FILE, RunRecord, load_run_record, read_json, save_run_record
 from ssimh.files.artifact_cache import find_differences
 from ssimh.files.atomic import is_leftover

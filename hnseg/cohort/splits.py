@@ -15,8 +15,8 @@ from pydantic import ConfigDict
 
 from hnseg.cohort.checked_cohort import CheckedCase, load_check
 from hnseg.cohort.published_splits import PublishedFold
-from hnseg.config import SplitConfig
 from hnseg.errors import CohortError, WorkDirError, listed
+from hnseg.settings.split import SplitConfig
 from hnseg.workdir import read_record, write_json
 
 Kind = Literal["stratified", "centers", "published"]

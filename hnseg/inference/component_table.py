@@ -16,7 +16,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hnseg.cohort.labels import GTVN, GTVP
-from hnseg.config import PredictConfig
 from hnseg.evaluation.case_scores import CaseScores, Overlap, gtvp_dice, min_voxels
 from hnseg.evaluation.rules import Rules
 from hnseg.images.components import (
@@ -26,6 +25,7 @@ from hnseg.images.components import (
     overlap_matrix,
 )
 from hnseg.inference.postprocess import component_surfaces_mm, nearest_mm
+from hnseg.settings.predict import PredictConfig
 
 POSTPROCESSING_CONNECTIVITY = 26  # of postprocess_label
 IntArray = NDArray[np.int64]

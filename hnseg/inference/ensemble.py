@@ -12,13 +12,14 @@ import torch
 
 from hnseg.cohort.labels import NUM_CLASSES
 from hnseg.cohort.splits import Splits, load_splits
-from hnseg.config import Config, TrainConfig
 from hnseg.errors import WorkDirError
 from hnseg.inference.sliding_window import SlidingWindowAccumulator, choose_tiling
 from hnseg.inference.tiling import Tiling, Triple
 from hnseg.models.checkpoint import load_checkpoint, verify_checkpoint
 from hnseg.models.model_origin import check_origin, read_origin
 from hnseg.models.network import make_network
+from hnseg.settings.config import Config
+from hnseg.settings.train import TrainConfig
 from ssimh.files.artifact_cache import hash_file
 
 if TYPE_CHECKING:

@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from hnseg.cohort.labels import read_label
-from hnseg.config import Config
 from hnseg.errors import CaseError, WorkDirError
 from hnseg.images.image_io import write_image
 from hnseg.inference.ensemble import check_models, ensemble_logits, find_models, hash_models, verify_models
@@ -33,6 +32,7 @@ from hnseg.preprocessing.prepared_case import PreparedCase
 from hnseg.preprocessing.prepared_cohort import PreparedCohort, open_cohort
 from hnseg.progress import ProgressCallback, no_progress
 from hnseg.provenance import versions
+from hnseg.settings.config import Config
 from hnseg.workdir import load_config, write_json
 from ssimh.files.artifact_cache import ArtifactCache, hash_file
 

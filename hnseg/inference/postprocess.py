@@ -14,9 +14,9 @@ from pydantic import BaseModel, ConfigDict
 from scipy.spatial import KDTree
 
 from hnseg.cohort.labels import GTVN, GTVP
-from hnseg.config import PredictConfig
 from hnseg.evaluation.surface_distance import surface_voxels
 from hnseg.images.components import Components, Connectivity, connected_components
+from hnseg.settings.predict import PredictConfig
 
 Label = NDArray[np.uint8]
 SETTINGS = ("min_gtvp_ml", "min_gtvn_ml", "min_gtvp_vox", "min_gtvn_vox", "max_node_distance_mm")  # of PredictConfig

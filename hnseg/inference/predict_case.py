@@ -11,7 +11,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from hnseg.config import Config, PredictConfig
 from hnseg.errors import HnsegError, OptionError
 from hnseg.images.geometry import Grid
 from hnseg.images.resample import resample
@@ -25,6 +24,8 @@ from hnseg.models.device import open_device
 from hnseg.models.memory import free_memory_bytes
 from hnseg.parallel import GB, ParallelConfig
 from hnseg.preprocessing.prepared_cohort import open_cohort
+from hnseg.settings.config import Config
+from hnseg.settings.predict import PredictConfig
 from hnseg.workdir import load_config
 
 Mask = NDArray[np.uint8]
@@ -36,8 +37,8 @@ class InferenceOptions:
 
     Attributes:
         device: See :func:`hnseg.models.device.open_device`.
-        window: ``patch`` or ``auto``, as :class:`hnseg.config.PredictConfig`; None: the run's setting.
-        flips: Axes to average over, as :class:`hnseg.config.PredictConfig`; None: the run's setting.
+        window: ``patch`` or ``auto``, as :class:`hnseg.settings.predict.PredictConfig`; None: the run's setting.
+        flips: Axes to average over, as :class:`hnseg.settings.predict.PredictConfig`; None: the run's setting.
         disagreement: Also map where the models contradict each other, see
             :func:`hnseg.inference.ensemble.run_ensemble`.
         memory_gb: Bounds the windows of ``window="auto"``, of all processes together; None: 70 % of what is free

@@ -11,10 +11,11 @@ from monai.data.utils import compute_importance_map
 from torch.nn.functional import pad
 
 from hnseg.cohort.labels import NUM_CLASSES
-from hnseg.config import PredictConfig, TrainConfig
 from hnseg.inference.tiling import Tiling, Triple, cheapest_tiling, tile
 from hnseg.models.memory import free_memory_bytes
 from hnseg.models.network import CHANNELS, stride, window_bytes_per_voxel
+from hnseg.settings.predict import PredictConfig
+from hnseg.settings.train import TrainConfig
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric

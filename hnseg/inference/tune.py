@@ -31,7 +31,6 @@ from numpy.typing import NDArray
 from hnseg.cohort.checked_cohort import CheckedCase, load_check
 from hnseg.cohort.labels import read_label
 from hnseg.cohort.splits import load_split_cohort
-from hnseg.config import PredictConfig
 from hnseg.errors import CaseError, WorkDirError
 from hnseg.evaluation.cohort_scores import (
     BOOTSTRAP_SEED,
@@ -49,6 +48,7 @@ from hnseg.inference.out_of_fold import FOLDER, current_masks
 from hnseg.inference.tuned_origin import tuned_key
 from hnseg.progress import ProgressCallback, no_progress
 from hnseg.provenance import versions
+from hnseg.settings.predict import PredictConfig
 from hnseg.workdir import TunedRecord, load_config, load_run_record, save_run_record, write_json
 
 GRID: dict[str, tuple[float, ...]] = {

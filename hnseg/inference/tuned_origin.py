@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from hnseg.cohort.splits import Splits
-from hnseg.config import PredictConfig
 from hnseg.errors import WorkDirError
+from hnseg.settings.predict import PredictConfig
 from hnseg.workdir import RUN_FILE, load_run_record
 from ssimh.files.artifact_cache import find_differences
 

@@ -9,8 +9,8 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from hnseg.cohort.splits import Splits
-from hnseg.config import Config
 from hnseg.errors import WorkDirError, listed
+from hnseg.settings.config import Config
 from hnseg.workdir import describe_invalid
 from ssimh.files.artifact_cache import find_differences
 

@@ -6,7 +6,7 @@ import torch
 from monai.networks.nets import SegResNetDS
 
 from hnseg.cohort.labels import NUM_CLASSES
-from hnseg.config import TrainConfig
+from hnseg.settings.train import TrainConfig
 
 CHANNELS = 2  # CT, PET
 

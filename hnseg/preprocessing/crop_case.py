@@ -12,13 +12,13 @@ from hnseg.cohort.cases import Case
 from hnseg.cohort.labels import read_label
 from hnseg.cohort.suv import Pet, read_suv
 from hnseg.cohort.unit_checks import check_ct_units
-from hnseg.config import PrepareConfig
 from hnseg.errors import CaseError
 from hnseg.images.geometry import Grid
 from hnseg.images.image_io import decoded_bytes, read_image
 from hnseg.images.registration import Alignment, measure_alignment
 from hnseg.images.resample import resample, resample_label
 from hnseg.preprocessing.crop.find_box import Crop, find_crop
+from hnseg.settings.prepare import PrepareConfig
 
 PROCESS_BYTES = 450_000_000  # an interpreter with ITK, SciPy, Zarr and Matplotlib
 BOXES = 8  # float32 images of the crop's size that are held at once, at most

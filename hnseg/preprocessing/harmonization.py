@@ -23,8 +23,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 import ssimh
 from hnseg.cohort.splits import Splits
-from hnseg.config import PrepareConfig
 from hnseg.preprocessing.image_versions import FINAL, fold_version
+from hnseg.settings.prepare import PrepareConfig
 from ssimh.site.alignment import SiteDifference, apply_difference, site_difference
 from ssimh.site.body import BODY_THRESHOLD_HU, body_mask
 
@@ -38,7 +38,7 @@ class HarmonizationRecord(BaseModel):
     """What harmonization did to a CT.
 
     Attributes:
-        method: See :data:`hnseg.config.Harmonization`.
+        method: See :data:`hnseg.settings.prepare.Harmonization`.
         soft_tissue_mean_abs_hu, soft_tissue_p95_abs_hu: Mean and 95th percentile of the absolute change in soft tissue,
             in HU.
         threshold, reference: Of ``spectrum-swap``; ``reference`` also of ``histogram-match``: the case ID.

@@ -17,7 +17,6 @@ from pydantic import BaseModel
 import ssimh
 from hnseg.cohort.cases import Case
 from hnseg.cohort.splits import SplitCohort, load_split_cohort
-from hnseg.config import PrepareConfig
 from hnseg.errors import CaseError, WorkDirError
 from hnseg.parallel import map_processes
 from hnseg.preprocessing.case_key import Key, case_key
@@ -33,6 +32,7 @@ from hnseg.preprocessing.harmonization import (
     fit_subject,
 )
 from hnseg.progress import ProgressCallback, no_progress
+from hnseg.settings.prepare import PrepareConfig
 from hnseg.workdir import load_config, read_record
 from ssimh.files.artifact_cache import RECORD, ArtifactCache
 from ssimh.files.atomic import atomic_write

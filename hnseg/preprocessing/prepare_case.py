@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hnseg.cohort.cases import Case
-from hnseg.config import PrepareConfig
 from hnseg.errors import CaseError
 from hnseg.preprocessing.case_key import Key, case_key
 from hnseg.preprocessing.crop_case import Cropped, crop_case
@@ -29,6 +28,7 @@ from hnseg.preprocessing.prepared_case import (
 )
 from hnseg.preprocessing.qc_figure import draw_qc
 from hnseg.provenance import versions
+from hnseg.settings.prepare import PrepareConfig
 from ssimh.files.artifact_cache import ArtifactCache
 
 PLANES = 16

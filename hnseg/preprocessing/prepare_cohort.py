@@ -9,7 +9,6 @@ from pathlib import Path
 
 from hnseg.cohort.cases import Case
 from hnseg.cohort.checked_cohort import load_check
-from hnseg.config import PrepareConfig
 from hnseg.errors import CaseError, WorkDirError
 from hnseg.locks import hold, share_name
 from hnseg.parallel import ParallelConfig, run_cases
@@ -19,6 +18,7 @@ from hnseg.preprocessing.harmonizer_store import cached_harmonizer, fit_harmoniz
 from hnseg.preprocessing.prepare_case import case_cache, preparation_key, prepare_case
 from hnseg.preprocessing.prepared_case import open_case
 from hnseg.progress import ProgressCallback, no_progress
+from hnseg.settings.prepare import PrepareConfig
 from hnseg.workdir import load_config
 
 

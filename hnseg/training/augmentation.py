@@ -26,7 +26,7 @@ from monai.transforms import (
 )
 from monai.utils import convert_to_tensor
 
-from hnseg.config import AugmentConfig
+from hnseg.settings.augment import AugmentConfig
 
 BOTH = ("image", "label")
 MODES = ("bilinear", "nearest")

@@ -14,9 +14,9 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import Dataset, Sampler
 
-from hnseg.config import TrainConfig
 from hnseg.parallel import GB
 from hnseg.preprocessing.prepared_case import PreparedCase
+from hnseg.settings.train import TrainConfig
 from hnseg.training.augmentation import Augmentation
 from hnseg.training.sampler import PatchSampler, patch_start
 

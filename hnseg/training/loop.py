@@ -15,11 +15,11 @@ import time
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from hnseg.config import Config
 from hnseg.errors import HnsegError
 from hnseg.locks import hold
 from hnseg.models.device import is_first_process, open_device
 from hnseg.progress import ProgressCallback, no_progress
+from hnseg.settings.config import Config
 from hnseg.training.cases import open_cases
 from hnseg.training.epoch_files import save_epoch
 from hnseg.training.epoch_meter import EpochMeter, peak_memory_gb

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import torch
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from hnseg.config import TrainConfig
+from hnseg.settings.train import TrainConfig
 
 
 def make_optimizer(parameters: Iterable[torch.nn.Parameter], config: TrainConfig) -> torch.optim.Optimizer:

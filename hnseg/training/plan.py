@@ -16,13 +16,14 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from hnseg.cohort.labels import NUM_CLASSES
-from hnseg.config import Config, TrainConfig
 from hnseg.errors import WorkDirError
 from hnseg.models.device import open_device
 from hnseg.models.memory import free_memory_bytes
 from hnseg.models.network import CHANNELS, make_network, stride
 from hnseg.parallel import GB
 from hnseg.preprocessing.prepared_cohort import open_cohort
+from hnseg.settings.config import Config
+from hnseg.settings.train import TrainConfig
 from hnseg.training.dataset import fits_in_cache
 from hnseg.training.losses import SummedDiceCELoss
 from hnseg.training.optimizer import make_optimizer

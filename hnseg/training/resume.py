@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from hnseg.config import Config
 from hnseg.errors import WorkDirError, listed
 from hnseg.models.checkpoint import load_checkpoint
 from hnseg.models.model_origin import InitialWeights, ModelOrigin, find_config_changes, read_origin
 from hnseg.provenance import versions
+from hnseg.settings.config import Config
 from hnseg.training.cases import FoldCases
 from hnseg.training.fold_checkpoint import FoldCheckpoint, read_last
 from ssimh.files.artifact_cache import hash_file

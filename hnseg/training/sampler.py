@@ -8,8 +8,8 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from hnseg.config import TrainConfig
 from hnseg.preprocessing.prepared_case import PreparedCase
+from hnseg.settings.train import TrainConfig
 
 Triple = tuple[int, int, int]
 Index = NDArray[np.int64]

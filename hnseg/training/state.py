@@ -13,12 +13,12 @@ import torch
 from torch.optim.swa_utils import AveragedModel
 from torch.utils.data import DataLoader
 
-from hnseg.config import Config
 from hnseg.errors import WorkDirError
 from hnseg.models.checkpoint import load_checkpoint
 from hnseg.models.network import make_network
 from hnseg.preprocessing.normalize import pad_value
 from hnseg.preprocessing.prepared_case import PreparedCase
+from hnseg.settings.config import Config
 from hnseg.training.augmentation import Augmentation
 from hnseg.training.dataset import EpochSampler, PatchDataset
 from hnseg.training.fold_checkpoint import FoldCheckpoint

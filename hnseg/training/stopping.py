@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hnseg.config import TrainConfig
+from hnseg.settings.train import TrainConfig
 from hnseg.training.log import History
 
 

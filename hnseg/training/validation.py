@@ -12,7 +12,6 @@ import torch
 from numpy.typing import NDArray
 
 from hnseg.cohort.labels import GTVN, GTVP
-from hnseg.config import Config
 from hnseg.evaluation.case_scores import match_nodes
 from hnseg.evaluation.overlap import aggregated_dice, dice, f1_score
 from hnseg.evaluation.rules import HECKTOR_2025
@@ -21,6 +20,7 @@ from hnseg.inference.sliding_window import predict_logits
 from hnseg.inference.tiling import Tiling, Triple, cheapest_tiling
 from hnseg.models.network import stride
 from hnseg.preprocessing.prepared_case import PreparedCase
+from hnseg.settings.config import Config
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric

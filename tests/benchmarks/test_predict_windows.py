@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import torch
 
-from hnseg.config import Config
 from hnseg.evaluation.overlap import aggregated_dice, dice
 from hnseg.models.device import open_device
+from hnseg.settings.config import Config
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 import predict_windows as pw

@@ -14,9 +14,9 @@ import pytest
 import typer
 
 from hnseg.cli import commands as hnseg_commands
-from hnseg.config import Config
 from hnseg.errors import HnsegError
 from hnseg.evaluation.rules import HECKTOR_2025, parse_rules
+from hnseg.settings.config import Config
 from ssimh.cli.app import app as ssimh_app
 
 ROOT = Path(__file__).parents[2]

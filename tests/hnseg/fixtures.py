@@ -13,11 +13,15 @@ import pytest
 from hnseg.check.check_cohort import check_cohort
 from hnseg.cohort.open_run import open_run
 from hnseg.cohort.splits import make_splits, save_splits
-from hnseg.config import Config, PredictConfig, PrepareConfig, SplitConfig, TrainConfig
 from hnseg.images.geometry import Grid
 from hnseg.images.image_io import write_image
 from hnseg.phantom import DEFAULT_CENTERS, generate_cohort
 from hnseg.preprocessing.prepare_cohort import prepare_cohort
+from hnseg.settings.config import Config
+from hnseg.settings.predict import PredictConfig
+from hnseg.settings.prepare import PrepareConfig
+from hnseg.settings.split import SplitConfig
+from hnseg.settings.train import TrainConfig
 from hnseg.training.loop import train_fold
 
 MakeCase = Callable[..., Path]

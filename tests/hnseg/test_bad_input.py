@@ -24,10 +24,10 @@ from hnseg.cli.commands import app
 from hnseg.cohort.checked_cohort import load_check
 from hnseg.cohort.open_run import open_run
 from hnseg.cohort.splits import load_splits
-from hnseg.config import Config
 from hnseg.errors import CohortError, HnsegError, WorkDirError
 from hnseg.images.geometry import Grid
 from hnseg.images.image_io import read_image, write_image
+from hnseg.settings.config import Config
 from hnseg.workdir import load_config
 
 PREPARE = Config.from_preset("demo").prepare

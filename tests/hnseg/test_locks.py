@@ -17,12 +17,12 @@ from hnseg.cli.commands import app
 from hnseg.cohort.checked_cohort import load_check
 from hnseg.cohort.open_run import open_run
 from hnseg.cohort.splits import load_splits
-from hnseg.config import Config
 from hnseg.errors import InUseError, WorkDirError
 from hnseg.locks import hold, is_lock, share_name
 from hnseg.parallel import ParallelConfig
 from hnseg.preprocessing.prepare_cohort import prepare_cohort
 from hnseg.provenance import sha256
+from hnseg.settings.config import Config
 from hnseg.workdir import read_json
 from tests.hnseg.processes import wait_until
 

@@ -24,13 +24,13 @@ import hnseg
 from hnseg.cli.commands import app
 from hnseg.cohort.cases import discover_cases
 from hnseg.cohort.checked_cohort import load_check
-from hnseg.config import PrepareConfig
 from hnseg.errors import CaseError, HnsegError, InUseError
 from hnseg.locks import hold
 from hnseg.parallel import ParallelConfig, parse_shard, run_cases
 from hnseg.preprocessing.crop_case import memory_need
 from hnseg.preprocessing.prepare_cohort import prepare_cohort
 from hnseg.preprocessing.prepared_case import open_case, write_case
+from hnseg.settings.prepare import PrepareConfig
 from tests.hnseg.processes import descendants, end_and_check, start
 
 PACKAGE = Path(hnseg.__file__).parent

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from hnseg.cohort.open_run import open_run
-from hnseg.config import Config
 from hnseg.errors import CohortError, WorkDirError
+from hnseg.settings.config import Config
 from hnseg.workdir import load_config, read_json, write_json, write_text
 from tests.facts import raises_naming
 

@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hnseg.config import Config
 from hnseg.images.geometry import Grid
 from hnseg.images.image_io import write_image
 from hnseg.inference.baselines import empty_baseline
+from hnseg.settings.config import Config
 
 # The CT is anisotropic and turned in plane (patient's left to the left of the array), the PET coarser and elsewhere.
 CT_GRID = Grid((36, 40, 24), (3.0, 3.0, 5.0), (52.0, 60.0, -60.0), (-1, 0, 0, 0, -1, 0, 0, 0, 1))

@@ -14,12 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from hnseg.config import CropMethod
 from hnseg.images.geometry import Grid
 from hnseg.images.resample import upright_grid
 from hnseg.preprocessing.crop.box import Crop, PetCt, Placement, Vector
 from hnseg.preprocessing.crop.head import BRAIN_SUV, place_center, place_head
 from hnseg.preprocessing.crop.published import place_hecktor2025, place_nvauto, place_paper
+from hnseg.settings.prepare import CropMethod
 
 __all__ = ["METHODS", "Crop", "brain_in_box", "find_crop"]
 

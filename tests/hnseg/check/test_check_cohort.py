@@ -18,11 +18,11 @@ from hnseg.check.check_cohort import check_cohort, check_factors
 from hnseg.cli.commands import app
 from hnseg.cohort.cases import discover_cases
 from hnseg.cohort.checked_cohort import load_check
-from hnseg.config import Config
 from hnseg.errors import CohortError
 from hnseg.images.geometry import Grid
 from hnseg.images.image_io import read_image, write_image
 from hnseg.phantom import DEFAULT_CENTERS, generate_cohort
+from hnseg.settings.config import Config
 from tests.facts import raises_naming
 from tests.hnseg.fixtures import ball
 

@@ -18,11 +18,11 @@ from hnseg.check.picture import draw_case
 from hnseg.cohort.cases import discover_cases
 from hnseg.cohort.checked_cohort import CohortCheck, Finding, Overview
 from hnseg.cohort.table import cohort_table
-from hnseg.config import Config
 from hnseg.images.geometry import Grid
 from hnseg.images.image_io import to_sitk
 from hnseg.pictures.palette import Color
 from hnseg.pictures.planes import PLANES, box_on_plane
+from hnseg.settings.config import Config
 
 PREPARE = Config.from_preset("demo").prepare
 

@@ -14,8 +14,8 @@ from hnseg.check.check_cohort import check_cohort
 from hnseg.cohort.cases import Case, discover_cases
 from hnseg.cohort.checked_cohort import load_check
 from hnseg.cohort.suv import read_suv
-from hnseg.config import Config
 from hnseg.errors import CaseError, CohortError
+from hnseg.settings.config import Config
 from tests.facts import raises_naming
 
 pytestmark = pytest.mark.realdata

@@ -15,10 +15,10 @@ import typer
 from typer.testing import CliRunner
 
 from hnseg.cli.commands import app
-from hnseg.config import Config
 from hnseg.errors import OptionError
 from hnseg.inference.predict_case import InferenceOptions
 from hnseg.inference.predict_cohort import predict_cohort, predict_pair
+from hnseg.settings.config import Config
 from hnseg.training.folds import train_folds
 from hnseg.workdir import write_json
 from tests.facts import raises_naming

@@ -13,7 +13,6 @@ from hnseg.check.check_case import check_case
 from hnseg.cohort.cases import discover_cases
 from hnseg.cohort.checked_cohort import CheckedCase
 from hnseg.cohort.labels import GTVN, GTVP, LESION_CLASSES, NUM_CLASSES, invalid_label_values, read_label
-from hnseg.config import PrepareConfig
 from hnseg.errors import CaseError
 from hnseg.evaluation.evaluate import evaluate_folder
 from hnseg.evaluation.rules import HECKTOR_2025
@@ -24,6 +23,7 @@ from hnseg.inference.tune import _read_table
 from hnseg.preprocessing.crop_case import crop_case
 from hnseg.report.figures import load_images
 from hnseg.report.records import CheckRecord
+from hnseg.settings.prepare import PrepareConfig
 from tests.examples.loading import GRAND_CHALLENGE, load_script
 
 GRID = Grid((6, 5, 4), (1.0, 2.0, 3.0), (5.0, -7.0, 2.0))

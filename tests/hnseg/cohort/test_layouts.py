@@ -12,12 +12,12 @@ import pytest
 from hnseg.check.check_cohort import check_cohort
 from hnseg.cohort.cases import discover_cases
 from hnseg.cohort.checked_cohort import load_check
-from hnseg.config import PrepareConfig
 from hnseg.images.image_io import read_image, write_image
 from hnseg.preprocessing.harmonization import NoHarmonization
 from hnseg.preprocessing.prepare_case import preparation_key, prepare_case
 from hnseg.preprocessing.prepare_cohort import is_current
 from hnseg.preprocessing.prepared_case import open_case
+from hnseg.settings.prepare import PrepareConfig
 
 COARSE = PrepareConfig(spacing_mm=6.25, harmonization="none")
 FACTOR = 2.5e-4

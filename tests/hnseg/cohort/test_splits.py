@@ -14,11 +14,12 @@ from hnseg.cli.commands import app
 from hnseg.cohort.checked_cohort import CheckedCase, load_check
 from hnseg.cohort.published_splits import PublishedFold, read_folds, read_ids
 from hnseg.cohort.splits import leave_one_center_out, load_splits, make_splits, published_splits, save_splits
-from hnseg.config import Harmonization, SplitConfig
 from hnseg.errors import CohortError, WorkDirError
 from hnseg.preprocessing.harmonizer_store import fit_harmonizer
 from hnseg.preprocessing.prepare_cohort import prepare_cohort
 from hnseg.preprocessing.prepared_case import open_case
+from hnseg.settings.prepare import Harmonization
+from hnseg.settings.split import SplitConfig
 from hnseg.workdir import load_config
 from tests.facts import raises_naming
 

@@ -10,12 +10,14 @@ import numpy as np
 import pytest
 import torch
 
-from hnseg.config import Config, PredictConfig, TrainConfig
 from hnseg.errors import WorkDirError
 from hnseg.inference.ensemble import ensemble_logits, load_network, run_ensemble, verify_models
 from hnseg.models.checkpoint import load_checkpoint, save_checkpoint
 from hnseg.models.device import open_device
 from hnseg.models.network import make_network
+from hnseg.settings.config import Config
+from hnseg.settings.predict import PredictConfig
+from hnseg.settings.train import TrainConfig
 from tests.facts import raises_naming
 
 TRAIN = TrainConfig(filters=4, blocks_down=(1, 1, 1), heads=2, patch_vox=(16, 16, 16))
@@ -155,7 +157,9 @@ PEAK = """
 import resource, sys, json, torch
 import zipfile
 from pathlib import Path
-from hnseg.config import Config, PredictConfig, TrainConfig
+from hnseg.settings.config import Config
+from hnseg.settings.predict import PredictConfig
+from hnseg.settings.train import TrainConfig
 from hnseg.models.device import open_device
 from hnseg.inference.ensemble import ensemble_logits
 config = Config.model_validate_json(sys.argv[1])

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from hnseg.config import PredictConfig
 from hnseg.images.components import connected_components
 from hnseg.inference.postprocess import apply_distance_prior, component_distances_mm, postprocess_label, remove_islands
+from hnseg.settings.predict import PredictConfig
 from tests.facts import raises_naming
 
 

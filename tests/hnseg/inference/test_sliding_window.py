@@ -8,11 +8,12 @@ import pytest
 import torch
 from monai.inferers import sliding_window_inference
 
-from hnseg.config import PredictConfig, TrainConfig
 from hnseg.inference.sliding_window import SlidingWindowAccumulator, choose_tiling, predict_logits
 from hnseg.inference.tiling import tile
 from hnseg.models.device import open_device
 from hnseg.models.network import make_network
+from hnseg.settings.predict import PredictConfig
+from hnseg.settings.train import TrainConfig
 from tests.facts import raises_naming
 
 TRAIN = TrainConfig(filters=4, blocks_down=(1, 1, 1), heads=2, patch_vox=(16, 16, 16))

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 
 from hnseg.cohort.splits import load_splits
-from hnseg.config import PredictConfig
 from hnseg.errors import CaseError
 from hnseg.evaluation.case_scores import evaluate_case
 from hnseg.evaluation.cohort_scores import ScoreSums, SumField, scores_from_sums, sufficient_statistics, summarize
@@ -23,6 +22,7 @@ from hnseg.inference.out_of_fold import postprocess_out_of_fold, predict_out_of_
 from hnseg.inference.postprocess import postprocess_label
 from hnseg.inference.tune import GRID, Search, choose, format_settings, make_search, tune_workdir
 from hnseg.models.checkpoint import load_checkpoint, save_checkpoint
+from hnseg.settings.predict import PredictConfig
 from hnseg.workdir import load_config
 from tests.facts import raises_naming
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from hnseg.cohort.splits import Splits
-from hnseg.config import Config
 from hnseg.errors import WorkDirError
 from hnseg.models.model_origin import InitialWeights, ModelOrigin, check_origin, find_config_changes, read_origin
+from hnseg.settings.config import Config
 
 PATH = Path("models/fold_0/best.pt")
 CONFIG = Config.from_preset("demo", folds=2)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import torch
 
-from hnseg.config import TrainConfig
 from hnseg.models.network import make_network
+from hnseg.settings.train import TrainConfig
 
 TINY = TrainConfig(
     filters=4, blocks_down=(1, 1, 1), heads=2, patch_vox=(16, 16, 12), epochs=2, workers=0, patches_per_case=2

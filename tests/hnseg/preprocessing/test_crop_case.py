@@ -11,13 +11,13 @@ from typer.testing import CliRunner
 from hnseg.check.check_case import check_case
 from hnseg.cli.commands import app
 from hnseg.cohort.cases import Case, discover_cases
-from hnseg.config import PrepareConfig
 from hnseg.images.image_io import write_image
 from hnseg.phantom import generate_case
 from hnseg.preprocessing.crop_case import crop_case
 from hnseg.preprocessing.harmonization import NoHarmonization
 from hnseg.preprocessing.image_versions import FINAL
 from hnseg.preprocessing.prepare_case import preprocess_case
+from hnseg.settings.prepare import PrepareConfig
 from hnseg.workdir import load_config
 
 COARSE = PrepareConfig(spacing_mm=5.0)

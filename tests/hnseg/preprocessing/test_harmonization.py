@@ -12,12 +12,13 @@ import pytest
 import ssimh
 from hnseg.cohort.checked_cohort import load_check
 from hnseg.cohort.splits import Splits, load_splits, save_splits
-from hnseg.config import Config, PrepareConfig
 from hnseg.errors import WorkDirError
 from hnseg.preprocessing.harmonization import FINAL, AlignSites, MatchToReference
 from hnseg.preprocessing.harmonizer_store import fit_harmonizer, load_harmonizer
 from hnseg.preprocessing.prepare_cohort import prepare_cohort
 from hnseg.preprocessing.prepared_case import open_case
+from hnseg.settings.config import Config
+from hnseg.settings.prepare import PrepareConfig
 from hnseg.training.loop import train_fold
 from hnseg.workdir import load_config
 

@@ -12,7 +12,6 @@ import ssimh
 from hnseg.cohort.cases import discover_cases
 from hnseg.cohort.checked_cohort import load_check
 from hnseg.cohort.splits import load_splits
-from hnseg.config import PrepareConfig
 from hnseg.errors import CaseError, WorkDirError
 from hnseg.preprocessing.crop_case import crop_case
 from hnseg.preprocessing.harmonization import AXIAL, NoHarmonization, SwapToReference
@@ -22,6 +21,7 @@ from hnseg.preprocessing.normalize import normalize_ct
 from hnseg.preprocessing.prepare_case import preparation_key, prepare_case
 from hnseg.preprocessing.prepare_cohort import is_current, prepare_cohort
 from hnseg.preprocessing.prepared_case import open_case
+from hnseg.settings.prepare import PrepareConfig
 from hnseg.workdir import load_config
 
 COARSE = PrepareConfig(spacing_mm=6.25)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from hnseg.config import AugmentConfig
+from hnseg.settings.augment import AugmentConfig
 from hnseg.training.augmentation import Augmentation
 
 STILL = AugmentConfig(affine_p=0, elastic_p=0, flip_p=0, ct_scale_p=0, ct_shift_p=0, ct_noise_p=0, ct_blur_p=0)

@@ -7,9 +7,10 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
-from hnseg.config import AugmentConfig, TrainConfig
 from hnseg.preprocessing.normalize import normalize_ct, normalize_pet, pad_value
 from hnseg.preprocessing.prepared_case import open_case, write_case
+from hnseg.settings.augment import AugmentConfig
+from hnseg.settings.train import TrainConfig
 from hnseg.training.dataset import CACHE_BYTES, EpochSampler, PatchDataset, fits_in_cache
 from tests.hnseg.case_records import make_case_record
 

@@ -10,9 +10,9 @@ import pytest
 from typer.testing import CliRunner
 
 from hnseg.cli.commands import app
-from hnseg.config import TrainConfig
 from hnseg.errors import CaseError
 from hnseg.parallel import ParallelConfig
+from hnseg.settings.train import TrainConfig
 from hnseg.training import plan
 
 TINY = TrainConfig(filters=4, blocks_down=(1, 1, 1), heads=2, patch_vox=(32, 32, 32))

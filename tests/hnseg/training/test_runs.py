@@ -16,11 +16,11 @@ import pytest
 import torch
 
 from hnseg.cohort.splits import load_splits
-from hnseg.config import TrainConfig
 from hnseg.errors import HnsegError, WorkDirError
 from hnseg.models.checkpoint import load_checkpoint
 from hnseg.models.device import open_device
 from hnseg.preprocessing.prepared_case import open_case
+from hnseg.settings.train import TrainConfig
 from hnseg.training import epoch_meter
 from hnseg.training import loop as train
 from hnseg.training.log import EpochRow

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hnseg.config import TrainConfig
 from hnseg.preprocessing.prepared_case import sampling_index
+from hnseg.settings.train import TrainConfig
 from hnseg.training.sampler import PatchSampler, patch_start
 
 DEFAULT = TrainConfig()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from hnseg.config import TrainConfig
+from hnseg.settings.train import TrainConfig
 from hnseg.training.log import EpochRow
 from hnseg.training.stopping import best_epoch, is_finished
 

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from hnseg.cohort.checked_cohort import load_check
-from hnseg.config import Config
 from hnseg.images.geometry import Grid
 from hnseg.images.resample import resample
 from hnseg.phantom import DEFAULT_CENTERS, generate_case
 from hnseg.preprocessing.crop.find_box import brain_in_box, find_crop
+from hnseg.settings.config import Config
 from ssimh.images.simpleitk import load_sitk
 from tests.facts import raises_naming
 

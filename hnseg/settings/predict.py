@@ -1,0 +1,62 @@
+"""Settings of prediction: windows and post-processing."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from hnseg.settings.section import NVAUTO, OURS, PAPER, PositiveFloat, Settings, about
+
+WindowMethod = Literal["patch", "auto"]
+
+
+class PredictConfig(Settings):
+    """Sliding window and post-processing."""
+
+    window: WindowMethod = Field(
+        "patch",
+        **about("Size of the windows: that of the training patch, or auto, the cheapest that fit the memory.", PAPER),
+    )
+    overlap: float = Field(0.625, ge=0, lt=1, **about("Overlap of neighboring windows.", NVAUTO))
+    flips: str = Field(
+        "",
+        pattern="^x?y?z?$",
+        **about("Axes to flip along at test time: '', x, y, z, xy, … xyz; each doubles the network's work.", PAPER),
+    )
+    decide_on: Literal["ct-grid", "crop-grid"] = Field(
+        "ct-grid",
+        **about(
+            "Where the most probable class is taken: ct-grid resamples the probabilities to the CT first, crop-grid "
+            "decides on the crop and brings the label back by nearest neighbor.",
+            f"our choice; {PAPER}: argmax, then post-processing (crop-grid)",
+        ),
+    )
+    min_gtvp_ml: float = Field(0.2, ge=0, **about("Smaller GTVp components are removed.", OURS, "ml"))
+    min_gtvn_ml: float = Field(0.2, ge=0, **about("Smaller GTVn components are removed.", OURS, "ml"))
+    min_gtvp_vox: int = Field(
+        0,
+        ge=0,
+        **about(
+            "Smaller GTVp components are removed, counted on the CT grid.",
+            f"{PAPER} has a voxel count without its value; ours is in ml",
+            "voxels",
+        ),
+    )
+    min_gtvn_vox: int = Field(
+        0,
+        ge=0,
+        **about(
+            "Smaller GTVn components are removed, counted on the CT grid.",
+            f"{PAPER} has a voxel count without its value; ours is in ml",
+            "voxels",
+        ),
+    )
+    max_node_distance_mm: PositiveFloat = Field(
+        100.0,
+        **about(
+            "GTVn components farther from the predicted GTVp, surface to surface, are removed.",
+            f"{PAPER} has the rule without its value; the value is ours",
+            "mm",
+        ),
+    )

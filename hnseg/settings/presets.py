@@ -1,0 +1,58 @@
+"""The presets: what each says, section by section; all other settings have the defaults of their fields.
+
+``paper`` is the publication, literally wherever it speaks (``docs/hnseg/paper.md`` goes through it sentence by
+sentence); ``recommended`` is what we would use, each departure with its evidence; ``demo`` is a coarser grid with a
+smaller network and fewer steps, so that two CPU cores run the whole pipeline in minutes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+Preset = Literal["demo", "paper", "recommended"]
+SectionValues = Mapping[str, Any]
+
+PAPER_VALUES: Mapping[str, SectionValues] = {
+    "split": {"test_fraction": 0.0},  # all labeled cases are in the five folds
+    "prepare": {"crop": "paper", "harmonization": "spectrum-swap", "clip_ct_window": False},
+    "train": {
+        "hard_negatives": 1.0,
+        "monitor": "val_loss",
+        "patience": 50,
+    },
+    "predict": {
+        "decide_on": "crop-grid",
+        "min_gtvp_ml": 0.0,
+        "min_gtvn_ml": 0.0,
+        "min_gtvp_vox": 70,  # about 0.2 ml at 0.98 × 0.98 × 3 mm
+        "min_gtvn_vox": 70,
+    },
+}
+
+RECOMMENDED_VALUES: Mapping[str, SectionValues] = {
+    "split": {"test_fraction": 0.0},
+    "prepare": {"harmonization": "spectrum-align"},
+}
+
+DEMO_VALUES: Mapping[str, SectionValues] = {
+    "prepare": {"spacing_mm": 200 / 48},  # the paper's 200 x 200 x 310 voxels become 48 x 48 x 75
+    "train": {
+        "filters": 8,
+        "blocks_down": (1, 2, 2, 4),
+        "heads": 3,
+        "patch_vox": (48, 48, 48),  # 192 mm of the 200 mm are 46 voxels, and lengths are multiples of 8
+        "epochs": 12,
+        "patches_per_case": 2,
+        "learning_rate": 2e-3,
+        "warmup_epochs": 1,
+        "validate_every": 6,
+        "workers": 0,
+    },
+}
+
+PRESETS: Mapping[str, Mapping[str, SectionValues]] = {
+    "demo": DEMO_VALUES,
+    "paper": PAPER_VALUES,
+    "recommended": RECOMMENDED_VALUES,
+}

@@ -1,0 +1,99 @@
+"""Settings of training: network, sampling, loss and optimization."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from hnseg.settings.augment import AugmentConfig
+from hnseg.settings.section import NNUNET, NVAUTO, OURS, PAPER, Fraction, PositiveFloat, Settings, Triple, about
+
+
+class TrainConfig(Settings):
+    """Network, sampling, loss and optimization."""
+
+    filters: int = Field(32, ge=1, **about("Channels of SegResNet's first level.", NVAUTO, "channels"))
+    blocks_down: tuple[int, ...] = Field(
+        (1, 2, 2, 4, 4), min_length=2, **about("Residual blocks of each encoder level.", NVAUTO, "blocks")
+    )
+    heads: int = Field(
+        4, ge=1, **about("Outputs under deep supervision: the main one and heads - 1 coarser ones.", NVAUTO)
+    )
+    head_weights: Literal["equal", "exponential"] = Field(
+        "equal", **about("Weights of the heads' losses; exponential is 1, 1/2, 1/4, … from the main output on.", PAPER)
+    )
+    patch_vox: Triple = Field((192, 192, 192), **about("Size of a training patch, (x, y, z).", PAPER, "voxels"))
+    class_weights: tuple[float, float, float] = Field(
+        (0.10, 0.45, 0.45), **about("Probabilities that a patch is centered on background, GTVp, GTVn.", PAPER)
+    )
+    lesion_balance: Literal["voxel", "lesion"] = Field(
+        "voxel", **about("Whether each lesion voxel or each lesion is equally likely as a center.", OURS)
+    )
+    hard_negatives: Fraction = Field(
+        0.0, **about("Share of the background patches that are centered on hot tissue outside lesions.", OURS)
+    )
+    batch_size: int = Field(1, ge=1, **about("Patches of a step.", NVAUTO, "patches"))
+    epochs: int = Field(300, ge=1, **about("Epochs of a fold.", NVAUTO, "epochs"))
+    patches_per_case: int = Field(1, ge=1, **about("Patches of a case in an epoch.", NVAUTO, "patches"))
+    optimizer: Literal["adamw", "sgd"] = Field(
+        "adamw", **about("Optimizer; sgd has Nesterov momentum, as nnU-Net.", PAPER)
+    )
+    momentum: float = Field(0.99, ge=0, lt=1, **about("Momentum of sgd.", NNUNET))
+    learning_rate: PositiveFloat = Field(2e-4, **about("Learning rate after the warm-up.", NVAUTO))
+    weight_decay: float = Field(1e-5, ge=0, **about("Weight decay.", NVAUTO))
+    schedule: Literal["cosine", "step", "poly"] = Field("cosine", **about("How the learning rate falls.", PAPER))
+    step_epochs: int = Field(100, ge=1, **about("Epochs between two steps of schedule = step.", OURS, "epochs"))
+    step_factor: float = Field(0.1, gt=0, lt=1, **about("Factor of each step of schedule = step.", OURS))
+    warmup_epochs: int = Field(3, ge=0, **about("Epochs in which the learning rate rises.", NVAUTO, "epochs"))
+    ema_decay: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        **about("Decay of the weights' moving average, which is validated and kept; 0 is off.", OURS, "per step"),
+    )
+    monitor: Literal["val_score", "val_loss"] = Field(
+        "val_score",
+        **about(
+            "What a validation is judged by: it decides which epoch's weights are kept, and with patience when a fold "
+            "stops. val_score is the challenge's weighted mean, val_loss the loss of the main output.",
+            f"our choice; {PAPER}: early stopping on the validation loss",
+        ),
+    )
+    patience: int | None = Field(
+        None,
+        ge=1,
+        **about(
+            "Epochs without a better validation before a fold stops, see monitor; none: it never does.", OURS, "epochs"
+        ),
+    )
+    clip_norm: PositiveFloat = Field(12.0, **about("Largest norm of the gradient.", NNUNET))
+    validate_every: int = Field(5, ge=1, **about("Epochs between two validations.", OURS, "epochs"))
+    precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed"] = Field(
+        "auto", **about("Floating-point precision; auto is half precision where the device has it.", OURS)
+    )
+    workers: int = Field(4, ge=0, **about("Data-loading processes, at most one a core.", OURS, "processes"))
+    augment_on: Literal["auto", "loader", "device"] = Field(
+        "auto", **about("Where patches are augmented; auto: on a GPU where there is one.", OURS)
+    )
+    tensorboard: bool = Field(False, **about("Also write TensorBoard files; needs ssimh[tensorboard].", OURS))
+    augment: AugmentConfig = AugmentConfig()
+
+    @property
+    def patch_zyx(self) -> Triple:
+        """The patch in array order."""
+        x, y, z = self.patch_vox
+        return z, y, x
+
+    @model_validator(mode="after")
+    def _check(self) -> TrainConfig:
+        stride = 2 ** (len(self.blocks_down) - 1)
+        if any(n % stride for n in self.patch_vox):
+            raise ValueError(
+                f"patch_vox {self.patch_vox}: every length must be a multiple of {stride} for {self.blocks_down}"
+            )
+        if self.heads > len(self.blocks_down) - 1:
+            raise ValueError(f"heads {self.heads}: at most {len(self.blocks_down) - 1} for blocks {self.blocks_down}")
+        if min(self.class_weights) < 0 or abs(sum(self.class_weights) - 1) > 1e-6:
+            raise ValueError(f"class_weights {self.class_weights} must be ≥ 0 and sum to 1")
+        return self
