@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from hnseg.settings.section import NVAUTO, OURS, PAPER, PositiveFloat, Settings, Triple, about
+from hnseg.settings.section import AUTO3DSEG, ORGANIZERS, PAPER, PositiveFloat, Settings, Triple, about
 
 Harmonization = Literal["none", "spectrum-swap", "spectrum-align", "histogram-match"]
 CropMethod = Literal["head", "paper", "nvauto", "hecktor2025", "center"]
@@ -17,37 +17,49 @@ Registration = Literal["off", "measure", "rigid"]
 class PrepareConfig(Settings):
     """From native CT and PET to the network's input."""
 
-    spacing_mm: PositiveFloat = Field(1.0, **about("Isotropic voxel spacing of the crop.", PAPER, "mm"))
+    spacing_mm: PositiveFloat = Field(1.0, **about("Isotropic voxel spacing of the crop.", f"{PAPER} § 3.1", "mm"))
     box_mm: tuple[PositiveFloat, PositiveFloat, PositiveFloat] = Field(
-        (200.0, 200.0, 310.0), **about("Size of the crop, (x, y, z).", PAPER, "mm")
+        (200.0, 200.0, 310.0), **about("Size of the crop, (x, y, z).", f"{PAPER} § 3.1", "mm")
     )
     crop: CropMethod = Field(
         "head",
         **about(
             "How the crop box is found; head uses the brain, paper a PET threshold, nvauto and hecktor2025 the "
             "rules of those codes, center the middle of the scan.",
-            "our choice, more robust than the published rule (crop = paper)",
+            f"our choice; {PAPER} § 3.1 takes a coarse PET threshold (paper)",
         ),
     )
     interpolation: Interpolation = Field(
-        "linear", **about("Interpolation of CT and PET; cubic is clamped to the measured range.", OURS)
+        "linear",
+        **about(
+            "Interpolation of CT and PET; cubic is clamped to the measured range.",
+            f"{AUTO3DSEG}; {ORGANIZERS} is cubic; the paper does not say",
+        ),
     )
     label_interpolation: Literal["nearest", "linear"] = Field(
-        "nearest", **about("Interpolation of the label; linear interpolates each class and takes the largest.", OURS)
+        "nearest",
+        **about(
+            "Interpolation of the label; linear interpolates each class and takes the largest.",
+            f"{AUTO3DSEG}; the paper does not say",
+        ),
     )
     registration: Registration = Field(
-        "measure", **about("PET to CT: measure reports the offset, rigid also corrects one of more than 4 mm.", OURS)
+        "measure",
+        **about(
+            "PET to CT: measure reports the offset, rigid also corrects one of 4 mm or more.",
+            f"our choice; {PAPER} § 3.1: registered to a common voxel grid",
+        ),
     )
     harmonization: Harmonization = Field(
         "spectrum-swap",
-        **about("CT harmonization; spectrum-align is the recommended one (docs/ssimh/align.md).", PAPER),
+        **about("CT harmonization; spectrum-align is the recommended one (docs/ssimh/align.md).", f"{PAPER} § 3.1"),
     )
     swap_threshold: int = Field(
         3,
         ge=1,
         **about(
             "τ of spectrum-swap: the τ × τ lowest DCT coefficients of each axial slice.",
-            PAPER,
+            f"{PAPER} § 3.1",
             "coefficients along an axis",
         ),
     )
@@ -56,28 +68,36 @@ class PrepareConfig(Settings):
         **about(
             "Reference subject of spectrum-swap and histogram-match: the ID of a training case, or a file (a saved "
             "reference spectrum, or a CT on the crop grid); empty: the case with the head found and most in view.",
-            f"{PAPER}: a single subject from the training cohort; which one is ours",
+            f"{PAPER} § 3.1: a single subject from the training cohort; which one is our choice",
         ),
     )
     valid_hu: tuple[float, float] = Field(
         (-1024.0, 3071.0),
-        **about("Range that CT is clipped to, also after harmonization.", "range of 12-bit CT", "HU"),
+        **about(
+            "Range that CT is clipped to, also after harmonization.",
+            f"{PAPER} § 3.1: valid HU ranges; the values are those of 12-bit CT",
+            "HU",
+        ),
     )
     ct_window_hu: tuple[float, float] = Field(
         (-250.0, 250.0),
-        **about("CT window that is mapped to [0, 1].", f"{NVAUTO}; the official HECKTOR 2025 template", "HU"),
+        **about(
+            "CT window that is mapped to [0, 1].",
+            f"{ORGANIZERS}, and the fallback of {AUTO3DSEG}; {PAPER} § 3.1 has a window without values",
+            "HU",
+        ),
     )
     pet_scale: Literal["z-score", "suv"] = Field(
-        "z-score", **about("PET over the crop to zero mean and unit variance, or SUV unchanged.", PAPER)
+        "z-score", **about("PET over the crop to zero mean and unit variance, or SUV unchanged.", f"{PAPER} § 3.1")
     )
     clip_ct_window: bool = Field(
         True,
         **about(
-            "Clip CT to the window before it is normalized; off: the sigmoid alone bounds what lies outside, softly.",
-            f"{NVAUTO}; the publication clamps softly (off)",
+            "Clip CT to the window before the sigmoid; false: the sigmoid alone bounds what lies outside, softly.",
+            f"{ORGANIZERS}; {PAPER} § 3.1 and {AUTO3DSEG} do not clip (false)",
         ),
     )
-    sigmoid: bool = Field(True, **about("Pass the windowed CT and the scaled PET through a sigmoid.", PAPER))
+    sigmoid: bool = Field(True, **about("Pass the windowed CT and the scaled PET through a sigmoid.", f"{PAPER} § 3.1"))
 
     @property
     def needs_reference(self) -> bool:

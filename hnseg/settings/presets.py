@@ -14,25 +14,29 @@ Preset = Literal["demo", "paper", "recommended"]
 SectionValues = Mapping[str, Any]
 
 PAPER_VALUES: Mapping[str, SectionValues] = {
-    "split": {"test_fraction": 0.0},  # all labeled cases are in the five folds
-    "prepare": {"crop": "paper", "harmonization": "spectrum-swap", "clip_ct_window": False},
+    "split": {"test_fraction": 0.0},  # § 3.2: five folds; the test cases are the challenge's own (§ 6)
+    "prepare": {
+        "crop": "paper",  # § 3.1: coarse PET threshold, mean foreground of the superior slices
+        "harmonization": "spectrum-swap",  # § 3.1 and its note 1; against the "histogram matching" of § 5
+        "clip_ct_window": False,  # § 3.1: the sigmoid "softly clamps outliers"
+    },
     "train": {
-        "hard_negatives": 1.0,
-        "monitor": "val_loss",
-        "patience": 50,
+        "hard_negatives": 1.0,  # § 5: "challenging hard negatives"; § 3.2 has "background"
+        "monitor": "val_loss",  # § 5: "early stopping based on the validation loss"
+        "patience": 50,  # ours: the paper has no number
     },
     "predict": {
-        "decide_on": "crop-grid",
-        "min_gtvp_ml": 0.0,
+        "decide_on": "crop-grid",  # § 4: argmax after the windows on the crop
+        "min_gtvp_ml": 0.0,  # § 4 counts voxels, see below
         "min_gtvn_ml": 0.0,
-        "min_gtvp_vox": 70,  # about 0.2 ml at 0.98 × 0.98 × 3 mm
+        "min_gtvp_vox": 70,  # § 4: "voxel-count threshold"; 70 is ours, 0.2 ml at 0.98 × 0.98 × 3 mm
         "min_gtvn_vox": 70,
     },
 }
 
 RECOMMENDED_VALUES: Mapping[str, SectionValues] = {
-    "split": {"test_fraction": 0.0},
-    "prepare": {"harmonization": "spectrum-align"},
+    "split": {"test_fraction": 0.0},  # as the paper: the challenge has the test cases
+    "prepare": {"harmonization": "spectrum-align"},  # docs/ssimh/align.md: a swap between patients moves anatomy
 }
 
 DEMO_VALUES: Mapping[str, SectionValues] = {

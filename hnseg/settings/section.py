@@ -1,4 +1,9 @@
-"""What all sections of settings have in common, and where the values come from."""
+"""What all sections of settings have in common, and where the values come from.
+
+The sources below are printed beside every setting. ``docs/hnseg/paper.md`` names the versions that were read. The text
+of NVAUTO's own report (Myronenko et al. 2022, arXiv:2209.10809) was not among them: its values are those of the
+template that it was made with.
+"""
 
 from __future__ import annotations
 
@@ -12,10 +17,11 @@ Triple = tuple[int, int, int]
 PositiveFloat = Annotated[float, Field(gt=0)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 
-PAPER = "Huang et al., Head-and-Neck PET/CT Lesion Segmentation via SSIMH and SegResNet (HECKTOR 2025, BIGS2)"
-NVAUTO = "NVAUTO: Myronenko et al., HECKTOR 2022, arXiv:2209.10809, and the Auto3DSeg SegResNet"
-NNUNET = "nnU-Net: Isensee et al. 2021, doi:10.1038/s41592-020-01008-z"
-OURS = "our choice; the publication names none"
+PAPER = "the paper (Huang et al. 2025)"
+AUTO3DSEG = "MONAI's Auto3DSeg template (NVAUTO, HECKTOR 2022)"
+ORGANIZERS = "the organizers' template for HECKTOR 2025"
+NNUNET = "nnU-Net v2"
+OURS = "our choice; the paper does not say"
 
 
 def about(description: str, source: str, unit: str = "") -> dict[str, Any]:

@@ -7,45 +7,59 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from hnseg.settings.augment import AugmentConfig
-from hnseg.settings.section import NNUNET, NVAUTO, OURS, PAPER, Fraction, PositiveFloat, Settings, Triple, about
+from hnseg.settings.section import AUTO3DSEG, NNUNET, OURS, PAPER, Fraction, PositiveFloat, Settings, Triple, about
 
 
 class TrainConfig(Settings):
     """Network, sampling, loss and optimization."""
 
-    filters: int = Field(32, ge=1, **about("Channels of SegResNet's first level.", NVAUTO, "channels"))
+    filters: int = Field(32, ge=1, **about("Channels of SegResNet's first level.", AUTO3DSEG, "channels"))
     blocks_down: tuple[int, ...] = Field(
-        (1, 2, 2, 4, 4), min_length=2, **about("Residual blocks of each encoder level.", NVAUTO, "blocks")
+        (1, 2, 2, 4, 4), min_length=2, **about("Residual blocks of each encoder level.", AUTO3DSEG, "blocks")
     )
     heads: int = Field(
-        4, ge=1, **about("Outputs under deep supervision: the main one and heads - 1 coarser ones.", NVAUTO)
+        4, ge=1, **about("Outputs under deep supervision: the main one and heads - 1 coarser ones.", AUTO3DSEG)
     )
     head_weights: Literal["equal", "exponential"] = Field(
-        "equal", **about("Weights of the heads' losses; exponential is 1, 1/2, 1/4, … from the main output on.", PAPER)
+        "equal",
+        **about(
+            "Weights of the heads' losses; exponential is 1, 1/2, 1/4, … from the main output on.",
+            f"{PAPER} § 3.2: summed; exponential in {AUTO3DSEG} and, scaled, in {NNUNET}",
+        ),
     )
-    patch_vox: Triple = Field((192, 192, 192), **about("Size of a training patch, (x, y, z).", PAPER, "voxels"))
+    patch_vox: Triple = Field(
+        (192, 192, 192), **about("Size of a training patch, (x, y, z).", f"{PAPER} § 3.2", "voxels")
+    )
     class_weights: tuple[float, float, float] = Field(
-        (0.10, 0.45, 0.45), **about("Probabilities that a patch is centered on background, GTVp, GTVn.", PAPER)
+        (0.10, 0.45, 0.45),
+        **about("Probabilities that a patch is centered on background, GTVp, GTVn.", f"{PAPER} § 3.2"),
     )
     lesion_balance: Literal["voxel", "lesion"] = Field(
         "voxel", **about("Whether each lesion voxel or each lesion is equally likely as a center.", OURS)
     )
     hard_negatives: Fraction = Field(
-        0.0, **about("Share of the background patches that are centered on hot tissue outside lesions.", OURS)
+        0.0,
+        **about(
+            "Share of the background patches that are centered on hot tissue outside lesions.",
+            f"{PAPER}: § 3.2 samples background (0), § 5 hard negatives (1)",
+        ),
     )
-    batch_size: int = Field(1, ge=1, **about("Patches of a step.", NVAUTO, "patches"))
-    epochs: int = Field(300, ge=1, **about("Epochs of a fold.", NVAUTO, "epochs"))
-    patches_per_case: int = Field(1, ge=1, **about("Patches of a case in an epoch.", NVAUTO, "patches"))
+    batch_size: int = Field(1, ge=1, **about("Patches of a step.", AUTO3DSEG, "patches"))
+    epochs: int = Field(300, ge=1, **about("Epochs of a fold.", AUTO3DSEG, "epochs"))
+    patches_per_case: int = Field(1, ge=1, **about("Patches of a case in an epoch.", AUTO3DSEG, "patches"))
     optimizer: Literal["adamw", "sgd"] = Field(
-        "adamw", **about("Optimizer; sgd has Nesterov momentum, as nnU-Net.", PAPER)
+        "adamw",
+        **about("Optimizer; sgd has Nesterov momentum, as nnU-Net.", f"{AUTO3DSEG}; {PAPER} § 3.2: e.g. Adam, AdamW"),
     )
-    momentum: float = Field(0.99, ge=0, lt=1, **about("Momentum of sgd.", NNUNET))
-    learning_rate: PositiveFloat = Field(2e-4, **about("Learning rate after the warm-up.", NVAUTO))
-    weight_decay: float = Field(1e-5, ge=0, **about("Weight decay.", NVAUTO))
-    schedule: Literal["cosine", "step", "poly"] = Field("cosine", **about("How the learning rate falls.", PAPER))
+    momentum: float = Field(0.99, ge=0, lt=1, **about("Momentum of sgd; not used by adamw.", NNUNET))
+    learning_rate: PositiveFloat = Field(2e-4, **about("Learning rate after the warm-up.", AUTO3DSEG))
+    weight_decay: float = Field(1e-5, ge=0, **about("Weight decay.", AUTO3DSEG))
+    schedule: Literal["cosine", "step", "poly"] = Field(
+        "cosine", **about("How the learning rate falls.", f"{AUTO3DSEG}; {PAPER} § 3.2: cosine or step")
+    )
     step_epochs: int = Field(100, ge=1, **about("Epochs between two steps of schedule = step.", OURS, "epochs"))
     step_factor: float = Field(0.1, gt=0, lt=1, **about("Factor of each step of schedule = step.", OURS))
-    warmup_epochs: int = Field(3, ge=0, **about("Epochs in which the learning rate rises.", NVAUTO, "epochs"))
+    warmup_epochs: int = Field(3, ge=0, **about("Epochs in which the learning rate rises.", AUTO3DSEG, "epochs"))
     ema_decay: float = Field(
         0.0,
         ge=0,
@@ -57,20 +71,22 @@ class TrainConfig(Settings):
         **about(
             "What a validation is judged by: it decides which epoch's weights are kept, and with patience when a fold "
             "stops. val_score is the challenge's weighted mean, val_loss the loss of the main output.",
-            f"our choice; {PAPER}: early stopping on the validation loss",
+            f"our choice; {PAPER} § 5: early stopping on the validation loss",
         ),
     )
     patience: int | None = Field(
         None,
         ge=1,
         **about(
-            "Epochs without a better validation before a fold stops, see monitor; none: it never does.", OURS, "epochs"
+            "Epochs without a better validation before a fold stops, see monitor; none: it never does.",
+            f"our choice; {PAPER} § 5 stops early without a number",
+            "epochs",
         ),
     )
     clip_norm: PositiveFloat = Field(12.0, **about("Largest norm of the gradient.", NNUNET))
     validate_every: int = Field(5, ge=1, **about("Epochs between two validations.", OURS, "epochs"))
     precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed"] = Field(
-        "auto", **about("Floating-point precision; auto is half precision where the device has it.", OURS)
+        "auto", **about("Floating-point precision; auto is half precision where the hardware has it.", OURS)
     )
     workers: int = Field(4, ge=0, **about("Data-loading processes, at most one a core.", OURS, "processes"))
     augment_on: Literal["auto", "loader", "device"] = Field(
