@@ -7,7 +7,7 @@ The case is generated; the weights are random, which changes neither time nor me
 own, from the two files to the mask's file, with five models:
 
 * published: `hnseg predict` with windows of the training patch, overlap 0.625;
-* auto: `hnseg predict --window auto`, with five models and with one;
+* auto: `hnseg predict --window auto`, with five models and with two;
 * plain MONAI: LoadImaged, Orientationd(RAS), Spacingd of the CT to the crop's spacing, ResampleToMatchd of the PET,
   ScaleIntensityRanged, NormalizeIntensityd, SlidingWindowInferer(training patch, overlap 0.625, Gaussian) over the
   whole volume by each of five networks that are all loaded, mean of the probabilities, Invertd, argmax, SaveImage. No
@@ -55,19 +55,20 @@ from hnseg.workdir import load_config, write_json
 from ssimh.images.simpleitk import load_sitk
 
 FOLDS = 5
-WAYS = ("published", "auto", "auto, 1 model", "plain MONAI")
+FEW = 2  # the fewest that a run can have
+WAYS = ("published", "auto", "auto, 2 models", "plain MONAI")
 # Where the time of `predict_pair` goes: the functions that it calls, by stage.
 STAGES = {
     "verify": ["hnseg.inference.predict_case.verify_models"],
     "read": ["hnseg.preprocessing.crop_case.read_image", "hnseg.preprocessing.crop_case.read_suv"],
     "crop": ["hnseg.preprocessing.crop_case.find_crop"],
     "resample": ["hnseg.preprocessing.crop_case.resample"],
-    "harmonize": ["hnseg.preprocessing.harmonization.SwapToReference.versions"],
+    "harmonize": ["hnseg.preprocessing.harmonization.SwapToReference.harmonize"],
     "normalize": ["hnseg.preprocessing.prepare_case._channels"],
     "network": ["hnseg.inference.predict_case.run_ensemble"],
     "restore": ["hnseg.inference.predict_case.restore_probabilities"],
     "post-process": ["hnseg.inference.predict_case.postprocess_label"],
-    "write": ["hnseg.inference.predict_cohort.write_image"],
+    "write": ["hnseg.inference.mask_files.write_image"],
 }
 
 
@@ -146,7 +147,7 @@ def by_hnseg(work: Path, window: str, device: str) -> dict[str, float]:
             work,
             work / "ct.nii.gz",
             work / "pet.nii.gz",
-            work / "out" / "mask.nii.gz",
+            work.parent / f"{work.name}_masks" / "mask.nii.gz",
             options=InferenceOptions(device, window),
         )
         total = time.perf_counter() - began
@@ -209,11 +210,11 @@ def compare(preset: str, device: str) -> None:
     """All ways, one after the other, and their ratios."""
     rows = {}
     with tempfile.TemporaryDirectory() as scratch:
-        for models in (FOLDS, 1):
+        for models in (FOLDS, FEW):
             (Path(scratch) / str(models)).mkdir()
             make_run(Path(scratch) / str(models), preset, models)
         for way in WAYS:
-            work = Path(scratch) / ("1" if "1 model" in way else str(FOLDS))
+            work = Path(scratch) / str(FEW if way == "auto, 2 models" else FOLDS)
             command = [sys.executable, __file__, "--child", way, "--work", str(work), "--device", device]
             done = subprocess.run(command, capture_output=True, text=True, check=False)
             if done.returncode:
@@ -231,8 +232,8 @@ def compare(preset: str, device: str) -> None:
     for way in ("auto", "plain MONAI"):
         network = rows[way]["seconds"]["network"] / rows["published"]["seconds"]["network"]
         print(f"{way} / published: network {network:.2f}, whole case {totals[way] / totals['published']:.2f}")
-    more = (rows["auto"]["peak"] - rows["auto, 1 model"]["peak"]) / 2**20
-    print(f"five models take {more:+.0f} MB more than one")
+    more = (rows["auto"]["peak"] - rows["auto, 2 models"]["peak"]) / 2**20
+    print(f"five models take {more:+.0f} MB more than two")
 
 
 def main() -> None:
