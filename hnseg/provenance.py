@@ -9,7 +9,7 @@ import os
 import platform
 from pathlib import Path
 
-PACKAGES = ("ssimh", "numpy", "scipy", "torch", "monai", "SimpleITK", "scikit-image", "zarr")
+PACKAGES = ("ssimh", "numpy", "scipy", "torch", "monai", "SimpleITK", "zarr")
 
 
 def versions() -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Histogram matching, the alternative that Guan et al. 2022 name in their section 5."""
+"""Histogram matching: an alternative to spectrum swapping that Huang et al. (HECKTOR 2025) name in section 5."""
 
 from __future__ import annotations
 

@@ -110,8 +110,8 @@ def component_table(
         pred: (z, y, x) Mask, values 0, 1, 2.
         truth: Label on the same grid, values 0, 1, 2.
         spacing_zyx_mm: Voxel spacing, > 0.
-        case_id: For the table.
-        center: For the table.
+        case_id: ID of the case, kept in the table.
+        center: Its center, kept in the table.
         rules: By which lesions are matched.
 
     Raises:

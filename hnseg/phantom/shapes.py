@@ -113,10 +113,10 @@ class Ellipsoid(Shape):
     """Ellipsoid; with ``boxy``, a superellipsoid of fourth powers.
 
     Attributes:
-        center_mm: Array (3,).
-        to_unit (array (3, 3)): Maps an offset from the center in mm into the unit ball.
+        center_mm: (3,) Center.
+        to_unit: (3, 3) Maps an offset from the center in mm into the unit ball.
         boxy: Fourth powers instead of squares: near-flat ends, as vertebral bodies have.
-        taper (tuple of 2 float): Relative growth of the x half-axis along the local y and z axes.
+        taper: Relative growth of the x half-axis along the local y and z axes.
     """
 
     center_mm: F64

@@ -165,7 +165,7 @@ def draw_plane(
     """Draw a plane with contours.
 
     Args:
-        background: Ndarray (rows, columns).
+        background: (rows, columns) Values of the plane, in the unit of the modality.
         modality: Its window and color map.
         outlines: What is drawn on it.
         scale: Pixels of the picture per pixel of the background.

@@ -17,7 +17,7 @@ Triple = tuple[int, int, int]
 PositiveFloat = Annotated[float, Field(gt=0)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 
-PAPER = "the paper (Huang et al. 2025)"
+PAPER = "the paper (Huang et al., HECKTOR 2025)"
 AUTO3DSEG = "MONAI's Auto3DSeg template (NVAUTO, HECKTOR 2022)"
 ORGANIZERS = "the organizers' template for HECKTOR 2025"
 NNUNET = "nnU-Net v2"

@@ -1,4 +1,4 @@
-"""Figure of a harmonized scan as Fig. 2 of Guan et al. 2022: reference, before, after, difference."""
+"""Figure of a harmonized scan: reference, before, after, difference, as in Fig. 2 of Huang et al. (HECKTOR 2025)."""
 
 from __future__ import annotations
 
