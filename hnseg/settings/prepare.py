@@ -75,7 +75,7 @@ class PrepareConfig(Settings):
         (-1024.0, 3071.0),
         **about(
             "Range that CT is clipped to, also after harmonization.",
-            f"{PAPER} § 3.1: valid HU ranges; the values are those of 12-bit CT",
+            f"{PAPER} § 3.1: valid HU ranges; our choice is that of 12-bit CT",
             "HU",
         ),
     )
