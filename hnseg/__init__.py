@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from hnseg.preprocessing.prepare_cohort import prepare_cohort
     from hnseg.progress import ProgressCallback, no_progress, show_progress
     from hnseg.report.page import write_report
+    from hnseg.report.paper_figures.write_figures import WrittenFigures, write_figures
     from hnseg.settings.augment import AugmentConfig
     from hnseg.settings.config import Config
     from hnseg.settings.predict import PredictConfig
@@ -87,6 +88,7 @@ _HOME = {
     "TrainConfig": "hnseg.settings.train",
     "WorkDirError": "hnseg.errors",
     "WorkdirEvaluation": "hnseg.evaluation.records",
+    "WrittenFigures": "hnseg.report.paper_figures.write_figures",
     "check_cohort": "hnseg.check.check_cohort",
     "compare": "hnseg.evaluation.compare",
     "discover_cases": "hnseg.cohort.cases",
@@ -126,6 +128,7 @@ _HOME = {
     "show_progress": "hnseg.progress",
     "train_folds": "hnseg.training.folds",
     "tune_workdir": "hnseg.inference.tune",
+    "write_figures": "hnseg.report.paper_figures.write_figures",
     "write_image": "hnseg.images.image_io",
     "write_report": "hnseg.report.page",
 }
@@ -156,6 +159,7 @@ __all__ = [
     "TrainConfig",
     "WorkDirError",
     "WorkdirEvaluation",
+    "WrittenFigures",
     "__version__",
     "check_cohort",
     "compare",
@@ -196,6 +200,7 @@ __all__ = [
     "show_progress",
     "train_folds",
     "tune_workdir",
+    "write_figures",
     "write_image",
     "write_report",
 ]

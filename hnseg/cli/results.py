@@ -1,4 +1,4 @@
-"""Commands after prediction: tune, evaluate, compare, report."""
+"""Commands after prediction: tune, evaluate, compare, report, figures."""
 
 from __future__ import annotations
 
@@ -174,3 +174,25 @@ def report(work: Work) -> None:
 
     with handle_errors():
         print_line(f"report: {write_report(work)}")
+
+
+@app.command()
+def figures(
+    work: Work,
+    case_id: Annotated[
+        str | None, typer.Option("--case", help="Case of figures 1, 2 and 5. Default: the one of median score.")
+    ] = None,
+    external: Annotated[Path | None, typer.Option(help="Masks of an external cohort, evaluated; for figure 4.")] = None,
+    only: Annotated[str | None, typer.Option(metavar="NUMBERS", help="Figures to make: 1,5. Default: all.")] = None,
+) -> None:
+    """Write the figures for a paper: 1 crop, 2 harmonization, 3 pipeline, 4 scores, 5 a prediction."""
+    from hnseg.report.paper_figures.write_figures import parse_numbers, write_figures
+
+    with handle_errors():
+        numbers = None if only is None else parse_numbers(only)
+        with show_progress("figures", out) as progress:
+            written = write_figures(work, case_id=case_id, external=external, only=numbers, progress=progress)
+    for number, reason in written.left_out.items():
+        print_line(f"figure {number} left out: {reason}", err)
+    for path in written.paths:
+        print_line(f"figure: {path}")

@@ -26,6 +26,7 @@ class Color(enum.StrEnum):
     CENTER = "#0072b2"  # what is summed up over a center
     TRAINING_CASES = "#332288"  # also of validation, which scores them out of fold
     TEST_CASES = "#882255"
+    EXTERNAL_CASES = "#ddaa33"  # of another cohort than the run's
     THRESHOLD_BASELINE = "#4d4d4d"
     EMPTY_BASELINE = "#999999"
     FOLD_0 = "#00224e"
@@ -34,6 +35,13 @@ class Color(enum.StrEnum):
     FOLD_3 = "#948e77"
     FOLD_4 = "#c8b866"
     FOLD_5 = "#fee838"
+    # stages of the pipeline, each with the ground of its boxes
+    PREPROCESSING_STAGE = "#4477aa"
+    PREPROCESSING_GROUND = "#e6eef6"
+    TRAINING_STAGE = "#117733"
+    TRAINING_GROUND = "#e5f2e6"
+    INFERENCE_STAGE = "#ee7733"
+    INFERENCE_GROUND = "#fdefe4"
     # severities of findings, each with the ground behind its word
     ERROR = "#b2182b"
     ERROR_GROUND = "#fdecee"
@@ -65,6 +73,7 @@ COLOR_NAMES = {  # for legends in words
     Color.DISAGREEMENT: "purple",
 }
 CHANGE_COLORMAP, CHANGE_LIMIT_HU = "RdBu_r", 200.0  # of a difference of two CTs; 0 is white
+FUSED_COLORMAP = "inferno"  # of PET laid over CT; its lightness rises throughout
 
 
 def css_variables() -> str:

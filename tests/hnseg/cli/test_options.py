@@ -66,6 +66,7 @@ PROOFS = {
         "--jobs": f"{HERE}test_the_processes_of_compare_score_its_folders",
     },
     "report": {},
+    "figures": dict.fromkeys(("--case", "--external", "--only"), REACHES),
 }
 
 
@@ -120,6 +121,7 @@ PLACES = {
     ),
     "evaluate": ("hnseg.cli.results.evaluate_workdir", "hnseg.cli.results.evaluate_folder"),
     "compare": ("hnseg.cli.results.evaluate_folder",),
+    "figures": ("hnseg.report.paper_figures.write_figures.write_figures",),
 }
 PAIR = ("predict", "WORK", "--ct", "ct.nii.gz", "--pet", "pet.nii.gz", "--mask", "mask.nii.gz")
 REACHING: list[tuple[tuple[str, ...], tuple[str, ...], str]] = [
@@ -157,6 +159,9 @@ REACHING: list[tuple[tuple[str, ...], tuple[str, ...], str]] = [
     (("predict", "WORK"), ("--dask", "tcp://a:1"), "dask='tcp://a:1'"),
     (("predict", "WORK"), ("--device", "cpu"), "device='cpu'"),
     (("evaluate", "WORK"), ("--jobs", "3"), "3"),
+    (("figures", "WORK"), ("--case", "A-1"), "A-1"),
+    (("figures", "WORK"), ("--external", "OUT"), "OUT"),
+    (("figures", "WORK"), ("--only", "1,5"), "[1, 5]"),
 ]
 
 

@@ -1,0 +1,270 @@
+"""Figure 4: the challenge's scores of validation against those of the test cases or of an external cohort.
+
+A run without test cases and without an external cohort shows its folds and their mean instead.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
+
+from hnseg.cohort.splits import load_splits
+from hnseg.errors import WorkDirError, listed
+from hnseg.evaluation.cohort_scores import summarize
+from hnseg.evaluation.evaluate import OUT_OF_FOLD
+from hnseg.evaluation.mask_origin import refuse_other_models
+from hnseg.evaluation.records import (
+    CaseRow,
+    CohortScores,
+    EvaluatedCohort,
+    FolderEvaluation,
+    Interval,
+    WorkdirEvaluation,
+    read_metrics,
+)
+from hnseg.evaluation.rules import Rules, Score
+from hnseg.evaluation.score_specs import ScoreSpec, headline
+from hnseg.pictures.palette import FOLD_COLORS, Color
+from hnseg.provenance import sha256
+from hnseg.report.data import load_run
+from hnseg.report.paper_figures.figure_files import DrawnFigure
+from hnseg.report.paper_figures.style import NOTE_PT, TEXT_PT, WIDTH_IN, Note, make_figure, place_axes
+
+HEIGHT_IN, LEFT_IN, TOP_IN, NAMES_IN = 2.0, 0.42, 0.24, 0.26
+GROUP = 0.78  # of the place of a score, for its bars
+STYLES = {
+    "validation": (Color.TRAINING_CASES, ""),
+    "test": (Color.TEST_CASES, "//////"),
+    "external": (Color.EXTERNAL_CASES, "......"),
+}
+FOLD_MARKERS = "osD^vP*X"
+
+
+@dataclass(frozen=True)
+class ScoredPart:
+    """The challenge's scores of one set of cases.
+
+    Attributes:
+        key: ``validation``, ``test``, ``external``, or ``fold_0``, …
+        name: For the legend.
+        n_cases: How many cases were scored.
+        values: Score by key; None where it is undefined.
+        intervals: 95 % interval by key; without those that do not exist.
+    """
+
+    key: str
+    name: str
+    n_cases: int
+    values: dict[str, Score]
+    intervals: dict[str, Interval]
+
+
+@dataclass(frozen=True)
+class ScoreComparison:
+    """What the figure shows.
+
+    Attributes:
+        specs: The challenge's scores.
+        parts: Validation first, then test and external cohort, as far as they are there.
+        folds: Scores of each fold; empty unless there is validation alone.
+        rules: By which all were scored.
+    """
+
+    specs: tuple[ScoreSpec, ...]
+    parts: tuple[ScoredPart, ...]
+    folds: tuple[ScoredPart, ...]
+    rules: Rules
+
+    def fold_mean(self, key: str) -> Score:
+        """Mean of a score over the folds that have it; None where none has."""
+        known = [value for fold in self.folds if (value := fold.values[key]) is not None]
+        return sum(known) / len(known) if known else None
+
+
+def read_comparison(work: Path, external: Path | None = None) -> ScoreComparison:
+    """Read the scores of a run, and those of an external cohort.
+
+    Args:
+        work: Evaluated, with out-of-fold masks.
+        external: Folder of ``hnseg predict WORK DATA --out`` with its ``metrics.json``.
+
+    Raises:
+        WorkDirError: Scores are missing, were made from other masks, models or settings than those that are there now,
+            or by other rules.
+    """
+    run = load_run(work)
+    if run.stale:
+        raise WorkDirError(f"{work / 'metrics.json'} is out of date: {run.stale[0]}")
+    metrics = run.metrics
+    if metrics.validation is None:
+        raise WorkDirError(
+            f"{work / 'metrics.json'} has no validation to compare with: run `hnseg tune`, then `hnseg evaluate`"
+        )
+    specs = headline(metrics.rules)
+    _require_masks(metrics.validation.cases, work / OUT_OF_FOLD, f"hnseg evaluate {work}")
+    parts = [_score("validation", "validation (out of fold)", metrics.validation, specs)]
+    if metrics.ensemble is not None and metrics.ensemble.cases:
+        parts.append(_score("test", "test", metrics.ensemble, specs))
+    if external is not None:
+        cohort = _read_external(work, external, metrics)
+        parts.append(_score("external", f"external ({external.resolve().name})", cohort, specs))
+    folds = () if len(parts) > 1 else _score_folds(work, metrics, specs)
+    return ScoreComparison(specs, tuple(parts), folds, metrics.rules)
+
+
+def _score(key: str, name: str, part: EvaluatedCohort, specs: Sequence[ScoreSpec]) -> ScoredPart:
+    found = {spec.key: part.bootstrap.intervals[spec.key] for spec in specs}
+    intervals = {name: interval for name, interval in found.items() if interval is not None}
+    return ScoredPart(key, name, part.n_cases, {spec.key: part[spec.key] for spec in specs}, intervals)
+
+
+def _read_external(work: Path, folder: Path, run: WorkdirEvaluation) -> FolderEvaluation:
+    """The scores of an external cohort that the run's models predicted."""
+    path, evaluate = folder / "metrics.json", f"hnseg evaluate {folder} DATA --out {folder / 'metrics.json'}"
+    if not path.is_file():
+        raise WorkDirError(f"{path} is missing: run `{evaluate}` first")
+    metrics = read_metrics(path)
+    if not isinstance(metrics, FolderEvaluation):
+        raise WorkDirError(
+            f"{path} holds the scores of a run, not of a folder of masks: name the --out of `hnseg predict`"
+        )
+    if not metrics.cases:
+        raise WorkDirError(f"{path} has no scored case: the external cohort needs labels")
+    if metrics.rules != run.rules:
+        raise WorkDirError(f"{path} was scored by other rules than the run: run `{evaluate}` again")
+    refuse_other_models(
+        work, {case.case_id: folder / f"{case.case_id}.json" for case in metrics.cases}, "hnseg predict WORK DATA --out"
+    )
+    _require_masks(metrics.cases, folder, evaluate)
+    return metrics
+
+
+def _require_masks(cases: Sequence[CaseRow], folder: Path, command: str) -> None:
+    """Refuse scores of other masks than those that are there; masks that are not there are not judged."""
+    changed = [
+        case.case_id
+        for case in cases
+        if case.mask_sha256 is not None
+        and (path := folder / f"{case.case_id}.nii.gz").is_file()
+        and sha256(path) != case.mask_sha256
+    ]
+    if changed:
+        raise WorkDirError(f"masks of {listed(changed)} in {folder} are others than those scored: run `{command}`")
+
+
+def _score_folds(work: Path, metrics: WorkdirEvaluation, specs: Sequence[ScoreSpec]) -> tuple[ScoredPart, ...]:
+    rows = {} if metrics.validation is None else {case.case_id: case for case in metrics.validation.cases}
+    parts = []
+    for fold, ids in enumerate(load_splits(work).folds):
+        cases = [rows[case_id].scores() for case_id in ids if case_id in rows]
+        scores: CohortScores = summarize(cases, metrics.rules)
+        values = {spec.key: scores[spec.key] for spec in specs}
+        parts.append(ScoredPart(f"fold_{fold}", f"fold {fold}", len(cases), values, {}))
+    return tuple(parts)
+
+
+def draw_score_comparison(work: Path, external: Path | None = None) -> DrawnFigure:
+    """Draw figure 4.
+
+    Raises:
+        WorkDirError: As :func:`read_comparison`.
+    """
+    shown = read_comparison(work, external)
+    counts = ", ".join(f"{part.name}: {part.n_cases} cases" for part in shown.parts)
+    bars = (
+        "Bars: 95 % bootstrap intervals over cases."
+        if shown.folds
+        else "Whiskers: 95 % bootstrap intervals over cases."
+    )
+    folds = f"Points: the {len(shown.folds)} folds; line: their mean." if shown.folds else ""
+    note = Note(f"{counts[0].upper()}{counts[1:]}; rules of HECKTOR {shown.rules.challenge}.", folds, bars)
+    title = "Validation by fold" if shown.folds else "Validation and test"
+    caption = (
+        f"Validation by fold, with the mean over {len(shown.folds)} folds and the out-of-fold scores."
+        if shown.folds
+        else f"Comparison of {' and '.join(part.name for part in shown.parts)}, with 95 % intervals."
+    )
+    inputs = {"metrics.json": sha256(work / "metrics.json")}
+    if external is not None:
+        inputs["external/metrics.json"] = sha256(external / "metrics.json")
+    return DrawnFigure(4, title, caption, _draw(shown, note), inputs=inputs)
+
+
+def _draw(shown: ScoreComparison, note: Note) -> Figure:
+    figure = make_figure(TOP_IN + HEIGHT_IN + NAMES_IN + note.height_in)
+    axes = place_axes(figure, LEFT_IN, TOP_IN, WIDTH_IN - LEFT_IN - 0.08, HEIGHT_IN)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(True, axis="y", color=Color.LINE, linewidth=0.5)
+    axes.set_axisbelow(True)
+    if shown.folds:
+        _draw_folds(axes, shown)
+    else:
+        _draw_bars(axes, shown)
+    axes.set_xlim(-0.5, len(shown.specs) - 0.5)
+    axes.set_ylim(0, 1.08)
+    axes.set_yticks([0, 0.2, 0.4, 0.6, 0.8, 1.0])
+    axes.set_ylabel("score (1 is best)")
+    axes.set_xticks(range(len(shown.specs)), [spec.title for spec in shown.specs], fontsize=TEXT_PT)
+    axes.tick_params(axis="x", length=0)
+    columns = min(len(axes.get_legend_handles_labels()[0]), 4)
+    figure.legend(
+        loc="upper center", ncols=columns, fontsize=TEXT_PT, frameon=False, borderaxespad=0.2, handlelength=1.6
+    )
+    note.write(figure)
+    return figure
+
+
+def _draw_bars(axes: Axes, shown: ScoreComparison) -> None:
+    width = GROUP / len(shown.parts)
+    for number, part in enumerate(shown.parts):
+        color, hatch = STYLES[part.key]
+        shift = (number - (len(shown.parts) - 1) / 2) * width
+        for place, spec in enumerate(shown.specs):
+            value = part.values[spec.key]
+            label = part.name if place == 0 else None
+            axes.bar(
+                place + shift, value or 0.0, 0.9 * width, color=color, hatch=hatch, edgecolor=Color.PAPER, label=label
+            )
+            _write_value(axes, place + shift, value, _draw_interval(axes, place + shift, part.intervals.get(spec.key)))
+
+
+def _draw_interval(axes: Axes, x: float, interval: Interval | None) -> float:
+    """A whisker; returns its upper end, 0 without one."""
+    low, high = interval or (None, None)
+    if low is None or high is None:
+        return 0.0
+    halo = [withStroke(linewidth=2.2, foreground=Color.PAPER)]
+    axes.plot([x, x], [low, high], color=Color.INK, linewidth=1.0, path_effects=halo)
+    for end in (low, high):
+        axes.plot([x - 0.035, x + 0.035], [end, end], color=Color.INK, linewidth=1.0, path_effects=halo)
+    return high
+
+
+def _write_value(axes: Axes, x: float, value: Score, above: float) -> None:
+    text = "undefined" if value is None else f"{value:.3f}"
+    axes.text(x, max(value or 0.0, above) + 0.015, text, ha="center", va="bottom", fontsize=NOTE_PT)
+
+
+def _draw_folds(axes: Axes, shown: ScoreComparison) -> None:
+    (validation,) = shown.parts
+    for place, spec in enumerate(shown.specs):
+        spread = [place - 0.22 + 0.24 * ((k + 0.5) / len(shown.folds) - 0.5) for k in range(len(shown.folds))]
+        for k, (x, fold) in enumerate(zip(spread, shown.folds, strict=True)):
+            value, label = fold.values[spec.key], fold.name if place == 0 else None
+            color, marker = FOLD_COLORS[k % len(FOLD_COLORS)], FOLD_MARKERS[k % len(FOLD_MARKERS)]
+            at = ([], []) if value is None else ([x], [value])
+            axes.plot(*at, marker, color=color, markersize=4, label=label, clip_on=False)
+        mean = shown.fold_mean(spec.key)
+        if mean is not None:
+            label = "mean of the folds" if place == 0 else None
+            axes.plot([place - 0.4, place - 0.04], [mean, mean], color=Color.INK, linewidth=1.4, label=label)
+            axes.text(place - 0.02, mean, f"{mean:.3f}", ha="left", va="center", fontsize=NOTE_PT)
+        value, x = validation.values[spec.key], place + 0.3
+        label = "all cases, out of fold" if place == 0 else None
+        axes.bar(x, value or 0.0, 0.22, color=STYLES["validation"][0], label=label)
+        _write_value(axes, x, value, _draw_interval(axes, x, validation.intervals.get(spec.key)))
