@@ -15,8 +15,8 @@ class SummedDiceCELoss(torch.nn.Module):
 
     All heads count the same, as published; with ``exponential`` weights they count 1, 1/2, 1/4, … from the main output.
     The label is resampled to each head's size by nearest neighbor. Squared denominators and the smoothing terms are
-    those of the Auto3DSeg SegResNet (NVAUTO 2022). A class that is absent from a patch has a Dice term of one and no
-    gradient from it; only the cross-entropy penalizes its prediction.
+    those of MONAI's Auto3DSeg template for SegResNet, whose Dice also counts the background. A class that is absent
+    from a patch has a Dice term of one and no gradient from it; only the cross-entropy penalizes its prediction.
     """
 
     def __init__(self, head_weights: Literal["equal", "exponential"] = "equal") -> None:
