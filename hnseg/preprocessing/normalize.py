@@ -1,4 +1,4 @@
-"""Normalization of HU and SUV to the network's input; by default all values are in (0, 1)."""
+"""Normalization of HU and SUV to the network's input; with the sigmoid all values are in (0, 1)."""
 
 from __future__ import annotations
 
@@ -9,12 +9,28 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
 
+from hnseg.settings.prepare import PrepareConfig
 
-def normalize_ct(ct_hu: NDArray[Any], window_hu: tuple[float, float], *, sigmoid: bool = True) -> NDArray[np.float32]:
+
+def normalize_ct(
+    ct_hu: NDArray[Any], window_hu: tuple[float, float], *, clip: bool = True, sigmoid: bool = True
+) -> NDArray[np.float32]:
     """CT window → [0, 1] → sigmoid, if asked for.
 
-    >>> [f"{value:.3f}" for value in normalize_ct(np.array([-1000.0, 0.0, 3000.0]), (-250.0, 250.0))]
-    ['0.500', '0.622', '0.731']
+    With neither ``clip`` nor ``sigmoid`` the values are linear in HU, below 0 and above 1 outside the window: what
+    bounds them is the valid range that the CT was clipped to before.
+
+    Args:
+        ct_hu: CT in HU.
+        window_hu: What becomes 0 and 1.
+        clip: Clip to [0, 1] before the sigmoid. Without it the sigmoid alone bounds what lies outside the window.
+        sigmoid: Pass the result through a sigmoid.
+
+    >>> ct_hu = np.array([-1024.0, -250.0, 0.0, 250.0, 3071.0])
+    >>> [f"{value:.3f}" for value in normalize_ct(ct_hu, (-250.0, 250.0))]
+    ['0.500', '0.500', '0.622', '0.731', '0.731']
+    >>> [f"{value:.3f}" for value in normalize_ct(ct_hu, (-250.0, 250.0), clip=False)]
+    ['0.175', '0.500', '0.622', '0.731', '0.999']
     """
     low, high = window_hu
     if not high > low:
@@ -22,19 +38,25 @@ def normalize_ct(ct_hu: NDArray[Any], window_hu: tuple[float, float], *, sigmoid
     scaled = np.array(ct_hu, dtype=np.float32)
     scaled -= np.float32(low)
     scaled /= np.float32(high - low)
-    np.clip(scaled, 0, 1, out=scaled)
+    if clip:
+        np.clip(scaled, 0, 1, out=scaled)
     return expit(scaled, out=scaled) if sigmoid else scaled
 
 
-def pad_value(*, sigmoid: bool) -> float:
-    """What the network sees where a patch reaches beyond the crop: air in CT, in PET the crop's mean or SUV 0.
+def pad_values(config: PrepareConfig) -> tuple[float, float]:
+    """CT and PET as the network sees them where a patch reaches beyond the crop.
 
-    That is the low end of the CT window; the z-score of the mean, or the SUV itself.
+    CT is what the crop has outside the scan: air, the low end of the valid range. PET is the crop's mean, whose z-score
+    is 0, or SUV 0.
 
-    >>> pad_value(sigmoid=True), pad_value(sigmoid=False)
-    (0.5, 0.0)
+    >>> pad_values(PrepareConfig())
+    (0.5, 0.5)
+    >>> [round(value, 3) for value in pad_values(PrepareConfig(clip_ct_window=False))]
+    [0.175, 0.5]
     """
-    return float(expit(0.0)) if sigmoid else 0.0
+    air = np.array([config.valid_hu[0]])
+    (ct,) = normalize_ct(air, config.ct_window_hu, clip=config.clip_ct_window, sigmoid=config.sigmoid)
+    return float(ct), 0.5 if config.sigmoid else 0.0
 
 
 def normalize_pet(

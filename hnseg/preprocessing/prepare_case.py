@@ -32,7 +32,7 @@ from hnseg.settings.prepare import PrepareConfig
 from ssimh.files.artifact_cache import ArtifactCache
 
 PLANES = 16
-COMPUTATION = 3  # of the same settings: one more makes every run prepare its cases again
+COMPUTATION = 4  # of the same settings: one more makes every run prepare its cases again
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,9 @@ def _channels(
     image = np.empty((2, *ct_hu.shape), np.float16)
     for first in range(0, ct_hu.shape[0], PLANES):
         part = slice(first, first + PLANES)
-        image[0, part] = normalize_ct(ct_hu[part], config.ct_window_hu, sigmoid=config.sigmoid)
+        image[0, part] = normalize_ct(
+            ct_hu[part], config.ct_window_hu, clip=config.clip_ct_window, sigmoid=config.sigmoid
+        )
         image[1, part] = scaled.apply(pet_suv[part])
     return image
 

@@ -93,7 +93,8 @@ class PrepareConfig(Settings):
     clip_ct_window: bool = Field(
         True,
         **about(
-            "Clip CT to the window before the sigmoid; false: the sigmoid alone bounds what lies outside, softly.",
+            "Clip CT to the window before the sigmoid; false: the sigmoid alone bounds what lies outside, softly; "
+            "without a sigmoid only valid_hu does.",
             f"{ORGANIZERS}; {PAPER} § 3.1 and {AUTO3DSEG} do not clip (false)",
         ),
     )

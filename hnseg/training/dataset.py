@@ -41,8 +41,8 @@ class PatchDataset(Dataset[dict[str, torch.Tensor]]):
         seed: With fold, epoch and position it determines every draw.
         fold: Fold, from 0.
         augment: Change the patches here; without it that is left to the training on a device.
-        pad_value: Image beyond the crop, where a patch is longer: see
-            :func:`hnseg.preprocessing.normalize.pad_value`.
+        pad_values: CT and PET beyond the crop, where a patch is longer: see
+            :func:`hnseg.preprocessing.normalize.pad_values`.
     """
 
     def __init__(
@@ -52,14 +52,14 @@ class PatchDataset(Dataset[dict[str, torch.Tensor]]):
         seed: int,
         fold: int,
         *,
-        pad_value: float,
+        pad_values: tuple[float, float],
         augment: bool = True,
     ) -> None:
         self.cases = list(cases)
         self.config = config
         self.seed = seed
         self.fold = fold
-        self.pad_value = pad_value
+        self.pad_values = pad_values
         self._augment = Augmentation(config.augment, config.patch_zyx) if augment else None
         self._positions = [PatchSampler.from_case(case) for case in self.cases]
         size = sum(case.image.nbytes + case.label.nbytes for case in self.cases if case.label is not None)
@@ -93,7 +93,8 @@ class PatchDataset(Dataset[dict[str, torch.Tensor]]):
         for begin, length, size in zip(start, patch, shape, strict=True):
             inside.append(slice(max(begin, 0), min(begin + length, size)))
             within.append(slice(inside[-1].start - begin, inside[-1].stop - begin))
-        image = np.full((2, *patch), self.pad_value, np.float16)
+        image = np.empty((2, *patch), np.float16)
+        image[:] = np.reshape(self.pad_values, (2, 1, 1, 1))
         label = np.zeros((1, *patch), np.uint8)
         image[(slice(None), *within)] = images[(slice(None), *inside)]
         label[0][tuple(within)] = labels[tuple(inside)]

@@ -15,7 +15,9 @@ from numpy.typing import NDArray
 from hnseg.cohort.labels import GTVN, GTVP
 from hnseg.pictures.palette import COLOR_NAMES, Color
 from hnseg.pictures.planes import CT, PET
+from hnseg.preprocessing.normalize import normalize_ct
 from hnseg.preprocessing.prepared_case import PreparedCase
+from hnseg.settings.prepare import PrepareConfig
 from hnseg.training.log import History
 from ssimh.files.atomic import atomic_write
 
@@ -63,11 +65,14 @@ class ValidationPicture:
     """Collects one plane of a few cases while they are validated.
 
     Args:
+        config: How the cases were prepared; their CT is shown in its window.
         most: The first so many cases are shown.
     """
 
-    def __init__(self, most: int = 4) -> None:
+    def __init__(self, config: PrepareConfig, most: int = 4) -> None:
         self._most = most
+        window = np.array(config.ct_window_hu)
+        self._ct_limits = normalize_ct(window, config.ct_window_hu, sigmoid=config.sigmoid)
         self._planes: list[tuple[str, NDArray[Any], NDArray[Any], NDArray[Any]]] = []
 
     def add_case(self, case: PreparedCase, predicted: NDArray[Any]) -> None:
@@ -86,9 +91,10 @@ class ValidationPicture:
         FigureCanvasAgg(figure)
         axes = figure.subplots(2, len(self._planes), squeeze=False)
         for column, (name, image, truth, predicted) in enumerate(self._planes):
-            for row, (plane, colors) in enumerate(zip(image, (CT.colormap, PET.colormap), strict=True)):
-                axis = axes[row, column]
-                axis.imshow(plane, cmap=colors, vmin=plane.min(), vmax=max(plane.max(), plane.min() + 1e-3))
+            ct, pet = image
+            axes[0, column].imshow(ct, cmap=CT.colormap, vmin=self._ct_limits[0], vmax=self._ct_limits[1])
+            axes[1, column].imshow(pet, cmap=PET.colormap, vmin=pet.min(), vmax=max(pet.max(), pet.min() + 1e-3))
+            for axis in axes[:, column]:
                 _contours(axis, (truth, predicted))
                 axis.set_axis_off()
             axes[0, column].set_title(name, fontsize=9)

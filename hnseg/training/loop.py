@@ -91,7 +91,7 @@ def _train_locked(
     for epoch in range(len(history), config.train.epochs):
         started = time.perf_counter()
         row = _train_epoch(state, epoch, progress)
-        picture = ValidationPicture()
+        picture = ValidationPicture(state.config.prepare)
         is_last = epoch + 1 == config.train.epochs
         if is_last or (epoch + 1) % config.train.validate_every == 0:
             scores = validate(state.eval_network, cases.validation, config, fabric, state.criterion, picture.add_case)

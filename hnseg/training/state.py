@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader
 from hnseg.errors import WorkDirError
 from hnseg.models.checkpoint import load_checkpoint
 from hnseg.models.network import make_network
-from hnseg.preprocessing.normalize import pad_value
+from hnseg.preprocessing.normalize import pad_values
 from hnseg.preprocessing.prepared_case import PreparedCase
 from hnseg.settings.config import Config
 from hnseg.training.augmentation import Augmentation
@@ -113,7 +113,7 @@ def setup_fold(
         config.seed,
         fold,
         augment=augment is None,
-        pad_value=pad_value(sigmoid=config.prepare.sigmoid),
+        pad_values=pad_values(config.prepare),
     )
     sampler = EpochSampler(shard_indices(len(patches), config.train.batch_size, fabric.global_rank, fabric.world_size))
     return TrainingState(

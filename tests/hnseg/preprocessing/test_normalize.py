@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
-from hnseg.preprocessing.normalize import normalize_ct, normalize_pet
+from hnseg.preprocessing.normalize import normalize_ct, normalize_pet, pad_values
+from hnseg.settings.prepare import PrepareConfig
 from tests.facts import raises_naming
 
 
@@ -13,6 +15,21 @@ def test_ct_window_then_sigmoid():
     sigmoid = [1 / (1 + np.exp(-v)) for v in (0, 0, 0.5, 1, 1)]
     np.testing.assert_allclose(got, sigmoid, rtol=1e-6)
     assert got.dtype == np.float32
+
+
+@pytest.mark.parametrize("sigmoid", [True, False])
+def test_without_a_clip_what_lies_outside_the_window_keeps_its_order(sigmoid):
+    hu = np.array([-1024.0, -250.0, 250.0, 3071.0])
+    got = normalize_ct(hu, (-250.0, 250.0), clip=False, sigmoid=sigmoid)
+    linear = (hu + 250) / 500
+    np.testing.assert_allclose(got, 1 / (1 + np.exp(-linear)) if sigmoid else linear, rtol=1e-6)
+    inside = slice(1, 3)
+    np.testing.assert_array_equal(got[inside], normalize_ct(hu[inside], (-250.0, 250.0), sigmoid=sigmoid))
+
+
+def test_beyond_the_crop_lies_the_low_end_of_the_valid_range():
+    """Not that of the window, which may begin below it."""
+    assert pad_values(PrepareConfig(valid_hu=(-200, 300), sigmoid=False)) == (pytest.approx(0.1), 0.0)
 
 
 def test_pet_z_score_then_sigmoid():

@@ -7,9 +7,10 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
-from hnseg.preprocessing.normalize import normalize_ct, normalize_pet, pad_value
+from hnseg.preprocessing.normalize import normalize_ct, normalize_pet, pad_values
 from hnseg.preprocessing.prepared_case import open_case, write_case
 from hnseg.settings.augment import AugmentConfig
+from hnseg.settings.prepare import PrepareConfig
 from hnseg.settings.train import TrainConfig
 from hnseg.training.dataset import CACHE_BYTES, EpochSampler, PatchDataset, fits_in_cache
 from tests.hnseg.case_records import make_case_record
@@ -34,8 +35,8 @@ def cases(tmp_path):
     return [open_case(tmp_path / name) for name in ("A-001", "A-002")]
 
 
-def patches(cases, config, *, fold=0, augment=True, sigmoid=True):
-    return PatchDataset(cases, config, 5, fold, augment=augment, pad_value=pad_value(sigmoid=sigmoid))
+def patches(cases, config, *, fold=0, augment=True, prepare=PrepareConfig()):  # noqa: B008
+    return PatchDataset(cases, config, 5, fold, augment=augment, pad_values=pad_values(prepare))
 
 
 def same(a, b):
@@ -100,14 +101,17 @@ def test_a_patch_longer_than_the_volume_is_padded(cases):
     assert (sample["image"][:, 22:] == 0.5).all()
 
 
+@pytest.mark.parametrize("clip", [True, False])
 @pytest.mark.parametrize("sigmoid", [True, False])
-def test_beyond_the_crop_lies_air_and_no_uptake(cases, sigmoid):
+def test_beyond_the_crop_lies_air_and_no_uptake(cases, clip, sigmoid):
     """The value that the normalization gives to air, to the mean uptake (z-score) and to SUV 0, in the stored type."""
     long = TINY.model_copy(update={"augment": STILL, "patch_vox": (24, 24, 24)})
-    image = patches(cases, long, augment=False, sigmoid=sigmoid)[0, 0]["image"]
-    air = normalize_ct(np.array([-1000.0]), (-250.0, 250.0), sigmoid=sigmoid)[0]
+    config = PrepareConfig(clip_ct_window=clip, sigmoid=sigmoid)
+    image = patches(cases, long, augment=False, prepare=config)[0, 0]["image"]
+    (air,) = normalize_ct(np.array([-1024.0]), (-250.0, 250.0), clip=clip, sigmoid=sigmoid)
+    assert (air < normalize_ct(np.array([-250.0]), (-250.0, 250.0), sigmoid=sigmoid)) != clip
     nothing = normalize_pet(np.array([0.0, 1.0]), scale="suv", sigmoid=sigmoid)[0]
     mean = normalize_pet(np.array([1.0, 2.0, 3.0]), sigmoid=sigmoid)[1]
-    assert np.float16(air) == np.float16(nothing) == np.float16(mean)
+    assert np.float16(nothing) == np.float16(mean)
     assert (image[0, :2] == float(np.float16(air))).all()
     assert (image[1, :2] == float(np.float16(nothing))).all()
