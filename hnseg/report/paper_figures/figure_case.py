@@ -27,6 +27,7 @@ from hnseg.preprocessing.prepared_case import CaseRecord
 from hnseg.preprocessing.prepared_cohort import PreparedCohort
 from hnseg.report.paper_figures.current_masks import OUT_OF_FOLD, PREDICTIONS, require_current_mask
 from hnseg.workdir import load_config
+from ssimh.files.artifact_cache import content_of, hash_file
 
 Part = Literal["test", "validation", "training"]
 PARTS: tuple[Part, ...] = get_args(Part)  # as they are preferred
@@ -68,6 +69,17 @@ class FigureCase:
     def id(self) -> str:
         """Name of the case."""
         return self.case.id
+
+    @property
+    def inputs(self) -> dict[str, str]:
+        """SHA-256 of the case's files when it was prepared, by kind."""
+        files: dict[str, str] = content_of(self.record.made_from).get("files", {})
+        return {kind: sha256 for kind, sha256 in files.items() if sha256 is not None}
+
+    @property
+    def mask_sha256(self) -> str:
+        """Of the predicted mask's file; empty where there is none."""
+        return "" if self.place.mask is None else hash_file(self.place.mask)
 
     @cached_property
     def ct(self) -> Any:

@@ -53,6 +53,7 @@ LIMIT_PERCENTILE = 99.0  # of the change within the body
 LIMIT_STEPS = (1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0)
 FINAL_NOTE = "Shown is the version of test cases; that of a fold is fitted without the cases that the fold validates."
 GAP_IN, HEAD_IN, BARS_IN = 0.04, 0.36, 0.38
+TICK_IN = 0.08  # by which the numbers at the ends of a color bar stick out
 Volume = NDArray[np.float32]
 
 
@@ -189,7 +190,9 @@ def draw_harmonized_case(work: Path, cohort: PreparedCohort, case: FigureCase) -
         FINAL_NOTE if shown.record.method == "spectrum-align" and case.place.part != "test" else "",
         describe_convention(SHOWN),
     )
-    return DrawnFigure(2, "CT harmonization", _caption(shown, case, method), _draw(shown, cuts, note), case.id)
+    return DrawnFigure(
+        2, "CT harmonization", _caption(shown, case, method), _draw(shown, cuts, note), case.id, case.inputs
+    )
 
 
 def describe_method(record: HarmonizationRecord, config: PrepareConfig) -> str:
@@ -234,6 +237,7 @@ def _draw(shown: HarmonizedCase, cuts: Sequence[Cut], note: Note) -> Figure:
     grays = MARGIN_IN + (count - 1) * (width + GAP_IN) - GAP_IN
     draw_color_bar(figure, scales[CT.colormap], describe_window(CT), (MARGIN_IN, bars, grays - MARGIN_IN - 0.1))
     change, limit = scales[CHANGE_COLORMAP], shown.panels[-1].window[1]
-    draw_color_bar(figure, change, "change, HU", (grays + GAP_IN, bars, width), ticks=(-limit, 0.0, limit))
+    end = (grays + GAP_IN + TICK_IN, bars, width - 2 * TICK_IN)
+    draw_color_bar(figure, change, "change, HU", end, ticks=(-limit, 0.0, limit))
     note.write(figure)
     return figure

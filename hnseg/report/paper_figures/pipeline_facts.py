@@ -241,7 +241,7 @@ def _describe_optimization(config: TrainConfig) -> Step:
 def _describe_epochs(config: TrainConfig, folds: Sequence[TrainedFold]) -> Step:
     monitor = {"val_score": "best validation score", "val_loss": "least validation loss"}[config.monitor]
     stop = "no early stopping" if config.patience is None else f"patience {config.patience} epochs"
-    shown = ", ".join(f"{fold.epochs} ({fold.kept})" for fold in folds)
+    shown = ", ".join(f"{fold.epochs}\u00a0({fold.kept})" for fold in folds)
     return Step(
         f"{_plural(len(folds), 'network')}",
         (f"kept: {monitor}; {stop}", f"epochs done of {config.epochs} (kept), by fold: {shown}"),

@@ -12,6 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 
+from hnseg.inference.ensemble import find_models, hash_models
 from hnseg.pictures.palette import Color
 from hnseg.preprocessing.prepared_cohort import PreparedCohort
 from hnseg.report.paper_figures.figure_files import DrawnFigure
@@ -91,7 +92,8 @@ def draw_pipeline_overview(work: Path, cohort: PreparedCohort) -> DrawnFigure:
         "Overview of the pipeline of this run: shared pre-processing (blue), training (green), and inference with "
         f"ensemble and post-processing (orange). Preset {config.preset}, seed {config.seed}."
     )
-    return DrawnFigure(3, "Pipeline of the run", caption, draw_pipeline(read_pipeline(work, cohort)))
+    figure = draw_pipeline(read_pipeline(work, cohort))
+    return DrawnFigure(3, "Pipeline of the run", caption, figure, inputs=hash_models(work, find_models(work)))
 
 
 def draw_pipeline(pipeline: Pipeline) -> Figure:

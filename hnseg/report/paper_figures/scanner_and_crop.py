@@ -37,7 +37,7 @@ from hnseg.report.paper_figures.style import MARGIN_IN, NOTE_PT, TITLE_PT, WIDTH
 
 SHOWN = PLANES[1:]  # coronal and sagittal
 LONGEST_PX = 600  # of the scan's longer side
-FRAME_SHARE = 0.03  # around scan and box, so that the box's edges are visible
+FRAME_SHARE = 0.07  # around scan and box, for the box's edges, the letters and the scale bar
 TALLEST_IN = 2.0
 LEFT_IN, GAP_IN, RIGHT_IN = 0.45, 0.3, 0.4  # for the ticks of the scan, the lines between, the ticks of the crop
 HEAD_IN, ROW_IN, BARS_IN = 0.4, 0.48, 0.36
@@ -111,11 +111,11 @@ def draw_scanner_and_crop(case: FigureCase) -> DrawnFigure:
         f"Pre-processing of {case.id}. Left: CT and PET in scanner coordinates with the crop box of {length} mm. "
         f"Right: the standardized crop after resampling to {spacing} mm isotropic spacing."
     )
-    figure = _draw(shown, note, f"crop, {voxels} voxels")
-    return DrawnFigure(1, "Scan and standardized crop", caption, figure, case.id)
+    figure = _draw(shown, note)
+    return DrawnFigure(1, "Scan and standardized crop", caption, figure, case.id, case.inputs)
 
 
-def _draw(shown: ScannerAndCrop, note: Note, crop_title: str) -> Figure:
+def _draw(shown: ScannerAndCrop, note: Note) -> Figure:
     aspects = [max(_aspect(plane.cut) for plane in planes) for planes in (shown.scanner, shown.crop)]
     height = min(TALLEST_IN, (WIDTH_IN - LEFT_IN - GAP_IN - RIGHT_IN) / sum(aspects))
     figure = make_figure(HEAD_IN + 2 * (height + ROW_IN) + BARS_IN + note.height_in)
@@ -138,7 +138,7 @@ def _draw(shown: ScannerAndCrop, note: Note, crop_title: str) -> Figure:
             panel.set_title(whole.cut.name, fontsize=NOTE_PT, pad=2.5)
             draw_letters(panel, whole.cut.plane)
             draw_scale_bar(panel)
-    for x, text in ((left, "scanner coordinates"), (right, crop_title)):
+    for x, text in ((left, "scanner coordinates"), (right, "standardized crop")):
         figure.text(x / WIDTH_IN, 1 - 0.13 / figure.get_figheight(), text, fontsize=TITLE_PT, va="center")
     bars = HEAD_IN + 2 * (height + ROW_IN)
     width = (WIDTH_IN - 6 * MARGIN_IN) / 2

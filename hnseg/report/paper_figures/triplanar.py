@@ -167,7 +167,8 @@ def draw_triplanar(case: FigureCase) -> DrawnFigure:
         f"Prediction on {case.id} in three planes: GTVp orange with a solid line, GTVn blue with a dashed line"
         f"{'; the reference contours are white' if case.truth is not None else ''}."
     )
-    return DrawnFigure(5, "Prediction in three planes", caption, _draw(rows, note), case.id)
+    inputs = {**case.inputs, "mask": case.mask_sha256}
+    return DrawnFigure(5, "Prediction in three planes", caption, _draw(rows, note), case.id, inputs)
 
 
 def _draw(rows: Sequence[TriplanarRow], note: Note) -> Figure:

@@ -36,7 +36,7 @@ def test_the_overview_states_the_settings_and_numbers_of_the_run(scored_run, pip
     assert f"τ = {config.prepare.swap_threshold}" in before
     kept = [load_checkpoint(scored_run / f"models/fold_{fold}/best.pt")["history"][-1]["epoch"] for fold in (0, 1)]
     done = [len(read_log(scored_run, fold)) for fold in (0, 1)]
-    assert f"{done[0]} ({kept[0]}), {done[1]} ({kept[1]})" in training
+    assert f"{done[0]}\u00a0({kept[0]}), {done[1]}\u00a0({kept[1]})" in training
     assert f"of {config.train.epochs}" in training
     assert "32×32×32 voxels" in training
     assert "32×32×32 voxels, overlap 0.25" in after
@@ -47,7 +47,7 @@ def test_the_overview_states_the_settings_and_numbers_of_the_run(scored_run, pip
 
 def test_no_text_leaves_its_box(pipeline):
     long = Step(
-        "A title that is longer than its box by far", ("words " * 30, "epochs " + ", ".join(["300 (240)"] * 12))
+        "A title that is longer than its box by far", ("words " * 30, "epochs " + ", ".join(["300\u00a0(240)"] * 12))
     )
     longer = Pipeline((*pipeline.preprocessing[:3], long), (*pipeline.training, long), pipeline.inference)
     for shown in (pipeline, longer):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 import shutil
@@ -9,6 +10,9 @@ import zlib
 
 import numpy as np
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg, RendererAgg
+from matplotlib.figure import Figure
+from matplotlib.transforms import Bbox
 from PIL import Image
 from typer.testing import CliRunner
 
@@ -19,6 +23,7 @@ from hnseg.evaluation.evaluate import hash_run
 from hnseg.images.image_io import read_image, write_image
 from hnseg.locks import hold
 from hnseg.provenance import sha256, versions
+from hnseg.report.paper_figures import write_figures as write_module
 from hnseg.report.paper_figures.write_figures import NUMBERS, write_figures
 from hnseg.workdir import load_config, read_json, write_json
 from tests.facts import raises_naming
@@ -36,15 +41,61 @@ def read_streams(path):
     return [zlib.decompressobj().decompress(part) for part in parts]
 
 
+def find_overlaps(figure, least=10):
+    """Texts that leave the page, and pairs of texts that overlap."""
+    places, draw = [], RendererAgg.draw_text
+
+    def note_and_draw(renderer, gc, x, y, text, font, angle, *args, **kwargs):
+        width, height, descent = renderer.get_text_width_height_descent(text, font, ismath=False)
+        lowest = renderer.height - y - (0 if angle else descent)  # a text that stands upright begins at its right edge
+        bounds = (x - height, lowest, height, width) if angle else (x, lowest, width, height)
+        places.append((text, Bbox.from_bounds(*bounds)))
+        draw(renderer, gc, x, y, text, font, angle, *args, **kwargs)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(RendererAgg, "draw_text", note_and_draw)
+        FigureCanvasAgg(figure).draw()
+    assert len(places) >= least
+    page = figure.bbox.padded(1)
+    outside = [name for name, place in places if not (page.containsx(place.x0) and page.containsx(place.x1))]
+    outside += [name for name, place in places if not (page.containsy(place.y0) and page.containsy(place.y1))]
+    inner = [(name, place.shrunk(0.9, 0.9)) for name, place in places]
+    return outside + [(a, b) for (a, one), (b, other) in itertools.combinations(inner, 2) if one.overlaps(other)]
+
+
 @pytest.fixture(scope="module")
 def written(scored_run, tmp_path_factory):
     work = tmp_path_factory.mktemp("written") / "work"
     shutil.copytree(scored_run, work)
-    return work, write_figures(work)
+    overlaps = {}
+    with pytest.MonkeyPatch.context() as patch:
+        save = write_module.save_figures
+
+        def look_and_save(work, drawn, left_out):
+            overlaps.update({figure.number: find_overlaps(figure.figure) for figure in drawn})
+            return save(work, drawn, left_out)
+
+        patch.setattr(write_module, "save_figures", look_and_save)
+        result = write_figures(work)
+    return work, result, overlaps
+
+
+def test_overlaps_are_found():
+    figure = Figure(figsize=(2, 2))
+    figure.text(0.1, 0.5, "one text")
+    figure.text(0.3, 0.5, "another")
+    figure.text(0.8, 0.1, "outside")
+    figure.text(0.1, 0.7, "upright", rotation=90)
+    places = find_overlaps(figure, least=4)
+    assert set(places) == {"outside", ("one text", "another")}
+
+
+def test_no_text_overlaps_another_or_leaves_the_page(written):
+    assert written[2] == {number: [] for number in NUMBERS}
 
 
 def test_every_figure_is_written_in_both_formats_and_knows_its_origin(written):
-    work, result = written
+    work, result, _ = written
     assert result.left_out == {}
     names = [f"figure_{number}.{ending}" for number in NUMBERS for ending in ("png", "pdf")]
     assert [path.name for path in result.paths] == names
@@ -66,10 +117,15 @@ def test_every_figure_is_written_in_both_formats_and_knows_its_origin(written):
             assert image.info["Description"] == entry["caption"]
         assert json.loads(read_keywords(work / "figures" / f"figure_{number}.pdf")) == origin
     assert set(result.cases) == {1, 2, 5}
+    inputs = {number: record["figures"][str(number)]["made_from"]["inputs"] for number in NUMBERS}
+    assert set(inputs[1]) == set(inputs[2]) == {"ct", "pet", "label"}
+    assert set(inputs[3]) == {"models/fold_0/best.pt", "models/fold_1/best.pt"}
+    assert inputs[4] == {"metrics.json": sha256(work / "metrics.json")}
+    assert inputs[5]["mask"] == sha256(work / "predictions" / f"{result.cases[5]}.nii.gz")
 
 
 def test_a_pdf_holds_text_with_its_fonts(written):
-    work, _ = written
+    work, _, _ = written
     for number in NUMBERS:
         path = work / "figures" / f"figure_{number}.pdf"
         content = path.read_bytes()
@@ -79,7 +135,7 @@ def test_a_pdf_holds_text_with_its_fonts(written):
 
 
 def test_a_second_call_gives_the_same_bytes(written):
-    work, result = written
+    work, result, _ = written
     before = {path.name: sha256(path) for path in result.paths}
     again = write_figures(work, only=[3, 4])
     assert {path.name: sha256(path) for path in again.paths} == {
