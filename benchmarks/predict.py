@@ -66,7 +66,7 @@ STAGES = {
     "harmonize": ["hnseg.preprocessing.harmonization.SwapToReference.harmonize"],
     "normalize": ["hnseg.preprocessing.prepare_case._channels"],
     "network": ["hnseg.inference.predict_case.run_ensemble"],
-    "restore": ["hnseg.inference.predict_case.restore_probabilities"],
+    "restore": ["hnseg.inference.predict_case.decide_label"],
     "post-process": ["hnseg.inference.predict_case.postprocess_label"],
     "write": ["hnseg.inference.mask_files.write_image"],
 }

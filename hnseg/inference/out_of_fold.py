@@ -25,7 +25,7 @@ from hnseg.inference.mask_files import MaskFiles
 from hnseg.inference.mask_outputs import MASK_SUFFIX
 from hnseg.inference.postprocess import SETTINGS, postprocess_label
 from hnseg.inference.predict_cohort import image_content
-from hnseg.inference.restore import restore_probabilities
+from hnseg.inference.restore import decide_label
 from hnseg.models.device import open_device
 from hnseg.preprocessing.image_versions import fold_version
 from hnseg.preprocessing.prepared_case import PreparedCase
@@ -96,8 +96,8 @@ def open_out_of_fold(work: Path) -> OutOfFold:
 def predict_out_of_fold(work: Path, *, device: str = "auto", progress: ProgressCallback = no_progress) -> list[str]:
     """Predict every fold's validation cases with that fold's network, before post-processing.
 
-    A mask made by the same network from the same prepared case with the same windows is left alone; any other is made
-    again, also one that was edited or whose record is damaged.
+    A mask made by the same network from the same prepared case with the same windows and the same way to decide is left
+    alone; any other is made again, also one that was edited or whose record is damaged.
 
     Args:
         work: With prepared cases and trained models.
@@ -175,5 +175,5 @@ def postprocess_out_of_fold(work: Path, cases: Sequence[str]) -> None:
 def _predict_case(case: PreparedCase, model: Path, config: Config, fabric: Fabric, path: Path) -> None:
     logits = ensemble_logits([model], torch.from_numpy(case.image[:]), config, fabric)
     record = case.record
-    mask = restore_probabilities(logits.softmax(dim=0).numpy(), record.crop_grid, record.ct_grid)
+    mask = decide_label(logits, record.crop_grid, record.ct_grid, decide_on=config.predict.decide_on)
     write_image(path, mask, record.ct_grid)

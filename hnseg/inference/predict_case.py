@@ -16,7 +16,7 @@ from hnseg.images.geometry import Grid
 from hnseg.images.resample import resample
 from hnseg.inference.ensemble import check_models, find_models, hash_models, run_ensemble, verify_models
 from hnseg.inference.postprocess import Removal, postprocess_label
-from hnseg.inference.restore import restore_probabilities
+from hnseg.inference.restore import decide_label
 from hnseg.inference.sliding_window import MEMORY_SHARE
 from hnseg.inference.tiling import Tiling
 from hnseg.inference.tuned_origin import check_tuned
@@ -149,7 +149,7 @@ class Segmenter:
         return Segmentation(mask, removed, restored, predicted.models, predicted.tiling)
 
     def _mask(self, logits: torch.Tensor, crop_grid: Grid, ct_grid: Grid) -> tuple[Mask, list[Removal]]:
-        raw = restore_probabilities(logits.softmax(dim=0).numpy(), crop_grid, ct_grid)
+        raw = decide_label(logits, crop_grid, ct_grid, decide_on=self.config.predict.decide_on)
         return postprocess_label(raw, ct_grid.spacing_zyx_mm, self.config.predict)
 
 

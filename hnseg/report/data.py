@@ -34,7 +34,13 @@ from hnseg.workdir import describe_invalid, list_files
 
 LARGE_CHANGE_HU = 30.0  # soft tissues differ from each other by 20 to 60 HU: a larger mean change is not calibration
 PHANTOM_RECORD = "phantom.json"  # hnseg.phantom leaves it in the root of every generated cohort
-CURVES = ("epoch", "loss", "val_gtvp_dice", "val_gtvn_dice", "val_gtvn_f1", "val_score")
+CURVES = (
+    "epoch",
+    "loss",
+    "val_loss",
+    *("val_gtvp_dice", "val_gtvn_dice", "val_gtvn_f1", "val_score"),
+    *("kept_epoch", "stopped_early"),
+)
 FEW_CASES = 20
 _DIFFER = {"settings": "are not those", "split": "is not the one"}
 LogRow = dict[str, float | None]
@@ -314,12 +320,12 @@ def ranked_cases(cases: Sequence[CaseRow]) -> list[tuple[str, CaseRow]]:
 
 
 def validation_rows(files: RunFiles) -> list[dict[str, float | None]]:
-    """Each fold's best validation beside its epoch; empty without logs."""
+    """Each fold's kept validation beside its epoch; empty without logs."""
     rows = []
     for fold, log in files.logs.items():
         seen = [row for row in log if row["val_score"] is not None]
         if seen:
-            best = max(seen, key=lambda row: row["val_score"] or 0.0)
+            best = max(seen, key=lambda row: (row["epoch"] == log[-1]["kept_epoch"], row["val_score"] or 0.0))
             rows.append({"fold": fold, **best, "epochs": int(log[-1]["epoch"] or 0)})
     return rows
 

@@ -9,6 +9,7 @@ from pydantic import Field
 from hnseg.settings.section import AUTO3DSEG, PAPER, PositiveFloat, Settings, about
 
 WindowMethod = Literal["patch", "auto"]
+DecisionGrid = Literal["ct-grid", "crop-grid"]
 _IN_ML = f"our choice; {PAPER} § 4 counts voxels"
 
 
@@ -32,7 +33,7 @@ class PredictConfig(Settings):
             "Axes to flip along at test time: '', x, y, z, xy, … xyz; each doubles the network's work.", f"{PAPER} § 4"
         ),
     )
-    decide_on: Literal["ct-grid", "crop-grid"] = Field(
+    decide_on: DecisionGrid = Field(
         "ct-grid",
         **about(
             "Where the most probable class is taken: ct-grid resamples the probabilities to the CT first, crop-grid "

@@ -108,6 +108,11 @@ class TrainConfig(Settings):
             raise ValueError(
                 f"patch_vox {self.patch_vox}: every length must be a multiple of {stride} for {self.blocks_down}"
             )
+        if self.patience is not None and self.patience < self.validate_every:
+            raise ValueError(
+                f"patience {self.patience}: at least validate_every ({self.validate_every}) epochs, else every fold "
+                "ends before its second validation"
+            )
         if self.heads > len(self.blocks_down) - 1:
             raise ValueError(f"heads {self.heads}: at most {len(self.blocks_down) - 1} for blocks {self.blocks_down}")
         if min(self.class_weights) < 0 or abs(sum(self.class_weights) - 1) > 1e-6:

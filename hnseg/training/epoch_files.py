@@ -11,7 +11,6 @@ from hnseg.models.model_origin import ModelOrigin
 from hnseg.training.figures import ValidationPicture, draw_curves
 from hnseg.training.log import History, as_csv
 from hnseg.training.state import TrainingState
-from hnseg.training.stopping import best_epoch
 from hnseg.workdir import write_text
 
 
@@ -19,6 +18,8 @@ def save_epoch(
     state: TrainingState, folder: Path, history: History, origin: ModelOrigin, picture: ValidationPicture
 ) -> None:
     """Write checkpoints, log and pictures of an epoch; ``last.pt`` comes last, so that a kill repeats the epoch.
+
+    ``best.pt`` is written when the last epoch of the history is the one to keep.
 
     Raises:
         HnsegError: A file cannot be written; the last checkpoint stays.
@@ -32,10 +33,10 @@ def save_epoch(
     }
     title = f"fold {state.fold}, epoch {len(history)}"
     try:
-        if best_epoch(history) == history[-1].epoch:
+        if history[-1].kept_epoch == history[-1].epoch:
             save_checkpoint(folder / "best.pt", {"network": state.eval_network.state_dict(), **facts})
         write_text(folder / "log.csv", as_csv(history))
-        if history[-1].val_score is not None:
+        if history[-1].val_loss is not None or history[-1].stopped_early:
             draw_curves(folder / "curves.png", history, f"fold {state.fold}")
             picture.draw(folder / "validation.png", title)
         save_checkpoint(folder / "last.pt", {**tensors, **facts})

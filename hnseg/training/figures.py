@@ -42,7 +42,8 @@ CURVES = (
 
 
 def draw_curves(path: Path, history: History, title: str) -> None:
-    """Losses, scores and learning rate against the epoch."""
+    """Losses, scores and learning rate against the epoch, with the epoch that is kept and an early stop."""
+    last = history[-1]
     figure = Figure(figsize=(11, 3.2), layout="constrained")
     FigureCanvasAgg(figure)
     for axis, (name, lines) in zip(figure.subplots(1, len(CURVES)), CURVES, strict=True):
@@ -51,6 +52,10 @@ def draw_curves(path: Path, history: History, title: str) -> None:
             if points:
                 marker = "o" if len(points) < 40 else ""
                 axis.plot(*zip(*points, strict=True), dash, color=color, marker=marker, markersize=3, label=label)
+        if last.kept_epoch is not None:
+            axis.axvline(last.kept_epoch, color=Color.INK, linestyle=":", linewidth=1, label="kept epoch")
+        if last.stopped_early:
+            axis.axvline(last.epoch, color=Color.INK, linestyle="-", linewidth=0.8, label="stopped early")
         axis.set(title=name, xlabel="epoch")
         axis.grid(alpha=0.3)
         axis.set_ylim(0, 1 if name == "validation score" else None)

@@ -33,6 +33,9 @@ class EpochRow:
         val_gtvn_dice: Aggregated Dice of GTVn.
         val_gtvn_f1: Aggregated F1 score of GTVn.
         val_score: Weighted mean of the three.
+        kept_epoch: The epoch whose weights ``best.pt`` holds after this one, by ``train.monitor``.
+        stopped_early: 1 in the last row of a fold that stopped before its epochs were done, for want of a better
+            validation; else None.
     """
 
     epoch: int
@@ -47,9 +50,12 @@ class EpochRow:
     val_gtvn_dice: float | None = None
     val_gtvn_f1: float | None = None
     val_score: float | None = None
+    kept_epoch: int | None = None
+    stopped_early: int | None = None
 
 
 COLUMNS = tuple(field.name for field in fields(EpochRow))
+WHOLE = ("epoch", "kept_epoch", "stopped_early")  # columns of whole numbers
 History = list[EpochRow]
 
 
@@ -74,16 +80,16 @@ def read_log(work: Path, fold: int) -> History:
     try:
         with path.open(encoding="utf-8", newline="") as file:
             return [_parse(row) for row in csv.DictReader(file)]
-    except (ValueError, TypeError, AttributeError) as error:
+    except (ValueError, TypeError, AttributeError, KeyError) as error:
         raise WorkDirError(f"{path} is damaged ({error}): remove it, the fold's next epoch writes it again") from error
 
 
 def _parse(row: dict[str, str]) -> EpochRow:
     values = {name: float(value) if value else None for name, value in row.items()}
-    number = values.pop("epoch")
-    if number is None:
+    whole = {name: None if (value := values.pop(name)) is None else int(value) for name in WHOLE}
+    if whole["epoch"] is None:
         raise ValueError("a row without an epoch")
-    return EpochRow(int(number), **values)  # type: ignore[arg-type]  # a TypeError for another set of columns
+    return EpochRow(**whole, **values)  # type: ignore[arg-type]  # a TypeError for another set of columns
 
 
 def format_epoch(fold: int, row: EpochRow) -> str:
@@ -98,7 +104,12 @@ def format_epoch(fold: int, row: EpochRow) -> str:
     ]
     named = [(label, getattr(row, name)) for name, label in SCORE_LABELS.items()]
     scores = [f"{label} {value:.3f}" for label, value in named if value is not None]
-    return "  ".join(parts) + (f"  validation Dice {', '.join(scores)}" if scores else "")
+    if row.val_loss is not None:
+        parts.append(f"validation loss {row.val_loss:.3f}" + (f", Dice {', '.join(scores)}" if scores else ""))
+        parts.append(f"keeps epoch {row.kept_epoch}")
+    if row.stopped_early:
+        parts.append(f"stops early: no validation since epoch {row.kept_epoch} was better")
+    return "  ".join(parts)
 
 
 class TensorBoardLogger:

@@ -11,6 +11,8 @@ Nothing random outlives an epoch (see :mod:`hnseg.training.dataset`), so on the 
 
 from __future__ import annotations
 
+import logging
+import math
 import time
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -20,6 +22,7 @@ from hnseg.locks import hold
 from hnseg.models.device import is_first_process, open_device
 from hnseg.progress import ProgressCallback, no_progress
 from hnseg.settings.config import Config
+from hnseg.settings.train import TrainConfig
 from hnseg.training.cases import open_cases
 from hnseg.training.epoch_files import save_epoch
 from hnseg.training.epoch_meter import EpochMeter, peak_memory_gb
@@ -29,11 +32,12 @@ from hnseg.training.log import EpochRow, History, TensorBoardLogger, format_epoc
 from hnseg.training.resume import require_best, resume_fold
 from hnseg.training.state import TrainingState, setup_fold
 from hnseg.training.step import train_step
-from hnseg.training.stopping import is_finished
+from hnseg.training.stopping import best_epoch, is_finished, stops_early
 from hnseg.training.validation import validate
 from hnseg.workdir import load_config
 from ssimh.files.atomic import remove_leftovers
 
+_LOG = logging.getLogger(__name__)
 LOSS_CHECK_INTERVAL = 20  # steps between two looks at the losses: each look makes a GPU wait for the host
 PROGRESS_INTERVAL_S = 30.0  # least time between two reports within an epoch
 
@@ -52,7 +56,7 @@ def train_fold(
         progress: Called after every epoch, and in a long one every half minute with the epochs done so far.
 
     Returns:
-        The checkpoint with the best validation score.
+        The checkpoint with the best validation, by ``train.monitor``.
 
     Raises:
         CaseError: A case is not prepared, or is out of date.
@@ -96,7 +100,10 @@ def _train_locked(
         if is_last or (epoch + 1) % config.train.validate_every == 0:
             scores = validate(state.eval_network, cases.validation, config, fabric, state.criterion, picture.add_case)
             row = replace(row, **asdict(scores))
+            if not math.isfinite(scores.val_loss):
+                _LOG.warning("fold %d, epoch %d: the validation loss is %s", fold, row.epoch, scores.val_loss)
         row = replace(row, seconds=round(time.perf_counter() - started, 3), memory_gb=peak_memory_gb(state))
+        row = _judge(row, history, config.train)
         history.append(row)
         if fabric.global_rank == 0:
             save_epoch(state, folder, history, origin, picture)
@@ -107,6 +114,13 @@ def _train_locked(
             break
     logger.close()
     return folder / "best.pt"
+
+
+def _judge(row: EpochRow, before: History, config: TrainConfig) -> EpochRow:
+    """The row with the epoch to keep, and whether the fold stops here before its epochs are done."""
+    history = [*before, row]
+    stops = len(history) < config.epochs and stops_early(history, config)
+    return replace(row, kept_epoch=best_epoch(history, config), stopped_early=1 if stops else None)
 
 
 def _train_epoch(state: TrainingState, epoch: int, progress: ProgressCallback) -> EpochRow:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -16,15 +17,20 @@ from hnseg.cohort.splits import load_splits
 from hnseg.errors import CaseError, HnsegError, WorkDirError
 from hnseg.images.image_io import read_grid, read_image, write_image
 from hnseg.inference.baselines import predict_baselines
-from hnseg.inference.ensemble import ensemble_logits, find_models, load_network
+from hnseg.inference.ensemble import Predicted, ensemble_logits, find_models, load_network
+from hnseg.inference.out_of_fold import open_out_of_fold
 from hnseg.inference.postprocess import postprocess_label
-from hnseg.inference.predict_case import InferenceOptions
+from hnseg.inference.predict_case import InferenceOptions, open_segmenter
 from hnseg.inference.predict_cohort import predict_cohort, predict_cohort_from_files, predict_pair
+from hnseg.inference.restore import restore_label
 from hnseg.inference.sliding_window import predict_logits
+from hnseg.inference.tiling import tile
 from hnseg.models.device import open_device
 from hnseg.parallel import ParallelConfig
 from hnseg.preprocessing.prepared_case import open_case
+from hnseg.preprocessing.prepared_cohort import open_cohort
 from hnseg.workdir import load_config, read_json
+from ssimh.files.artifact_cache import find_differences
 from tests.facts import names, raises_naming
 
 CPU = InferenceOptions(device="cpu")
@@ -296,6 +302,31 @@ def test_the_command_names_what_is_missing_and_predicts_a_cohort(predicted, smal
     record = read_json(tmp_path / "out" / f"{case_id}.json", "predict")
     assert record["made_from"]["predict"]["window"] == "auto"
     assert record["harmonization"]["method"] == "spectrum-swap"
+
+
+def test_a_class_decided_on_the_crop_is_another_result(predicted, monkeypatch):
+    """Argmax on the crop, nearest neighbor to the CT grid, then the post-processing; ensemble and out of fold."""
+    record = open_cohort(predicted).open_case(load_splits(predicted).test[0]).record
+    logits = torch.zeros(3, *record.crop_grid.shape)
+    logits[1, 20:31, 10:18, 12:21] = torch.linspace(-1, 2, 11)[:, None, None]
+    tiling = tile(record.crop_grid.shape, (32, 32, 32), overlap=0.25)
+    monkeypatch.setattr(
+        "hnseg.inference.predict_case.run_ensemble", lambda *_, **__: Predicted(logits, None, 2, tiling)
+    )
+    there = open_segmenter(predicted, CPU)
+    settings = there.config.predict.model_copy(update={"decide_on": "crop-grid"})
+    crop = replace(there, config=there.config.model_copy(update={"predict": settings}))
+    masks = [one.segment(np.zeros(0), record.crop_grid, record.ct_grid).mask for one in (there, crop)]
+    label = logits.argmax(dim=0).numpy().astype(np.uint8)
+    raw = restore_label(label, record.crop_grid, record.ct_grid)
+    np.testing.assert_array_equal(masks[1], postprocess_label(raw, record.ct_grid.spacing_zyx_mm, settings)[0])
+    assert masks[1].any()
+    assert (masks[0] != masks[1]).any()
+    assert find_differences(there.key, crop.key) == ("predict.decide_on",)
+    folds = open_out_of_fold(predicted)
+    fold, case_id = folds.cases[0]
+    caches = [replace(folds, config=one.config).open_case(fold, case_id)[1] for one in (there, crop)]
+    assert find_differences(caches[0].key, caches[1].key) == ("predict.decide_on",)
 
 
 def test_options_that_do_not_exist_are_refused(predicted):

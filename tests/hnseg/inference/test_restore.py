@@ -6,12 +6,13 @@ import functools
 
 import numpy as np
 import pytest
+import torch
 from scipy import ndimage
 
 from hnseg.evaluation.overlap import dice
 from hnseg.images.geometry import Grid
 from hnseg.images.resample import covered_index, resample, upright_grid
-from hnseg.inference.restore import restore_label, restore_probabilities
+from hnseg.inference.restore import decide_label, restore_label, restore_probabilities
 from hnseg.phantom import DEFAULT_CENTERS, generate_case
 from hnseg.phantom.subject import rotation
 from hnseg.phantom.traps import OBLIQUE_DEG
@@ -133,3 +134,14 @@ def test_covered_index_holds_every_voxel_of_the_box():
     low, high = covered_index(box, Grid((50, 50, 50), (1.0, 1.0, 1.0), (0.0, 0.0, 0.0)))
     np.testing.assert_array_equal(low, [2, 3, 4])
     assert (high >= [13, 14, 15]).all()
+
+
+@pytest.mark.parametrize(("decide_on", "edge_mm"), [("ct-grid", 4.44), ("crop-grid", 5.0)])
+def test_where_the_class_is_decided_moves_its_border(decide_on, edge_mm):
+    """The logits of the case above: probabilities cross at x = 4.44 mm, the nearest of two voxels changes at 5 mm."""
+    crop_grid = Grid((2, 1, 1), (10.0, 10.0, 10.0), (0.0, 0.0, 0.0))
+    ct_grid = Grid((11, 1, 1), (1.0, 1.0, 1.0), (0.25, 0.0, 0.0))
+    logits = torch.tensor([[0.9, 1e-9], [0.1, 1.0], [1e-9, 1e-9]]).reshape(3, 1, 1, 2).log()
+    label = decide_label(logits, crop_grid, ct_grid, decide_on=decide_on)
+    assert label.dtype == np.uint8
+    assert label[0, 0].tolist()[:10] == [int(0.25 + x > edge_mm) for x in range(10)]

@@ -9,7 +9,8 @@ from hnseg.training.log import COLUMNS, EpochRow, as_csv, format_epoch, read_log
 
 ROWS = [
     EpochRow(1, 1.5, 1e-3, 2.0, 3.0, 0.1, 0.5),
-    EpochRow(2, 1.25, 5e-4, 2.0, 3.0, 0.1, 0.5, 1.1, 0.6, None, 0.25, 0.4),
+    EpochRow(2, 1.25, 5e-4, 2.0, 3.0, 0.1, 0.5, 1.1, 0.6, None, 0.25, 0.4, 2),
+    EpochRow(3, 1.25, 5e-4, 2.0, 3.0, 0.1, 0.5, kept_epoch=2, stopped_early=1),
 ]
 
 
@@ -31,8 +32,8 @@ def test_a_log_is_read_as_it_was_written(tmp_path):
     [
         "epoch,loss\n1,2\n",
         f"{','.join(COLUMNS)}\nthree,4\n",
-        f"{','.join(COLUMNS)}\n,1,1,1,1,1,1,,,,,\n",
-        f"{','.join(COLUMNS)}\n1,1,1,1,1,1,1,,,,,,9,9\n",
+        f"{','.join(COLUMNS)}\n,1,1,1,1,1,1,,,,,,,\n",
+        f"{','.join(COLUMNS)}\n1,1,1,1,1,1,1,,,,,,9,,9,9\n",
     ],
 )
 def test_a_damaged_log_is_named(tmp_path, text):
@@ -45,3 +46,10 @@ def test_a_line_shows_the_scores_that_there_are():
     assert "GTVp 0.600, F1 0.250" in format_epoch(3, ROWS[1])
     assert "fold 3 epoch 1 " in format_epoch(3, ROWS[0])
     assert "GTV" not in format_epoch(3, ROWS[0])
+
+
+def test_a_line_says_which_epoch_is_kept_and_that_a_fold_stops():
+    assert "validation loss 1.100" in format_epoch(0, ROWS[1])
+    assert "epoch 2" in format_epoch(0, ROWS[1]).rpartition("  ")[2]
+    assert "stops early" in format_epoch(0, ROWS[2])
+    assert not any("stops early" in format_epoch(0, row) for row in ROWS[:2])

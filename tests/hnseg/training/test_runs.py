@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import multiprocessing
 import os
 import shutil
@@ -23,7 +24,7 @@ from hnseg.preprocessing.prepared_case import open_case
 from hnseg.settings.train import TrainConfig
 from hnseg.training import epoch_meter
 from hnseg.training import loop as train
-from hnseg.training.log import EpochRow
+from hnseg.training.log import EpochRow, read_log
 from hnseg.training.losses import SummedDiceCELoss
 from hnseg.training.validation import ValidationScores
 from hnseg.workdir import load_config
@@ -86,6 +87,19 @@ def test_it_stops_early_and_stays_stopped(run, monkeypatch):
     assert len(load_checkpoint(run / "models" / "fold_0" / "best.pt")["history"]) == 1
     train.train_fold(run, 0, device="cpu")
     assert len(last(run)["history"]) == 3
+
+
+def test_by_the_validation_loss_another_epoch_is_kept_and_a_reader_sees_that_it_stopped(run, monkeypatch):
+    losses, scores, lines = iter([0.5, 0.4, float("nan"), 0.6]), iter([0.5, 0.4, 0.3, 0.2]), []
+    change(run, epochs=9, validate_every=1, patience=2, monitor="val_loss")
+    monkeypatch.setattr(train, "validate", lambda *_: ValidationScores(next(losses), 0.1, 0.1, 0.1, next(scores)))
+    train.train_fold(run, 0, device="cpu", progress=lambda done, total, what: lines.append(what))
+    assert len(load_checkpoint(run / "models" / "fold_0" / "best.pt")["history"]) == 2
+    rows = read_log(run, 0)
+    assert [(row.kept_epoch, row.stopped_early) for row in rows] == [(1, None), (2, None), (2, None), (2, 1)]
+    assert last(run)["history"][-1]["stopped_early"] == 1
+    assert ["stops early" in line for line in lines] == [False] * 3 + [True]
+    assert math.isnan(rows[2].val_loss)
 
 
 def test_given_weights_begin_a_fold(run, trained_run):
@@ -278,11 +292,24 @@ def test_two_processes_have_the_gradients_of_one_with_the_double_batch(run, tmp_
     assert float(one.norm()) > 0.1
 
 
-def test_a_fold_trains_under_torchrun(run):
-    change(run, epochs=2, validate_every=1)
+WORSE_AND_WORSE = """
+import dataclasses, itertools, os
+from hnseg.cli.main import main
+from hnseg.training import validation
+
+score, count = validation._score, itertools.count(int(os.environ["RANK"]))
+validation._score = lambda *what: dataclasses.replace(score(*what), loss=float(next(count)))
+main()
+"""
+
+
+def test_a_fold_trains_under_torchrun_and_its_processes_agree_to_stop(run):
+    change(run, epochs=4, validate_every=1, patience=1, monitor="val_loss")
+    script = run / "train.py"
+    script.write_text(WORSE_AND_WORSE)
     command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--standalone"]
     done = subprocess.run(
-        [*command, "-m", "hnseg", "train", str(run), "--fold", "0", "--device", "cpu"],
+        [*command, str(script), "train", str(run), "--fold", "0", "--device", "cpu"],
         env={**os.environ, "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
@@ -290,7 +317,7 @@ def test_a_fold_trains_under_torchrun(run):
     )
     assert done.returncode == 0, done.stderr
     history = last(run)["history"]
-    assert [row["epoch"] for row in history] == [1, 2]
+    assert [(row["epoch"], row["kept_epoch"], row["stopped_early"]) for row in history] == [(1, 1, None), (2, 1, 1)]
     assert all(row["val_score"] is not None for row in history)
 
 
