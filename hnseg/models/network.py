@@ -6,7 +6,7 @@ import torch
 from monai.networks.nets import SegResNetDS
 
 from hnseg.cohort.labels import NUM_CLASSES
-from hnseg.models.exact_conv import keep_exact
+from hnseg.models.exact_input import keep_input_exact
 from hnseg.settings.train import TrainConfig
 
 CHANNELS = 2  # CT, PET
@@ -16,7 +16,7 @@ def make_network(config: TrainConfig) -> torch.nn.Module:
     """SegResNetDS with instance normalization, in channels-last memory order.
 
     Its first convolution is computed in float32 also where the rest is in half precision, see
-    :mod:`hnseg.models.exact_conv`. Names and values of the weights are those of MONAI's network.
+    :mod:`hnseg.models.exact_input`. Names and values of the weights are those of MONAI's network.
 
     In training mode it returns a list of logits, main output first, each coarser by a factor of two; in evaluation
     mode the main output alone, (batch, 3, z, y, x).
@@ -30,7 +30,7 @@ def make_network(config: TrainConfig) -> torch.nn.Module:
         blocks_down=config.blocks_down,
         dsdepth=config.heads,
     )
-    network.encoder.conv_init = keep_exact(network.encoder.conv_init)
+    keep_input_exact(network)
     # Convolutions are several times faster this way in bf16, on the CPU and on tensor cores alike.
     made: torch.nn.Module = network.to(memory_format=torch.channels_last_3d)
     return made

@@ -15,6 +15,7 @@ from hnseg.errors import WorkDirError
 from hnseg.preprocessing.image_versions import fold_version
 from hnseg.preprocessing.prepared_case import PreparedCase
 from hnseg.preprocessing.prepared_cohort import open_cohort
+from hnseg.workdir import load_config
 from ssimh.files.artifact_cache import content_of
 
 _LOG = logging.getLogger(__name__)
@@ -62,6 +63,12 @@ def open_cases(work: Path, fold: int) -> FoldCases:
         if not any(case.lesion_index(lesion_class.value).size for case in training):
             name = lesion_class.name
             _LOG.warning("fold %d: no training case has a %s; the network learns what is there", fold, name)
+    if load_config(work).train.hard_negatives > 0:
+        for case in training:
+            if not case.hot_index().size:
+                _LOG.warning(
+                    "fold %d: %s has no voxel outside lesions; its background patches lie anywhere", fold, case.id
+                )
     return FoldCases(training, validation, cohort.splits, cohort.preparation)
 
 

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hnseg.preprocessing.prepared_case import sampling_index
+from hnseg.preprocessing.prepared_case import HOT_SHARE, sampling_index
+from hnseg.settings.config import Config
 from hnseg.settings.train import TrainConfig
 from hnseg.training.sampler import PatchSampler, patch_start
 
@@ -77,6 +78,27 @@ def test_hard_negatives_are_hot_and_no_lesion():
         config, rng = changed(hard_negatives=share), np.random.default_rng(3)
         found = [np.ravel_multi_index(where.choose_center(config, rng)[1], SHAPE) in hot_voxels for _ in range(600)]
         assert abs(np.mean(found) - share) < 0.07
+
+
+def test_every_background_patch_of_the_paper_is_a_hard_negative():
+    paper, rng = Config.from_preset("paper").train, np.random.default_rng(4)
+    label, pet = np.zeros(SHAPE, np.uint8), rng.gamma(2, size=SHAPE).astype(np.float32)
+    label[5:9, 10:15, 10:15] = 1
+    pet[label == 1] += 20
+    where = positions({1: np.flatnonzero(label == 1), 2: EMPTY}, hot_voxels=sampling_index(label, pet)["hot_index"])
+    drawn = [where.choose_center(paper, rng) for _ in range(3000)]
+    background = np.array([center for value, center in drawn if value == 0])
+    assert len(background) > 300
+    assert not label[tuple(background.T)].any()
+    assert pet[tuple(background.T)].min() >= np.quantile(pet[label == 0], 1 - HOT_SHARE)
+
+
+def test_a_case_that_is_all_lesion_has_patches_nevertheless():
+    where = positions(
+        {1: EMPTY, 2: EMPTY}, hot_voxels=sampling_index(np.ones((4, 4, 4), np.uint8), np.ones((4, 4, 4)))["hot_index"]
+    )
+    assert where.hot_voxels.size == 0
+    assert where.choose_center(changed(hard_negatives=1.0), np.random.default_rng(0))[0] == 0
 
 
 def test_the_stored_index_names_lesions_and_hot_background():

@@ -1,4 +1,4 @@
-"""The first convolution: exact under mixed precision, and otherwise the network as it was."""
+"""The network's input: exact under mixed precision, and otherwise the network as it was."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 import torch
 from monai.networks.nets import SegResNetDS
 
-from hnseg.models.exact_conv import ExactConv3d
+from hnseg.models.exact_input import ExactConv3d, RoundingInstanceNorm3d
 from hnseg.models.network import make_network
 from hnseg.settings.train import TrainConfig
 
@@ -67,8 +67,8 @@ def test_under_autocast_the_input_is_exact_and_the_rest_in_half_precision(dtype)
             logits = network(image())
             assert torch.is_autocast_enabled("cpu")
     assert torch.equal(seen["first"][1], exact)
-    assert seen["norm"][0].dtype == seen["norm"][1].dtype == torch.float32
-    assert seen["conv"][1].dtype == logits.dtype == dtype
+    assert seen["norm"][0].dtype == torch.float32
+    assert seen["norm"][1].dtype == seen["conv"][1].dtype == logits.dtype == dtype
 
 
 def test_a_difference_of_one_hu_reaches_the_first_features():
@@ -84,6 +84,7 @@ def test_it_trains_and_is_copied_as_any_other_layer():
     network = made().train()
     twin = copy.deepcopy(network)
     assert isinstance(twin.encoder.conv_init, ExactConv3d)
+    assert isinstance(twin.encoder.layers[0]["blocks"][0].norm1, RoundingInstanceNorm3d)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         heads = network(image())
     sum(head.float().square().mean() for head in heads).backward()
