@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from hnseg.settings.section import AUTO3DSEG, PAPER, Fraction, Settings, about
+from hnseg.settings.section import AUTO3DSEG, OURS, PAPER, Fraction, Settings, about
 
 _HALVED = f"half of the 0.1 in {AUTO3DSEG}: sigmoid([0, 1]) spans half of its sigmoid([-1, 1])"
-_ELASTIC = f"our choice; {PAPER} § 5 has the deformation without values"
+_ELASTIC = f"{OURS}; {PAPER} § 5 has the deformation without values"
 
 
 class AugmentConfig(Settings):
@@ -28,12 +28,14 @@ class AugmentConfig(Settings):
     flip_p: Fraction = Field(0.5, **about("Probability of a flip, per axis.", AUTO3DSEG))
     ct_scale: float = Field(0.3, ge=0, **about("Largest relative change of the CT's values.", AUTO3DSEG))
     ct_scale_p: Fraction = Field(0.5, **about("Probability of ct_scale.", AUTO3DSEG))
-    ct_shift: float = Field(0.05, ge=0, **about("Largest shift of the CT's values.", _HALVED, "of the normalized CT"))
+    ct_shift: float = Field(
+        0.05, ge=0, **about("Largest shift of the CT's values.", _HALVED, "units of the normalized CT")
+    )
     ct_shift_p: Fraction = Field(0.5, **about("Probability of ct_shift.", AUTO3DSEG))
     ct_noise: float = Field(
         0.05,
         ge=0,
-        **about("Largest standard deviation of the noise added to the CT.", _HALVED, "of the normalized CT"),
+        **about("Largest standard deviation of the noise added to the CT.", _HALVED, "units of the normalized CT"),
     )
     ct_noise_p: Fraction = Field(0.2, **about("Probability of ct_noise.", AUTO3DSEG))
     ct_blur_vox: tuple[float, float] = Field((0.5, 1.0), **about("Range of the blur's sigma.", AUTO3DSEG, "voxels"))

@@ -6,11 +6,11 @@ from typing import Literal
 
 from pydantic import Field
 
-from hnseg.settings.section import AUTO3DSEG, PAPER, PositiveFloat, Settings, about
+from hnseg.settings.section import AUTO3DSEG, OURS, PAPER, PositiveFloat, Settings, about
 
 WindowMethod = Literal["patch", "auto"]
 DecisionGrid = Literal["ct-grid", "crop-grid"]
-_IN_ML = f"our choice; {PAPER} § 4 counts voxels"
+_IN_ML = f"{OURS}; {PAPER} § 4 counts voxels"
 
 
 class PredictConfig(Settings):
@@ -38,7 +38,7 @@ class PredictConfig(Settings):
         **about(
             "Where the most probable class is taken: ct-grid resamples the probabilities to the CT first, crop-grid "
             "decides on the crop and brings the label back by nearest neighbor.",
-            f"our choice; {PAPER} § 4: argmax after the windows on the crop (crop-grid)",
+            f"{OURS}; {PAPER} § 4: argmax after the windows on the crop (crop-grid)",
         ),
     )
     min_gtvp_ml: float = Field(0.2, ge=0, **about("Smaller GTVp components are removed.", _IN_ML, "ml"))
@@ -65,7 +65,7 @@ class PredictConfig(Settings):
         100.0,
         **about(
             "GTVn components farther from the predicted GTVp, surface to surface, are removed.",
-            f"our choice; {PAPER} § 4 has the rule without its value",
+            f"{OURS}; {PAPER} § 4 has the rule without its value",
             "mm",
         ),
     )

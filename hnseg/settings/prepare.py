@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from hnseg.settings.section import AUTO3DSEG, ORGANIZERS, PAPER, PositiveFloat, Settings, Triple, about
+from hnseg.settings.section import AUTO3DSEG, ORGANIZERS, OURS, PAPER, PositiveFloat, Settings, Triple, about
 
 Harmonization = Literal["none", "spectrum-swap", "spectrum-align", "histogram-match"]
 CropMethod = Literal["head", "paper", "nvauto", "hecktor2025", "center"]
@@ -26,28 +26,28 @@ class PrepareConfig(Settings):
         **about(
             "How the crop box is found; head uses the brain, paper a PET threshold, nvauto and hecktor2025 the "
             "rules of those codes, center the middle of the scan.",
-            f"our choice; {PAPER} § 3.1 takes a coarse PET threshold (paper)",
+            f"{OURS}; {PAPER} § 3.1 takes a coarse PET threshold (paper)",
         ),
     )
     interpolation: Interpolation = Field(
         "linear",
         **about(
             "Interpolation of CT and PET; cubic is clamped to the measured range.",
-            f"{AUTO3DSEG}; {ORGANIZERS} is cubic; the paper does not say",
+            f"{AUTO3DSEG}; {ORGANIZERS}: cubic",
         ),
     )
     label_interpolation: Literal["nearest", "linear"] = Field(
         "nearest",
         **about(
             "Interpolation of the label; linear interpolates each class and takes the largest.",
-            f"{AUTO3DSEG}; the paper does not say",
+            AUTO3DSEG,
         ),
     )
     registration: Registration = Field(
         "measure",
         **about(
             "PET to CT: measure reports the offset, rigid also corrects one of 4 mm or more.",
-            f"our choice; {PAPER} § 3.1: registered to a common voxel grid",
+            f"{OURS}; {PAPER} § 3.1: registered to a common voxel grid",
         ),
     )
     harmonization: Harmonization = Field(
@@ -68,14 +68,14 @@ class PrepareConfig(Settings):
         **about(
             "Reference subject of spectrum-swap and histogram-match: the ID of a training case, or a file (a saved "
             "reference spectrum, or a CT on the crop grid); empty: the case with the head found and most in view.",
-            f"{PAPER} § 3.1: a single subject from the training cohort; which one is our choice",
+            f"{PAPER} § 3.1: a single subject from the training cohort; which one is ours",
         ),
     )
     valid_hu: tuple[float, float] = Field(
         (-1024.0, 3071.0),
         **about(
             "Range that CT is clipped to, also after harmonization.",
-            f"{PAPER} § 3.1: valid HU ranges; our choice is that of 12-bit CT",
+            f"{PAPER} § 3.1: valid HU ranges; these, of 12-bit CT, are ours",
             "HU",
         ),
     )
@@ -83,7 +83,7 @@ class PrepareConfig(Settings):
         (-250.0, 250.0),
         **about(
             "CT window that is mapped to [0, 1].",
-            f"{ORGANIZERS}, and the fallback of {AUTO3DSEG}; {PAPER} § 3.1 has a window without values",
+            f"{ORGANIZERS}, and the fallback of {AUTO3DSEG}; {PAPER} § 3.1 has no values",
             "HU",
         ),
     )

@@ -1,9 +1,4 @@
-"""What all sections of settings have in common, and where the values come from.
-
-The sources below are printed beside every setting. ``docs/hnseg/paper.md`` names the versions that were read. The text
-of NVAUTO's own report (Myronenko et al. 2022, arXiv:2209.10809) was not among them: its values are those of the
-template that it was made with.
-"""
+"""What all sections of settings have in common, and where the values come from."""
 
 from __future__ import annotations
 
@@ -17,11 +12,19 @@ Triple = tuple[int, int, int]
 PositiveFloat = Annotated[float, Field(gt=0)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 
-PAPER = "the paper (Huang et al., HECKTOR 2025)"
-AUTO3DSEG = "MONAI's Auto3DSeg template (NVAUTO, HECKTOR 2022)"
-ORGANIZERS = "the organizers' template for HECKTOR 2025"
-NNUNET = "nnU-Net v2"
-OURS = "our choice; the paper does not say"
+PAPER = "paper"
+AUTO3DSEG = "Auto3DSeg"
+ORGANIZERS = "organizers"
+NNUNET = "nnU-Net"
+OURS = "ours"
+# docs/hnseg/paper.md has the versions that were read. Of NVAUTO's report (arXiv:2209.10809) that is the abstract alone.
+SOURCES = {
+    PAPER: "Huang et al., Head-and-Neck PET/CT Lesion Segmentation via SSIMH and SegResNet, HECKTOR 2025",
+    AUTO3DSEG: "MONAI's Auto3DSeg template for SegResNet, used by NVAUTO in HECKTOR 2022",
+    ORGANIZERS: "the organizers' template of HECKTOR 2025",
+    NNUNET: "nnU-Net v2",
+    OURS: "our choice, where the paper does not say",
+}
 
 
 def about(description: str, source: str, unit: str = "") -> dict[str, Any]:

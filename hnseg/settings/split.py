@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from hnseg.settings.section import PAPER, Settings, about
+from hnseg.settings.section import OURS, PAPER, Settings, about
 
 
 class SplitConfig(Settings):
@@ -17,6 +17,6 @@ class SplitConfig(Settings):
         lt=1,
         **about(
             "Share of the labeled cases that is held out as test cases.",
-            "our choice; the paper tests on the challenge's own cases (0)",
+            f"{OURS}; {PAPER} § 6: tested on the challenge's own cases (0)",
         ),
     )

@@ -24,7 +24,7 @@ class TrainConfig(Settings):
         "equal",
         **about(
             "Weights of the heads' losses; exponential is 1, 1/2, 1/4, … from the main output on.",
-            f"{PAPER} § 3.2: summed; exponential in {AUTO3DSEG} and, scaled, in {NNUNET}",
+            f"{PAPER} § 3.2: summed; exponential in {AUTO3DSEG}, and scaled in {NNUNET}",
         ),
     )
     patch_vox: Triple = Field(
@@ -64,14 +64,14 @@ class TrainConfig(Settings):
         0.0,
         ge=0,
         lt=1,
-        **about("Decay of the weights' moving average, which is validated and kept; 0 is off.", OURS, "per step"),
+        **about("Decay per step of the weights' moving average, which is validated and kept; 0 is off.", OURS),
     )
     monitor: Literal["val_score", "val_loss"] = Field(
         "val_score",
         **about(
             "What a validation is judged by: it decides which epoch's weights are kept, and with patience when a fold "
             "stops. val_score is the challenge's weighted mean, val_loss the loss of the main output.",
-            f"our choice; {PAPER} § 5: early stopping on the validation loss",
+            f"{OURS}; {PAPER} § 5: early stopping on the validation loss",
         ),
     )
     patience: int | None = Field(
@@ -79,7 +79,7 @@ class TrainConfig(Settings):
         ge=1,
         **about(
             "Epochs without a better validation before a fold stops, see monitor; none: it never does.",
-            f"our choice; {PAPER} § 5 stops early without a number",
+            f"{OURS}; {PAPER} § 5 stops early without a number",
             "epochs",
         ),
     )
