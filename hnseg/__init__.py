@@ -49,11 +49,13 @@ if TYPE_CHECKING:
     from hnseg.preprocessing.harmonizer_store import load_harmonizer
     from hnseg.preprocessing.prepare_case import preprocess_case
     from hnseg.preprocessing.prepare_cohort import prepare_cohort
+    from hnseg.preprocessing.reuse_prepared import SharedResults, begin_run_from, share_prepared
     from hnseg.progress import ProgressCallback, no_progress, show_progress
     from hnseg.report.page import write_report
     from hnseg.report.paper_figures.write_figures import WrittenFigures, write_figures
     from hnseg.settings.augment import AugmentConfig
     from hnseg.settings.config import Config
+    from hnseg.settings.effects import stale_stages
     from hnseg.settings.predict import PredictConfig
     from hnseg.settings.prepare import Harmonization, PrepareConfig
     from hnseg.settings.split import SplitConfig
@@ -83,12 +85,14 @@ _HOME = {
     "PrepareConfig": "hnseg.settings.prepare",
     "ProgressCallback": "hnseg.progress",
     "Rules": "hnseg.evaluation.rules",
+    "SharedResults": "hnseg.preprocessing.reuse_prepared",
     "SplitConfig": "hnseg.settings.split",
     "Splits": "hnseg.cohort.splits",
     "TrainConfig": "hnseg.settings.train",
     "WorkDirError": "hnseg.errors",
     "WorkdirEvaluation": "hnseg.evaluation.records",
     "WrittenFigures": "hnseg.report.paper_figures.write_figures",
+    "begin_run_from": "hnseg.preprocessing.reuse_prepared",
     "check_cohort": "hnseg.check.check_cohort",
     "compare": "hnseg.evaluation.compare",
     "discover_cases": "hnseg.cohort.cases",
@@ -125,7 +129,9 @@ _HOME = {
     "read_scores": "hnseg.evaluation.compare",
     "read_scores_file": "hnseg.evaluation.compare",
     "save_splits": "hnseg.cohort.splits",
+    "share_prepared": "hnseg.preprocessing.reuse_prepared",
     "show_progress": "hnseg.progress",
+    "stale_stages": "hnseg.settings.effects",
     "train_folds": "hnseg.training.folds",
     "tune_workdir": "hnseg.inference.tune",
     "write_figures": "hnseg.report.paper_figures.write_figures",
@@ -154,6 +160,7 @@ __all__ = [
     "PrepareConfig",
     "ProgressCallback",
     "Rules",
+    "SharedResults",
     "SplitConfig",
     "Splits",
     "TrainConfig",
@@ -161,6 +168,7 @@ __all__ = [
     "WorkdirEvaluation",
     "WrittenFigures",
     "__version__",
+    "begin_run_from",
     "check_cohort",
     "compare",
     "discover_cases",
@@ -197,7 +205,9 @@ __all__ = [
     "read_scores",
     "read_scores_file",
     "save_splits",
+    "share_prepared",
     "show_progress",
+    "stale_stages",
     "train_folds",
     "tune_workdir",
     "write_figures",

@@ -101,6 +101,25 @@ def load_harmonizer(work: Path) -> Harmonizer:
     return MatchToReference(config, np.load(path, allow_pickle=False), case.id)
 
 
+def list_harmonizer_caches(work: Path, folder: Path | None = None) -> list[ArtifactCache]:
+    """The files of the run's harmonizer with their records, whether they are there or not.
+
+    Args:
+        work: Work directory of the run, checked and split.
+        folder: Where they lie; None: in ``work``.
+
+    Raises:
+        WorkDirError: The run has not been checked or split, or the split does not fit the check.
+    """
+    config, cohort, folder = load_config(work).prepare, load_split_cohort(work), folder or work
+    if config.harmonization in REFERENCE_FILES:
+        return [reference_cache(folder, _reference_case(cohort), config)]
+    if config.harmonization == "spectrum-align":
+        training = [cohort.cases[case_id].as_case() for case_id in cohort.splits.all_train_ids()]
+        return [_site_cache(folder, case, config) for case in training]
+    return []
+
+
 @functools.lru_cache(maxsize=1)
 def cached_harmonizer(work: Path, digest: str) -> Harmonizer:
     """The run's harmonizer, read once a process; ``digest`` is its own and distinguishes one fit from the next."""

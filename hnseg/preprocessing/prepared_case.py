@@ -162,6 +162,28 @@ def write_case(
         _write_record(new / RECORD, record)
 
 
+def link_case(source: Path, folder: Path) -> None:
+    """Let ``folder`` be the prepared case in ``source``: a folder of its own, whose files are the same ones on disk.
+
+    Args:
+        source: A prepared case, on the same file system; it may be replaced at any time.
+        folder: Of the case; what is there is replaced.
+
+    Raises:
+        WorkDirError: ``source`` was replaced meanwhile.
+        OSError: The file system has no hard links, or is another one.
+    """
+    with _replace(folder) as new:
+        before = source.stat().st_ino
+        for place, _, names in os.walk(source):
+            target = new / Path(place).relative_to(source)
+            target.mkdir(exist_ok=True)
+            for name in names:
+                os.link(Path(place) / name, target / name)
+        if source.stat().st_ino != before:
+            raise WorkDirError(f"{source} was prepared anew meanwhile: try again")
+
+
 def write_failure(folder: Path, record: Mapping[str, Any]) -> None:
     """Put the reason why a case could not be prepared in the place of what was prepared of it before.
 
