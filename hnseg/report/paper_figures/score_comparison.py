@@ -5,6 +5,7 @@ A run without test cases and without an external cohort shows its folds and thei
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,6 +38,7 @@ from hnseg.report.paper_figures.style import NOTE_PT, TEXT_PT, WIDTH_IN, Note, m
 
 HEIGHT_IN, LEFT_IN, TOP_IN, NAMES_IN = 2.0, 0.42, 0.24, 0.26
 GROUP = 0.78  # of the place of a score, for its bars
+CAP = 0.035  # half of the ends of a whisker
 STYLES = {
     "validation": (Color.TRAINING_CASES, ""),
     "test": (Color.TEST_CASES, "//////"),
@@ -176,13 +178,9 @@ def draw_score_comparison(work: Path, external: Path | None = None) -> DrawnFigu
     """
     shown = read_comparison(work, external)
     counts = ", ".join(f"{part.name}: {part.n_cases} cases" for part in shown.parts)
-    bars = (
-        "Bars: 95 % bootstrap intervals over cases."
-        if shown.folds
-        else "Whiskers: 95 % bootstrap intervals over cases."
-    )
+    whiskers = "Whiskers: 95 % bootstrap intervals over cases."
     folds = f"Points: the {len(shown.folds)} folds; line: their mean." if shown.folds else ""
-    note = Note(f"{counts[0].upper()}{counts[1:]}; rules of HECKTOR {shown.rules.challenge}.", folds, bars)
+    note = Note(f"{counts[0].upper()}{counts[1:]}; rules of HECKTOR {shown.rules.challenge}.", folds, whiskers)
     title = "Validation by fold" if shown.folds else "Validation and test"
     caption = (
         f"Validation by fold, with the mean over {len(shown.folds)} folds and the out-of-fold scores."
@@ -238,10 +236,10 @@ def _draw_interval(axes: Axes, x: float, interval: Interval | None) -> float:
     low, high = interval or (None, None)
     if low is None or high is None:
         return 0.0
+    gap, left, right = math.nan, x - CAP, x + CAP  # one line, so that its halo lies below all of it
+    across, up = [left, right, gap, x, x, gap, left, right], [low, low, gap, low, high, gap, high, high]
     halo = [withStroke(linewidth=2.2, foreground=Color.PAPER)]
-    axes.plot([x, x], [low, high], color=Color.INK, linewidth=1.0, path_effects=halo)
-    for end in (low, high):
-        axes.plot([x - 0.035, x + 0.035], [end, end], color=Color.INK, linewidth=1.0, path_effects=halo)
+    axes.plot(across, up, color=Color.INK, linewidth=1.0, path_effects=halo, clip_on=False)
     return high
 
 

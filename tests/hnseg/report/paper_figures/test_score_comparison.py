@@ -123,6 +123,15 @@ def test_scores_of_other_masks_are_refused(scored, external):
         read_comparison(scored)
 
 
+def test_an_external_cohort_of_other_models_is_refused(scored, external):
+    model = scored / "models" / "fold_0" / "best.pt"
+    model.write_bytes(b"trained again")
+    record = {"made_from": {"models": {"models/fold_0/best.pt": "0" * 64}}, "outputs": {}}
+    write_json(external / "AAA-002.json", record)
+    with raises_naming(WorkDirError, "AAA-002", scored / "models"):
+        read_comparison(scored, external)
+
+
 def test_without_validation_the_commands_that_make_it_are_named(small_workdir):
     evaluate_workdir(small_workdir)
     with raises_naming(WorkDirError, "`hnseg tune`", "`hnseg evaluate`", path=small_workdir / "metrics.json"):
