@@ -44,6 +44,7 @@ from hnseg import (
     show_progress,
     train_folds,
     tune_workdir,
+    write_figures,
     write_report,
 )
 
@@ -125,6 +126,8 @@ def run(config: Config, data_root: Path | None, work_dir: Path, *, device: str, 
     report = write_report(work_dir)
     print_scores(scores, len(splits.test))
     console.print(f"report: {report.resolve()}", soft_wrap=True, highlight=False)
+    figures = write_figures(work_dir)
+    console.print(f"figures: {figures.paths[0].parent.resolve()}", soft_wrap=True, highlight=False)
     failed = {failure.case_id for failure in [*unprepared, *unpredicted]}
     return failed | {finding.case_id for finding in found.errors}
 

@@ -51,6 +51,8 @@ def test_the_whole_pipeline_with_one_bad_case(cohort, tmp_path):
     assert "ALFA-002__PT.nii.gz" in first.stderr
     assert "1 case(s) were left out" in first.stderr
     assert f"report: {work / 'report.html'}" in first.stdout
+    assert f"figures: {work / 'figures'}" in first.stdout
+    assert len(list((work / "figures").glob("figure_[1-5].pdf"))) == 5
 
     metrics = json.loads((work / "metrics.json").read_text())
     assert {"ensemble", "threshold_baseline", "empty_baseline"} <= set(metrics)
