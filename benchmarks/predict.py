@@ -51,7 +51,7 @@ from hnseg.phantom import DEFAULT_CENTERS, generate_case
 from hnseg.preprocessing.harmonizer_store import load_harmonizer, reference_cache
 from hnseg.preprocessing.prepare_case import preparation_key
 from hnseg.settings.config import Config
-from hnseg.workdir import load_config, write_json
+from hnseg.workdir import load_config, save_config, write_json
 from ssimh.images.simpleitk import load_sitk
 
 FOLDS = 5
@@ -98,7 +98,8 @@ def make_run(work: Path, preset: str, models: int) -> None:
     import ssimh
 
     config = Config.from_preset("paper" if preset == "full" else "demo")
-    write_json(work / "run.json", {"config": config.model_dump(mode="json"), "data_root": ""})
+    write_json(work / "run.json", {"data_root": ""})
+    save_config(config, work)
     splits = Splits(0, (), tuple((f"ALFA-{k:03d}",) for k in range(models)), "ALFA-100")
     save_splits(splits, work)
     checked = [CheckedCase(case_id, "ALFA", "", "", None, None, None, True, 1.0) for case_id in splits.all_ids()]

@@ -53,6 +53,7 @@ from hnseg.preprocessing.prepared_case import open_case
 from hnseg.settings.config import Config
 from hnseg.settings.split import SplitConfig
 from hnseg.training.loop import train_fold
+from hnseg.workdir import read_config
 
 HOME = DEFAULT_CENTERS[0]
 CENTERS = (
@@ -124,7 +125,7 @@ def prepare(case: Case, config: Config, folder: Path, harmonizer: Harmonizer) ->
 
 def score(home: Path, model: Path, tests: list[Case], harmonizer: Harmonizer, name: str) -> dict[str, dict[str, float]]:
     """GTVp mean Dice and GTVn aggregated Dice on the crop grid, by center, and the change of soft tissue in HU."""
-    config = Config.model_validate(json.loads((home / "run.json").read_text())["config"])
+    config = read_config(home)
     fabric = open_device("cpu", config.train.precision)
     network = load_network(model, config.train, fabric)
     found: dict[str, dict[str, float]] = {}

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from hnseg.check.check_cohort import check_cohort
     from hnseg.cohort.cases import Case, discover_cases
     from hnseg.cohort.checked_cohort import CohortCheck, Finding, load_check
-    from hnseg.cohort.open_run import open_run
+    from hnseg.cohort.open_run import begin_run, open_run
     from hnseg.cohort.published_splits import read_folds, read_ids
     from hnseg.cohort.splits import (
         Splits,
@@ -26,7 +26,16 @@ if TYPE_CHECKING:
         published_splits,
         save_splits,
     )
-    from hnseg.errors import CaseError, CohortError, HnsegError, InUseError, OptionError, OutputPathError, WorkDirError
+    from hnseg.errors import (
+        CaseError,
+        CohortError,
+        HnsegError,
+        InUseError,
+        OptionError,
+        OutputPathError,
+        SettingsError,
+        WorkDirError,
+    )
     from hnseg.evaluation.compare import compare, read_scores, read_scores_file
     from hnseg.evaluation.evaluate import evaluate_folder, evaluate_workdir, find_labels
     from hnseg.evaluation.records import FolderEvaluation, WorkdirEvaluation
@@ -53,16 +62,19 @@ if TYPE_CHECKING:
     from hnseg.progress import ProgressCallback, no_progress, show_progress
     from hnseg.report.page import write_report
     from hnseg.report.paper_figures.write_figures import WrittenFigures, write_figures
+    from hnseg.settings.assignments import parse_assignments
     from hnseg.settings.augment import AugmentConfig
+    from hnseg.settings.building import build_config
     from hnseg.settings.config import Config
     from hnseg.settings.effects import stale_stages
+    from hnseg.settings.config_file import read_config_file
     from hnseg.settings.predict import PredictConfig
     from hnseg.settings.prepare import Harmonization, PrepareConfig
     from hnseg.settings.split import SplitConfig
     from hnseg.settings.train import TrainConfig
     from hnseg.training.folds import train_folds
     from hnseg.training.plan import make_plan
-    from hnseg.workdir import load_config
+    from hnseg.workdir import load_config, save_config
 
 _HOME = {
     "AugmentConfig": "hnseg.settings.augment",
@@ -86,6 +98,7 @@ _HOME = {
     "ProgressCallback": "hnseg.progress",
     "Rules": "hnseg.evaluation.rules",
     "SharedResults": "hnseg.preprocessing.reuse_prepared",
+    "SettingsError": "hnseg.errors",
     "SplitConfig": "hnseg.settings.split",
     "Splits": "hnseg.cohort.splits",
     "TrainConfig": "hnseg.settings.train",
@@ -93,6 +106,8 @@ _HOME = {
     "WorkdirEvaluation": "hnseg.evaluation.records",
     "WrittenFigures": "hnseg.report.paper_figures.write_figures",
     "begin_run_from": "hnseg.preprocessing.reuse_prepared",
+    "begin_run": "hnseg.cohort.open_run",
+    "build_config": "hnseg.settings.building",
     "check_cohort": "hnseg.check.check_cohort",
     "compare": "hnseg.evaluation.compare",
     "discover_cases": "hnseg.cohort.cases",
@@ -122,12 +137,15 @@ _HOME = {
     "prepare_cohort": "hnseg.preprocessing.prepare_cohort",
     "preprocess_case": "hnseg.preprocessing.prepare_case",
     "published_splits": "hnseg.cohort.splits",
+    "parse_assignments": "hnseg.settings.assignments",
+    "read_config_file": "hnseg.settings.config_file",
     "read_folds": "hnseg.cohort.published_splits",
     "read_grid": "hnseg.images.image_io",
     "read_ids": "hnseg.cohort.published_splits",
     "read_image": "hnseg.images.image_io",
     "read_scores": "hnseg.evaluation.compare",
     "read_scores_file": "hnseg.evaluation.compare",
+    "save_config": "hnseg.workdir",
     "save_splits": "hnseg.cohort.splits",
     "share_prepared": "hnseg.preprocessing.reuse_prepared",
     "show_progress": "hnseg.progress",
@@ -161,6 +179,7 @@ __all__ = [
     "ProgressCallback",
     "Rules",
     "SharedResults",
+    "SettingsError",
     "SplitConfig",
     "Splits",
     "TrainConfig",
@@ -169,6 +188,8 @@ __all__ = [
     "WrittenFigures",
     "__version__",
     "begin_run_from",
+    "begin_run",
+    "build_config",
     "check_cohort",
     "compare",
     "discover_cases",
@@ -189,6 +210,7 @@ __all__ = [
     "open_device",
     "open_run",
     "open_segmenter",
+    "parse_assignments",
     "postprocess_out_of_fold",
     "predict_baselines",
     "predict_cohort",
@@ -198,12 +220,14 @@ __all__ = [
     "prepare_cohort",
     "preprocess_case",
     "published_splits",
+    "read_config_file",
     "read_folds",
     "read_grid",
     "read_ids",
     "read_image",
     "read_scores",
     "read_scores_file",
+    "save_config",
     "save_splits",
     "share_prepared",
     "show_progress",

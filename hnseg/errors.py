@@ -6,6 +6,7 @@ HnsegError                  the base: everything a user can correct; the command
 ├── WorkDirError            a work directory does not hold what a stage needs, or holds another run's
 ├── InUseError              another process writes there at this moment
 ├── OptionError             an option that does not apply to what the other ones ask for
+│   └── SettingsError       a setting that does not exist, or a value that it cannot have
 └── OutputPathError         an output would replace an input, or a file that hnseg did not write
 """
 
@@ -43,6 +44,10 @@ class InUseError(HnsegError):
 
 class OptionError(HnsegError):
     """Options that contradict each other, or one that would change nothing; the message says when it applies."""
+
+
+class SettingsError(OptionError):
+    """A setting that does not exist or a value that it cannot have; the message says where and what is allowed."""
 
 
 class OutputPathError(HnsegError):

@@ -14,13 +14,16 @@ from typing import Any, TypeVar, cast
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
-from hnseg.errors import WorkDirError
+from hnseg.errors import SettingsError, WorkDirError
+from hnseg.settings.building import Values, build_config
 from hnseg.settings.config import Config
+from hnseg.settings.config_file import CONFIG_FILE, change_config_file, read_config_file, render_config
 from hnseg.settings.predict import PredictConfig
 from ssimh.files.atomic import atomic_write
 from ssimh.files.json_object import JsonObject
 
 RUN_FILE = "run.json"
+BEGIN = "init"  # the command that begins a run
 Record = TypeVar("Record")
 
 
@@ -139,10 +142,9 @@ class TunedRecord(BaseModel):
 
 
 class RunRecord(BaseModel):
-    """``run.json``: what a run was begun with, and what tune has chosen since.
+    """``run.json``: what a run was begun with beside its settings, and what tune has chosen since.
 
     Attributes:
-        config: Settings as the run was begun.
         data_root: Folder or table of the cohort; empty in an export.
         provenance: Versions, machine and time.
         tuned: None before ``hnseg tune``.
@@ -150,20 +152,19 @@ class RunRecord(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    config: Config
     data_root: str
     provenance: dict[str, Any] = Field(default_factory=dict)
     tuned: TunedRecord | None = None
 
     @model_validator(mode="after")
     def _check_tuned(self) -> RunRecord:
-        self.tuned_predict()  # an unknown setting or value is found when the file is read
+        self.apply_tuned(PredictConfig())  # an unknown setting or value is found when the file is read
         return self
 
-    def tuned_predict(self) -> PredictConfig:
-        """Settings of prediction with what tune has chosen."""
+    def apply_tuned(self, predict: PredictConfig) -> PredictConfig:
+        """Settings of prediction with what tune has chosen in their place."""
         chosen = self.tuned.predict if self.tuned is not None else {}
-        return PredictConfig(**{**self.config.predict.model_dump(), **chosen}) if chosen else self.config.predict
+        return PredictConfig(**{**predict.model_dump(), **chosen}) if chosen else predict
 
 
 def load_run_record(work: Path) -> RunRecord:
@@ -172,12 +173,52 @@ def load_run_record(work: Path) -> RunRecord:
     Raises:
         WorkDirError: It is missing, damaged or of another shape.
     """
-    return read_record(work / RUN_FILE, RunRecord, "check")
+    return read_record(work / RUN_FILE, RunRecord, BEGIN)
 
 
 def save_run_record(record: RunRecord, work: Path) -> None:
     """Write ``run.json``."""
     write_json(work / RUN_FILE, record.model_dump(mode="json", exclude={"tuned"} if record.tuned is None else None))
+
+
+def read_config(work: Path) -> Config:
+    """The settings in ``config.yaml``; :func:`load_config` adds what ``split`` and ``tune`` have chosen.
+
+    Raises:
+        WorkDirError: It is missing, no settings file, or of another version; or a setting is unknown, missing or has a
+            value that is not allowed.
+    """
+    path = work / CONFIG_FILE
+    if not path.is_file():
+        raise WorkDirError(f"{path} is missing: {work} holds no run of this version; begin one with `hnseg {BEGIN}`")
+    try:
+        return read_config_file(path, whole=True)
+    except SettingsError as error:
+        raise WorkDirError(str(error)) from error
+
+
+def save_config(config: Config, work: Path) -> None:
+    """Write ``config.yaml``."""
+    write_text(work / CONFIG_FILE, render_config(config))
+
+
+def change_config(work: Path, values: Values) -> Config:
+    """Change settings in ``config.yaml``; comments stay.
+
+    Args:
+        work: Work directory of the run.
+        values: By dotted name.
+
+    Returns:
+        The settings as they are now.
+
+    Raises:
+        SettingsError: A name is unknown, or a value is not allowed; nothing is written.
+        WorkDirError: The file is missing or damaged.
+    """
+    changed = build_config(values, base=read_config(work))
+    write_text(work / CONFIG_FILE, change_config_file(work / CONFIG_FILE, values))
+    return changed
 
 
 @dataclass(frozen=True)
@@ -186,21 +227,21 @@ class _Folds:
 
 
 def load_config(work: Path, *, tuned: bool = True) -> Config:
-    """The settings of the run in ``work``: as it was begun, with what ``split`` and ``tune`` have chosen since.
+    """The settings of the run in ``work``: those of ``config.yaml``, with what ``split`` and ``tune`` have chosen.
 
     The number of folds is that of ``splits.json``, where there is one: a split by center or by a published list has
     its own.
 
     Args:
         work: Work directory of the run.
-        tuned: False: as it was begun. Training compares its checkpoints with these.
+        tuned: False: without what tune has chosen. Training compares its checkpoints with these.
 
     Raises:
-        WorkDirError: ``run.json`` or ``splits.json`` is damaged or of another shape.
+        WorkDirError: ``config.yaml``, ``run.json`` or ``splits.json`` is damaged or of another shape.
     """
     record = load_run_record(work)
-    config, splits = record.config, work / "splits.json"
+    config, splits = read_config(work), work / "splits.json"
     folds = len(read_record(splits, _Folds, "split").folds) if splits.is_file() else 0
     if folds:
         config = config.model_copy(update={"split": config.split.model_copy(update={"folds": folds})})
-    return config.model_copy(update={"predict": record.tuned_predict()}) if tuned else config
+    return config.model_copy(update={"predict": record.apply_tuned(config.predict)}) if tuned else config

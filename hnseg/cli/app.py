@@ -19,7 +19,7 @@ from ssimh.files.output_guard import OutputError
 app = typer.Typer(
     name="hnseg",
     help="Head-and-neck tumor and lymph-node segmentation in FDG-PET/CT. Run the commands in this order: "
-    "check, split, prepare, train, tune, predict, evaluate, report.",
+    "init, check, split, prepare, train, tune, predict, evaluate, report.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,

@@ -5,14 +5,13 @@ from __future__ import annotations
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 from rich.markup import escape
 
 from hnseg.check.check_cohort import check_cohort
 from hnseg.cli.app import (
-    HARMONIZATION_HELP,
     Dask,
     Jobs,
     Root,
@@ -28,7 +27,6 @@ from hnseg.cli.app import (
 )
 from hnseg.cohort.cases import discover_cases
 from hnseg.cohort.checked_cohort import load_check
-from hnseg.cohort.open_run import open_run
 from hnseg.cohort.published_splits import read_folds, read_ids
 from hnseg.cohort.splits import leave_one_center_out, make_splits, published_splits, save_splits
 from hnseg.cohort.table import COLORS, cohort_table
@@ -37,8 +35,9 @@ from hnseg.locks import hold
 from hnseg.parallel import ParallelConfig, parse_shard
 from hnseg.progress import show_progress
 from hnseg.settings.config import Config
-from hnseg.settings.prepare import CropMethod, Harmonization, Interpolation, Registration
-from hnseg.workdir import load_config
+from hnseg.settings.config_file import CONFIG_FILE
+from hnseg.settings.presets import Preset
+from hnseg.workdir import RUN_FILE, load_config, load_run_record
 
 
 @app.command()
@@ -68,37 +67,28 @@ def phantom(
 @app.command()
 def check(
     context: typer.Context,
-    root: Root,
-    work: Annotated[Path | None, typer.Argument(help="Work directory to begin; without it nothing is written.")] = None,
-    preset: Annotated[Literal["demo", "paper"], typer.Option(help="Settings of the run.")] = "paper",
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the splits and the training.")] = 0,
-    folds: Annotated[int, typer.Option(min=2, help="Folds that `split` makes, unless it has its own.")] = 5,
-    harmonization: Annotated[Harmonization, typer.Option(help=HARMONIZATION_HELP)] = "spectrum-swap",
-    crop: Annotated[CropMethod, typer.Option(help="How the crop box is found; head is the robust one.")] = "head",
-    interpolation: Annotated[
-        Interpolation, typer.Option(help="Interpolation of CT and PET; cubic is clamped to their range.")
-    ] = "linear",
-    registration: Annotated[
-        Registration, typer.Option(help="PET to CT: measure the offset, or also correct it (rigid).")
-    ] = "measure",
+    path: Annotated[
+        Path,
+        typer.Argument(
+            help="Work directory of a run; or, to look at data and write nothing, a folder in HECKTOR 2025 or nnU-Net "
+            "layout or a CSV file of paths."
+        ),
+    ],
+    preset: Annotated[Preset, typer.Option(help="For a data root: preset whose crop is checked.")] = "recommended",
     jobs: Jobs = 1,
 ) -> None:
-    """Begin a run: check every case, write check.json and check.html. Exit status 1 if a case cannot be used."""
-    with handle_errors():
+    """Check every case; for a run, write check.json and check.html. Exit status 1 if a case cannot be used."""
+    with handle_errors(), ExitStack() as stack:
+        work = path if (path / RUN_FILE).is_file() else None
         if work is None:
-            names = ["seed", "folds", "harmonization", "interpolation"]
-            refuse_options(context, names, "settings of a run; name a work directory to begin one")
-        config = Config.from_preset(preset, seed=seed, folds=folds, harmonization=harmonization)
-        asked = {"crop": crop, "interpolation": interpolation, "registration": registration}
-        config = config.model_copy(update={"prepare": config.prepare.model_copy(update=asked)})
-        with ExitStack() as stack:
-            if work is not None:
-                discover_cases(root)  # nothing is written for a data root that cannot be used
-                work.mkdir(parents=True, exist_ok=True)
-                stack.enter_context(hold(work, "run", "hnseg check"))
-                open_run(work, config, root, resume=True)
-            progress = stack.enter_context(show_progress("check", out))
-            result = check_cohort(root, config.prepare, work=work, jobs=jobs, progress=progress)
+            root, config = path, Config.from_preset(preset)
+        else:
+            refuse_options(context, ["preset"], f"for a data root; the settings of a run are in its {CONFIG_FILE}")
+            root, config = Path(load_run_record(work).data_root), load_config(work)
+            discover_cases(root)  # nothing is written for a data root that cannot be used
+            stack.enter_context(hold(work, "run", "hnseg check"))
+        progress = stack.enter_context(show_progress("check", out))
+        result = check_cohort(root, config.prepare, work=work, jobs=jobs, progress=progress)
     out.print(cohort_table(result))
     for finding in result.findings:
         if finding.severity != "info":

@@ -9,11 +9,46 @@ from hnseg.errors import WorkDirError
 from hnseg.locks import is_lock
 from hnseg.provenance import provenance
 from hnseg.settings.config import Config
-from hnseg.workdir import RUN_FILE, RunRecord, load_run_record, read_json, save_run_record
+from hnseg.settings.config_file import CONFIG_FILE
+from hnseg.workdir import (
+    RUN_FILE,
+    RunRecord,
+    load_run_record,
+    read_config,
+    read_json,
+    save_config,
+    save_run_record,
+)
 from ssimh.files.artifact_cache import find_differences
 from ssimh.files.atomic import is_leftover
 
-_BEFORE_A_RUN = {"cohort", RUN_FILE, "check.json", "check.html"}
+_BEFORE_A_RUN = {"cohort", CONFIG_FILE, RUN_FILE, "check.json", "check.html"}
+_FOREIGN = "{work} is not empty and holds no run; choose an empty or a new work directory"
+
+
+def begin_run(work: Path, config: Config, data_root: Path) -> None:
+    """Begin a run: write its settings into ``config.yaml``, and ``run.json``.
+
+    Args:
+        work: New or empty, or with nothing but a generated cohort.
+        config: Settings.
+        data_root: Folder or table of the cohort.
+
+    Raises:
+        CohortError: The data root cannot be used; nothing is written.
+        WorkDirError: The directory is not empty.
+    """
+    discover_cases(data_root)
+    for name in (CONFIG_FILE, RUN_FILE):
+        if (work / name).exists():
+            raise WorkDirError(
+                f"{work} holds a run already ({name}): edit its {CONFIG_FILE}, give --set to a command, or choose "
+                "another work directory"
+            )
+    _refuse_foreign_files(work)
+    work.mkdir(parents=True, exist_ok=True)
+    save_config(config, work)
+    save_run_record(RunRecord(data_root=str(data_root.resolve()), provenance=provenance()), work)
 
 
 def open_run(work: Path, config: Config, data_root: Path, *, resume: bool) -> None:
@@ -30,21 +65,27 @@ def open_run(work: Path, config: Config, data_root: Path, *, resume: bool) -> No
     check = work / "check.json"
     if not (check.is_file() and read_json(check, "check").get("cases")):
         # New, or a run whose data could not be used: nothing to continue.
-        others = list(work.iterdir()) if work.is_dir() else []
-        foreign = any(not (entry.name in _BEFORE_A_RUN or is_lock(entry) or is_leftover(entry)) for entry in others)
-        if foreign or (before is None and check.is_file()):
-            raise WorkDirError(f"{work} is not empty and holds no run; choose an empty or a new work directory")
-        check.unlink(missing_ok=True)
-        work.mkdir(parents=True, exist_ok=True)
-        save_run_record(RunRecord(config=config, data_root=root, provenance=provenance()), work)
+        if before is None and check.is_file():
+            raise WorkDirError(_FOREIGN.format(work=work))
+        _refuse_foreign_files(work)
+        for name in ("check.json", CONFIG_FILE, RUN_FILE):
+            (work / name).unlink(missing_ok=True)
+        begin_run(work, config, data_root)
         return
     if not resume:
         raise WorkDirError(f"{work} holds a run already; continue it with --resume or choose another work directory")
     before = before or load_run_record(work)
     now = {"config": config.model_dump(mode="json"), "data_root": root}
-    changed = find_differences({"config": before.config.model_dump(mode="json"), "data_root": before.data_root}, now)
+    known = {"config": read_config(work).model_dump(mode="json"), "data_root": before.data_root}
+    changed = find_differences(known, now)
     if changed:
         raise WorkDirError(
             f"{work} holds a run with other settings ({', '.join(changed)}); "
             "resume with the same ones or choose another work directory"
         )
+
+
+def _refuse_foreign_files(work: Path) -> None:
+    others = list(work.iterdir()) if work.is_dir() else []
+    if any(not (entry.name in _BEFORE_A_RUN or is_lock(entry) or is_leftover(entry)) for entry in others):
+        raise WorkDirError(_FOREIGN.format(work=work))

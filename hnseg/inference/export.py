@@ -14,7 +14,7 @@ from hnseg.models.checkpoint import load_checkpoint, save_checkpoint
 from hnseg.models.model_origin import read_origin
 from hnseg.preprocessing.harmonizer_store import export_harmonizer
 from hnseg.preprocessing.prepared_cohort import open_cohort
-from hnseg.workdir import RunRecord, load_config, load_run_record, save_run_record
+from hnseg.workdir import RunRecord, load_config, load_run_record, read_config, save_config, save_run_record
 
 
 def export_models(work: Path, folder: Path) -> list[Path]:
@@ -57,17 +57,18 @@ def export_models(work: Path, folder: Path) -> list[Path]:
     )
     save_check(CohortCheck(tuple(known), ()), folder)
     export_harmonizer(work, folder)
+    save_config(read_config(work), folder)
     export_run(load_run_record(work), folder)  # last: now it is whole
     return find_models(folder)
 
 
 def export_run(record: RunRecord, folder: Path) -> None:
-    """Write ``run.json`` of an export: settings and versions, without the machine and the scores of tuning."""
+    """Write ``run.json`` of an export: tuned settings and versions, without the machine and the scores of tuning."""
     exported = find_models(folder)
     tuned = record.tuned
     if tuned is not None:
         splits = load_split_cohort(folder).splits
-        made_from = tuned_key(splits, hash_models(folder, exported), record.config.predict)
+        made_from = tuned_key(splits, hash_models(folder, exported), read_config(folder).predict)
         tuned = tuned.model_copy(update={"made_from": made_from, "evidence": {}})
     provenance = {name: value for name, value in record.provenance.items() if name == "versions"}
     changes = {"data_root": "", "provenance": provenance, "tuned": tuned}

@@ -8,7 +8,7 @@ from pathlib import Path
 from hnseg.cohort.splits import Splits
 from hnseg.errors import WorkDirError
 from hnseg.settings.predict import PredictConfig
-from hnseg.workdir import RUN_FILE, load_run_record
+from hnseg.workdir import RUN_FILE, load_run_record, read_config
 from ssimh.files.artifact_cache import find_differences
 
 
@@ -18,7 +18,7 @@ def tuned_key(splits: Splits, models: Mapping[str, str], defaults: PredictConfig
     Args:
         splits: Split of the run: who was validated and who is tested.
         models: SHA-256 of every fold's model, by its path in the work directory.
-        defaults: Settings that the run was begun with.
+        defaults: Settings of ``config.yaml``.
     """
     return {"split": splits.digest, "models": dict(models), "defaults": defaults.model_dump(mode="json")}
 
@@ -32,7 +32,7 @@ def check_tuned(work: Path, splits: Splits, models: Mapping[str, str]) -> None:
     record = load_run_record(work)
     if record.tuned is None:
         return
-    differences = find_differences(record.tuned.made_from, tuned_key(splits, models, record.config.predict))
+    differences = find_differences(record.tuned.made_from, tuned_key(splits, models, read_config(work).predict))
     if differences:
         raise WorkDirError(
             f"{work / RUN_FILE}: tuned: the settings were chosen for another run ({', '.join(differences)} differ): "

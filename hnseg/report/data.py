@@ -30,7 +30,7 @@ from hnseg.report.records import (
     SplitRecord,
     TuningRecord,
 )
-from hnseg.workdir import describe_invalid, list_files
+from hnseg.workdir import describe_invalid, list_files, read_config
 
 LARGE_CHANGE_HU = 30.0  # soft tissues differ from each other by 20 to 60 HU: a larger mean change is not calibration
 PHANTOM_RECORD = "phantom.json"  # hnseg.phantom leaves it in the root of every generated cohort
@@ -54,6 +54,7 @@ class RunFiles:
     Attributes:
         work: Work directory of the run.
         metrics: ``metrics.json``.
+        config: Settings of ``config.yaml``, as JSON has them; empty when they cannot be read.
         run, splits: Without values when the file is missing.
         inputs: Files of each case of check.json by ID.
         findings: Of the check.
@@ -67,6 +68,7 @@ class RunFiles:
 
     work: Path
     metrics: WorkdirEvaluation
+    config: Mapping[str, Any] = field(default_factory=dict)
     run: RunRecord = field(default_factory=RunRecord)
     splits: SplitRecord = field(default_factory=SplitRecord)
     inputs: dict[str, CaseFiles] = field(default_factory=dict)
@@ -101,7 +103,8 @@ def load_run(work: Path) -> RunFiles:
         raise WorkDirError(f"{path} holds the scores of a folder of masks, not of the run: run `hnseg evaluate {work}`")
     files = RunFiles(work, metrics)
     gaps = files.gaps
-    files.run = _read(RunRecord, work / "run.json", gaps, "settings and versions are unknown") or RunRecord()
+    files.run = _read(RunRecord, work / "run.json", gaps, "versions and data are unknown") or RunRecord()
+    files.config = _read_settings(work, gaps)
     files.splits = _read(SplitRecord, work / "splits.json", gaps, "the split is unknown") or SplitRecord()
     check = _read(CheckRecord, work / "check.json", gaps, "no image can be shown, and the input check is unknown")
     if check is not None:
@@ -119,6 +122,15 @@ def load_run(work: Path) -> RunFiles:
         files.tuning = _read(TuningRecord, work / "tuning.json", gaps, "how post-processing was chosen is unknown")
     files.stale = _find_changes(files)
     return files
+
+
+def _read_settings(work: Path, gaps: list[str]) -> Mapping[str, Any]:
+    """The run's settings; nothing and a sentence where they cannot be read."""
+    try:
+        return read_config(work).model_dump(mode="json")
+    except WorkDirError as error:
+        gaps.append(f"The settings are unknown: {error}.")
+        return {}
 
 
 def _read(model: type[P], path: Path, gaps: list[str], consequence: str) -> P | None:

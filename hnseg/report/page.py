@@ -141,7 +141,7 @@ def _making(files: RunFiles) -> dict[str, object]:
     return {
         "work": str(files.work.resolve()),
         "generated": files.is_generated,
-        "preset": files.run.config.get("preset"),
+        "preset": files.config.get("preset"),
         "n_folds": len(files.splits.folds),
         "learning": draw_learning(files.logs) if files.logs else None,
         "fold_rows": validation_rows(files),
@@ -154,7 +154,7 @@ def _making(files: RunFiles) -> dict[str, object]:
         "findings": files.findings,
         "provenance": files.run.provenance,
         "data_root": files.run.data_root,
-        "settings": flat_settings({**files.run.config, "tuned": files.run.tuned.predict}),
+        "settings": flat_settings({**files.config, "tuned": files.run.tuned.predict}),
         "splits": files.splits,
         "report_versions": versions(),
     }

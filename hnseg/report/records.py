@@ -36,7 +36,6 @@ class Tuned(Part):
 class RunRecord(Part):
     """``run.json``."""
 
-    config: dict[str, Any] = {}
     data_root: str | None = None
     provenance: Provenance = Provenance()
     tuned: Tuned = Tuned()

@@ -35,7 +35,7 @@ def about(description: str, source: str, unit: str = "") -> dict[str, Any]:
 class Settings(BaseModel):
     """A section of settings: frozen, and without unknown names."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     def digest(self) -> str:
         """Short content hash; equal settings have equal digests."""

@@ -114,7 +114,7 @@ def _label_seven(cohort: Path, root: Path) -> None:
     sitk.WriteImage(changed, str(path))
 
 
-FOUND = {"run.json", "check.json", "check.html"}
+FOUND = {"config.yaml", "run.json", "check.json", "check.html"}
 
 
 @pytest.mark.parametrize(

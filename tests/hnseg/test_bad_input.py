@@ -287,7 +287,8 @@ RUNS: list[tuple[str, str, str | None, Callable[[Path], object], str]] = [
     ("check.json of a list", "check.json", "[]", load_check, "hnseg check"),
     ("check.json of others", "check.json", '{"cases": [{"name": 1}]}', load_check, "hnseg check"),
     ("check.json lost", "check.json", None, load_check, "hnseg check"),
-    ("run.json cut off", "run.json", '{"config"', load_config, "hnseg check"),
+    ("run.json cut off", "run.json", '{"data_root"', load_config, "hnseg init"),
+    ("config.yaml lost", "config.yaml", None, load_config, "hnseg init"),
     ("splits.json cut off", "splits.json", '{"seed"', load_splits, "hnseg split"),
     ("splits.json of others", "splits.json", '{"seed": 1}', load_splits, "hnseg split"),
 ]
@@ -307,14 +308,14 @@ def test_a_bad_run(started, what, name, text, use, command):
 
 
 def test_a_full_disk_leaves_the_old_files_and_says_so(started, monkeypatch):
-    root, work = started
+    _, work = started
     before = {path: path.read_bytes() for path in work.iterdir()}
 
     def full(self: Path, *args: object, **options: object) -> int:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self))
 
     monkeypatch.setattr(Path, "write_text", full)
-    result = CliRunner().invoke(app, ["check", str(root), str(work), "--preset", "demo"])
+    result = CliRunner().invoke(app, ["check", str(work)])
     assert result.exit_code == 1
     assert os.strerror(errno.ENOSPC) in result.stderr
     assert {path: path.read_bytes() for path in work.iterdir()} == before
@@ -333,6 +334,6 @@ def test_data_that_are_away_for_a_while_cost_no_run(started):
     root, work = started
     before = (work / "check.json").read_bytes()
     shutil.move(root, root.with_name("away"))
-    result = CliRunner().invoke(app, ["check", str(root), str(work), "--preset", "demo"])
+    result = CliRunner().invoke(app, ["check", str(work)])
     assert (result.exit_code, str(root) in result.stderr) == (1, True)
     assert (work / "check.json").read_bytes() == before

@@ -22,7 +22,7 @@ from hnseg.inference.predict_cohort import predict_cohort
 from hnseg.models.checkpoint import load_checkpoint
 from hnseg.models.device import _best_precision
 from hnseg.training import loop as train
-from hnseg.workdir import read_json, write_json
+from hnseg.workdir import change_config
 
 pytestmark = pytest.mark.skipif(
     not hasattr(torch.utils.backend_registration, "_setup_privateuseone_for_python_backend"),
@@ -77,15 +77,8 @@ print(json.dumps({"waits": waits, "failures": [str(failure) for failure in failu
 
 def train_there(run: Path, **settings: object) -> dict:
     """Interrupt and resume fold 0, train fold 1, predict; what the script says."""
-    content = read_json(run / "run.json", "check")
-    content["config"]["train"] |= {
-        "augment_on": "device",
-        "ema_decay": 0.5,
-        "epochs": 2,
-        "precision": "32-true",
-        **settings,
-    }
-    write_json(run / "run.json", content)
+    wanted = {"augment_on": "device", "ema_decay": 0.5, "epochs": 2, "precision": "32-true", **settings}
+    change_config(run, {f"train.{name}": value for name, value in wanted.items()})
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1]), "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-c", SCRIPT, str(run)]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
@@ -107,7 +100,7 @@ def test_there_as_on_the_cpu(run):
     said = train_there(elsewhere)
     assert said["failures"] == []
     assert any(said["waits"])  # MONAI and the average wait, and are seen to
-    shutil.copyfile(elsewhere / "run.json", run / "run.json")
+    shutil.copyfile(elsewhere / "config.yaml", run / "config.yaml")
     for fold in range(2):
         train.train_fold(run, fold, device="cpu")
         here, there = (load_checkpoint(work / "models" / f"fold_{fold}" / "last.pt") for work in (run, elsewhere))

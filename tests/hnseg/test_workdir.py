@@ -7,7 +7,7 @@ import pytest
 from hnseg.cohort.open_run import open_run
 from hnseg.errors import CohortError, WorkDirError
 from hnseg.settings.config import Config
-from hnseg.workdir import load_config, read_json, write_json, write_text
+from hnseg.workdir import load_config, read_json, save_config, write_json, write_text
 from tests.facts import raises_naming
 
 
@@ -24,7 +24,8 @@ def test_a_failed_write_leaves_the_old_file(tmp_path):
 
 def test_what_was_tuned_is_laid_over_the_settings_of_the_run(tmp_path):
     config = Config.from_preset("demo")
-    write_json(tmp_path / "run.json", {"config": config.model_dump(mode="json"), "data_root": "x"})
+    write_json(tmp_path / "run.json", {"data_root": "x"})
+    save_config(config, tmp_path)
     assert load_config(tmp_path) == config
     tuned = {"predict": {"min_gtvn_ml": 0.75}, "made_from": {}, "evidence": {}}
     write_json(tmp_path / "run.json", {**read_json(tmp_path / "run.json", "check"), "tuned": tuned})

@@ -14,6 +14,7 @@ from hnseg.images.geometry import Grid
 from hnseg.images.image_io import write_image
 from hnseg.inference.baselines import empty_baseline
 from hnseg.settings.config import Config
+from hnseg.workdir import save_config
 
 # The CT is anisotropic and turned in plane (patient's left to the left of the array), the PET coarser and elsewhere.
 CT_GRID = Grid((36, 40, 24), (3.0, 3.0, 5.0), (52.0, 60.0, -60.0), (-1, 0, 0, 0, -1, 0, 0, 0, 1))
@@ -117,7 +118,8 @@ def make_workdir(work: Path) -> Path:
     }
     config = Config.from_preset("demo", folds=2, seed=3)
     provenance = {"versions": {"python": "3.11", "ssimh": "0.1.0"}, "machine": "a test", "started_utc": "2026-01-01"}
-    run = {"config": config.model_dump(mode="json"), "data_root": str(root.parent), "provenance": provenance}
+    run = {"data_root": str(root.parent), "provenance": provenance}
+    save_config(config, work)
     folds = [list(TRAINS[1:3]), list(TRAINS[3:])]
     (work / "run.json").write_text(json.dumps(run))
     (work / "check.json").write_text(json.dumps({"cases": cases, "findings": [finding], "overviews": []}))

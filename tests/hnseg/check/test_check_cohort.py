@@ -309,8 +309,15 @@ def test_the_command_prints_a_table_and_tells_by_its_status(make_case, tmp_path)
     assert "no label file" not in result.output  # what is merely info stands in the page
     assert sorted(tmp_path.rglob("*")) == before
     (root / "Task 1" / "ONE-001" / "ONE-001__PT.nii.gz").unlink()
-    result = CliRunner().invoke(app, ["check", str(root), str(tmp_path / "work"), "--preset", "demo"])
+    begun = CliRunner().invoke(app, ["init", str(tmp_path / "work"), "--data", str(root), "--preset", "demo"])
+    assert begun.exit_code == 0
+    result = CliRunner().invoke(app, ["check", str(tmp_path / "work")])
     assert result.exit_code == 1
     assert "1 of 2 cases can be used" in result.stdout
     assert "error: ONE-001: the file does not exist" in result.stderr
-    assert {path.name for path in (tmp_path / "work").iterdir()} == {"run.json", "check.json", "check.html"}
+    assert {path.name for path in (tmp_path / "work").iterdir()} == {
+        "config.yaml",
+        "run.json",
+        "check.json",
+        "check.html",
+    }

@@ -20,7 +20,7 @@ from hnseg.inference.predict_case import InferenceOptions
 from hnseg.inference.predict_cohort import predict_cohort, predict_pair
 from hnseg.settings.config import Config
 from hnseg.training.folds import train_folds
-from hnseg.workdir import write_json
+from hnseg.workdir import change_config, save_config, write_json
 from tests.facts import raises_naming
 
 TESTS = Path(__file__).parents[1]
@@ -28,15 +28,19 @@ HERE = "cli/test_options.py::"
 RESULTS = "cli/test_results.py::"
 COMPARE = f"{RESULTS}test_compare_of_two_runs_of_a_run_with_itself_and_of_folders"
 REACHES = f"{HERE}test_an_option_reaches_the_library"
-SETTING = f"{HERE}test_an_option_of_check_is_a_setting_of_the_run"
+SETTINGS = "cli/test_settings.py::"
 
 PROOFS = {
     "phantom": {"--cases-per-center": REACHES, "--seed": REACHES, "--full-resolution": REACHES, "--jobs": REACHES},
-    "check": {
-        **dict.fromkeys(("--preset", "--seed", "--folds", "--harmonization", "--interpolation"), SETTING),
-        **dict.fromkeys(("--crop", "--registration"), SETTING),
-        "--jobs": REACHES,
+    "init": {
+        "--data": f"{SETTINGS}test_init_begins_a_run_with_every_setting_in_a_file",
+        "--preset": f"{SETTINGS}test_init_begins_a_run_with_every_setting_in_a_file",
+        "--config": f"{SETTINGS}test_a_settings_file_and_assignments_are_laid_over_its_preset",
+        **dict.fromkeys(
+            ("--set", "--reference"), f"{SETTINGS}test_a_settings_file_and_assignments_are_laid_over_its_preset"
+        ),
     },
+    "check": {"--preset": REACHES, "--jobs": REACHES},
     "split": dict.fromkeys(
         ("--test", "--folds", "--leave-one-center-out"),
         "cohort/test_splits.py::test_the_command_splits_by_lists_and_by_center",
@@ -135,6 +139,7 @@ REACHING: list[tuple[tuple[str, ...], tuple[str, ...], str]] = [
         )
     ),
     (("check", "ROOT"), ("--jobs", "2"), "2"),
+    (("check", "ROOT"), ("--preset", "demo"), str(Config.from_preset("demo").prepare)),
     (("prepare", "WORK"), ("--jobs", "3"), "jobs=3"),
     (("prepare", "WORK", "--jobs", "3"), ("--memory-gb", "7.5"), "memory_gb=7.5"),
     (("prepare", "WORK"), ("--shard", "2/8"), "shard=(2, 8)"),
@@ -173,9 +178,8 @@ def test_the_rows_are_those_that_the_proofs_name():
 @pytest.mark.parametrize(("base", "more", "value"), REACHING, ids=lambda row: " ".join(row) if row else "")
 def test_an_option_reaches_the_library(tmp_path, monkeypatch, base, more, value):
     monkeypatch.chdir(tmp_path)
-    write_json(
-        tmp_path / "WORK" / "run.json", {"config": Config.from_preset("demo").model_dump(mode="json"), "data_root": ""}
-    )
+    write_json(tmp_path / "WORK" / "run.json", {"data_root": ""})
+    save_config(Config.from_preset("demo"), tmp_path / "WORK")
     spy = Spy()
     for place in PLACES[base[0]]:
         spy.put(monkeypatch, place)
@@ -184,30 +188,6 @@ def test_an_option_reaches_the_library(tmp_path, monkeypatch, base, more, value)
     *before, after = [set(arguments.values()) for _, arguments in spy.calls]
     new = after - (before[0] if before else set())
     assert any(value in argument for argument in new), spy.calls
-
-
-@pytest.mark.parametrize(
-    ("more", "setting", "value"),
-    [
-        (("--preset", "demo"), "preset", "demo"),
-        (("--seed", "8"), "seed", 8),
-        (("--folds", "3"), "split.folds", 3),
-        (("--harmonization", "none"), "prepare.harmonization", "none"),
-        (("--interpolation", "cubic"), "prepare.interpolation", "cubic"),
-        (("--crop", "center"), "prepare.crop", "center"),
-        (("--registration", "off"), "prepare.registration", "off"),
-    ],
-)
-def test_an_option_of_check_is_a_setting_of_the_run(make_case, tmp_path, monkeypatch, more, setting, value):
-    monkeypatch.setattr("hnseg.cli.cohort.check_cohort", lambda *args, **kwargs: (_ for _ in ()).throw(OptionError("")))
-    found = []
-    for name, options in (("default", ()), ("changed", more)):
-        assert run("check", make_case(), tmp_path / name, *options).exit_code == 2
-        content = json.loads((tmp_path / name / "run.json").read_text())["config"]
-        for key in setting.split("."):
-            content = content[key]
-        found.append(content)
-    assert found[1] == value != found[0]
 
 
 def test_the_seed_of_tune_reaches_its_resampling(run_of_its_own, monkeypatch):
@@ -254,8 +234,6 @@ def test_the_processes_of_compare_score_its_folders(small_workdir, monkeypatch):
 
 
 REFUSED = [
-    *((("check", "ROOT"), more) for more in (("--seed", "1"), ("--folds", "3"), ("--harmonization", "none"))),
-    (("check", "ROOT"), ("--interpolation", "cubic")),
     (("split", "WORK", "--leave-one-center-out"), ("--folds", "f.json")),
     (("prepare", "WORK"), ("--memory-gb", "4")),
     (("prepare", "WORK", "--jobs", "2", "--dask", "tcp://a:1"), ("--memory-gb", "4")),
@@ -294,7 +272,7 @@ def run_of_its_own(prepared_run, tmp_path):
     """The records of a run that may be changed."""
     work = tmp_path / "work"
     work.mkdir()
-    for name in ("run.json", "check.json", "splits.json"):
+    for name in ("config.yaml", "run.json", "check.json", "splits.json"):
         shutil.copy(prepared_run / name, work / name)
     return work
 
@@ -304,11 +282,14 @@ def test_a_center_that_the_run_does_not_use_or_know_is_refused(run_of_its_own, t
     pair = (tmp_path / "ct.nii.gz", tmp_path / "pet.nii.gz", tmp_path / "mask.nii.gz")
     with raises_naming(OptionError, "center 'ALFA'", "spectrum-swap", path=work):
         predict_pair(work, *pair, center="ALFA")
-    content = json.loads((work / "run.json").read_text())
-    content["config"]["prepare"]["harmonization"] = "spectrum-align"
-    (work / "run.json").write_text(json.dumps(content))
+    change_config(work, {"prepare.harmonization": "spectrum-align"})
     with raises_naming(OptionError, "center 'ALPHA'", "ALFA, BETA"):
         predict_pair(work, *pair, center="ALPHA")
+
+
+def test_a_preset_for_a_run_that_has_its_settings_is_refused(run_of_its_own):
+    done = run("check", run_of_its_own, "--preset", "demo")
+    assert (done.exit_code, "--preset" in done.stderr) == (2, True)
 
 
 def test_weights_for_a_fold_that_has_begun_are_refused(run_of_its_own):

@@ -202,7 +202,7 @@ def test_out_of_a_work_directory_is_honored(small_workdir, tmp_path):
     assert done.exit_code == 0, done.output
     assert json.loads((tmp_path / "m2022.json").read_text())["rules"]["challenge"] == "2022"
     assert (small_workdir / "metrics.json").read_bytes() == before
-    for name in ("run.json", "splits.json", "check.json"):
+    for name in ("config.yaml", "run.json", "splits.json", "check.json"):
         content = (small_workdir / name).read_bytes()
         assert run("evaluate", small_workdir, "--out", small_workdir / name).exit_code == 1
         assert (small_workdir / name).read_bytes() == content

@@ -20,7 +20,7 @@ from hnseg.preprocessing.prepare_cohort import prepare_cohort
 from hnseg.preprocessing.prepared_case import open_case
 from hnseg.settings.prepare import Harmonization
 from hnseg.settings.split import SplitConfig
-from hnseg.workdir import load_config
+from hnseg.workdir import change_config, load_config
 from tests.facts import raises_naming
 
 
@@ -255,9 +255,7 @@ def test_the_runs_number_of_folds_is_that_of_its_split(run):
 @pytest.mark.parametrize("harmonization", ["none", "spectrum-align"])
 def test_a_run_without_a_reference_can_be_prepared(run, harmonization):
     """Every center is held out once; a center that a fold has never seen is aligned scan by scan, and says so."""
-    settings = json.loads((run / "run.json").read_text())
-    settings["config"]["prepare"]["harmonization"] = harmonization
-    (run / "run.json").write_text(json.dumps(settings))
+    change_config(run, {"prepare.harmonization": harmonization})
     splits = leave_one_center_out(
         load_check(run).cases, SplitConfig(test_fraction=0), 0, needs_reference=load_config(run).prepare.needs_reference
     )
@@ -271,9 +269,7 @@ def test_a_run_without_a_reference_can_be_prepared(run, harmonization):
 
 @pytest.mark.parametrize("harmonization", get_args(Harmonization))
 def test_only_harmonizations_to_a_reference_need_one(run, harmonization):
-    settings = json.loads((run / "run.json").read_text())
-    settings["config"]["prepare"]["harmonization"] = harmonization
-    (run / "run.json").write_text(json.dumps(settings))
+    change_config(run, {"prepare.harmonization": harmonization})
     splits = load_splits(run)
     save_splits(replace(splits, reference=None, always_train=(splits.reference,)), run)
     (run / "reference.npz").unlink()
@@ -296,7 +292,7 @@ def test_the_command_splits_by_lists_and_by_center(prepared_run, tmp_path):
         work = tmp_path / "work"
         shutil.rmtree(work, ignore_errors=True)
         work.mkdir()
-        for name in ("run.json", "check.json"):
+        for name in ("config.yaml", "run.json", "check.json"):
             shutil.copy(prepared_run / name, work / name)
         result = CliRunner().invoke(app, ["split", str(work), *options])
         return result.exit_code, result.output
@@ -319,7 +315,8 @@ def test_a_listed_test_case_that_check_left_out_is_told(prepared_run, tmp_path):
     lost = check["cases"].pop(0)["id"]
     check["overviews"][0]["usable"] = False
     (tmp_path / "check.json").write_text(json.dumps(check))
-    shutil.copy(prepared_run / "run.json", tmp_path / "run.json")
+    for name in ("config.yaml", "run.json"):
+        shutil.copy(prepared_run / name, tmp_path / name)
     (tmp_path / "test.txt").write_text(f"{lost}\n{check['cases'][0]['id']}\n")
     result = CliRunner().invoke(app, ["split", str(tmp_path), "--test", str(tmp_path / "test.txt")])
     assert result.exit_code == 0, result.output

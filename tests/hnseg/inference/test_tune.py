@@ -23,7 +23,7 @@ from hnseg.inference.postprocess import postprocess_label
 from hnseg.inference.tune import GRID, Search, choose, format_settings, make_search, tune_workdir
 from hnseg.models.checkpoint import load_checkpoint, save_checkpoint
 from hnseg.settings.predict import PredictConfig
-from hnseg.workdir import load_config
+from hnseg.workdir import load_config, read_config
 from tests.facts import raises_naming
 
 RULES = Rules()
@@ -288,7 +288,7 @@ def test_a_run_is_tuned_and_its_settings_follow(tuned_run, monkeypatch):
     assert load_config(tuned_run, tuned=False) == begun
     run = json.loads((tuned_run / "run.json").read_text())
     assert run["tuned"]["evidence"]["n_cases"] == result.n_cases
-    assert run["config"] == begun.model_dump(mode="json")
+    assert read_config(tuned_run) == begun
 
 
 def test_tuning_without_masks_or_with_foreign_ones_is_refused(tuned_run, trained_run):

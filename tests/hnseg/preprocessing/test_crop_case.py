@@ -82,9 +82,11 @@ def test_the_command_line_sets_crop_and_registration(shifted, tmp_path):
     root = tmp_path / "cohort.csv"
     _, wrong = shifted
     root.write_text(f"id,ct,pet,label\n{wrong.id},{wrong.ct},{wrong.pet},{wrong.label}\n")
-    options = ["--preset", "demo", "--crop", "nvauto", "--registration", "rigid", "--interpolation", "cubic"]
-    result = CliRunner().invoke(app, ["check", str(root), str(tmp_path / "work"), *options])
-    assert result.exit_code == 0, result.output
+    settings = ("crop=nvauto", "registration=rigid", "interpolation=cubic")
+    options = ["--data", str(root), "--preset", "demo", *(f"--set=prepare.{setting}" for setting in settings)]
+    for command in (["init", str(tmp_path / "work"), *options], ["check", str(tmp_path / "work")]):
+        result = CliRunner().invoke(app, command)
+        assert result.exit_code == 0, result.output
     prepare = load_config(tmp_path / "work").prepare
     assert (prepare.crop, prepare.registration, prepare.interpolation) == ("nvauto", "rigid", "cubic")
     assert prepare.spacing_mm > 4  # the preset's other settings stand

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from dataclasses import replace
 
@@ -20,7 +19,7 @@ from hnseg.preprocessing.prepared_case import open_case
 from hnseg.settings.config import Config
 from hnseg.settings.prepare import PrepareConfig
 from hnseg.training.loop import train_fold
-from hnseg.workdir import load_config
+from hnseg.workdir import change_config, load_config
 
 SHAPE = (30, 40, 40)
 ALIGN = PrepareConfig(spacing_mm=6.25, harmonization="spectrum-align")
@@ -125,9 +124,7 @@ def aligned_run(prepared_run, tmp_path_factory):
     """The shared run with spectrum-align instead of the swap."""
     work = tmp_path_factory.mktemp("aligned") / "work"
     shutil.copytree(prepared_run, work, ignore=shutil.ignore_patterns("prepared", "reference.npz"))
-    content = json.loads((work / "run.json").read_text())
-    content["config"]["prepare"]["harmonization"] = "spectrum-align"
-    (work / "run.json").write_text(json.dumps(content))
+    change_config(work, {"prepare.harmonization": "spectrum-align"})
     assert prepare_cohort(work) == []
     return work
 
@@ -164,11 +161,9 @@ def test_a_harmonizer_that_was_not_fitted_is_named(prepared_run, tmp_path):
     ):
         work = tmp_path / method
         work.mkdir()
-        for file in ("run.json", "check.json", "splits.json"):
+        for file in ("config.yaml", "run.json", "check.json", "splits.json"):
             shutil.copy(prepared_run / file, work)
-        content = json.loads((work / "run.json").read_text())
-        content["config"]["prepare"]["harmonization"] = method
-        (work / "run.json").write_text(json.dumps(content))
+        change_config(work, {"prepare.harmonization": method})
         with pytest.raises(WorkDirError, match=f"{name}.*hnseg prepare"):
             load_harmonizer(work)
 
@@ -176,9 +171,7 @@ def test_a_harmonizer_that_was_not_fitted_is_named(prepared_run, tmp_path):
 @pytest.mark.parametrize("method", ["none", "histogram-match"])
 def test_the_other_methods_prepare_a_run(prepared_run, tmp_path, method):
     shutil.copytree(prepared_run, tmp_path / "work", ignore=shutil.ignore_patterns("prepared", "reference.npz"))
-    content = json.loads((tmp_path / "work/run.json").read_text())
-    content["config"]["prepare"]["harmonization"] = method
-    (tmp_path / "work/run.json").write_text(json.dumps(content))
+    change_config(tmp_path / "work", {"prepare.harmonization": method})
     assert prepare_cohort(tmp_path / "work") == []
     records = [open_case(tmp_path / "work/prepared" / c.id).record for c in load_check(tmp_path / "work").cases]
     assert {record.harmonization.method for record in records} == {method}

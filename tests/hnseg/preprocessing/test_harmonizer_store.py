@@ -17,6 +17,7 @@ from hnseg.preprocessing.harmonizer_store import fit_harmonizer, load_harmonizer
 from hnseg.preprocessing.prepare_cohort import prepare_cohort
 from hnseg.preprocessing.prepared_case import open_case
 from hnseg.preprocessing.prepared_cohort import open_cohort
+from hnseg.workdir import change_config
 from tests.facts import names
 
 
@@ -29,9 +30,7 @@ def swap_reference(work):
 
 
 def set_harmonization(work, method):
-    content = json.loads((work / "run.json").read_text())
-    content["config"]["prepare"]["harmonization"] = method
-    (work / "run.json").write_text(json.dumps(content))
+    change_config(work, {"prepare.harmonization": method})
 
 
 def test_a_new_split_replaces_the_reference_everywhere(run):

@@ -8,14 +8,12 @@ from typing import Any
 import torch
 
 from hnseg.models.checkpoint import load_checkpoint
-from hnseg.workdir import read_json, write_json
+from hnseg.workdir import change_config
 
 
 def change(work: Path, **settings: object) -> None:
     """Other training settings for a run that has not been trained."""
-    content = read_json(work / "run.json", "check")
-    content["config"]["train"] |= settings
-    write_json(work / "run.json", content)
+    change_config(work, {f"train.{name}": value for name, value in settings.items()})
 
 
 def last(work: Path, fold: int = 0) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from hnseg.models.device import open_device
 from hnseg.training import loop as train
 from hnseg.training import state
 from hnseg.training.folds import train_folds
-from hnseg.workdir import read_json, write_json
+from hnseg.workdir import change_config
 
 
 def weights(path):
@@ -99,9 +99,7 @@ def test_a_nan_loss_stops_with_the_case_names(run, monkeypatch):
 def test_a_checkpoint_of_other_settings_is_refused(trained_run, tmp_path):
     work = tmp_path / "work"
     shutil.copytree(trained_run, work)
-    content = read_json(work / "run.json", "check")
-    content["config"]["train"]["learning_rate"] = 1e-5
-    write_json(work / "run.json", content)
+    change_config(work, {"train.learning_rate": 1e-5})
     with pytest.raises(WorkDirError, match=r"fold_0/last\.pt"):
         train.train_fold(work, 0, device="cpu")
 
