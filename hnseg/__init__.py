@@ -66,8 +66,8 @@ if TYPE_CHECKING:
     from hnseg.settings.augment import AugmentConfig
     from hnseg.settings.building import build_config
     from hnseg.settings.config import Config
-    from hnseg.settings.effects import stale_stages
     from hnseg.settings.config_file import read_config_file
+    from hnseg.settings.effects import stale_stages
     from hnseg.settings.predict import PredictConfig
     from hnseg.settings.prepare import Harmonization, PrepareConfig
     from hnseg.settings.split import SplitConfig
@@ -178,8 +178,8 @@ __all__ = [
     "PrepareConfig",
     "ProgressCallback",
     "Rules",
-    "SharedResults",
     "SettingsError",
+    "SharedResults",
     "SplitConfig",
     "Splits",
     "TrainConfig",
@@ -187,8 +187,8 @@ __all__ = [
     "WorkdirEvaluation",
     "WrittenFigures",
     "__version__",
-    "begin_run_from",
     "begin_run",
+    "begin_run_from",
     "build_config",
     "check_cohort",
     "compare",

@@ -38,7 +38,7 @@ from hnseg.parallel import map_processes
 from hnseg.progress import ProgressCallback, no_progress
 from hnseg.provenance import sha256, versions
 from hnseg.settings.config_file import CONFIG_FILE
-from hnseg.workdir import RUN_FILE, list_files, load_run_record, read_config, read_json, write_json
+from hnseg.workdir import BEGIN, RUN_FILE, list_files, read_config, read_json, write_json
 
 METHOD_FOLDERS = {
     "ensemble": Path("predictions"),
@@ -205,9 +205,8 @@ def hash_run(work: Path) -> dict[str, str]:
     """SHA-256 of the run's ``settings`` (in the file, and tuned) and of its ``split``; a missing file is left out."""
     found = {}
     if (work / CONFIG_FILE).is_file() and (work / RUN_FILE).is_file():
-        tuned = load_run_record(work).tuned
-        chosen = None if tuned is None else tuned.model_dump(mode="json")
-        settings = json.dumps([read_config(work).model_dump(mode="json"), chosen], sort_keys=True)
+        tuned = read_json(work / RUN_FILE, BEGIN).get("tuned")
+        settings = json.dumps([read_config(work).model_dump(mode="json"), tuned], sort_keys=True)
         found["settings"] = hashlib.sha256(settings.encode()).hexdigest()
     if (work / "splits.json").is_file():
         found["split"] = sha256(work / "splits.json")

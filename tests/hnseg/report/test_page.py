@@ -226,7 +226,8 @@ def test_what_comes_from_files_is_escaped(scored, edit_json, no_views):
     [
         ("models", "No training log"),
         ("prepared", "No prepared case"),
-        ("run.json", "settings and versions are unknown"),
+        ("run.json", "versions and data are unknown"),
+        ("config.yaml", "The settings are unknown"),
         ("check.json", "No picture can be drawn"),
         ("splits.json", "the split is unknown"),
         ("cohort", "No overlay of"),
@@ -385,7 +386,6 @@ def put(*path, value):
     [
         ("check.json", put("cases", value=[{}])),
         ("check.json", put("findings", value=[1])),
-        ("run.json", put("config", value=[1])),
         ("run.json", put("tuned", value=3)),
         ("run.json", put("provenance", value="a machine")),
         ("splits.json", put("test", value=1)),
