@@ -157,7 +157,7 @@ def draw_triplanar(case: FigureCase) -> DrawnFigure:
     """
     rows = cut_triplanar(case)
     truth = "" if case.truth is not None else " The case has no label."
-    fold = "" if case.place.fold is None else f", by the network of fold {case.place.fold}, which has not seen it"
+    fold = "" if case.place.fold is None else f", by the network of fold {case.place.fold}, which was not trained on it"
     note = Note(
         f"{case.id} ({case.place.description}{fold}). {describe_window(CT)}. Tinted: predicted; GTVp with a solid, "
         f"GTVn with a dashed line. White lines: truth.{truth}",
