@@ -111,11 +111,12 @@ def draw_scanner_and_crop(case: FigureCase) -> DrawnFigure:
         f"Pre-processing of {case.id}. Left: CT and PET in scanner coordinates with the crop box of {length} mm. "
         f"Right: the standardized crop after resampling to {spacing} mm isotropic spacing."
     )
-    figure = _draw(shown, note)
+    figure = draw_planes(shown, note)
     return DrawnFigure(1, "Scan and standardized crop", caption, figure, case.id, case.inputs)
 
 
-def _draw(shown: ScannerAndCrop, note: Note) -> Figure:
+def draw_planes(shown: ScannerAndCrop, note: Note) -> Figure:
+    """Draw the planes, two rows of two panels as large as the page allows."""
     aspects = [max(_aspect(plane.cut) for plane in planes) for planes in (shown.scanner, shown.crop)]
     height = min(TALLEST_IN, (WIDTH_IN - LEFT_IN - GAP_IN - RIGHT_IN) / sum(aspects))
     figure = make_figure(HEAD_IN + 2 * (height + ROW_IN) + BARS_IN + note.height_in)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import re
 import shutil
@@ -10,9 +9,6 @@ import zlib
 
 import numpy as np
 import pytest
-from matplotlib.backends.backend_agg import FigureCanvasAgg, RendererAgg
-from matplotlib.figure import Figure
-from matplotlib.transforms import Bbox
 from PIL import Image
 from typer.testing import CliRunner
 
@@ -27,6 +23,7 @@ from hnseg.report.paper_figures import write_figures as write_module
 from hnseg.report.paper_figures.write_figures import NUMBERS, write_figures
 from hnseg.workdir import load_config, read_json, write_json
 from tests.facts import raises_naming
+from tests.hnseg.report.paper_figures.overlaps import find_overlaps
 
 
 def read_keywords(path):
@@ -39,28 +36,6 @@ def read_streams(path):
     """Decompressed streams of a PDF."""
     parts = re.findall(rb"stream\n(x.*?)\nendstream", path.read_bytes(), re.DOTALL)
     return [zlib.decompressobj().decompress(part) for part in parts]
-
-
-def find_overlaps(figure, least=10):
-    """Texts that leave the page, and pairs of texts that overlap."""
-    places, draw = [], RendererAgg.draw_text
-
-    def note_and_draw(renderer, gc, x, y, text, font, angle, *args, **kwargs):
-        width, height, descent = renderer.get_text_width_height_descent(text, font, ismath=False)
-        lowest = renderer.height - y - (0 if angle else descent)  # a text that stands upright begins at its right edge
-        bounds = (x - height, lowest, height, width) if angle else (x, lowest, width, height)
-        places.append((text, Bbox.from_bounds(*bounds)))
-        draw(renderer, gc, x, y, text, font, angle, *args, **kwargs)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(RendererAgg, "draw_text", note_and_draw)
-        FigureCanvasAgg(figure).draw()
-    assert len(places) >= least
-    page = figure.bbox.padded(1)
-    outside = [name for name, place in places if not (page.containsx(place.x0) and page.containsx(place.x1))]
-    outside += [name for name, place in places if not (page.containsy(place.y0) and page.containsy(place.y1))]
-    inner = [(name, place.shrunk(0.9, 0.9)) for name, place in places]
-    return outside + [(a, b) for (a, one), (b, other) in itertools.combinations(inner, 2) if one.overlaps(other)]
 
 
 @pytest.fixture(scope="module")
@@ -78,16 +53,6 @@ def written(scored_run, tmp_path_factory):
         patch.setattr(write_module, "save_figures", look_and_save)
         result = write_figures(work)
     return work, result, overlaps
-
-
-def test_overlaps_are_found():
-    figure = Figure(figsize=(2, 2))
-    figure.text(0.1, 0.5, "one text")
-    figure.text(0.3, 0.5, "another")
-    figure.text(0.8, 0.1, "outside")
-    figure.text(0.1, 0.7, "upright", rotation=90)
-    places = find_overlaps(figure, least=4)
-    assert set(places) == {"outside", ("one text", "another")}
 
 
 def test_no_text_overlaps_another_or_leaves_the_page(written):
