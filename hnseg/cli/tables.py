@@ -7,7 +7,9 @@ from rich.table import Table
 from hnseg.evaluation.compare import ComparisonResult
 from hnseg.evaluation.records import Interval
 from hnseg.inference.tune import TuningResult
+from hnseg.training.cohort_size import CohortSize
 from hnseg.training.plan import TrainingPlan
+from hnseg.training.run_needs import RunNeeds
 
 
 def number(value: float | None, digits: int = 3, *, sign: bool = False) -> str:
@@ -58,12 +60,12 @@ def tuning_table(result: TuningResult) -> Table:
 def plan_table(plan: TrainingPlan) -> Table:
     """What :func:`hnseg.training.plan.make_plan` found; the run's own settings in bold."""
     table = Table(title="Training on this device; computed from one measured patch (≈)", title_justify="left")
-    for title in ("patch", "batch size", "precision", "GB", "s per step", "h per fold", "fits"):
+    for title in ("patch", "batch", "precision", "GB", "s/step", "h/fold", "fits"):
         table.add_column(title, justify="right", no_wrap=True)
     for option in plan.options:
         sign = "" if option.measured else "≈ "
         cells = [
-            " × ".join(map(str, option.patch_vox)),
+            "×".join(map(str, option.patch_vox)),
             str(option.batch_size),
             option.precision,
             f"{sign}{option.memory_gb:.1f}",
@@ -72,4 +74,28 @@ def plan_table(plan: TrainingPlan) -> Table:
             "yes" if option.fits else "no",
         ]
         table.add_row(*cells, style="bold" if option == plan.wanted else None)
+    return table
+
+
+def needs_table(cohort: CohortSize, needs: RunNeeds) -> Table:
+    """What :func:`hnseg.training.run_needs.compute_needs` found, for the run's own settings."""
+    table = Table(title=f"What {cohort.cases} cases need; computed", title_justify="left", show_header=False)
+    table.add_column("", no_wrap=True)
+    table.add_column("", justify="right", no_wrap=True)
+    disk, hours = needs.disk, needs.hours
+    rows = [
+        ("disk: prepared cases, one version of the image", f"{disk.prepared:.3g} GB"),
+        ("disk: prepared cases, spectrum-align", f"{disk.prepared_align:.3g} GB"),
+        (f"disk: checkpoints of {needs.folds} folds", f"{disk.checkpoints:.3g} GB"),
+        ("disk: out-of-fold masks", f"{disk.out_of_fold:.3g} GB"),
+        ("memory: preparing, a process", f"{needs.preparing_gb:.3g} GB"),
+        ("memory: decoded cases while training", f"{needs.cache_gb:.3g} GB"),
+        (f"a fold: {hours.steps} steps", f"{hours.fold_training:.3g} h"),
+        (f"a fold: {hours.validations} validated cases", f"{hours.fold_validation:.3g} h"),
+        (f"{needs.folds} folds on one device", f"{hours.all_folds_one_device:.3g} h"),
+        (f"{needs.folds} folds, a device each", f"{hours.all_folds_a_device_each:.3g} h"),
+        *((f"a fold on {devices} devices, ideal", f"{value:.3g} h") for devices, value in hours.fold_on.items()),
+    ]
+    for row in rows:
+        table.add_row(*row)
     return table

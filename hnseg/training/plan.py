@@ -1,8 +1,10 @@
-"""Plan of a training: what fits on a device and how long it takes, estimated before it begins.
+"""Plan of a training: what fits on a device, what a run needs and how long it takes, estimated before it begins.
 
 The network's activations and its time grow in proportion to the voxels of a batch, so one small patch is measured and
 the others are computed from it: bytes that autograd keeps for the backward pass (counted by torch's own hooks, on any
-device), and seconds of a whole step. What is computed and not measured is marked as such.
+device), seconds of a whole step, and seconds of a prediction. What is computed and not measured is marked as such.
+Disk, memory and hours of the whole run follow from that and from the run's prepared cases:
+:mod:`hnseg.training.run_needs`.
 """
 
 from __future__ import annotations
@@ -16,17 +18,16 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from hnseg.cohort.labels import NUM_CLASSES
-from hnseg.errors import WorkDirError
 from hnseg.models.device import open_device
 from hnseg.models.memory import free_memory_bytes
 from hnseg.models.network import CHANNELS, make_network, stride
 from hnseg.parallel import GB
 from hnseg.preprocessing.prepared_cohort import open_cohort
-from hnseg.settings.config import Config
 from hnseg.settings.train import TrainConfig
-from hnseg.training.dataset import fits_in_cache
+from hnseg.training.cohort_size import CohortSize, measure_cohort
 from hnseg.training.losses import SummedDiceCELoss
 from hnseg.training.optimizer import make_optimizer
+from hnseg.training.run_needs import RunNeeds, compute_needs
 from hnseg.workdir import load_config
 
 if TYPE_CHECKING:
@@ -37,25 +38,6 @@ USABLE = 0.9  # of the free memory
 LONGEST = {"cpu": 48, "cuda": 128}  # longest edge of the measured patch, in voxels
 REPEATS = 3
 PRECISIONS = ("32-true", "bf16-mixed")
-
-
-@dataclass(frozen=True)
-class CohortSize:
-    """The prepared cases of a run.
-
-    Attributes:
-        cases: How many there are.
-        training_cases: Training cases of the largest fold.
-        largest_zyx: Longest axes of any of them, in voxels.
-        decoded_gb: Size of all images in memory.
-        cached: Whether training keeps the cases decoded in memory.
-    """
-
-    cases: int
-    training_cases: int
-    largest_zyx: tuple[int, int, int]
-    decoded_gb: float
-    cached: bool
 
 
 @dataclass(frozen=True)
@@ -82,6 +64,20 @@ class TrainingOption:
     fits: bool
     measured: bool
 
+    @property
+    def settings(self) -> str:
+        """The options that set these values, as ``hnseg init`` takes them.
+
+        >>> TrainingOption("bf16-mixed", (128, 128, 96), 1, 9.0, 1.0, 1.0, True, False).settings
+        '--set train.patch_vox=128,128,96 --set train.batch_size=1 --set train.precision=bf16-mixed'
+        """
+        values = {
+            "patch_vox": ",".join(map(str, self.patch_vox)),
+            "batch_size": self.batch_size,
+            "precision": self.precision,
+        }
+        return " ".join(f"--set train.{name}={value}" for name, value in values.items())
+
 
 @dataclass(frozen=True)
 class TrainingPlan:
@@ -93,6 +89,7 @@ class TrainingPlan:
         cohort: The prepared cases.
         options: Ways to train.
         wanted: The run's own settings.
+        needs: What the run needs with them.
     """
 
     device: str
@@ -100,6 +97,7 @@ class TrainingPlan:
     cohort: CohortSize
     options: tuple[TrainingOption, ...]
     wanted: TrainingOption
+    needs: RunNeeds
 
     @property
     def recommended(self) -> TrainingOption | None:
@@ -110,22 +108,25 @@ class TrainingPlan:
     def as_dict(self) -> dict[str, Any]:
         """JSON-ready form."""
         best = self.recommended
-        return {**asdict(self), "recommended": None if best is None else asdict(best)}
+        settings = {"recommended_settings": None if best is None else best.settings}
+        return {**asdict(self), "recommended": None if best is None else asdict(best), **settings}
 
 
-def make_plan(work: Path, *, device: str = "auto") -> TrainingPlan:
+def make_plan(work: Path, *, device: str = "auto", cases: int | None = None) -> TrainingPlan:
     """Measure a small step on a device, and compute what the run's training and other settings would cost there.
 
     Args:
         work: With prepared cases.
         device: See :func:`hnseg.models.device.open_device`.
+        cases: Extrapolate to so many labeled cases like those of the run; None: the run as it is.
 
     Raises:
         CaseError: A case is not prepared, or is out of date.
         WorkDirError: No case can be prepared, or the split does not fit the check.
+        OptionError: Fewer ``cases`` than two a fold.
     """
     config = load_config(work)
-    cohort = _read_cohort(work, config)
+    cohort = measure_cohort(open_cohort(work), config, cases)
     kind = open_device(device, "32-true").device
     free = free_memory_bytes(kind)
     wanted_precision = str(open_device(device, config.train.precision)._precision.precision)
@@ -145,7 +146,9 @@ def make_plan(work: Path, *, device: str = "auto") -> TrainingPlan:
         if (o.precision, o.patch_vox, o.batch_size)
         == (wanted_precision, config.train.patch_vox, config.train.batch_size)
     )
-    return TrainingPlan(str(kind), round(free / GB, 2), cohort, tuple(options), wanted)
+    cost = measured[wanted_precision]
+    needs = compute_needs(cohort, config, cost.seconds / cost.voxels, cost.forward_seconds / cost.voxels)
+    return TrainingPlan(str(kind), round(free / GB, 2), cohort, tuple(options), wanted, needs)
 
 
 @dataclass(frozen=True)
@@ -156,19 +159,7 @@ class _Cost:
     kept_bytes: int
     fixed_bytes: int
     seconds: float
-
-
-def _read_cohort(work: Path, config: Config) -> CohortSize:
-    cohort = open_cohort(work)
-    cases = cohort.open_cases(list(cohort.cases))
-    if not cases:
-        raise WorkDirError(f"{work} holds no prepared case: run `hnseg prepare` first")
-    shapes = [case.image.shape[1:] for case in cases]
-    size = sum(case.image.nbytes for case in cases)
-    longest = tuple(max(shape[axis] for shape in shapes) for axis in range(3))
-    largest = max(len(cohort.splits.train_ids(fold)) for fold in range(config.split.folds))
-    cached = fits_in_cache(size, config.train.workers)
-    return CohortSize(len(cases), largest, (longest[0], longest[1], longest[2]), round(size / GB, 3), cached)
+    forward_seconds: float
 
 
 def _patches(train: TrainConfig, shape_zyx: tuple[int, int, int]) -> list[tuple[int, int, int]]:
@@ -201,11 +192,12 @@ def _measure(train: TrainConfig, device: str, precision: str) -> _Cost:
     step = _Step(network, optimizer, SummedDiceCELoss(train.head_weights), fabric)
     (small, _), (large, first) = step.run(half), step.run(patch)
     times = [step.run(patch)[1] for _ in range(REPEATS)]
+    forward = min(step.predict(patch) for _ in range(REPEATS + 1))
     if patch == half:
-        return _Cost(math.prod(patch), max(large, 1), fixed, min(times, default=first))
+        return _Cost(math.prod(patch), max(large, 1), fixed, min(times, default=first), forward)
     per_voxel = (large - small) / (math.prod(patch) - math.prod(half))
     kept = int(per_voxel * math.prod(patch))
-    return _Cost(math.prod(patch), max(kept, 1), fixed + max(0, large - kept), min(times, default=first))
+    return _Cost(math.prod(patch), max(kept, 1), fixed + max(0, large - kept), min(times, default=first), forward)
 
 
 @dataclass(frozen=True)
@@ -237,6 +229,17 @@ class _Step:
         self.optimizer.zero_grad(set_to_none=True)
         float(loss.detach())  # waits for the device
         return sum(kept.values()), time.perf_counter() - started
+
+    def predict(self, patch: list[int]) -> float:
+        """Seconds of a prediction."""
+        image = torch.rand(1, CHANNELS, *patch, device=self.fabric.device)
+        self.network.eval()
+        started = time.perf_counter()
+        with torch.inference_mode():
+            logits = self.network(image.contiguous(memory_format=torch.channels_last_3d))
+        float(logits[0, 0, 0, 0, 0])  # waits for the device
+        self.network.train()
+        return time.perf_counter() - started
 
 
 def _option(

@@ -47,7 +47,11 @@ PROOFS = {
     ),
     "prepare": dict.fromkeys(("--jobs", "--memory-gb", "--shard", "--dask"), REACHES),
     "train": dict.fromkeys(("--fold", "--device", "--jobs", "--init"), REACHES),
-    "plan": {"--device": REACHES, "--out": "training/test_plan.py::test_the_command_shows_and_writes_the_plan"},
+    "plan": {
+        "--device": REACHES,
+        "--cases": REACHES,
+        "--out": "training/test_plan.py::test_the_command_shows_and_writes_the_plan",
+    },
     "tune": {"--device": REACHES, "--seed": f"{HERE}test_the_seed_of_tune_reaches_its_resampling"},
     "predict": dict.fromkeys(
         (
@@ -149,6 +153,7 @@ REACHING: list[tuple[tuple[str, ...], tuple[str, ...], str]] = [
     (("train", "WORK", "--device", "cpu"), ("--jobs", "2"), "2"),
     (("train", "WORK"), ("--init", "best.pt"), "best.pt"),
     (("plan", "WORK"), ("--device", "mps"), "mps"),
+    (("plan", "WORK"), ("--cases", "680"), "680"),
     (("tune", "WORK"), ("--device", "cpu"), "cpu"),
     (("predict", "WORK", "DATA"), ("--out", "masks"), "masks"),
     (PAIR[:6], PAIR[6:], "mask.nii.gz"),

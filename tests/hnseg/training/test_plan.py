@@ -57,7 +57,7 @@ def test_a_device_without_memory_fits_nothing(prepared_run, monkeypatch):
 
 def test_its_gb_are_those_of_a_memory_budget(prepared_run, monkeypatch):
     """A step of 8·10⁹ bytes: two that need half of it fit what the plan says, and run together."""
-    monkeypatch.setattr(plan, "_measure", lambda *_: plan._Cost(32**3, 1, 8_000_000_000, 1.0))
+    monkeypatch.setattr(plan, "_measure", lambda *_: plan._Cost(32**3, 1, 8_000_000_000, 1.0, 0.25))
     monkeypatch.setattr(plan, "free_memory_bytes", lambda _: 16_000_000_000)
     made = plan.make_plan(prepared_run, device="cpu")
     assert made.wanted.memory_gb == 8.0
@@ -73,6 +73,8 @@ def test_the_command_shows_and_writes_the_plan(prepared_run, tmp_path):
     assert "stay decoded in memory" in " ".join(done.output.split())
     content = json.loads((tmp_path / "plan.json").read_text())
     assert content["wanted"]["patch_vox"] == [32, 32, 32]
+    assert content["recommended_settings"] in done.output.splitlines()
+    assert content["needs"]["folds"] == 2
 
 
 def test_nothing_prepared(run):
