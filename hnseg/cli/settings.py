@@ -47,10 +47,10 @@ def init(
             if "prepare.reference" in values:
                 raise OptionError("--reference and --set prepare.reference: give one of the two")
             values["prepare.reference"] = reference
-        base = read_preset(preset, config)
+        settings = build_config(values, base=read_preset(preset, config))
         work.mkdir(parents=True, exist_ok=True)
         with hold(work, "run", "hnseg init"):
-            begin_run(work, build_config(values, base=base), data)
+            begin_run(work, settings, data)
     print_line(f"settings: {work / CONFIG_FILE}; next: hnseg check {work}")
 
 

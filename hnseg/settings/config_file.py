@@ -21,6 +21,7 @@ from hnseg.errors import SettingsError
 from hnseg.settings.building import Values, build_config, flatten
 from hnseg.settings.config import Config
 from hnseg.settings.fields import SettingField, list_fields, list_sections
+from hnseg.settings.section import SOURCES
 
 CONFIG_FILE = "config.yaml"
 FORMAT = 1  # of the file; one more when a setting is renamed or means something else
@@ -29,12 +30,15 @@ _WIDTH = 100
 _HEADER = """\
 # Settings of a run of hnseg. Edit the values here, or give one to a command: `hnseg train WORK --set train.epochs=150`.
 # Only what depends on a changed setting is done again. `hnseg config WORK` shows how they differ from a preset.
+# Sources are those of the defaults (docs/hnseg/paper.md):
 """
 
 
 def render_config(config: Config) -> str:
     """The settings as the text of a file."""
-    values, lines, section = flatten(config), [_HEADER, f"version: {FORMAT}  # of this file's format", ""], ""
+    legend = [f"#   {name}: {meaning}" for name, meaning in SOURCES.items()]
+    values, section = flatten(config), ""
+    lines = [_HEADER + "\n".join(legend), "", f"version: {FORMAT}  # of this file's format", ""]
     for name, field in list_fields().items():
         parent, _, key = name.rpartition(".")
         if parent != section:
@@ -115,7 +119,7 @@ def _section_lines(section: str, before: str) -> Iterator[str]:
 
 
 def _describe(field: SettingField) -> str:
-    unit = f" In {field.unit}." if field.unit else ""
+    unit = f" Unit: {field.unit}." if field.unit else ""
     return f"{field.description}{unit} Allowed: {field.allowed}. Source: {field.source}."
 
 
