@@ -28,6 +28,7 @@ from hnseg.cli.app import (
 from hnseg.cohort.cases import discover_cases
 from hnseg.cohort.checked_cohort import load_check
 from hnseg.cohort.published_splits import read_folds, read_ids
+from hnseg.cohort.reference import NO_CASE, choose_reference, reference_path
 from hnseg.cohort.splits import leave_one_center_out, make_splits, published_splits, save_splits
 from hnseg.cohort.table import COLORS, cohort_table
 from hnseg.errors import HnsegError, OptionError
@@ -110,6 +111,8 @@ def split(
     ] = False,
 ) -> None:
     """Hold out the test cases, deal the folds, and write splits.json."""
+    from hnseg.preprocessing.reference_file import check_reference_file
+
     with handle_errors(), ExitStack() as stack:
         if folds is not None and by_center:
             raise OptionError("--folds and --leave-one-center-out: give one of the two")
@@ -122,13 +125,15 @@ def split(
         listed = read_ids(test) if test is not None else None
         away = sorted(set(listed or ()) & set(found.unusable))
         ids = None if listed is None else [case_id for case_id in listed if case_id not in away]
-        cases, reference = found.cases, config.prepare.needs_reference
+        cases, reference = found.cases, choose_reference(config.prepare, found, work)
+        if config.prepare.reference and reference is NO_CASE:
+            check_reference_file(reference_path(work, config.prepare), config.prepare)
         if folds is not None:
-            splits = published_splits(cases, read_folds(folds), config.seed, needs_reference=reference, test=ids)
+            splits = published_splits(cases, read_folds(folds), config.seed, reference=reference, test=ids)
         elif by_center:
-            splits = leave_one_center_out(cases, config.split, config.seed, needs_reference=reference, test=ids)
+            splits = leave_one_center_out(cases, config.split, config.seed, reference=reference, test=ids)
         else:
-            splits = make_splits(cases, config.split, config.seed, test=ids)
+            splits = make_splits(cases, config.split, config.seed, reference=reference, test=ids)
         if away:
             note = f"check left out {len(away)} of the {len(listed or ())} cases of the test list: {', '.join(away)}"
             splits = replace(splits, notes=(*splits.notes, note))
@@ -137,7 +142,8 @@ def split(
         print_line(f"note: {note}")
     names = splits.held_out or tuple(str(k) for k in range(len(splits.folds)))
     sizes = ", ".join(f"{name}: {len(fold)}" for name, fold in zip(names, splits.folds, strict=True))
-    print_line(f"{len(splits.test)} test cases; folds of {sizes}; reference {splits.reference or 'none'}")
+    named = splits.reference or (config.prepare.reference if config.prepare.needs_reference else "none")
+    print_line(f"{len(splits.test)} test cases; folds of {sizes}; reference {named}")
 
 
 @app.command()

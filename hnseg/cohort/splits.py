@@ -15,6 +15,7 @@ from pydantic import ConfigDict
 
 from hnseg.cohort.checked_cohort import CheckedCase, load_check
 from hnseg.cohort.published_splits import PublishedFold
+from hnseg.cohort.reference import BEST_CASE, ReferenceChoice
 from hnseg.errors import CohortError, WorkDirError, listed
 from hnseg.settings.split import SplitConfig
 from hnseg.workdir import read_record, write_json
@@ -32,8 +33,7 @@ class Splits:
         folds: The validation part of each fold; its training part is everything else that is not test.
         reference: The case whose spectrum harmonizes all others. It is in the training part of every fold and in no
             validation part, so that nothing of a validation or test case enters the harmonization. With one fold per
-            center the same holds for its whole center. None where no fold can spare it and the run's harmonization
-            needs none.
+            center the same holds for its whole center. None where the run's harmonization needs none, or takes a file.
         always_train: Further cases that are in the training part of every fold.
         kind: {"stratified", "centers", "published"}.
         held_out: With one fold per center: which one each fold holds out.
@@ -78,7 +78,12 @@ class Splits:
 
 
 def make_splits(
-    cases: Sequence[CheckedCase], config: SplitConfig, seed: int, *, test: Iterable[str] | None = None
+    cases: Sequence[CheckedCase],
+    config: SplitConfig,
+    seed: int,
+    *,
+    reference: ReferenceChoice = BEST_CASE,
+    test: Iterable[str] | None = None,
 ) -> Splits:
     """Deal the cases, stratified by center and lesion presence.
 
@@ -86,27 +91,29 @@ def make_splits(
     steps along that line, the folds dealt round from the rest: every stratum is spread as evenly as its size allows.
     Cases without a label are test cases (they can be predicted only).
 
-    The reference is the training case with the head found and most of its box in view; ties go to the smaller ID.
+    The reference, unless a case is named, is the training case with the head found and most of its box in view; ties go
+    to the smaller ID.
 
     Args:
         cases: Usable cases of the cohort.
         config: Number of folds and share of test cases.
         seed: Seed of everything random, ≥ 0.
+        reference: Which case is set aside for harmonization, see :func:`hnseg.cohort.reference.choose_reference`.
         test: IDs of the test cases, in place of a share of the line.
 
     Raises:
-        CohortError: Fewer labeled cases than the folds need, or a test case that is none of the cohort.
+        CohortError: Fewer labeled cases than the folds need, a test case that is none of the cohort, or a reference
+            that is a test case.
     """
-    held_out, rest = _hold_out(cases, config, seed, test)
-    if len(rest) < config.folds + 1:
-        raise CohortError(
-            f"{len(rest)} labeled cases are left for training; {config.folds} folds and a reference need at least "
-            f"{config.folds + 1}: use fewer folds or more cases"
-        )
-    reference = _best_in_view(rest)
-    dealt = [case for case in rest if case is not reference]
+    held_out, rest = _hold_out(cases, config, seed, test, reference)
+    least = config.folds + int(reference.needed)
+    if len(rest) < least:
+        needs = f"{config.folds} folds{' and a reference' if reference.needed else ''} need at least {least}"
+        raise CohortError(f"{len(rest)} labeled cases are left for training; {needs}: use fewer folds or more cases")
+    aside = _find_reference(rest, reference)
+    dealt = [case for case in rest if case is not aside]
     folds = tuple(_ids(dealt[k :: config.folds]) for k in range(config.folds))
-    return Splits(seed, held_out, folds, reference.id)
+    return Splits(seed, held_out, folds, aside.id if aside else None)
 
 
 def leave_one_center_out(
@@ -114,49 +121,53 @@ def leave_one_center_out(
     config: SplitConfig,
     seed: int,
     *,
-    needs_reference: bool,
+    reference: ReferenceChoice = BEST_CASE,
     test: Iterable[str] | None = None,
 ) -> Splits:
     """One fold per center, which validates on all its cases and trains on those of the others.
 
     Where the harmonization moves every case to one reference subject, a fold that held out this subject's center would
-    still show that center to the network, through every harmonized training case. So that center, the largest, is in
-    the training part of every fold, and no fold holds it out; a note says so. Harmonizations without a reference
-    subject get a fold for every center, and no reference.
+    still show that center to the network, through every harmonized training case. So that center, the largest unless a
+    case is named, is in the training part of every fold, and no fold holds it out; a note says so. Harmonizations
+    without a reference subject, and reference files, get a fold for every center, and no reference.
 
     Args:
         cases: Usable cases of the cohort.
         config: Share of test cases; the number of folds is that of the centers.
         seed: Seed of everything random, ≥ 0.
+        reference: Which case is set aside for harmonization, see :func:`hnseg.cohort.reference.choose_reference`.
         test: IDs of the test cases, in place of a share.
-        needs_reference: Whether the run's harmonization uses a reference subject.
 
     Raises:
-        CohortError: Fewer than two centers to hold out, or a test case that is none of the cohort.
+        CohortError: Fewer than two centers to hold out, a test case that is none of the cohort, or a reference that is
+            a test case.
     """
-    held_out, rest = _hold_out(cases, config, seed, test)
+    held_out, rest = _hold_out(cases, config, seed, test, reference)
     sizes = Counter(case.center for case in rest)
-    least = 3 if needs_reference else 2
+    least = 3 if reference.needed else 2
     if len(sizes) < least:
         raise CohortError(
             f"the labeled cases left for training come from {len(sizes)} center(s), {', '.join(sorted(sizes))}; "
             f"a fold per center needs {least} with this harmonization (the center is the ID up to its last hyphen, "
             "or a column of the cohort's table)"
         )
-    if not needs_reference:
+    aside = _find_reference(rest, reference)
+    if aside is None:
         centers = sorted(sizes)
         folds = tuple(_ids(case for case in rest if case.center == center) for center in centers)
         return Splits(seed, held_out, folds, None, kind="centers", held_out=tuple(centers))
-    home = min(sizes, key=lambda center: (-sizes[center], center))
-    reference = _best_in_view([case for case in rest if case.center == home])
-    always = _ids(case for case in rest if case.center == home and case is not reference)
+    home = aside.center
+    if reference.case_id is None:
+        home = min(sizes, key=lambda center: (-sizes[center], center))
+        aside = _best_in_view([case for case in rest if case.center == home])
+    always = _ids(case for case in rest if case.center == home and case is not aside)
     centers = sorted(set(sizes) - {home})
     folds = tuple(_ids(case for case in rest if case.center == center) for center in centers)
     note = (
-        f"{home} is the center of the reference {reference.id} and trains in every fold: no fold holds it out. "
-        "With spectrum-align or no harmonization every center gets a fold"
+        f"{home} is the center of the reference {aside.id} and trains in every fold: no fold holds it out. "
+        "With spectrum-align, no harmonization or a reference file every center gets a fold"
     )
-    return Splits(seed, held_out, folds, reference.id, always, "centers", tuple(centers), (note,))
+    return Splits(seed, held_out, folds, aside.id, always, "centers", tuple(centers), (note,))
 
 
 def published_splits(
@@ -164,7 +175,7 @@ def published_splits(
     published: Sequence[PublishedFold],
     seed: int,
     *,
-    needs_reference: bool,
+    reference: ReferenceChoice = BEST_CASE,
     test: Iterable[str] | None = None,
 ) -> Splits:
     """Folds of a published list, such as the challenge's ``splits_final.json``.
@@ -177,16 +188,16 @@ def published_splits(
         cases: Usable cases of the cohort.
         published: See :func:`hnseg.cohort.published_splits.read_folds`.
         seed: Kept in the split; nothing is drawn.
-        needs_reference: Whether the run's harmonization uses a reference subject.
+        reference: Which case is set aside for harmonization, see :func:`hnseg.cohort.reference.choose_reference`.
         test: IDs of the test cases, which are taken out of the folds.
 
     Raises:
-        CohortError: The list holds too few cases of the cohort for one of its folds, or its training parts are not
-            everything that its validation parts leave.
+        CohortError: The reference is a test case or in no fold; the list holds too few cases of the cohort for one of
+            its folds, or its training parts are not everything that its validation parts leave.
     """
     known = {case.id: case for case in cases if case.label is not None}
     named = {case_id for fold in published for case_id in (*fold.train, *fold.val)}
-    chosen = _check_ids(cases, test) if test is not None else set()
+    chosen = _check_ids(cases, test, reference) if test is not None else set()
     usable = (named & known.keys()) - chosen
     validated = {case_id for fold in published for case_id in fold.val} & usable
     always = usable - validated
@@ -207,12 +218,15 @@ def published_splits(
     if unnamed:
         names = listed(sorted(unnamed))
         notes.append(f"{len(unnamed)} labeled cases are in no fold of the list; they are test cases: {names}")
-    reference = None
-    if needs_reference and usable:
-        reference = _best_in_view([known[case_id] for case_id in sorted(always or usable)])
-        if reference.id in validated:
-            notes.append(f"{reference.id} is the reference and trains in every fold; the list validates on it")
-    taken = {reference.id} if reference else set()
+    if reference.case_id in unnamed:
+        raise CohortError(f"the reference {reference.case_id} is in no fold of the list, so it does not train")
+    aside = None
+    if usable:
+        some = usable if reference.case_id is not None else always or usable
+        aside = _find_reference([known[case_id] for case_id in sorted(some)], reference)
+    if aside is not None and aside.id in validated:
+        notes.append(f"{aside.id} is the reference and trains in every fold; the list validates on it")
+    taken = {aside.id} if aside else set()
     folds = tuple(tuple(sorted((set(fold.val) & usable) - taken)) for fold in published)
     empty = [str(k) for k, ids in enumerate(folds) if not ids]
     if empty:
@@ -222,12 +236,16 @@ def published_splits(
         )
     unlabeled = {case.id for case in cases if case.label is None}
     held_out = tuple(sorted(chosen | unnamed | unlabeled))
-    identity = reference.id if reference else None
+    identity = aside.id if aside else None
     return Splits(seed, held_out, folds, identity, tuple(sorted(always - taken)), "published", (), tuple(notes))
 
 
 def _hold_out(
-    cases: Sequence[CheckedCase], config: SplitConfig, seed: int, test: Iterable[str] | None
+    cases: Sequence[CheckedCase],
+    config: SplitConfig,
+    seed: int,
+    test: Iterable[str] | None,
+    reference: ReferenceChoice,
 ) -> tuple[tuple[str, ...], list[CheckedCase]]:
     """The test cases, and the labeled others in the order in which they are dealt."""
     rng = np.random.default_rng(np.random.SeedSequence([seed, 0]))
@@ -238,14 +256,15 @@ def _hold_out(
     line = [members[i] for _, members in sorted(strata.items()) for i in rng.permutation(len(members))]
     if test is None:
         count = round(config.test_fraction * len(line))
-        chosen = {line[int((i + 0.5) * len(line) / count)].id for i in range(count)}
+        drawn = [case.id for case in line if case.id != reference.case_id]
+        chosen = {drawn[int((i + 0.5) * len(drawn) / count)] for i in range(count)}
     else:
-        chosen = _check_ids(cases, test)
+        chosen = _check_ids(cases, test, reference)
     unlabeled = {case.id for case in cases if case.label is None}
     return tuple(sorted(chosen | unlabeled)), [case for case in line if case.id not in chosen]
 
 
-def _check_ids(cases: Sequence[CheckedCase], test: Iterable[str]) -> set[str]:
+def _check_ids(cases: Sequence[CheckedCase], test: Iterable[str], reference: ReferenceChoice) -> set[str]:
     chosen = set(test)
     unknown = chosen - {case.id for case in cases}
     if unknown:
@@ -253,7 +272,21 @@ def _check_ids(cases: Sequence[CheckedCase], test: Iterable[str]) -> set[str]:
             f"{listed(sorted(unknown))} of the test list: no such usable case of the cohort; a typo would leak "
             "that case into training"
         )
+    if reference.case_id in chosen:
+        raise CohortError(f"the reference {reference.case_id} is in the test list; a reference trains in every fold")
     return chosen
+
+
+def _find_reference(cases: Sequence[CheckedCase], reference: ReferenceChoice) -> CheckedCase | None:
+    """The case that is set aside, of those that train; None where there is to be none."""
+    if not reference.needed:
+        return None
+    if reference.case_id is None:
+        return _best_in_view(cases)
+    found = next((case for case in cases if case.id == reference.case_id), None)
+    if found is None:
+        raise CohortError(f"the reference {reference.case_id} is no labeled case that can train")
+    return found
 
 
 def _best_in_view(cases: Sequence[CheckedCase]) -> CheckedCase:

@@ -16,6 +16,7 @@ from ssimh.files.artifact_cache import find_differences
 
 SECTIONS = {"preset", "seed", "split", "prepare", "train"}  # of the configuration, that decide the weights
 SPEED_ONLY = {"train.workers", "train.tensorboard"}  # settings of these sections that do not
+BY_CONTENT = {"prepare.reference"}  # counts in the preparation, by what the case or the file holds
 
 
 class InitialWeights(BaseModel):
@@ -88,7 +89,7 @@ def read_origin(checkpoint: Mapping[str, Any], path: Path) -> ModelOrigin:
 def find_config_changes(before: Config, now: Config) -> tuple[str, ...]:
     """Settings that decide the weights and differ, by their dotted names."""
     known, wanted = (config.model_dump(mode="json", include=SECTIONS) for config in (before, now))
-    return tuple(name for name in find_differences(known, wanted) if name not in SPEED_ONLY)
+    return tuple(name for name in find_differences(known, wanted) if name not in SPEED_ONLY | BY_CONTENT)
 
 
 def check_origin(

@@ -16,13 +16,13 @@ from pydantic import BaseModel
 
 import ssimh
 from hnseg.cohort.cases import Case
+from hnseg.cohort.reference import reference_path
 from hnseg.cohort.splits import SplitCohort, load_split_cohort
 from hnseg.errors import CaseError, WorkDirError
 from hnseg.parallel import map_processes
 from hnseg.preprocessing.case_key import Key, case_key
 from hnseg.preprocessing.crop_case import crop_case
 from hnseg.preprocessing.harmonization import (
-    AXIAL,
     ORIENTATION,
     AlignSites,
     Harmonizer,
@@ -31,10 +31,15 @@ from hnseg.preprocessing.harmonization import (
     SwapToReference,
     fit_subject,
 )
+from hnseg.preprocessing.reference_file import (
+    fit_reference_spectrum,
+    read_reference_ct,
+    read_reference_spectrum,
+)
 from hnseg.progress import ProgressCallback, no_progress
 from hnseg.settings.prepare import PrepareConfig
 from hnseg.workdir import load_config, read_record
-from ssimh.files.artifact_cache import RECORD, ArtifactCache
+from ssimh.files.artifact_cache import RECORD, ArtifactCache, InputFile
 from ssimh.files.atomic import atomic_write
 
 REFERENCE_SPECTRUM = "reference.npz"
@@ -68,13 +73,14 @@ def fit_harmonizer(work: Path, *, jobs: int = 1, progress: ProgressCallback = no
 
     Raises:
         CaseError: The reference case cannot be used.
-        WorkDirError: The run has not been checked or split, or the split does not fit the check.
+        WorkDirError: The run has not been checked or split, or the split does not fit the check; the reference does not
+            train in every fold, or its file cannot be used.
     """
     config, cohort = load_config(work).prepare, load_split_cohort(work)
     if config.harmonization in REFERENCE_FILES:
-        case = _reference_case(cohort)
-        cache = reference_cache(work, case, config)
-        cache.get(functools.partial(_fit_reference, case, config, cache.outputs["reference"]))
+        source = find_reference_source(work, cohort, config)
+        cache = reference_cache(work, source, config)
+        cache.get(functools.partial(_fit_reference, source, config, cache.outputs["reference"]))
     if config.harmonization == "spectrum-align":
         _fit_sites(work, cohort, config, jobs, progress)
     return load_harmonizer(work)
@@ -92,13 +98,13 @@ def load_harmonizer(work: Path) -> Harmonizer:
         return NoHarmonization()
     if config.harmonization == "spectrum-align":
         return _load_sites(work, cohort, config)
-    case = _reference_case(cohort)
-    cache = reference_cache(work, case, config, may_be_absent=True)
+    source = find_reference_source(work, cohort, config)
+    cache, name = reference_cache(work, source, config, may_be_absent=True), _name(source)
     path = cache.outputs["reference"]
     _require_current(cache, path)
     if config.harmonization == "spectrum-swap":
-        return SwapToReference(config, ssimh.ReferenceSpectrum.load(path), case.id)
-    return MatchToReference(config, np.load(path, allow_pickle=False), case.id)
+        return SwapToReference(config, ssimh.ReferenceSpectrum.load(path), name)
+    return MatchToReference(config, np.load(path, allow_pickle=False), name)
 
 
 def list_harmonizer_caches(work: Path, folder: Path | None = None) -> list[ArtifactCache]:
@@ -135,10 +141,11 @@ def export_harmonizer(work: Path, folder: Path) -> None:
     """
     config, cohort = load_config(work).prepare, load_split_cohort(work)
     if config.harmonization in REFERENCE_FILES:
-        case = _reference_case(cohort)
-        source = reference_cache(work, case, config).outputs["reference"]
-        copy = reference_cache(folder, _without_files(case), config)
-        copy.outputs["reference"].write_bytes(source.read_bytes())
+        source = find_reference_source(work, cohort, config)
+        kept = reference_cache(work, source, config).outputs["reference"]
+        nameless = Path() if isinstance(source, Path) else _without_files(source)
+        copy = reference_cache(folder, nameless, config)
+        copy.outputs["reference"].write_bytes(kept.read_bytes())
         copy.save({})
     if config.harmonization == "spectrum-align":
         for case_id in cohort.splits.all_train_ids():
@@ -153,14 +160,23 @@ def _without_files(case: Case) -> Case:
 
 def _origin(case: Case, config: PrepareConfig, *, may_be_absent: bool = False) -> Key:
     """What the fit of one case depends on; its label is none of it."""
-    preparation = {"settings": config.model_dump(mode="json"), "computation": COMPUTATION}
-    return case_key(case, preparation, may_be_absent=may_be_absent, label=False)
+    return case_key(case, _preparation(config), may_be_absent=may_be_absent, label=False)
 
 
-def reference_cache(work: Path, case: Case, config: PrepareConfig, *, may_be_absent: bool = False) -> ArtifactCache:
-    """The reference of a run, fitted on ``case``, and its record."""
+def _preparation(config: PrepareConfig) -> Key:
+    """Settings without the reference, which is the case or the file beside them."""
+    return {"settings": config.model_dump(mode="json", exclude={"reference"}), "computation": COMPUTATION}
+
+
+def reference_cache(
+    work: Path, source: Case | Path, config: PrepareConfig, *, may_be_absent: bool = False
+) -> ArtifactCache:
+    """The reference of a run, made from a case or a file, and its record."""
     path = work / REFERENCE_FILES[config.harmonization]
-    key = _origin(case, config, may_be_absent=may_be_absent)
+    if isinstance(source, Path):
+        key: Key = {"file": InputFile(source, may_be_absent), **_preparation(config)}
+    else:
+        key = _origin(source, config, may_be_absent=may_be_absent)
     return ArtifactCache(path.with_suffix(".json"), key, {"reference": path})
 
 
@@ -179,22 +195,43 @@ def _require_current(cache: ArtifactCache, path: Path) -> None:
         )
 
 
-def _reference_case(cohort: SplitCohort) -> Case:
-    if cohort.splits.reference is None:
-        raise WorkDirError("the split has no reference case, which this harmonization needs: split the cases again")
-    return cohort.cases[cohort.splits.reference].as_case()
+def find_reference_source(work: Path, cohort: SplitCohort, config: PrepareConfig) -> Case | Path:
+    """The case or the file that the run harmonizes to; an ID wins over a file of the same name.
+
+    Raises:
+        WorkDirError: The case does not train in every fold, so that a network would see a validation or test case
+            through all others; or there is none.
+    """
+    named, splits = config.reference, cohort.splits
+    if named and named not in cohort.cases:
+        return reference_path(work, config)
+    case_id = named or splits.reference
+    again = f"remove {work / 'splits.json'} and run `hnseg split` again"
+    if case_id is None:
+        raise WorkDirError(f"the split has no reference case, which {config.harmonization} needs: {again}")
+    if case_id not in (splits.reference, *splits.always_train):
+        fold = next((k for k, ids in enumerate(splits.folds) if case_id in ids), None)
+        place = "is a test case" if fold is None else f"is validated by fold {fold}"
+        raise WorkDirError(
+            f"prepare.reference: {case_id} {place}, and a reference trains in every fold: {again}, or name another case"
+        )
+    return cohort.cases[case_id].as_case()
 
 
-def _fit_reference(case: Case, config: PrepareConfig, path: Path) -> Mapping[str, Any]:
-    cropped = crop_case(case, config)
+def _name(source: Case | Path) -> str:
+    return source.name if isinstance(source, Path) else source.id
+
+
+def _fit_reference(source: Case | Path, config: PrepareConfig, path: Path) -> Mapping[str, Any]:
     if config.harmonization == "spectrum-swap":
-        spacing = cropped.crop.grid.spacing_zyx_mm
-        ssimh.ReferenceSpectrum.from_image(
-            cropped.ct_hu, threshold=config.swap_threshold, axes=AXIAL, spacing_mm=spacing, unit="HU"
-        ).save(path)
-    else:
-        with atomic_write(path) as temporary:
-            np.save(temporary, np.rint(cropped.ct_hu).astype(np.int16), allow_pickle=False)
+        if isinstance(source, Path):
+            read_reference_spectrum(source, config).save(path)
+        else:
+            fit_reference_spectrum(crop_case(source, config).ct_hu, config).save(path)
+        return {}
+    ct_hu = read_reference_ct(source, config) if isinstance(source, Path) else crop_case(source, config).ct_hu
+    with atomic_write(path) as temporary:
+        np.save(temporary, np.rint(ct_hu).astype(np.int16), allow_pickle=False)
     return {}
 
 

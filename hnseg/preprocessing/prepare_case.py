@@ -123,8 +123,11 @@ def _channels(
 
 
 def preparation_key(config: PrepareConfig, harmonizer: Harmonizer) -> Key:
-    """What every prepared case of a run depends on: settings, what it is harmonized to, version of the computation."""
-    settings = config.model_dump(mode="json")
+    """What every prepared case of a run depends on: settings, what it is harmonized to, version of the computation.
+
+    The reference counts by its content, which is part of the harmonizer's digest, and not by the path of its file.
+    """
+    settings = config.model_dump(mode="json", exclude={"reference"})
     return {"computation": COMPUTATION, "settings": settings, "harmonizer": harmonizer.digest}
 
 

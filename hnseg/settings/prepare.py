@@ -117,4 +117,9 @@ class PrepareConfig(Settings):
             low, high = getattr(self, name)
             if not low < high:
                 raise ValueError(f"{name} ({low:g}, {high:g}): the first must be below the second")
+        if self.reference and not self.needs_reference:
+            raise ValueError(
+                f"reference {self.reference!r}: harmonization {self.harmonization} has no reference subject; "
+                "spectrum-swap and histogram-match have one"
+            )
         return self

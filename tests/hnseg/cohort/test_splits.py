@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 from hnseg.cli.commands import app
 from hnseg.cohort.checked_cohort import CheckedCase, load_check
 from hnseg.cohort.published_splits import PublishedFold, read_folds, read_ids
+from hnseg.cohort.reference import BEST_CASE, NO_CASE, ReferenceChoice, choose_reference
 from hnseg.cohort.splits import leave_one_center_out, load_splits, make_splits, published_splits, save_splits
 from hnseg.errors import CohortError, WorkDirError
 from hnseg.preprocessing.harmonizer_store import fit_harmonizer
@@ -107,7 +108,7 @@ def test_an_unknown_test_case_is_refused():
 
 
 def test_every_center_is_held_out_once_where_no_reference_is_needed():
-    splits = leave_one_center_out(cohort(), SplitConfig(test_fraction=0.2), 0, needs_reference=False)
+    splits = leave_one_center_out(cohort(), SplitConfig(test_fraction=0.2), 0, reference=NO_CASE)
     assert splits.held_out == ("A", "B", "C")
     assert (splits.reference, splits.always_train, splits.notes) == (None, (), ())
     for fold, center in enumerate(splits.held_out):
@@ -119,7 +120,7 @@ def test_every_center_is_held_out_once_where_no_reference_is_needed():
 
 def test_the_references_center_is_never_held_out():
     cases = [*cohort(10), *(CheckedCase(f"B-9{i}", "B", "ct", "pet", "label", 1.0, 1.0, True, 1.0) for i in range(3))]
-    splits = leave_one_center_out(cases, SplitConfig(test_fraction=0), 0, needs_reference=True)
+    splits = leave_one_center_out(cases, SplitConfig(test_fraction=0), 0, reference=BEST_CASE)
     assert splits.held_out == ("A", "C")
     assert splits.reference.startswith("B-")
     assert centers_of(splits.always_train) == {"B"}
@@ -130,10 +131,58 @@ def test_the_references_center_is_never_held_out():
     assert "B is the center of the reference" in splits.notes[0]
 
 
-@pytest.mark.parametrize(("centers", "needs_reference"), [("A", False), ("AB", True)])
-def test_too_few_centers(centers, needs_reference):
-    with raises_naming(CohortError, f"{len(centers)} center(s)", ", ".join(centers), 3 if needs_reference else 2):
-        leave_one_center_out(cohort(5, centers), SplitConfig(), 0, needs_reference=needs_reference)
+NAMED = ReferenceChoice(case_id="B-013")  # neither the best in view nor of the largest center
+
+
+@pytest.mark.parametrize("fraction", [0, 0.2, 0.9])
+def test_a_named_reference_trains_in_every_fold(fraction):
+    config = SplitConfig(folds=3, test_fraction=fraction)
+    splits = make_splits(cohort(), config, 0, reference=NAMED)
+    assert splits.reference == "B-013"
+    assert leaks(splits) == set()
+    assert len(splits.test) == round(fraction * 60)
+    assert sorted(splits.all_ids()) == sorted(case.id for case in cohort())
+
+
+def test_a_named_reference_keeps_its_center_in_training():
+    splits = leave_one_center_out(cohort(), SplitConfig(), 0, reference=NAMED)
+    assert (splits.reference, splits.held_out) == ("B-013", ("A", "C"))
+    assert leaks(splits) == set()
+
+
+def test_a_named_reference_is_taken_out_of_a_published_fold():
+    cases = cohort(6)
+    splits = published_splits(cases, published([c.id for c in cases]), 0, reference=ReferenceChoice(case_id="C-003"))
+    assert splits.reference == "C-003"
+    assert all("C-003" in splits.train_ids(fold) for fold in range(3))
+    assert any("C-003" in note for note in splits.notes)
+    with raises_naming(CohortError, "C-003"):
+        published_splits(cases, published([c.id for c in cases[:9]]), 0, reference=ReferenceChoice(case_id="C-003"))
+
+
+@pytest.mark.parametrize("split", [make_splits, leave_one_center_out])
+def test_a_reference_on_the_test_list_is_refused(split):
+    with raises_naming(CohortError, "B-013"):
+        split(cohort(), SplitConfig(), 0, reference=NAMED, test=["A-001", "B-013"])
+    with raises_naming(CohortError, "B-013"):
+        ids = [case.id for case in cohort()]
+        published_splits(cohort(), published(ids), 0, reference=NAMED, test=["B-013"])
+
+
+def test_without_a_reference_every_labeled_case_is_validated_once():
+    splits = make_splits(cohort(), SplitConfig(test_fraction=0), 0, reference=NO_CASE)
+    assert (splits.reference, splits.test) == (None, ())
+    assert sorted(i for fold in splits.folds for i in fold) == sorted(case.id for case in cohort())
+    few = cohort(5, "A")
+    assert len(make_splits(few, SplitConfig(test_fraction=0), 0, reference=NO_CASE).folds) == 5
+    with raises_naming(CohortError, 5, 6):
+        make_splits(few, SplitConfig(test_fraction=0), 0)
+
+
+@pytest.mark.parametrize(("centers", "reference"), [("A", NO_CASE), ("AB", BEST_CASE)])
+def test_too_few_centers(centers, reference):
+    with raises_naming(CohortError, f"{len(centers)} center(s)", ", ".join(centers), 3 if reference.needed else 2):
+        leave_one_center_out(cohort(5, centers), SplitConfig(), 0, reference=reference)
 
 
 def published(ids, count=3) -> list[PublishedFold]:
@@ -144,7 +193,7 @@ def published(ids, count=3) -> list[PublishedFold]:
 def test_published_folds_are_taken_as_they_are():
     cases = cohort(6)
     ids = [case.id for case in cases]
-    splits = published_splits(cases, published([*ids, "Z-001", "Z-002"]), 0, needs_reference=False)
+    splits = published_splits(cases, published([*ids, "Z-001", "Z-002"]), 0, reference=NO_CASE)
     assert splits.folds == tuple(tuple(sorted(ids[k::3])) for k in range(3))
     assert (splits.test, splits.reference) == ((), None)
     assert leaks(splits) == set()
@@ -154,7 +203,7 @@ def test_published_folds_are_taken_as_they_are():
 def test_the_reference_leaves_its_published_validation_part_and_says_so():
     cases = cohort(6)
     ids = [case.id for case in cases]
-    splits = published_splits(cases, published(ids), 0, needs_reference=True)
+    splits = published_splits(cases, published(ids), 0, reference=BEST_CASE)
     assert splits.reference not in {i for fold in splits.folds for i in fold}
     assert all(splits.reference in splits.train_ids(fold) for fold in range(3))
     assert f"{splits.reference} is the reference and trains in every fold" in splits.notes[0]
@@ -164,7 +213,7 @@ def test_the_reference_leaves_its_published_validation_part_and_says_so():
 def test_cases_that_no_published_fold_names_are_test_cases_and_told():
     cases = [*cohort(6), CheckedCase("X-001", "X", "ct", "pet", None, None, None, True, 1.0)]
     ids = [case.id for case in cases if case.label][:-2]
-    splits = published_splits(cases, published(ids), 0, needs_reference=False)
+    splits = published_splits(cases, published(ids), 0, reference=NO_CASE)
     assert splits.test == ("C-004", "C-005", "X-001")
     assert "2 labeled cases are in no fold of the list; they are test cases: C-004, C-005" in splits.notes
 
@@ -172,7 +221,7 @@ def test_cases_that_no_published_fold_names_are_test_cases_and_told():
 def test_a_published_case_that_is_only_trained_on_stays_so():
     ids = [case.id for case in cohort(6)]
     folds = [PublishedFold((*fold.train, "A-000"), fold.val) for fold in published(ids[1:])]
-    splits = published_splits(cohort(6), folds, 0, needs_reference=False, test=["B-001"])
+    splits = published_splits(cohort(6), folds, 0, reference=NO_CASE, test=["B-001"])
     assert splits.always_train == ("A-000",)
     assert all("A-000" in splits.train_ids(fold) for fold in range(3))
     assert splits.test == ("B-001",)
@@ -184,9 +233,9 @@ def test_published_folds_that_do_not_fit_are_refused():
     first, *others = published(ids)
     kept = tuple(i for i in first.train if i != "A-001")
     with raises_naming(CohortError, "fold 0", "A-001"):
-        published_splits(cohort(6), [PublishedFold(kept, first.val), *others], 0, needs_reference=False)
+        published_splits(cohort(6), [PublishedFold(kept, first.val), *others], 0, reference=NO_CASE)
     with raises_naming(CohortError, "fold 0, 1", "0 of", 2):
-        published_splits(cohort(6), published(["Z-1", "Z-2"], 2), 0, needs_reference=True)
+        published_splits(cohort(6), published(["Z-1", "Z-2"], 2), 0, reference=BEST_CASE)
 
 
 @pytest.mark.parametrize(
@@ -222,8 +271,8 @@ def test_every_kind_survives_its_file(tmp_path, splitter):
     cases = cohort(6)
     made = {
         "stratified": lambda: make_splits(cases, SplitConfig(), 0),
-        "centers": lambda: leave_one_center_out(cases, SplitConfig(), 0, needs_reference=True),
-        "published": lambda: published_splits(cases, published([c.id for c in cases]), 0, needs_reference=False),
+        "centers": lambda: leave_one_center_out(cases, SplitConfig(), 0, reference=BEST_CASE),
+        "published": lambda: published_splits(cases, published([c.id for c in cases]), 0, reference=NO_CASE),
     }[splitter]()
     save_splits(made, tmp_path)
     assert load_splits(tmp_path) == made
@@ -247,7 +296,7 @@ def test_a_damaged_or_leaking_file_is_refused(tmp_path):
 
 def test_the_runs_number_of_folds_is_that_of_its_split(run):
     assert len(load_splits(run).folds) == load_config(run).split.folds == 2
-    splits = leave_one_center_out(cohort(4, "ABCD"), SplitConfig(), 0, needs_reference=False)
+    splits = leave_one_center_out(cohort(4, "ABCD"), SplitConfig(), 0, reference=NO_CASE)
     save_splits(splits, run)
     assert load_config(run).split.folds == 4
 
@@ -256,9 +305,9 @@ def test_the_runs_number_of_folds_is_that_of_its_split(run):
 def test_a_run_without_a_reference_can_be_prepared(run, harmonization):
     """Every center is held out once; a center that a fold has never seen is aligned scan by scan, and says so."""
     change_config(run, {"prepare.harmonization": harmonization})
-    splits = leave_one_center_out(
-        load_check(run).cases, SplitConfig(test_fraction=0), 0, needs_reference=load_config(run).prepare.needs_reference
-    )
+    found = load_check(run)
+    reference = choose_reference(load_config(run).prepare, found, run)
+    splits = leave_one_center_out(found.cases, SplitConfig(test_fraction=0), 0, reference=reference)
     save_splits(splits, run)
     assert prepare_cohort(run) == []
     held_out = open_case(run / "prepared" / splits.folds[0][0]).record.harmonization
