@@ -35,6 +35,7 @@ from hnseg.check.check_cohort import check_cohort
 from hnseg.cohort.cases import Case
 from hnseg.cohort.checked_cohort import load_check
 from hnseg.cohort.open_run import open_run
+from hnseg.cohort.reference import choose_reference
 from hnseg.cohort.splits import load_splits, make_splits, save_splits
 from hnseg.errors import CohortError
 from hnseg.evaluation.compare import compare, read_scores
@@ -97,7 +98,9 @@ def prepare_run(data: Path, work: Path, config: Config, jobs: int) -> None:
     if not (work / "check.json").is_file():
         check_cohort(data, config.prepare, work=work, jobs=jobs)
     if not (work / "splits.json").is_file():
-        save_splits(make_splits(load_check(work).cases, config.split, config.seed), work)
+        check = load_check(work)
+        reference = choose_reference(config.prepare, check, work)
+        save_splits(make_splits(check.cases, config.split, config.seed, reference=reference), work)
     failures = prepare_cohort(work, jobs=jobs)
     if failures:
         raise CohortError(f"{len(failures)} cases of {data} cannot be prepared: {failures[0]}")

@@ -29,6 +29,7 @@ from hnseg import (
     Config,
     TrainConfig,
     check_cohort,
+    choose_reference,
     generate_cohort,
     load_config,
     load_splits,
@@ -119,7 +120,8 @@ def make_run(folder: Path) -> Path:
     work = folder / "run"
     open_run(work, config, folder / "cohort", resume=False)
     check = check_cohort(folder / "cohort", config.prepare, work=work)
-    save_splits(make_splits(check.cases, config.split, config.seed), work)
+    reference = choose_reference(config.prepare, check, work)
+    save_splits(make_splits(check.cases, config.split, config.seed, reference=reference), work)
     prepare_cohort(work)
     return work
 

@@ -28,6 +28,7 @@ from hnseg import (
     InferenceOptions,
     WorkdirEvaluation,
     check_cohort,
+    choose_reference,
     evaluate_workdir,
     format_settings,
     generate_cohort,
@@ -101,9 +102,12 @@ def run(config: Config, data_root: Path | None, work_dir: Path, *, device: str, 
     open_run(work_dir, config, root, resume=resume)
     found = check(root, work_dir, config, jobs)
     if not (work_dir / "splits.json").is_file():
-        save_splits(make_splits(found.cases, config.split, config.seed), work_dir)
+        reference = choose_reference(config.prepare, found, work_dir)
+        save_splits(make_splits(found.cases, config.split, config.seed, reference=reference), work_dir)
     splits = load_splits(work_dir)
-    console.print(f"split: {len(splits.test)} test cases, {len(splits.folds)} folds, reference {splits.reference}")
+    console.print(
+        f"split: {len(splits.test)} test cases, {len(splits.folds)} folds, reference {splits.reference or 'none'}"
+    )
     with show_progress("prepare", console) as progress:
         unprepared = prepare_cohort(work_dir, jobs=jobs, progress=progress)
     for failure in unprepared:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from hnseg.cohort.checked_cohort import CohortCheck, Finding, load_check
     from hnseg.cohort.open_run import begin_run, open_run
     from hnseg.cohort.published_splits import read_folds, read_ids
+    from hnseg.cohort.reference import ReferenceChoice, choose_reference
     from hnseg.cohort.splits import (
         Splits,
         leave_one_center_out,
@@ -96,6 +97,7 @@ _HOME = {
     "PredictConfig": "hnseg.settings.predict",
     "PrepareConfig": "hnseg.settings.prepare",
     "ProgressCallback": "hnseg.progress",
+    "ReferenceChoice": "hnseg.cohort.reference",
     "Rules": "hnseg.evaluation.rules",
     "SharedResults": "hnseg.preprocessing.reuse_prepared",
     "SettingsError": "hnseg.errors",
@@ -109,6 +111,7 @@ _HOME = {
     "begin_run": "hnseg.cohort.open_run",
     "build_config": "hnseg.settings.building",
     "check_cohort": "hnseg.check.check_cohort",
+    "choose_reference": "hnseg.cohort.reference",
     "compare": "hnseg.evaluation.compare",
     "discover_cases": "hnseg.cohort.cases",
     "evaluate_folder": "hnseg.evaluation.evaluate",
@@ -177,6 +180,7 @@ __all__ = [
     "PredictConfig",
     "PrepareConfig",
     "ProgressCallback",
+    "ReferenceChoice",
     "Rules",
     "SettingsError",
     "SharedResults",
@@ -191,6 +195,7 @@ __all__ = [
     "begin_run_from",
     "build_config",
     "check_cohort",
+    "choose_reference",
     "compare",
     "discover_cases",
     "evaluate_folder",

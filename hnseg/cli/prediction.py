@@ -20,6 +20,7 @@ from hnseg.cli.app import (
     print_line,
     refuse_options,
 )
+from hnseg.cohort.splits import load_splits
 from hnseg.errors import CaseError, OptionError
 from hnseg.inference.predict_case import InferenceOptions
 from hnseg.parallel import ParallelConfig, parse_shard
@@ -93,6 +94,12 @@ def _predict_test_cases(work: Path, options: InferenceOptions, parallel: Paralle
     from hnseg.inference.baselines import predict_baselines
     from hnseg.inference.predict_cohort import predict_cohort
 
+    if not load_splits(work).test:
+        print_line(
+            f"no test case: {work / 'splits.json'} holds none out. Predict new scans with "
+            f"`hnseg predict {work} DATA --out OUT`; the out-of-fold masks are made by `hnseg tune {work}`"
+        )
+        return []
     with show_progress("predict", out) as progress:
         failures = predict_cohort(work, options=options, parallel=parallel, progress=progress)
     if parallel.shard[0] == 1:  # a tenth of a second a case: not worth sharing

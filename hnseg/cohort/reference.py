@@ -82,3 +82,9 @@ def resolve_reference_path(config: Config, cases: Collection[str]) -> Config:
         return config
     path = str(Path(name).resolve())
     return config.model_copy(update={"prepare": config.prepare.model_copy(update={"reference": path})})
+
+
+def drop_reference_folder(config: Config) -> Config:
+    """The same settings with the bare name of a reference file, for an export; an ID stays."""
+    name = Path(config.prepare.reference).name
+    return config.model_copy(update={"prepare": config.prepare.model_copy(update={"reference": name})})

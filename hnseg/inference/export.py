@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from hnseg.cohort.checked_cohort import CohortCheck, save_check
+from hnseg.cohort.reference import drop_reference_folder
 from hnseg.cohort.splits import load_split_cohort, save_splits
 from hnseg.errors import WorkDirError
 from hnseg.inference.ensemble import check_models, find_models, hash_models, verify_models
@@ -23,6 +24,7 @@ def export_models(work: Path, folder: Path) -> list[Path]:
     Left behind are images; names, paths, dates and hashes of patients' files; lesion volumes, findings, scores, the
     machine, and the optimizers' states. Case IDs stay: the split and the rows of the harmonization are named by them.
     With ``histogram-match`` the reference subject's cropped CT is what the harmonization consists of, so it goes along.
+    Of a reference file its content and its bare name go along.
 
     Args:
         work: With trained models.
@@ -47,7 +49,8 @@ def export_models(work: Path, folder: Path) -> list[Path]:
         content = load_checkpoint(path, mapped=True)
         origin = read_origin(content, path)
         init = None if origin.init is None else origin.init.model_copy(update={"file": ""})
-        kept = origin.model_copy(update={"init": init}).model_dump(mode="json")
+        begun = drop_reference_folder(origin.config)
+        kept = origin.model_copy(update={"init": init, "config": begun}).model_dump(mode="json")
         save_checkpoint(folder / path.relative_to(work), {"network": content["network"], "origin": kept})
     splits = load_split_cohort(work).splits
     save_splits(replace(splits, notes=()), folder)
@@ -71,5 +74,6 @@ def export_run(record: RunRecord, folder: Path) -> None:
         made_from = tuned_key(splits, hash_models(folder, exported), read_config(folder).predict)
         tuned = tuned.model_copy(update={"made_from": made_from, "evidence": {}})
     provenance = {name: value for name, value in record.provenance.items() if name == "versions"}
-    changes = {"data_root": "", "provenance": provenance, "tuned": tuned}
+    config = drop_reference_folder(record.config)
+    changes = {"config": config, "data_root": "", "provenance": provenance, "tuned": tuned}
     save_run_record(record.model_copy(update=changes), folder)

@@ -119,7 +119,7 @@ def list_harmonizer_caches(work: Path, folder: Path | None = None) -> list[Artif
     """
     config, cohort, folder = load_config(work).prepare, load_split_cohort(work), folder or work
     if config.harmonization in REFERENCE_FILES:
-        return [reference_cache(folder, _reference_case(cohort), config)]
+        return [reference_cache(folder, find_reference_source(work, cohort, config), config)]
     if config.harmonization == "spectrum-align":
         training = [cohort.cases[case_id].as_case() for case_id in cohort.splits.all_train_ids()]
         return [_site_cache(folder, case, config) for case in training]
@@ -137,7 +137,7 @@ def export_harmonizer(work: Path, folder: Path) -> None:
 
     Args:
         work: With a harmonizer that :func:`load_harmonizer` reads.
-        folder: Of the export; exists.
+        folder: Of the export; exists. Its settings name a reference file without its folder.
     """
     config, cohort = load_config(work).prepare, load_split_cohort(work)
     if config.harmonization in REFERENCE_FILES:
@@ -204,7 +204,10 @@ def find_reference_source(work: Path, cohort: SplitCohort, config: PrepareConfig
     """
     named, splits = config.reference, cohort.splits
     if named and named not in cohort.cases:
-        return reference_path(work, config)
+        path = reference_path(work, config)
+        if path.name in cohort.cases:
+            raise WorkDirError(f"prepare.reference: the file {path} has the name of a case, which it is not: rename it")
+        return path
     case_id = named or splits.reference
     again = f"remove {work / 'splits.json'} and run `hnseg split` again"
     if case_id is None:

@@ -62,7 +62,7 @@ def read_reference_spectrum(path: Path, config: PrepareConfig) -> ssimh.Referenc
         )
     except ValueError as error:
         raise WorkDirError(
-            f"prepare.reference: {path} does not fit the crop and prepare.swap_threshold {config.swap_threshold}: {error}"
+            f"prepare.reference: {path} does not fit the crop and swap_threshold {config.swap_threshold}: {error}"
         ) from error
     return reference
 

@@ -12,6 +12,7 @@ import pytest
 
 from hnseg.check.check_cohort import check_cohort
 from hnseg.cohort.open_run import open_run
+from hnseg.cohort.reference import choose_reference
 from hnseg.cohort.splits import make_splits, save_splits
 from hnseg.images.geometry import Grid
 from hnseg.images.image_io import write_image
@@ -97,7 +98,8 @@ def prepared_run(small_cohort: Path, tmp_path_factory: pytest.TempPathFactory) -
     )
     open_run(work, config, small_cohort, resume=False)
     check = check_cohort(small_cohort, config.prepare, work=work)
-    save_splits(make_splits(check.cases, config.split, config.seed), work)
+    reference = choose_reference(config.prepare, check, work)
+    save_splits(make_splits(check.cases, config.split, config.seed, reference=reference), work)
     assert prepare_cohort(work) == []
     return work
 
