@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from hnseg.cohort.cases import discover_cases
+from hnseg.cohort.reference import resolve_reference
 from hnseg.errors import WorkDirError
 from hnseg.locks import is_lock
 from hnseg.provenance import provenance
@@ -35,10 +36,11 @@ def begin_run(work: Path, config: Config, data_root: Path) -> None:
         data_root: Folder or table of the cohort.
 
     Raises:
-        CohortError: The data root cannot be used; nothing is written.
+        CohortError: The data root cannot be used, or the reference is neither one of its cases nor a file; nothing is
+            written.
         WorkDirError: The directory is not empty.
     """
-    discover_cases(data_root)
+    config = resolve_reference(config, {case.id for case in discover_cases(data_root)})
     for name in (CONFIG_FILE, RUN_FILE):
         if (work / name).exists():
             raise WorkDirError(
@@ -55,11 +57,12 @@ def open_run(work: Path, config: Config, data_root: Path, *, resume: bool) -> No
     """Begin a run in ``work``, or continue the one that is there.
 
     Raises:
-        CohortError: The data root cannot be used; nothing is written.
+        CohortError: The data root cannot be used, or the reference is neither one of its cases nor a file; nothing is
+            written.
         WorkDirError: The directory holds a run and ``resume`` is off; it holds a run with other settings or data; or it
             is not empty, and what lies there is no run.
     """
-    discover_cases(data_root)
+    config = resolve_reference(config, {case.id for case in discover_cases(data_root)})
     root = str(data_root.resolve())
     before = load_run_record(work) if (work / RUN_FILE).is_file() else None
     check = work / "check.json"

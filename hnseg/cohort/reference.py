@@ -56,12 +56,7 @@ def choose_reference(config: PrepareConfig, check: CohortCheck, work: Path) -> R
     if name in check.unusable:
         raise CohortError(f"prepare.reference: check left {name} out, since it cannot be used; name another case")
     if not reference_path(work, config).is_file():
-        near = difflib.get_close_matches(name, cases, n=3)
-        hint = f"; near is {listed(near)}" if near else ""
-        raise CohortError(
-            f"prepare.reference: {name!r} is neither a case of the cohort nor a file "
-            f"({reference_path(work, config)}){hint}"
-        )
+        raise _unknown(name, reference_path(work, config), cases)
     return NO_CASE
 
 
@@ -70,18 +65,29 @@ def reference_path(work: Path, config: PrepareConfig) -> Path:
     return work.resolve() / config.reference
 
 
-def resolve_reference_path(config: Config, cases: Collection[str]) -> Config:
-    """Make the path of a reference file absolute, if the file is found from the current folder.
+def resolve_reference(config: Config, cases: Collection[str]) -> Config:
+    """Make the path of a reference file absolute, so that it means the same in every folder.
 
     Args:
-        config: As a user has written it.
+        config: As a user has written it; a relative path is relative to the current folder.
         cases: IDs of the cohort; an ID wins over a file of the same name.
+
+    Raises:
+        CohortError: The reference is neither a case nor a file.
     """
     name = config.prepare.reference
-    if not name or name in cases or not Path(name).is_file():
+    if not name or name in cases:
         return config
-    path = str(Path(name).resolve())
-    return config.model_copy(update={"prepare": config.prepare.model_copy(update={"reference": path})})
+    path = Path(name).resolve()
+    if not path.is_file():
+        raise _unknown(name, path, cases)
+    return config.model_copy(update={"prepare": config.prepare.model_copy(update={"reference": str(path)})})
+
+
+def _unknown(name: str, path: Path, cases: Collection[str]) -> CohortError:
+    near = difflib.get_close_matches(name, cases, n=3)
+    hint = f"; near is {listed(near)}" if near else ""
+    return CohortError(f"prepare.reference: {name!r} is neither a case of the cohort nor a file ({path}){hint}")
 
 
 def drop_reference_folder(config: Config) -> Config:

@@ -60,7 +60,7 @@ def export_models(work: Path, folder: Path) -> list[Path]:
     )
     save_check(CohortCheck(tuple(known), ()), folder)
     export_harmonizer(work, folder)
-    save_config(read_config(work), folder)
+    save_config(drop_reference_folder(read_config(work)), folder)
     export_run(load_run_record(work), folder)  # last: now it is whole
     return find_models(folder)
 
@@ -74,6 +74,5 @@ def export_run(record: RunRecord, folder: Path) -> None:
         made_from = tuned_key(splits, hash_models(folder, exported), read_config(folder).predict)
         tuned = tuned.model_copy(update={"made_from": made_from, "evidence": {}})
     provenance = {name: value for name, value in record.provenance.items() if name == "versions"}
-    config = drop_reference_folder(record.config)
-    changes = {"config": config, "data_root": "", "provenance": provenance, "tuned": tuned}
+    changes = {"data_root": "", "provenance": provenance, "tuned": tuned}
     save_run_record(record.model_copy(update=changes), folder)

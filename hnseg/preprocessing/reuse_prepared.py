@@ -17,6 +17,7 @@ from hnseg.cohort.cases import Case, discover_cases
 from hnseg.cohort.checked_cohort import load_check
 from hnseg.cohort.keep_folds import keep_folds
 from hnseg.cohort.open_run import open_run
+from hnseg.cohort.reference import resolve_reference
 from hnseg.cohort.splits import Splits, load_split_cohort, load_splits, save_splits
 from hnseg.errors import OptionError, WorkDirError, listed
 from hnseg.locks import hold
@@ -81,6 +82,7 @@ def begin_run_from(
     if is_inside(work, source) or is_inside(source, work):
         raise OptionError(f"--from {source}: the new run {work} must be another folder, outside of it")
     root = _find_data(source, data_root)
+    config = resolve_reference(config, {case.id for case in discover_cases(root)})
     _refuse_other_file_system(source, work)
     before = load_config(source, tuned=False)
     reading = {stage for name in find_changes(before, config) for stage in stages_reading(name)}

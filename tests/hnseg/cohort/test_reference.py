@@ -12,7 +12,7 @@ from hnseg.cohort.reference import (
     ReferenceChoice,
     choose_reference,
     reference_path,
-    resolve_reference_path,
+    resolve_reference,
 )
 from hnseg.errors import CohortError
 from hnseg.settings.config import Config
@@ -62,11 +62,8 @@ def test_the_path_of_a_file_is_kept_as_an_absolute_one(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "mean.npz").write_text("")
     (tmp_path / "A-001").write_text("")
-    for name, kept in (
-        ("mean.npz", str(tmp_path / "mean.npz")),
-        ("A-001", "A-001"),
-        ("gone.npz", "gone.npz"),
-        ("", ""),
-    ):
+    for name, kept in (("mean.npz", str(tmp_path / "mean.npz")), ("A-001", "A-001"), ("", "")):
         config = Config(preset="demo", prepare=PrepareConfig(reference=name))
-        assert resolve_reference_path(config, {"A-001"}).prepare.reference == kept
+        assert resolve_reference(config, {"A-001"}).prepare.reference == kept
+    with raises_naming(CohortError, "'A-002'", "A-001", path=tmp_path / "A-002"):
+        resolve_reference(Config(preset="demo", prepare=PrepareConfig(reference="A-002")), {"A-001"})

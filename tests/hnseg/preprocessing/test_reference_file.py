@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 
 import numpy as np
@@ -19,6 +18,7 @@ from hnseg.preprocessing.harmonization import AXIAL, FINAL
 from hnseg.preprocessing.harmonizer_store import export_harmonizer, fit_harmonizer, load_harmonizer
 from hnseg.preprocessing.reference_file import check_reference_file, read_reference_ct, read_reference_spectrum
 from hnseg.settings.prepare import PrepareConfig
+from hnseg.workdir import change_config
 from tests.facts import raises_naming
 
 SMALL = PrepareConfig(spacing_mm=20.0, box_mm=(200, 220, 160), swap_threshold=2)
@@ -83,19 +83,13 @@ def test_a_ct_that_does_not_fit_and_what_cannot_be_read_are_refused(tmp_path, co
             check_reference_file(tmp_path / name, config)
 
 
-def edit_prepare(work, **values):
-    content = json.loads((work / "run.json").read_text())
-    content["config"]["prepare"].update(values)
-    (work / "run.json").write_text(json.dumps(content))
-
-
 def test_a_run_follows_its_reference_file(run, tmp_path):
     """The same reference as a file gives the same CT; a changed file is fitted again; an export has no path."""
     cases = {case.id: case for case in load_check(run).cases}
     splits, path = load_splits(run), tmp_path / "atlas.npz"
     (run / "reference.npz").rename(path)
     save_splits(replace(splits, reference=None, always_train=(splits.reference,)), run)
-    edit_prepare(run, reference=str(path))
+    change_config(run, {"prepare.reference": str(path)})
     with raises_naming(WorkDirError, "reference.npz"):
         load_harmonizer(run)
     harmonizer = fit_harmonizer(run)
@@ -104,10 +98,10 @@ def test_a_run_follows_its_reference_file(run, tmp_path):
     assert made.record.reference == "atlas.npz"
     assert np.isfinite(made.ct_hu).all()
     (tmp_path / "export").mkdir()
-    for name in ("run.json", "check.json", "splits.json"):
+    for name in ("run.json", "config.yaml", "check.json", "splits.json"):
         (tmp_path / "export" / name).write_bytes((run / name).read_bytes())
     export_harmonizer(run, tmp_path / "export")
-    edit_prepare(tmp_path / "export", reference="atlas.npz")
+    change_config(tmp_path / "export", {"prepare.reference": "atlas.npz"})
     assert load_harmonizer(tmp_path / "export").digest == harmonizer.digest
     assert str(tmp_path) not in (tmp_path / "export" / "reference.json").read_text()
     ssimh.ReferenceSpectrum.from_image(cropped.ct_hu + 5, threshold=4, axes=AXIAL).save(path)
@@ -124,7 +118,7 @@ def test_a_run_follows_its_reference_file(run, tmp_path):
 def test_a_reference_that_does_not_train_in_every_fold_is_refused(run, part):
     splits = load_splits(run)
     name = splits.test[0] if part == "test" else splits.folds[1][0]
-    edit_prepare(run, reference=name)
+    change_config(run, {"prepare.reference": name})
     with raises_naming(WorkDirError, name, "test" if part == "test" else "fold 1", "hnseg split"):
         fit_harmonizer(run)
     fold, test = ((splits.reference, *ids) for ids in (splits.folds[1], splits.test))
