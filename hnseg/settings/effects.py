@@ -42,7 +42,7 @@ RESULTS: Mapping[Stage, str] = {
     "train": "the models",
     "tune": "the out-of-fold masks and the tuned post-processing",
     "predict": "the predictions",
-    "evaluate": "the scores and the report",
+    "evaluate": "the scores, the report and the figures",
 }
 
 
