@@ -12,6 +12,8 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from hnseg.cohort.cases import Case
+from hnseg.cohort.splits import SplitCohort
 from hnseg.errors import WorkDirError
 from hnseg.images.geometry import Grid
 from hnseg.images.image_io import to_sitk
@@ -25,9 +27,10 @@ from hnseg.preprocessing.harmonization import (
     MatchToReference,
     SwapToReference,
 )
-from hnseg.preprocessing.harmonizer_store import load_harmonizer
+from hnseg.preprocessing.harmonizer_store import find_reference_source, load_harmonizer
 from hnseg.preprocessing.image_versions import FINAL
 from hnseg.preprocessing.prepared_cohort import PreparedCohort
+from hnseg.preprocessing.reference_file import SPECTRUM_SUFFIX, read_reference_ct
 from hnseg.report.paper_figures.figure_case import FigureCase
 from hnseg.report.paper_figures.figure_files import DrawnFigure
 from hnseg.report.paper_figures.panels import (
@@ -122,7 +125,7 @@ def harmonize_case(work: Path, cohort: PreparedCohort, case: FigureCase) -> Harm
     made = harmonizer.harmonize(cropped.ct_hu, cropped.scanned, None, case.case.center)[FINAL]
     record, difference = made.record, made.ct_hu - cropped.ct_hu
     columns = []
-    reference = _find_reference(harmonizer, cohort, config, cropped.ct_hu.shape)
+    reference = _find_reference(work, harmonizer, cohort, config)
     if reference is not None:
         columns.append(reference)
     source = case.id if record.source is None else f"{case.id}, center {case.case.center}"
@@ -137,24 +140,29 @@ def harmonize_case(work: Path, cohort: PreparedCohort, case: FigureCase) -> Harm
     return HarmonizedCase(tuple(columns), case.record.crop_grid, record)
 
 
-def _find_reference(
-    harmonizer: Harmonizer, cohort: PreparedCohort, config: PrepareConfig, shape: tuple[int, ...]
-) -> Panel | None:
-    """The reference subject; of a stored spectrum its low frequencies; None with a method that has no reference."""
+def _find_reference(work: Path, harmonizer: Harmonizer, cohort: PreparedCohort, config: PrepareConfig) -> Panel | None:
+    """The reference subject or file; of a saved spectrum its low frequencies; None with a method that has none."""
     if not isinstance(harmonizer, SwapToReference | MatchToReference):
         return None
-    name = harmonizer.reference_id
-    if name in cohort.cases:
-        volume = crop_case(cohort.cases[name].as_case(), config).ct_hu
-        return Panel("reference", name, volume, CT.window, CT.colormap)
-    if isinstance(harmonizer, MatchToReference):
-        return Panel("reference", name, harmonizer.reference_hu.astype(np.float32), CT.window, CT.colormap)
-    field = swap_spectrum(
-        np.zeros(shape, np.float32), harmonizer.reference, threshold=config.swap_threshold, axes=AXIAL
-    )
-    low, high = np.percentile(field, [1, 99])
-    title = f"low frequencies, {format_mm(low)} to {format_mm(high)} HU"
-    return Panel("reference", title, field, (float(low), float(max(high, low + 1))), CT.colormap)
+    source = find_reference_source(work, SplitCohort(cohort.cases, cohort.splits), config)
+    if isinstance(source, Case):
+        volume = crop_case(source, config).ct_hu
+    elif isinstance(harmonizer, MatchToReference):
+        volume = harmonizer.reference_hu.astype(np.float32)
+    elif source.is_file() and source.suffix != SPECTRUM_SUFFIX:
+        volume = read_reference_ct(source, config)
+    else:
+        return _show_spectrum(harmonizer, config)
+    return Panel("reference", harmonizer.reference_id, volume, CT.window, CT.colormap)
+
+
+def _show_spectrum(harmonizer: SwapToReference, config: PrepareConfig) -> Panel:
+    """The image that the swapped coefficients alone make; it has gray values of its own."""
+    nothing = np.zeros(config.box_vox[::-1], np.float32)
+    field = swap_spectrum(nothing, harmonizer.reference, threshold=config.swap_threshold, axes=AXIAL)
+    low, high = (float(end) for end in np.percentile(field, [1, 99]))
+    subtitle = f"low frequencies, {format_mm(low)} to {format_mm(high)} HU"
+    return Panel("reference", subtitle, field, (low, max(high, low + 1)), CT.colormap)
 
 
 def _round_limit(change_hu: float) -> float:

@@ -9,10 +9,10 @@ from hnseg.cohort.labels import GTVN, GTVP, LESION_CLASSES
 from hnseg.cohort.splits import load_splits
 from hnseg.evaluation.records import read_metrics
 from hnseg.images.geometry import Grid
-from hnseg.images.image_io import to_sitk
+from hnseg.images.image_io import to_sitk, write_image
 from hnseg.pictures.planes import CT, PLANES, frame
 from hnseg.preprocessing.crop_case import crop_case
-from hnseg.preprocessing.harmonization import AlignSites, MatchToReference, NoHarmonization
+from hnseg.preprocessing.harmonization import AlignSites, MatchToReference, NoHarmonization, SwapToReference
 from hnseg.preprocessing.harmonizer_store import load_harmonizer
 from hnseg.preprocessing.prepared_cohort import open_cohort
 from hnseg.report.paper_figures.figure_case import Place, choose_case, find_places, open_figure_case
@@ -131,19 +131,24 @@ def test_alignment_names_two_centers_and_no_reference(scored_run, cohort, monkey
     assert shown.record.fallback in words
 
 
-def test_a_reference_that_is_no_case_shows_what_is_known_of_it(scored_run, cohort, case, monkeypatch):
-    config, place = load_config(scored_run).prepare, "hnseg.report.paper_figures.harmonized_case.load_harmonizer"
-    swap = load_harmonizer(scored_run)
-    stored = type(swap)(config, swap.reference, "atlas.npz")
-    monkeypatch.setattr(place, lambda work: stored)
-    field = harmonize_case(scored_run, cohort, case).panels[0]
-    own = crop_case(cohort.cases[load_splits(scored_run).reference].as_case(), config).ct_hu
-    np.testing.assert_allclose(field.volume.mean(axis=(1, 2)), own.mean(axis=(1, 2)), atol=0.1)  # slice by slice
-    matched = MatchToReference(config, np.rint(own).astype(np.int16), "ct.nii.gz")
-    monkeypatch.setattr(place, lambda work: matched)
-    panel = harmonize_case(scored_run, cohort, case).panels[0]
-    np.testing.assert_array_equal(panel.volume, np.rint(own))
-    assert panel.subtitle == "ct.nii.gz"
+@pytest.mark.parametrize("name", ["atlas.npz", "ct.nii.gz"])
+def test_a_reference_that_is_no_case_shows_what_is_known_of_it(scored_run, cohort, case, monkeypatch, tmp_path, name):
+    config, module = load_config(scored_run).prepare, "hnseg.report.paper_figures.harmonized_case"
+    own = np.rint(crop_case(cohort.cases[load_splits(scored_run).reference].as_case(), config).ct_hu)
+    write_image(tmp_path / "ct.nii.gz", own.astype(np.float32), case.record.crop_grid)
+    swap = SwapToReference(config, load_harmonizer(scored_run).reference, name)
+    monkeypatch.setattr(f"{module}.find_reference_source", lambda *args: tmp_path / name)
+    monkeypatch.setattr(f"{module}.load_harmonizer", lambda work: swap)
+    shown = harmonize_case(scored_run, cohort, case).panels[0]
+    if name == "ct.nii.gz":
+        np.testing.assert_array_equal(shown.volume, own)
+        assert (shown.subtitle, shown.window) == (name, CT.window)
+    else:  # the lowest coefficient of a slice is its mean
+        np.testing.assert_allclose(shown.volume.mean(axis=(1, 2)), own.mean(axis=(1, 2)), atol=0.5)
+        assert shown.window != CT.window
+    matched = MatchToReference(config, own.astype(np.int16), name)
+    monkeypatch.setattr(f"{module}.load_harmonizer", lambda work: matched)
+    np.testing.assert_array_equal(harmonize_case(scored_run, cohort, case).panels[0].volume, own)
 
 
 def test_no_harmonizer_has_no_reference(scored_run, cohort, case, monkeypatch):
