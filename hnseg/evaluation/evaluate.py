@@ -28,7 +28,7 @@ from hnseg.cohort.splits import load_splits
 from hnseg.errors import CaseError, CohortError, WorkDirError, listed
 from hnseg.evaluation.case_scores import CaseScores, evaluate_case
 from hnseg.evaluation.cohort_scores import bootstrap, detection_by_size, summarize
-from hnseg.evaluation.mask_origin import refuse_other_models
+from hnseg.evaluation.mask_origin import refuse_other_models, refuse_other_settings
 from hnseg.evaluation.records import CaseRow, EvaluatedCohort, FolderEvaluation, SkippedCase, WorkdirEvaluation
 from hnseg.evaluation.rules import HECKTOR_2025, Rules
 from hnseg.evaluation.score_specs import define_scores
@@ -163,8 +163,8 @@ def evaluate_workdir(
         progress: Called after each case.
 
     Raises:
-        WorkDirError: An earlier stage is missing or its file is broken, or masks were made by other models than those
-            that are there now.
+        WorkDirError: An earlier stage is missing or its file is broken, or masks were made by other models or with
+            other settings than those that are there now.
         CohortError: An empty test list.
         CaseError: As :func:`evaluate_folder`.
     """
@@ -172,9 +172,12 @@ def evaluate_workdir(
     runs = [(method, work / folder, tests) for method, folder in METHOD_FOLDERS.items()]
     predicted = {case.id: work / METHOD_FOLDERS["ensemble"] / f"{case.id}.json" for case in tests}
     refuse_other_models(work, predicted, "hnseg predict")
+    refuse_other_settings(work, predicted, "hnseg predict")
     validated = _validation_cases(work, known)
     if validated is not None:
-        refuse_other_models(work, {"the validation": work / OUT_OF_FOLD / "cases.json"}, "hnseg tune")
+        listing = {"the validation": work / OUT_OF_FOLD / "cases.json"}
+        refuse_other_models(work, listing, "hnseg tune")
+        refuse_other_settings(work, listing, "hnseg tune")
         runs.append(("validation", work / OUT_OF_FOLD, validated))
     total, done = sum(sum(case.label is not None for case in cases) for _, _, cases in runs), 0
     parts: dict[str, EvaluatedCohort] = {}

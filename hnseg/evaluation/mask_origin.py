@@ -1,4 +1,4 @@
-"""Whether the masks of a run come from the models that are there now."""
+"""Whether the masks of a run come from the models and the settings that are there now."""
 
 from __future__ import annotations
 
@@ -6,7 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from hnseg.errors import WorkDirError, listed
+from hnseg.workdir import CONFIG_FILE, RUN_FILE, load_config
 from ssimh.files.artifact_cache import hash_file, read_record
+
+BY_OPTION = ("window", "flips")  # of a single `hnseg predict`
 
 
 def refuse_other_models(work: Path, records: Mapping[str, Path], command: str) -> None:
@@ -38,3 +41,33 @@ def refuse_other_models(work: Path, records: Mapping[str, Path], command: str) -
         raise WorkDirError(
             f"masks of {listed(changed)} were made by other models than those in {work / 'models'}: run `{command}`"
         )
+
+
+def refuse_other_settings(work: Path, records: Mapping[str, Path], command: str) -> None:
+    """Refuse masks whose record names other settings of ``predict`` than the run's.
+
+    Tuned settings count as the run's. Not judged are masks without a record, settings that a record does not name,
+    :data:`BY_OPTION`, and a folder that holds no settings.
+
+    Args:
+        work: Work directory of the run.
+        records: Record by the name that the message uses, for instance the case ID.
+        command: That makes the masks, for the message.
+
+    Raises:
+        WorkDirError: Names the masks, the settings and the command.
+    """
+    if not ((work / RUN_FILE).is_file() and (work / CONFIG_FILE).is_file()):
+        return
+    now = load_config(work).predict.model_dump(mode="json", exclude=set(BY_OPTION))
+    masks, names = [], set()
+    for mask, path in records.items():
+        record = read_record(path)
+        then = record["made_from"].get("predict") if record is not None else None
+        other = {name for name in now if isinstance(then, dict) and name in then and then[name] != now[name]}
+        if other:
+            masks.append(mask)
+            names |= other
+    if masks:
+        changed = ", ".join(f"predict.{name}" for name in now if name in names)
+        raise WorkDirError(f"masks of {listed(masks)} were made with other settings ({changed}): run `{command}`")

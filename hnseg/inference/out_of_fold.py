@@ -166,7 +166,7 @@ def postprocess_out_of_fold(work: Path, cases: Sequence[str]) -> None:
         write_json(files.record, {"removed": [part.model_dump(mode="json", exclude_unset=True) for part in removed]})
     made_from: dict[str, Any] = {
         "models": hash_models(work, find_models(work)),
-        "predict": settings.model_dump(mode="json", include=set(SETTINGS)),
+        "predict": settings.model_dump(mode="json"),
     }
     masks = {case_id: hash_file(work / FOLDER / f"{case_id}{MASK_SUFFIX}") for case_id in cases}
     write_json(listing, {"cases": list(cases), "made_from": made_from, "outputs": masks})

@@ -1,4 +1,4 @@
-"""Scores of masks by models that are no longer those of the run are refused."""
+"""Scores of masks by models, or with settings, that are no longer those of the run are refused."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import pytest
 
 from hnseg.errors import WorkDirError
 from hnseg.evaluation.evaluate import evaluate_workdir
-from hnseg.evaluation.mask_origin import refuse_other_models
+from hnseg.evaluation.mask_origin import refuse_other_models, refuse_other_settings
+from hnseg.workdir import change_config, load_config
 from ssimh.files.artifact_cache import ArtifactCache, hash_file
 from tests.facts import raises_naming
 
@@ -40,4 +41,27 @@ def test_a_run_with_other_models_is_not_scored(small_workdir):
     (small_workdir / "models" / "fold_0" / "best.pt").write_bytes(b"weights")
     ArtifactCache(test, {"models": {"models/fold_0/best.pt": "0" * 64}}).save({"models": [], "removed": []})
     with raises_naming(WorkDirError, test.stem, "`hnseg predict`", path=small_workdir / "models"):
+        evaluate_workdir(small_workdir)
+
+
+def test_a_run_with_masks_of_other_settings_is_not_scored(small_workdir):
+    records = [next((small_workdir / "predictions").glob("*.json")), small_workdir / "out_of_fold" / "cases.json"]
+    for record, command in zip(records, ("`hnseg predict`", "`hnseg tune`"), strict=True):
+        record.parent.mkdir(exist_ok=True)
+        settings = {**load_config(small_workdir).predict.model_dump(mode="json"), "flips": "x"}  # an option's
+        ArtifactCache(record, {"predict": settings}).save({})
+        refuse_other_settings(small_workdir, {record.stem: record}, "hnseg predict")
+        content = {"models": [], "removed": [], "cases": []}
+        ArtifactCache(record, {"predict": {**settings, "decide_on": "crop-grid"}}).save(content)
+        with raises_naming(WorkDirError, command, "predict.decide_on"):
+            evaluate_workdir(small_workdir)
+        record.unlink()
+
+
+def test_masks_become_out_of_date_when_a_setting_changes(small_workdir):
+    record = next((small_workdir / "predictions").glob("*.json"))
+    made_from = {"predict": load_config(small_workdir).predict.model_dump(mode="json")}
+    ArtifactCache(record, made_from).save({"models": [], "removed": []})
+    change_config(small_workdir, {"predict.min_gtvn_ml": 0.7})
+    with raises_naming(WorkDirError, record.stem, "predict.min_gtvn_ml"):
         evaluate_workdir(small_workdir)

@@ -12,6 +12,9 @@ from typer.testing import CliRunner
 from hnseg.cli.commands import app
 from hnseg.errors import CaseError
 from hnseg.parallel import ParallelConfig
+from hnseg.settings.assignments import parse_assignments
+from hnseg.settings.building import build_config
+from hnseg.settings.config import Config
 from hnseg.settings.train import TrainConfig
 from hnseg.training import plan
 
@@ -81,3 +84,10 @@ def test_nothing_prepared(run):
     shutil.rmtree(run / "prepared")
     with pytest.raises(CaseError, match="hnseg prepare"):
         plan.make_plan(run, device="cpu")
+
+
+def test_its_advice_can_be_given_to_set():
+    words = plan.TrainingOption("bf16-mixed", (128, 128, 96), 2, 9.0, 1.0, 1.0, True, False).settings.split()
+    assert words[::2] == ["--set"] * 3
+    train = build_config(parse_assignments(words[1::2]), base=Config.from_preset("paper")).train
+    assert (train.precision, train.patch_vox, train.batch_size) == ("bf16-mixed", (128, 128, 96), 2)
