@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from hnseg.errors import WorkDirError, listed
-from hnseg.workdir import CONFIG_FILE, RUN_FILE, load_config
+from hnseg.settings.config_file import CONFIG_FILE
+from hnseg.workdir import RUN_FILE, load_config
 from ssimh.files.artifact_cache import hash_file, read_record
 
 BY_OPTION = ("window", "flips")  # of a single `hnseg predict`
