@@ -1,8 +1,8 @@
 # Two commands for everyone:
 #   make demo   the whole pipeline on a generated cohort; ends with a table of scores and the path of a report
 #   make test   ruff, mypy, import-linter, pytest with doctests, documentation
-# And one for those who change how files are read:
-#   make soak   10,000 damaged files through the readers of both packages; minutes
+# And one for those who change how files are read, or how commands end:
+#   make soak   10,000 damaged files through the readers of both packages, and commands ended by further signals; minutes
 # Both make .venv at the first run and reuse it afterwards.
 
 PYTHON ?= python3
@@ -18,7 +18,10 @@ demo: $(VENV)/.installed-demo
 	OMP_WAIT_POLICY=PASSIVE MALLOC_TRIM_THRESHOLD_=1073741824 MALLOC_MMAP_THRESHOLD_=1073741824 \
 	    $(BIN)/python examples/hecktor_task1.py --work-dir $(DEMO_DIR) --resume
 
-test: lint types layers tests docs
+# The checks of one process each run side by side, their outputs whole (GNU make 4); then the tests, which take two.
+test: $(VENV)/.installed-test
+	$(MAKE) --no-print-directory -j2 $(if $(filter output-sync,$(.FEATURES)),--output-sync=target) lint types layers docs
+	$(MAKE) --no-print-directory tests
 
 lint: $(VENV)/.installed-test
 	$(BIN)/ruff check .
@@ -31,8 +34,9 @@ layers: $(VENV)/.installed-test
 	$(BIN)/lint-imports --no-cache
 
 # Two processes of one thread: BLAS, torch and ITK otherwise each start a thread a core and fight over them.
+# xdist begins with the files of most tests; the longest have few (tests/conftest.py orders them).
 tests: $(VENV)/.installed-test
-	OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -q -n 2 --dist loadfile --durations=10
+	OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder --durations=10
 
 docs: $(VENV)/.installed-test
 	$(BIN)/sphinx-build -q -W --keep-going -E docs docs/_build/html

@@ -94,6 +94,7 @@ def test_a_gpu_that_only_emulates_bf16_computes_in_fp16(monkeypatch, in_hardware
     assert _best_precision("cuda") == precision
 
 
+@pytest.mark.slow
 def test_there_as_on_the_cpu(run):
     elsewhere = run.parent / "elsewhere"
     shutil.copytree(run, elsewhere)
@@ -121,6 +122,7 @@ def test_there_as_on_the_cpu(run):
         np.testing.assert_allclose(one, other, atol=1e-3)
 
 
+@pytest.mark.slow
 def test_a_step_waits_for_the_device_only_where_random_changes_do(run):
     still = dict.fromkeys(("affine_p", "elastic_p", "ct_scale_p", "ct_shift_p", "ct_noise_p", "ct_blur_p"), 0.0)
     said = train_there(run, augment={**still, "flip_p": 0.5}, ema_decay=0.0)  # torch's average waits once a step

@@ -197,6 +197,7 @@ def test_shards_on_the_command_line_complete_each_other(run):
     assert "3/2" in refused.output
 
 
+@pytest.mark.slow
 def test_nothing_half_written_survives_a_kill(run):
     """Killed again and again while it writes; each time what is there is whole, and in the end everything is."""
     prepared = run / "prepared"
@@ -227,7 +228,7 @@ def test_nothing_half_written_survives_a_kill(run):
     assert {path.name for path in prepared.iterdir()} == ids  # and nothing else is left
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize("number", [signal.SIGKILL, pytest.param(signal.SIGTERM, marks=pytest.mark.soak)])
 def test_workers_end_with_the_command(run, number):
     shutil.rmtree(run / "prepared")
     process = start(["-m", "hnseg", "prepare", run, "--jobs", "2"])

@@ -169,6 +169,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 """
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_number_of_models(tmp_path):
     """Weights of 74 MB a model: five of them may not take as much as one more."""
     train = TrainConfig(filters=24, blocks_down=(1, 1, 1, 1, 1), heads=1, patch_vox=(48, 48, 48))

@@ -256,6 +256,7 @@ def test_another_cohort_is_refused(tmp_path: Path) -> None:
     assert [p.name for p in other.iterdir()] == ["notes.txt"]
 
 
+@pytest.mark.slow
 def test_workers_end_with_the_command_and_a_killed_run_is_continued(tmp_path: Path) -> None:
     root = tmp_path / "cohort"
     command = ["-m", "hnseg", "phantom", root, "--cases-per-center", "1", "--jobs", "2"]

@@ -11,8 +11,12 @@ from hnseg.training.folds import train_folds
 from tests.hnseg.processes import end_and_check, start
 from tests.hnseg.training.runs import change
 
+# Nothing handles SIGTERM and SIGHUP: the command ends as it does with SIGKILL. Python turns SIGINT into an exception.
+UNHANDLED = [pytest.param(number, marks=pytest.mark.soak) for number in (signal.SIGTERM, signal.SIGHUP)]
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL, signal.SIGHUP, signal.SIGINT])
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT, *UNHANDLED])
 def test_folds_end_with_the_command(run, number):
     if signal.getsignal(number) == signal.SIG_IGN:
         pytest.skip("this signal is ignored here, and so by every process that starts here")
@@ -23,6 +27,7 @@ def test_folds_end_with_the_command(run, number):
     assert text.count("Traceback") == 0
 
 
+@pytest.mark.slow
 def test_a_fold_is_trained_by_one_run_at_a_time(run):
     """Another fold is trained meanwhile; a killed run holds nothing."""
     change(run, epochs=10_000)

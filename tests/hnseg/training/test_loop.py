@@ -58,6 +58,7 @@ def test_a_finished_fold_is_left_alone(trained_run):
     assert (trained_run / "models" / "fold_1" / "last.pt").stat().st_mtime_ns == before
 
 
+@pytest.mark.slow
 def test_folds_train_side_by_side_and_every_epoch_is_reported(run):
     """One thread a fold whether alone or in company: the weights are the same."""
     calls = []

@@ -39,6 +39,7 @@ def start(work: Path) -> subprocess.Popen[bytes]:
     return subprocess.Popen([sys.executable, "-c", code, str(work)], env={**os.environ, "OMP_NUM_THREADS": "1"})
 
 
+@pytest.mark.slow
 def test_killed_at_any_moment_it_continues_bit_for_bit(run, trained_run):
     """kill -9 in the middle of the second epoch, with everything that has a state switched on."""
     del trained_run
@@ -265,6 +266,7 @@ if fabric.global_rank == 0:
 """
 
 
+@pytest.mark.slow
 def test_two_processes_have_the_gradients_of_one_with_the_double_batch(run, tmp_path):
     script = tmp_path / "step.py"
     script.write_text(STEP)
@@ -303,6 +305,7 @@ main()
 """
 
 
+@pytest.mark.slow
 def test_a_fold_trains_under_torchrun_and_its_processes_agree_to_stop(run):
     change(run, epochs=4, validate_every=1, patience=1, monitor="val_loss")
     script = run / "train.py"
