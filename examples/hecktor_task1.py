@@ -2,11 +2,12 @@
 
     python examples/hecktor_task1.py                                          # a generated cohort, minutes on two cores
     python examples/hecktor_task1.py --data-root HECKTOR2025 --preset paper   # the published recipe, wants a GPU
+    python examples/hecktor_task1.py --config mine.yaml --set train.epochs=150 --work-dir runs/mine
     python examples/hecktor_task1.py --work-dir demo --resume                 # continue an interrupted run
 
 Every stage is a public function of ``hnseg`` and keeps its results in the work directory (docs/hnseg/workdir.md), so
-an interrupted run continues with ``--resume`` where it stopped. Exit status 0: every case was used; 1: a message on
-standard error names what went wrong.
+an interrupted run continues with ``--resume`` where it stopped, with the settings in its ``config.yaml``. Exit status
+0: every case was used; 1: a message on standard error names what went wrong; 2: unusable options.
 """
 
 from __future__ import annotations
@@ -23,24 +24,28 @@ from rich.table import Table
 from hnseg import (
     CohortCheck,
     Config,
-    Harmonization,
     HnsegError,
     InferenceOptions,
+    OptionError,
     WorkdirEvaluation,
+    build_config,
     check_cohort,
     choose_reference,
     evaluate_workdir,
     format_settings,
     generate_cohort,
     load_check,
+    load_config,
     load_splits,
     make_splits,
     open_run,
+    parse_assignments,
     postprocess_out_of_fold,
     predict_baselines,
     predict_cohort,
     predict_out_of_fold,
     prepare_cohort,
+    read_config_file,
     save_splits,
     show_progress,
     train_folds,
@@ -65,29 +70,34 @@ console, errors = Console(), Console(stderr=True)
 def main(
     data_root: Annotated[Path | None, typer.Option(help="HECKTOR 2025 layout; default: a generated cohort.")] = None,
     work_dir: Annotated[Path, typer.Option(help="Where all results go.")] = Path("demo"),
-    preset: Annotated[Literal["demo", "paper"], typer.Option(help="Coarse and quick, or as published.")] = "demo",
-    folds: Annotated[int, typer.Option(min=2, help="Cross-validation folds, each a model of the ensemble.")] = 5,
-    harmonization: Annotated[
-        Harmonization, typer.Option(help="CT harmonization; spectrum-align is recommended.")
-    ] = "spectrum-swap",
+    preset: Annotated[
+        Literal["demo", "paper", "recommended"] | None,
+        typer.Option(help="Settings: coarse and quick (default), as published, or as we recommend."),
+    ] = None,
+    config_file: Annotated[
+        Path | None, typer.Option("--config", help="Settings file (YAML); what it does not name is as in the preset.")
+    ] = None,
+    assignments: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="A setting, as train.epochs=150; repeatable.")
+    ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:<n> or mps.")] = "auto",
-    seed: Annotated[int, typer.Option(min=0, help="Of the cohort, the splits and the training.")] = 0,
+    seed: Annotated[int | None, typer.Option(min=0, help="Of the cohort, the splits and the training.")] = None,
     jobs: Annotated[int, typer.Option(min=1, help="Processes: cases, and on a CPU folds, at once.")] = 2,
     resume: Annotated[bool, typer.Option("--resume", help="Continue the run in the work directory.")] = False,
 ) -> None:
     """Run HECKTOR 2025 Task 1 from end to end."""
     try:
-        left_out = run(
-            Config.from_preset(preset, seed=seed, folds=folds, harmonization=harmonization),
-            data_root,
-            work_dir,
-            device=device,
-            jobs=jobs,
-            resume=resume,
-        )
+        values = parse_assignments([*(assignments or ()), *([f"seed={seed}"] if seed is not None else [])])
+        if resume and (work_dir / "config.yaml").is_file() and not values and preset is None and config_file is None:
+            config = load_config(work_dir, tuned=False)  # as it was begun, or edited since
+        elif config_file is not None:
+            config = build_config(values, base=read_config_file(config_file, preset=preset))
+        else:
+            config = build_config(values, base=Config.from_preset(preset or "demo"))
+        left_out = run(config, data_root, work_dir, device=device, jobs=jobs, resume=resume)
     except (HnsegError, OSError) as error:
         print_error(str(error))
-        sys.exit(1)
+        sys.exit(2 if isinstance(error, OptionError) else 1)
     if left_out:
         print_error(f"{len(left_out)} case(s) were left out, see above and the report")
         sys.exit(1)

@@ -32,7 +32,6 @@ Root = Annotated[Path, typer.Argument(help="Folder in HECKTOR 2025 or nnU-Net la
 Jobs = Annotated[int, typer.Option(min=1, help="Processes.")]
 Shard = Annotated[str, typer.Option(help="Share of the cases: 2/8 is the second of eight.")]
 Dask = Annotated[str | None, typer.Option(help="Address of a Dask scheduler: run on its workers.")]
-HARMONIZATION_HELP = "CT harmonization: spectrum-swap is the published one, spectrum-align the recommended one."
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:<n> or mps.")]
 
 

@@ -25,6 +25,7 @@ from hnseg.cli.app import (
     print_line,
     refuse_options,
 )
+from hnseg.cli.set_option import Assignments, set_settings
 from hnseg.cohort.cases import discover_cases
 from hnseg.cohort.checked_cohort import load_check
 from hnseg.cohort.published_splits import read_folds, read_ids
@@ -35,8 +36,11 @@ from hnseg.errors import HnsegError, OptionError
 from hnseg.locks import hold
 from hnseg.parallel import ParallelConfig, parse_shard
 from hnseg.progress import show_progress
+from hnseg.settings.assignments import parse_assignments
+from hnseg.settings.building import build_config
 from hnseg.settings.config import Config
 from hnseg.settings.config_file import CONFIG_FILE
+from hnseg.settings.effects import check_settable
 from hnseg.settings.presets import Preset
 from hnseg.workdir import RUN_FILE, load_config, load_run_record
 
@@ -76,15 +80,18 @@ def check(
         ),
     ],
     preset: Annotated[Preset, typer.Option(help="For a data root: preset whose crop is checked.")] = "recommended",
+    assignments: Assignments = None,
     jobs: Jobs = 1,
 ) -> None:
     """Check every case; for a run, write check.json and check.html. Exit status 1 if a case cannot be used."""
     with handle_errors(), ExitStack() as stack:
         work = path if (path / RUN_FILE).is_file() else None
         if work is None:
-            root, config = path, Config.from_preset(preset)
+            check_settable(values := parse_assignments(assignments or ()), "check")
+            root, config = path, build_config(values, base=Config.from_preset(preset))
         else:
             refuse_options(context, ["preset"], f"for a data root; the settings of a run are in its {CONFIG_FILE}")
+            set_settings(work, assignments, "check")
             root, config = Path(load_run_record(work).data_root), load_config(work)
             discover_cases(root)  # nothing is written for a data root that cannot be used
             stack.enter_context(hold(work, "run", "hnseg check"))
@@ -109,6 +116,7 @@ def split(
     by_center: Annotated[
         bool, typer.Option("--leave-one-center-out", help="One fold per center, which it is validated on.")
     ] = False,
+    assignments: Assignments = None,
 ) -> None:
     """Hold out the test cases, deal the folds, and write splits.json."""
     from hnseg.preprocessing.reference_file import check_reference_file
@@ -116,6 +124,7 @@ def split(
     with handle_errors(), ExitStack() as stack:
         if folds is not None and by_center:
             raise OptionError("--folds and --leave-one-center-out: give one of the two")
+        set_settings(work, assignments, "split")
         config, found = load_config(work), load_check(work)
         stack.enter_context(hold(work, "run", "hnseg split"))
         if (work / "splits.json").is_file():
@@ -156,6 +165,7 @@ def prepare(
     ] = None,
     shard: Shard = "1/1",
     dask: Dask = None,
+    assignments: Assignments = None,
 ) -> None:
     """Crop, resample, harmonize and normalize every case that is missing or out of date."""
     from hnseg.preprocessing.prepare_cohort import prepare_cohort
@@ -166,6 +176,7 @@ def prepare(
         elif jobs == 1:
             refuse_options(context, ["memory_gb"], "limits how many processes run at once; it needs --jobs")
         parallel = ParallelConfig(jobs, parse_shard(shard), dask, memory_gb)
+        set_settings(work, assignments, "prepare")
         with show_progress("prepare", out) as progress:
             failures = prepare_cohort(work, parallel=parallel, progress=progress)
     for failure in failures:

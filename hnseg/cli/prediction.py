@@ -20,6 +20,7 @@ from hnseg.cli.app import (
     print_line,
     refuse_options,
 )
+from hnseg.cli.set_option import Assignments, set_settings
 from hnseg.cohort.splits import load_splits
 from hnseg.errors import CaseError, OptionError
 from hnseg.inference.predict_case import InferenceOptions
@@ -51,6 +52,7 @@ def predict(
     shard: Shard = "1/1",
     dask: Dask = None,
     device: Device = "auto",
+    assignments: Assignments = None,
 ) -> None:
     """Predict with the ensemble. Exit status 1 if a case could not be predicted; the others are.
 
@@ -69,16 +71,19 @@ def predict(
             if ct is None or pet is None or mask is None or data is not None:
                 raise OptionError("one pair needs --ct, --pet and --mask, and no cohort")
             refuse_options(context, ["target", "jobs", "shard", "dask"], "for a cohort, not for one pair of files")
+            set_settings(work, assignments, "predict")
             predict_pair(work, ct, pet, mask, options=options, center=center)
             print_line(f"mask: {mask}")
             return
         refuse_options(context, ["center"], "for one pair of files; a cohort names the center of each case")
         if data is None:
             refuse_options(context, ["target"], f"for a cohort; the test cases' masks go to {work / 'predictions'}")
+            set_settings(work, assignments, "predict")
             failures = _predict_test_cases(work, options, parallel)
         elif target is None:
             raise OptionError(f"--out is required when predicting the cohort {data}")
         else:
+            set_settings(work, assignments, "predict")
             with show_progress("predict", out) as progress:
                 failures = predict_cohort_from_files(
                     work, data, target, options=options, parallel=parallel, progress=progress

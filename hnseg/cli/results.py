@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 import typer
 
 from hnseg.cli.app import Device, Jobs, Work, app, err, handle_errors, out, print_line
+from hnseg.cli.set_option import Assignments, set_settings
 from hnseg.cli.tables import comparison_table, tuning_table
 from hnseg.errors import HnsegError
 from hnseg.evaluation.cohort_scores import BOOTSTRAP_SEED
@@ -27,12 +28,14 @@ def tune(
     work: Work,
     device: Device = "auto",
     seed: Annotated[int, typer.Option(min=0, help="Of the resampling.")] = BOOTSTRAP_SEED,
+    assignments: Assignments = None,
 ) -> None:
     """Choose the post-processing by out-of-fold masks; predict uses what was chosen."""
     from hnseg.inference.out_of_fold import postprocess_out_of_fold, predict_out_of_fold
     from hnseg.inference.tune import format_settings, tune_workdir
 
     with handle_errors():
+        set_settings(work, assignments, "tune")
         before = load_config(work).predict
         with hold(work, "run", "hnseg tune"):
             with show_progress("out of fold", out) as progress:

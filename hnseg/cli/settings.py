@@ -1,4 +1,4 @@
-"""Commands of settings: init."""
+"""Commands of settings: init, config."""
 
 from __future__ import annotations
 
@@ -7,20 +7,24 @@ from typing import Annotated
 
 import typer
 
-from hnseg.cli.app import Work, app, handle_errors, print_line
+from hnseg.cli.app import Work, app, handle_errors, out, print_line
+from hnseg.cli.set_option import Assignments
+from hnseg.cli.tables import settings_table
 from hnseg.cohort.open_run import begin_run
 from hnseg.errors import OptionError
 from hnseg.locks import hold
+from hnseg.preprocessing.reuse_prepared import begin_run_from
+from hnseg.progress import show_progress
 from hnseg.settings.assignments import parse_assignments
-from hnseg.settings.building import build_config
+from hnseg.settings.building import build_config, flatten
 from hnseg.settings.config import Config
 from hnseg.settings.config_file import CONFIG_FILE, read_config_file
+from hnseg.settings.effects import find_changes
+from hnseg.settings.fields import list_fields
 from hnseg.settings.presets import Preset
+from hnseg.workdir import load_config, read_config
 
 Data = Annotated[Path | None, typer.Option(help="Folder in HECKTOR 2025 or nnU-Net layout, or a CSV file of paths.")]
-Assignments = Annotated[
-    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="A setting, as train.epochs=150; repeatable.")
-]
 
 
 @app.command()
@@ -37,16 +41,24 @@ def init(
     reference: Annotated[
         str | None, typer.Option(help="Reference subject, a case or a file: short for --set prepare.reference=….")
     ] = None,
+    source: Annotated[
+        Path | None,
+        typer.Option("--from", help="Run whose settings, data and prepared cases to begin with; nothing is copied."),
+    ] = None,
 ) -> None:
     """Begin a run: write config.yaml, every setting with its unit, allowed values and source, to be read and edited."""
     with handle_errors():
+        values = _values(assignments, reference)
+        if source is not None:
+            base = read_config(source) if preset is None and config is None else read_preset(preset, config)
+            with show_progress("share", out) as progress:
+                shared = begin_run_from(
+                    source, work, build_config(values, base=base), data_root=data, progress=progress
+                )
+            print_line(f"settings: {work / CONFIG_FILE}; {shared}")
+            return
         if data is None:
             raise OptionError("--data is required: a folder in HECKTOR 2025 or nnU-Net layout, or a CSV file of paths")
-        values = parse_assignments(assignments or ())
-        if reference is not None:
-            if "prepare.reference" in values:
-                raise OptionError("--reference and --set prepare.reference: give one of the two")
-            values["prepare.reference"] = reference
         settings = build_config(values, base=read_preset(preset, config))
         work.mkdir(parents=True, exist_ok=True)
         with hold(work, "run", "hnseg init"):
@@ -59,3 +71,33 @@ def read_preset(preset: Preset | None, config: Path | None) -> Config:
     if config is not None:
         return read_config_file(config, preset=preset)
     return Config.from_preset(preset or "recommended")
+
+
+def _values(assignments: list[str] | None, reference: str | None) -> dict[str, object]:
+    values = parse_assignments(assignments or ())
+    if reference is not None:
+        if "prepare.reference" in values:
+            raise OptionError("--reference and --set prepare.reference: give one of the two")
+        values["prepare.reference"] = reference
+    return values
+
+
+@app.command()
+def config(
+    work: Annotated[Path | None, typer.Argument(help="Work directory of a run.")] = None,
+    preset: Annotated[Preset | None, typer.Option(help="Show a preset; without a run.")] = None,
+    against: Annotated[Preset | None, typer.Option(help="Preset to compare with. Default: the run's own.")] = None,
+    everything: Annotated[bool, typer.Option("--all", help="Also settings that do not differ.")] = False,
+) -> None:
+    """Show settings, and how they differ from a preset."""
+    with handle_errors():
+        if (work is None) == (preset is None):
+            raise OptionError("name a work directory, or --preset for the settings of a preset")
+        shown = load_config(work) if work is not None else Config.from_preset(preset or "recommended")
+        other = Config.from_preset(against or shown.preset, seed=shown.seed)
+        begun = shown if work is None else load_config(work, tuned=False)
+        changed = find_changes(other, shown)
+        tuned = find_changes(begun, shown)
+        names = list(list_fields()) if everything or (work is None and against is None) else list(changed)
+    out.print(settings_table(flatten(shown), flatten(other), names, against=other.preset, tuned=tuned))
+    print_line(f"{len(changed)} of {len(list_fields())} settings differ from {other.preset}")

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 from rich.table import Table
+from rich.text import Text
 
 from hnseg.evaluation.compare import ComparisonResult
 from hnseg.evaluation.records import Interval
 from hnseg.inference.tune import TuningResult
+from hnseg.settings.assignments import format_value
+from hnseg.settings.fields import list_fields
 from hnseg.training.cohort_size import CohortSize
 from hnseg.training.plan import TrainingPlan
 from hnseg.training.run_needs import RunNeeds
@@ -98,4 +103,33 @@ def needs_table(cohort: CohortSize, needs: RunNeeds) -> Table:
     ]
     for row in rows:
         table.add_row(*row)
+    return table
+
+
+def settings_table(
+    values: Mapping[str, object],
+    others: Mapping[str, object],
+    names: Sequence[str],
+    *,
+    against: str,
+    tuned: Sequence[str] = (),
+) -> Table:
+    """Settings beside those of a preset.
+
+    Args:
+        values: By dotted name.
+        others: The same of the preset.
+        names: Settings to show.
+        against: Name of the preset.
+        tuned: Settings that ``hnseg tune`` has chosen.
+    """
+    table = Table()
+    table.add_column("setting", no_wrap=True)
+    for title in ("value", f"in {against}", "unit", "what it is"):
+        table.add_column(title, overflow="fold")
+    for name in names:
+        field, value, other = list_fields()[name], format_value(values[name]), format_value(others[name])
+        note = " (tuned)" if name in tuned else ""
+        row = (name, value + note, "same" if value == other else other, field.unit, field.description)
+        table.add_row(*(Text(cell) for cell in row), style="" if value == other else "bold")
     return table

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from hnseg.cli.app import Device, Work, app, err, handle_errors, out, print_line, refuse_options
+from hnseg.cli.set_option import Assignments, set_settings
 from hnseg.outputs import check_output_file, is_json_with
 from hnseg.progress import show_progress
 from hnseg.workdir import write_json
@@ -23,16 +24,20 @@ def train(
     device: Device = "auto",
     jobs: Annotated[int, typer.Option(min=1, help="Folds at once, on a CPU.")] = 1,
     init: Annotated[Path | None, typer.Option(help="Checkpoint whose weights a new fold begins with.")] = None,
+    assignments: Assignments = None,
 ) -> None:
     """Train a fold, or all; an interrupted training continues. On a CPU, --jobs folds at once."""
     from hnseg.training.folds import train_folds, trains_on_cpu
 
-    with handle_errors(), show_progress("train", out) as progress:
+    with handle_errors():
         if fold is not None:
             refuse_options(context, ["jobs"], "folds at once; --fold trains one")
         if not trains_on_cpu(device):
             refuse_options(context, ["jobs"], "folds at once on a CPU; a GPU trains one after the other")
-        train_folds(work, None if fold is None else [fold], device=device, jobs=jobs, init=init, progress=progress)
+        set_settings(work, assignments, "train")
+        folds = None if fold is None else [fold]
+        with show_progress("train", out) as progress:
+            train_folds(work, folds, device=device, jobs=jobs, init=init, progress=progress)
 
 
 @app.command()

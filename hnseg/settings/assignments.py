@@ -38,6 +38,19 @@ def parse_assignments(assignments: Sequence[str]) -> dict[str, object]:
     return values
 
 
+def format_value(value: object) -> str:
+    """A value as ``--set`` takes it.
+
+    >>> format_value([96, 96, 128]), format_value(None), format_value(0.5)
+    ('96,96,128', 'none', '0.5')
+    """
+    if isinstance(value, list | tuple):
+        return ",".join(format_value(entry) for entry in value)
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return "none" if value is None else str(value)
+
+
 def _parse_value(name: str, text: str) -> object:
     field = list_fields()[name]
     if field.is_optional and text.lower() in ("none", "null", ""):

@@ -18,6 +18,7 @@ import typer
 from typer.testing import CliRunner
 
 import hnseg
+from hnseg import Config, save_config
 from hnseg.phantom import DEFAULT_CENTERS, generate_cohort
 from tests.examples.loading import HECKTOR_TASK1 as EXAMPLE
 from tests.examples.loading import load_script
@@ -45,7 +46,7 @@ def cohort(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.slow
 def test_the_whole_pipeline_with_one_bad_case(cohort, tmp_path):
     work = tmp_path / "work"
-    first = run("--data-root", cohort, "--work-dir", work, "--folds", "2")
+    first = run("--data-root", cohort, "--work-dir", work, "--set", "split.folds=2")
     assert first.returncode == 1, first.stdout + first.stderr
     assert "ALFA-002: the file does not exist" in first.stderr
     assert "ALFA-002__PT.nii.gz" in first.stderr
@@ -67,13 +68,13 @@ def test_the_whole_pipeline_with_one_bad_case(cohort, tmp_path):
     assert not list(work.rglob(".writing-*"))
 
     # The same again: refused without --resume, nothing to do with it, and the same scores after a loss.
-    again = run("--data-root", cohort, "--work-dir", work, "--folds", "2")
+    again = run("--data-root", cohort, "--work-dir", work, "--set", "split.folds=2")
     assert again.returncode == 1
     assert "holds a run already; continue it with --resume" in again.stderr
     shutil.rmtree(work / "predictions")
     (work / "metrics.json").unlink()
     shutil.rmtree(work / "models" / "fold_1")
-    resumed = run("--data-root", cohort, "--work-dir", work, "--folds", "2", "--resume")
+    resumed = run("--data-root", cohort, "--work-dir", work, "--set", "split.folds=2", "--resume")
     assert resumed.returncode == 1, resumed.stdout + resumed.stderr
     rescored = json.loads((work / "metrics.json").read_text())
     # The masks come from another file of weights (a checkpoint holds seconds); the scores are the same.
@@ -131,7 +132,7 @@ def test_bad_input_gets_one_clear_message_and_leaves_nothing(cohort, tmp_path, s
     """What was found is left as data and as a page; the folder can be used again once the files are repaired."""
     root, work = tmp_path / "data", tmp_path / "work"
     spoil(cohort, root)
-    done = run("--data-root", root, "--work-dir", work, "--folds", "2")
+    done = run("--data-root", root, "--work-dir", work, "--set", "split.folds=2")
     assert done.returncode == 1, done.stdout + done.stderr
     assert all(fact in done.stderr for fact in facts)
     assert "Traceback" not in done.stderr
@@ -140,7 +141,23 @@ def test_bad_input_gets_one_clear_message_and_leaves_nothing(cohort, tmp_path, s
 
 def test_usage_errors_exit_with_two():
     assert run("--preset", "huge").returncode == 2
-    assert run("--folds", "1").returncode == 2
+    assert run("--set", "split.folds=1").returncode == 2
+
+
+def test_a_resumed_run_keeps_its_own_settings(example, monkeypatch, tmp_path):
+    configs = []
+    monkeypatch.setattr(example, "run", lambda config, *args, **kwargs: configs.append(config) or set())
+    app = typer.Typer()
+    app.command()(example.main)
+    save_config(Config.from_preset("paper", seed=4), tmp_path)
+    (tmp_path / "run.json").write_text('{"data_root": ""}')
+    for more in ([], ["--preset", "paper"], ["--set", "train.epochs=3"]):
+        assert CliRunner().invoke(app, ["--work-dir", str(tmp_path), "--resume", *more]).exit_code == 0
+    assert [(config.preset, config.seed, config.train.epochs) for config in configs] == [
+        ("paper", 4, 300),
+        ("paper", 0, 300),
+        ("demo", 0, 3),
+    ]
 
 
 @pytest.fixture(scope="module")
@@ -152,8 +169,8 @@ OPTIONS = {
     "--data-root": "data",
     "--work-dir": "work",
     "--preset": "paper",
-    "--folds": "3",
-    "--harmonization": "spectrum-align",
+    "--config": "mine.yaml",
+    "--set": "train.epochs=7",
     "--device": "mps",
     "--seed": "8",
     "--jobs": "7",
@@ -162,7 +179,9 @@ OPTIONS = {
 
 
 @pytest.mark.parametrize(("option", "value"), OPTIONS.items())
-def test_an_option_changes_what_is_run(example, monkeypatch, option, value):
+def test_an_option_changes_what_is_run(example, monkeypatch, tmp_path, option, value):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.yaml").write_text("preset: demo\ntrain:\n  epochs: 5\n")
     calls = []
     monkeypatch.setattr(example, "run", lambda *args, **kwargs: calls.append((args, kwargs)) or set())
     app = typer.Typer()
@@ -175,7 +194,9 @@ def test_an_option_changes_what_is_run(example, monkeypatch, option, value):
 def test_every_option_is_in_the_table_and_in_the_help(example):
     shown = run("--help")
     assert shown.returncode == 0
-    named = {f"--{name.replace('_', '-')}" for name in inspect.signature(example.main).parameters}
+    renamed = {"config_file": "--config", "assignments": "--set"}
+    parameters = inspect.signature(example.main).parameters
+    named = {renamed.get(name, f"--{name.replace('_', '-')}") for name in parameters}
     assert named == set(OPTIONS)
     assert all(option in shown.stdout for option in named)
 

@@ -15,6 +15,7 @@ import typer
 from typer.testing import CliRunner
 
 from hnseg.cli.commands import app
+from hnseg.cohort.splits import Splits, save_splits
 from hnseg.errors import OptionError
 from hnseg.inference.predict_case import InferenceOptions
 from hnseg.inference.predict_cohort import predict_cohort, predict_pair
@@ -29,10 +30,12 @@ RESULTS = "cli/test_results.py::"
 COMPARE = f"{RESULTS}test_compare_of_two_runs_of_a_run_with_itself_and_of_folders"
 REACHES = f"{HERE}test_an_option_reaches_the_library"
 SETTINGS = "cli/test_settings.py::"
+SET = f"{SETTINGS}test_a_command_changes_settings_that_it_reads"
 
 PROOFS = {
     "phantom": {"--cases-per-center": REACHES, "--seed": REACHES, "--full-resolution": REACHES, "--jobs": REACHES},
     "init": {
+        "--from": f"{SETTINGS}test_a_run_begun_from_another_shares_its_prepared_cases",
         "--data": f"{SETTINGS}test_init_begins_a_run_with_every_setting_in_a_file",
         "--preset": f"{SETTINGS}test_init_begins_a_run_with_every_setting_in_a_file",
         "--config": f"{SETTINGS}test_a_settings_file_and_assignments_are_laid_over_its_preset",
@@ -40,26 +43,33 @@ PROOFS = {
             ("--set", "--reference"), f"{SETTINGS}test_a_settings_file_and_assignments_are_laid_over_its_preset"
         ),
     },
-    "check": {"--preset": REACHES, "--jobs": REACHES},
-    "split": dict.fromkeys(
-        ("--test", "--folds", "--leave-one-center-out"),
-        "cohort/test_splits.py::test_the_command_splits_by_lists_and_by_center",
-    ),
-    "prepare": dict.fromkeys(("--jobs", "--memory-gb", "--shard", "--dask"), REACHES),
-    "train": dict.fromkeys(("--fold", "--device", "--jobs", "--init"), REACHES),
+    "config": dict.fromkeys(("--preset", "--against", "--all"), f"{SETTINGS}test_config_shows_what_differs"),
+    "check": {"--preset": REACHES, "--set": REACHES, "--jobs": REACHES},
+    "split": {
+        **dict.fromkeys(
+            ("--test", "--folds", "--leave-one-center-out"),
+            "cohort/test_splits.py::test_the_command_splits_by_lists_and_by_center",
+        ),
+        "--set": SET,
+    },
+    "prepare": {**dict.fromkeys(("--jobs", "--memory-gb", "--shard", "--dask"), REACHES), "--set": SET},
+    "train": {**dict.fromkeys(("--fold", "--device", "--jobs", "--init"), REACHES), "--set": SET},
     "plan": {
         "--device": REACHES,
         "--cases": REACHES,
         "--out": "training/test_plan.py::test_the_command_shows_and_writes_the_plan",
     },
-    "tune": {"--device": REACHES, "--seed": f"{HERE}test_the_seed_of_tune_reaches_its_resampling"},
-    "predict": dict.fromkeys(
-        (
-            *("--out", "--ct", "--pet", "--mask", "--center", "--window", "--flips", "--disagreement", "--memory-gb"),
-            *("--jobs", "--shard", "--dask", "--device"),
+    "tune": {"--device": REACHES, "--seed": f"{HERE}test_the_seed_of_tune_reaches_its_resampling", "--set": SET},
+    "predict": {
+        **dict.fromkeys(
+            (
+                *("--out", "--ct", "--pet", "--mask", "--center", "--window", "--flips", "--disagreement"),
+                *("--memory-gb", "--jobs", "--shard", "--dask", "--device"),
+            ),
+            REACHES,
         ),
-        REACHES,
-    ),
+        "--set": SET,
+    },
     "export": {},
     "evaluate": {
         "--rule": f"{RESULTS}test_rules_reach_the_counts",
@@ -143,6 +153,11 @@ REACHING: list[tuple[tuple[str, ...], tuple[str, ...], str]] = [
         )
     ),
     (("check", "ROOT"), ("--jobs", "2"), "2"),
+    (
+        ("check", "ROOT"),
+        ("--set", "prepare.crop=nvauto"),
+        str(Config.from_preset("recommended").prepare.model_copy(update={"crop": "nvauto"})),
+    ),
     (("check", "ROOT"), ("--preset", "demo"), str(Config.from_preset("demo").prepare)),
     (("prepare", "WORK"), ("--jobs", "3"), "jobs=3"),
     (("prepare", "WORK", "--jobs", "3"), ("--memory-gb", "7.5"), "memory_gb=7.5"),
@@ -185,6 +200,7 @@ def test_an_option_reaches_the_library(tmp_path, monkeypatch, base, more, value)
     monkeypatch.chdir(tmp_path)
     write_json(tmp_path / "WORK" / "run.json", {"data_root": ""})
     save_config(Config.from_preset("demo"), tmp_path / "WORK")
+    save_splits(Splits(0, ("A",), (("B",), ("C",)), None), tmp_path / "WORK")
     spy = Spy()
     for place in PLACES[base[0]]:
         spy.put(monkeypatch, place)
