@@ -37,7 +37,8 @@ if TYPE_CHECKING:
         SettingsError,
         WorkDirError,
     )
-    from hnseg.evaluation.compare import compare, read_scores, read_scores_file
+    from hnseg.evaluation.compare import Scored, compare, read_scores, read_scores_file
+    from hnseg.evaluation.compare_seeds import SeedComparison, compare_seeds
     from hnseg.evaluation.evaluate import evaluate_folder, evaluate_workdir, find_labels
     from hnseg.evaluation.records import FolderEvaluation, WorkdirEvaluation
     from hnseg.evaluation.rules import Rules
@@ -75,6 +76,7 @@ if TYPE_CHECKING:
     from hnseg.settings.train import TrainConfig
     from hnseg.training.folds import train_folds
     from hnseg.training.plan import make_plan
+    from hnseg.training.share_models import share_models
     from hnseg.workdir import load_config, save_config
 
 _HOME = {
@@ -99,6 +101,8 @@ _HOME = {
     "ProgressCallback": "hnseg.progress",
     "ReferenceChoice": "hnseg.cohort.reference",
     "Rules": "hnseg.evaluation.rules",
+    "Scored": "hnseg.evaluation.compare",
+    "SeedComparison": "hnseg.evaluation.compare_seeds",
     "SharedResults": "hnseg.preprocessing.reuse_prepared",
     "SettingsError": "hnseg.errors",
     "SplitConfig": "hnseg.settings.split",
@@ -113,6 +117,7 @@ _HOME = {
     "check_cohort": "hnseg.check.check_cohort",
     "choose_reference": "hnseg.cohort.reference",
     "compare": "hnseg.evaluation.compare",
+    "compare_seeds": "hnseg.evaluation.compare_seeds",
     "discover_cases": "hnseg.cohort.cases",
     "evaluate_folder": "hnseg.evaluation.evaluate",
     "evaluate_workdir": "hnseg.evaluation.evaluate",
@@ -150,6 +155,7 @@ _HOME = {
     "read_scores_file": "hnseg.evaluation.compare",
     "save_config": "hnseg.workdir",
     "save_splits": "hnseg.cohort.splits",
+    "share_models": "hnseg.training.share_models",
     "share_prepared": "hnseg.preprocessing.reuse_prepared",
     "show_progress": "hnseg.progress",
     "stale_stages": "hnseg.settings.effects",
@@ -183,6 +189,8 @@ __all__ = [
     "ReferenceChoice",
     "Rules",
     "SettingsError",
+    "Scored",
+    "SeedComparison",
     "SharedResults",
     "SplitConfig",
     "Splits",
@@ -197,6 +205,7 @@ __all__ = [
     "check_cohort",
     "choose_reference",
     "compare",
+    "compare_seeds",
     "discover_cases",
     "evaluate_folder",
     "evaluate_workdir",
@@ -234,6 +243,7 @@ __all__ = [
     "read_scores_file",
     "save_config",
     "save_splits",
+    "share_models",
     "share_prepared",
     "show_progress",
     "stale_stages",

@@ -182,7 +182,7 @@ def compare(
         CohortError: Other cases on either side.
         CaseError: A case whose truth differs between the sides.
     """
-    ids, left_out = _pairs(a, b, common)
+    ids, left_out = pair_cases(a, b, common=common)
     pairs = [[side.cases[case_id] for case_id in ids] for side in (a, b)]
     values = [summarize(cases, a.rules) for cases in pairs]
     draws = bootstrap_indices(len(ids), seed, resamples)
@@ -212,7 +212,7 @@ def compare(
     return ComparisonResult(a.name, b.name, len(ids), left_out, a.rules, method, rows)
 
 
-def _pairs(a: Scored, b: Scored, common: bool) -> tuple[list[str], list[str]]:
+def pair_cases(a: Scored, b: Scored, *, common: bool) -> tuple[list[str], list[str]]:
     """The cases to compare and those that only one side has."""
     other = sorted(name for name, value in a.rules.as_dict().items() if b.rules.as_dict()[name] != value)
     if other:

@@ -7,7 +7,6 @@ a file in place, each writes a new one and renames it, so neither run can change
 from __future__ import annotations
 
 import errno
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -32,6 +31,7 @@ from hnseg.settings.config import Config
 from hnseg.settings.effects import find_changes, stages_reading
 from hnseg.workdir import RUN_FILE, load_config, load_run_record, write_text
 from ssimh.files.artifact_cache import ArtifactCache, find_differences, read_record
+from ssimh.files.hard_link import is_linked, link_file
 
 PREPARED = "prepared"
 _NO_LINKS = {errno.EXDEV, errno.EPERM, errno.EMLINK, errno.EOPNOTSUPP, errno.ENOTSUP}
@@ -42,12 +42,14 @@ class SharedResults:
     """What a run has in common with the one that it was begun from.
 
     Attributes:
+        data_root: The data of both.
         check: Whether ``check.json`` and ``check.html`` were taken over.
         split: Whether ``splits.json`` was taken over.
         prepared: Cases whose prepared files both runs share.
         cases: How many cases the other run can use.
     """
 
+    data_root: Path
     check: bool
     split: bool
     prepared: tuple[str, ...]
@@ -99,7 +101,7 @@ def begin_run_from(
     usable = len(load_check(source).cases) if (source / "check.json").is_file() else 0
     is_split = all((work / name).is_file() for name in ("check.json", "splits.json"))
     shared = share_prepared(source, work, progress=progress) if is_split else ()
-    return SharedResults(checked, split, shared, usable)
+    return SharedResults(root, checked, split, shared, usable)
 
 
 def share_prepared(source: Path, work: Path, *, progress: ProgressCallback = no_progress) -> tuple[str, ...]:
@@ -119,7 +121,7 @@ def share_prepared(source: Path, work: Path, *, progress: ProgressCallback = no_
         InUseError: Another process prepares the cases of ``work``.
     """
     cohort, config = load_split_cohort(work), load_config(work).prepare
-    with hold(work, "prepare", "hnseg init"), _explain_links(source, work):
+    with hold(work, "prepare", "hnseg init"), explain_links(source, work):
         for own, theirs in zip(list_harmonizer_caches(work), list_harmonizer_caches(work, source), strict=True):
             if not own.is_current() and theirs.is_current():
                 _link_result(theirs, own)
@@ -133,7 +135,7 @@ def share_prepared(source: Path, work: Path, *, progress: ProgressCallback = no_
             theirs_folder, own_folder = source / PREPARED / case.id, work / PREPARED / case.id
             if not is_current(case, own_folder, preparation) and is_current(case, theirs_folder, preparation):
                 link_case(theirs_folder, own_folder)
-            if _is_same(theirs_folder / RECORD, own_folder / RECORD) and is_current(case, own_folder, preparation):
+            if is_linked(theirs_folder / RECORD, own_folder / RECORD) and is_current(case, own_folder, preparation):
                 shared.append(case.id)
             progress(done, len(cases), case.id)
     return tuple(sorted(shared))
@@ -207,7 +209,12 @@ def _refuse_other_file_system(source: Path, work: Path) -> None:
 
 
 @contextmanager
-def _explain_links(source: Path, work: Path) -> Iterator[None]:
+def explain_links(source: Path, work: Path) -> Iterator[None]:
+    """Turn the system's error about a hard link into one that says what to do.
+
+    Raises:
+        WorkDirError: The two work directories are on different file systems, or theirs has no hard links.
+    """
     try:
         yield
     except OSError as error:
@@ -225,19 +232,7 @@ def _explain(source: Path, work: Path) -> WorkDirError:
 
 def _link_result(source: ArtifactCache, target: ArtifactCache) -> None:
     """Link the files of a kept result, its record last."""
-    names = {name: path for name, path in source.outputs.items() if path.is_file()}
-    for theirs, own in (
-        *((path, target.outputs[name]) for name, path in names.items()),
-        (source.record, target.record),
-    ):
+    files = [(path, target.outputs[name]) for name, path in source.outputs.items() if path.is_file()]
+    for theirs, own in (*files, (source.record, target.record)):
         own.parent.mkdir(parents=True, exist_ok=True)
-        if _is_same(theirs, own):
-            continue
-        scratch = own.with_name(f".writing-{own.name}")
-        scratch.unlink(missing_ok=True)
-        os.link(theirs, scratch)
-        os.replace(scratch, own)
-
-
-def _is_same(a: Path, b: Path) -> bool:
-    return a.is_file() and b.is_file() and a.samefile(b)
+        link_file(theirs, own)
