@@ -80,7 +80,9 @@ def begin_paper(root: Path, work: Path, config: hnseg.Config, first: Path) -> No
     else:
         hnseg.begin_run_from(first, work, config)
     if not (work / "splits.json").is_file():
-        hnseg.save_splits(hnseg.make_splits(hnseg.load_check(work).cases, config.split, config.seed), work)
+        check = hnseg.load_check(work)
+        reference = hnseg.choose_reference(config.prepare, check, work)
+        hnseg.save_splits(hnseg.make_splits(check.cases, config.split, config.seed, reference=reference), work)
 
 
 def make_run(work: Path, others: Sequence[Path]) -> hnseg.FolderEvaluation:

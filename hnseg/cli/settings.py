@@ -13,13 +13,12 @@ from hnseg.cli.tables import settings_table
 from hnseg.cohort.open_run import begin_run
 from hnseg.errors import OptionError
 from hnseg.locks import hold
-from hnseg.preprocessing.reuse_prepared import begin_run_from
 from hnseg.progress import show_progress
 from hnseg.settings.assignments import parse_assignments
 from hnseg.settings.building import build_config, flatten
 from hnseg.settings.config import Config
 from hnseg.settings.config_file import CONFIG_FILE, read_config_file
-from hnseg.settings.effects import find_changes
+from hnseg.settings.effects import find_changes, stale_stages
 from hnseg.settings.fields import list_fields
 from hnseg.settings.presets import Preset
 from hnseg.workdir import load_config, read_config
@@ -51,11 +50,8 @@ def init(
         values = _values(assignments, reference)
         if source is not None:
             base = read_config(source) if preset is None and config is None else read_preset(preset, config)
-            with show_progress("share", out) as progress:
-                shared = begin_run_from(
-                    source, work, build_config(values, base=base), data_root=data, progress=progress
-                )
-            print_line(f"settings: {work / CONFIG_FILE}; {shared}")
+            print_line(share_results(source, work, build_config(values, base=base), data))
+            print_line(f"settings: {work / CONFIG_FILE}; next: hnseg {next_command(work)} {work}")
             return
         if data is None:
             raise OptionError("--data is required: a folder in HECKTOR 2025 or nnU-Net layout, or a CSV file of paths")
@@ -64,6 +60,29 @@ def init(
         with hold(work, "run", "hnseg init"):
             begin_run(work, settings, data)
     print_line(f"settings: {work / CONFIG_FILE}; next: hnseg check {work}")
+
+
+def share_results(source: Path, work: Path, settings: Config, data: Path | None) -> str:
+    """Begin a run from another one; returns what the two share, in words."""
+    from hnseg.preprocessing.reuse_prepared import begin_run_from
+
+    with show_progress("share", out) as progress:
+        shared = begin_run_from(source, work, settings, data_root=data, progress=progress)
+    folds: tuple[int, ...] = ()
+    if shared.prepared and "train" not in stale_stages(read_config(source), settings):
+        from hnseg.training.share_models import share_models
+
+        folds = share_models(source, work)
+    taken = [what for what, is_taken in (("the check", shared.check), ("the folds", shared.split)) if is_taken]
+    parts = [f"taken over: {' and '.join(taken)}" if taken else "", str(shared)]
+    parts += [f"the models of {len(folds)} folds are shared"] if folds else []
+    return "; ".join(filter(None, parts))
+
+
+def next_command(work: Path) -> str:
+    """The first command that has something to do after ``init``."""
+    made = (("check", "check.json"), ("split", "splits.json"))
+    return next((name for name, file in made if not (work / file).is_file()), "prepare")
 
 
 def read_preset(preset: Preset | None, config: Path | None) -> Config:

@@ -159,7 +159,7 @@ def leave_one_center_out(
     home = aside.center
     if reference.case_id is None:
         home = min(sizes, key=lambda center: (-sizes[center], center))
-        aside = _best_in_view([case for case in rest if case.center == home])
+        aside = best_in_view([case for case in rest if case.center == home])
     always = _ids(case for case in rest if case.center == home and case is not aside)
     centers = sorted(set(sizes) - {home})
     folds = tuple(_ids(case for case in rest if case.center == center) for center in centers)
@@ -282,14 +282,15 @@ def _find_reference(cases: Sequence[CheckedCase], reference: ReferenceChoice) ->
     if not reference.needed:
         return None
     if reference.case_id is None:
-        return _best_in_view(cases)
+        return best_in_view(cases)
     found = next((case for case in cases if case.id == reference.case_id), None)
     if found is None:
         raise CohortError(f"the reference {reference.case_id} is no labeled case that can train")
     return found
 
 
-def _best_in_view(cases: Sequence[CheckedCase]) -> CheckedCase:
+def best_in_view(cases: Sequence[CheckedCase]) -> CheckedCase:
+    """The case with the head found and most of its box in view; ties go to the smaller ID."""
     return min(cases, key=lambda c: (not c.head_found, -c.in_view, c.id))
 
 

@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hnseg.cohort.cases import Case, discover_cases
-from hnseg.cohort.checked_cohort import load_check
+from hnseg.cohort.checked_cohort import CohortCheck, load_check
 from hnseg.cohort.keep_folds import keep_folds
-from hnseg.cohort.open_run import open_run
-from hnseg.cohort.reference import resolve_reference
-from hnseg.cohort.splits import Splits, load_split_cohort, load_splits, save_splits
+from hnseg.cohort.open_run import begin_run
+from hnseg.cohort.reference import NO_CASE, choose_reference, resolve_reference
+from hnseg.cohort.splits import load_split_cohort, load_splits, save_splits
 from hnseg.errors import OptionError, WorkDirError, listed
 from hnseg.locks import hold
 from hnseg.outputs import is_inside
@@ -28,8 +28,9 @@ from hnseg.preprocessing.prepare_cohort import is_current
 from hnseg.preprocessing.prepared_case import RECORD, link_case
 from hnseg.progress import ProgressCallback, no_progress
 from hnseg.settings.config import Config
+from hnseg.settings.config_file import CONFIG_FILE
 from hnseg.settings.effects import find_changes, stages_reading
-from hnseg.workdir import RUN_FILE, load_config, load_run_record, write_text
+from hnseg.workdir import RUN_FILE, load_config, load_run_record, read_config, write_text
 from ssimh.files.artifact_cache import ArtifactCache, find_differences, read_record
 from ssimh.files.hard_link import is_linked, link_file
 
@@ -86,22 +87,23 @@ def begin_run_from(
     root = _find_data(source, data_root)
     config = resolve_reference(config, {case.id for case in discover_cases(root)})
     _refuse_other_file_system(source, work)
-    before = load_config(source, tuned=False)
+    before = read_config(source)
     reading = {stage for name in find_changes(before, config) for stage in stages_reading(name)}
+    is_checked, is_split = ((source / name).is_file() for name in ("check.json", "splits.json"))
+    check = load_check(source) if is_checked else CohortCheck((), ())
+    same_folds = is_checked and is_split and (before.seed, before.split) == (config.seed, config.split)
+    reference = choose_reference(config.prepare, check, work) if same_folds else NO_CASE
+    folds = keep_folds(load_splits(source), check.cases, reference) if same_folds else None
     _open_new(work, config, root)
+    same_check = is_checked and "check" not in reading
     with hold(work, "run", "hnseg init"):
-        checked = "check" not in reading and (source / "check.json").is_file()
-        if checked and not (work / "check.json").is_file():
+        if same_check and not (work / "check.json").is_file():
             _copy_check(source, work)
-        split = (source / "check.json").is_file() and (source / "splits.json").is_file()
-        split = split and _has_same_folds(load_splits(source), before, config)
-        if split and not (work / "splits.json").is_file():
-            kept = keep_folds(load_splits(source), load_check(source).cases, config.prepare)
-            save_splits(kept, work)
-    usable = len(load_check(source).cases) if (source / "check.json").is_file() else 0
-    is_split = all((work / name).is_file() for name in ("check.json", "splits.json"))
-    shared = share_prepared(source, work, progress=progress) if is_split else ()
-    return SharedResults(root, checked, split, shared, usable)
+        if folds is not None and not (work / "splits.json").is_file():
+            save_splits(folds, work)
+    ready = all((work / name).is_file() for name in ("check.json", "splits.json"))
+    shared = share_prepared(source, work, progress=progress) if ready else ()
+    return SharedResults(root, same_check, folds is not None, shared, len(check.cases))
 
 
 def share_prepared(source: Path, work: Path, *, progress: ProgressCallback = no_progress) -> tuple[str, ...]:
@@ -178,22 +180,19 @@ def _has_changed(source: Path, case: Case) -> bool:
 
 def _open_new(work: Path, config: Config, root: Path) -> None:
     """Begin the run, or leave alone what an earlier call with the same settings has begun."""
-    if (work / RUN_FILE).is_file():
-        record = load_run_record(work)
-        split = (work / "splits.json").is_file()  # one by centers or by a list has its own number of folds
-        before = load_config(work, tuned=False)
-        changed = [name for name in find_changes(before, config) if not (split and name == "split.folds")]
-        if changed or record.data_root != str(root):
-            what = f"other settings ({', '.join(changed)})" if changed else f"the data {record.data_root}"
-            raise WorkDirError(f"{work} holds a run with {what} already; choose another work directory")
+    if not (work / CONFIG_FILE).is_file():
+        begin_run(work, config, root)
         return
-    open_run(work, config, root, resume=False)
-
-
-def _has_same_folds(splits: Splits, before: Config, now: Config) -> bool:
-    """Whether a run with other settings would deal the same folds; centers and published lists are not dealt."""
-    folds = now.split.folds if splits.kind == "stratified" else len(splits.folds)
-    return (before.seed, before.split) == (now.seed, now.split.model_copy(update={"folds": folds}))
+    changed = find_changes(read_config(work), config)
+    if changed:
+        raise WorkDirError(
+            f"{work} holds a run with other settings already ({', '.join(changed)}); choose another work directory"
+        )
+    if not (work / RUN_FILE).is_file():  # stopped between the two files
+        (work / CONFIG_FILE).unlink()
+        begin_run(work, config, root)
+    if load_run_record(work).data_root != str(root):
+        raise WorkDirError(f"{work} holds a run of other data, {load_run_record(work).data_root}")
 
 
 def _copy_check(source: Path, work: Path) -> None:

@@ -198,3 +198,17 @@ def test_config_shows_what_differs(checked):
     assert "train.filters" in run("config", checked, "--against", "paper").stdout
     assert "train.filters" in run("config", "--preset", "demo").stdout
     assert run("config").exit_code == run("config", checked, "--preset", "demo").exit_code == 2
+
+
+def test_init_from_another_run_says_what_is_shared_and_what_comes_next(prepared_run, tmp_path):
+    new = tmp_path / "new"
+    done = run("init", new, "--from", prepared_run, "--set", "train.epochs=8")
+    assert done.exit_code == 0, done.stderr
+    assert f"hnseg prepare {new}" in done.stdout
+    assert run("init", new, "--from", prepared_run, "--set", "train.epochs=8").exit_code == 0
+    assert run("init", new, "--from", prepared_run, "--set", "train.epochs=9").exit_code == 1
+    other = run("init", tmp_path / "crop", "--from", prepared_run, "--set", "prepare.crop=center")
+    assert "0 of 8" in other.stdout
+    assert f"hnseg check {tmp_path / 'crop'}" in other.stdout
+    assert run("init", tmp_path / "third", "--from", prepared_run, "--data", tmp_path).exit_code == 2
+    assert not (tmp_path / "third").exists()

@@ -86,7 +86,7 @@ def test_a_changed_preparation_shares_none_and_keeps_the_folds(run, new):
 def test_a_changed_crop_is_checked_anew_on_the_same_folds(run, new):
     shared = begin_run_from(run, new, changed(run, prepare={"crop": "center"}))
     assert (shared.check, shared.split, shared.prepared) == (False, True, ())
-    assert {path.name for path in new.iterdir() if path.name[0] != "."} >= {"run.json", "splits.json"}
+    assert {path.name for path in new.iterdir() if path.name[0] != "."} == {"config.yaml", "run.json", "splits.json"}
     assert not (new / "check.json").exists()
 
 
@@ -117,6 +117,19 @@ def test_an_interrupted_beginning_is_repeated(run, new, monkeypatch):
     assert len(list((new / "prepared").glob("*/case.json"))) == 3
     assert len(begin_run_from(run, new, changed(run)).prepared) == 8
     assert contents(new) == contents(run)
+
+
+def test_a_beginning_that_stopped_between_its_first_two_files_is_repeated(run, new):
+    begin_run_from(run, new, changed(run))
+    (new / "run.json").unlink()
+    with pytest.raises(WorkDirError):  # of other settings: what lies there is kept
+        begin_run_from(run, new, changed(run, train={"epochs": 9}))
+    for path in ("check.json", "check.html", "splits.json"):
+        (new / path).unlink()
+    shutil.rmtree(new / "prepared")
+    for path in new.glob("reference.*"):
+        path.unlink()
+    assert len(begin_run_from(run, new, changed(run)).prepared) == 8
 
 
 def test_cases_that_are_out_of_date_are_not_shared(run, new):
