@@ -37,7 +37,6 @@ PROOFS = {
     "init": {
         "--from": f"{SETTINGS}test_a_run_begun_from_another_shares_its_prepared_cases",
         "--data": f"{SETTINGS}test_init_begins_a_run_with_every_setting_in_a_file",
-        "--from": f"{SETTINGS}test_init_from_another_run_says_what_is_shared",
         "--preset": f"{SETTINGS}test_init_begins_a_run_with_every_setting_in_a_file",
         "--config": f"{SETTINGS}test_a_settings_file_and_assignments_are_laid_over_its_preset",
         **dict.fromkeys(
