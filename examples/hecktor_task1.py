@@ -27,6 +27,7 @@ from hnseg import (
     HnsegError,
     InferenceOptions,
     OptionError,
+    ParallelConfig,
     WorkdirEvaluation,
     build_config,
     check_cohort,
@@ -125,17 +126,18 @@ def run(config: Config, data_root: Path | None, work_dir: Path, *, device: str, 
     with show_progress("train", console) as progress:
         train_folds(work_dir, device=device, jobs=jobs, progress=progress)
     with show_progress("out of fold", console) as progress:
-        validated = predict_out_of_fold(work_dir, device=device, progress=progress)
+        validated = predict_out_of_fold(work_dir, device=device, jobs=jobs, progress=progress)
     with show_progress("tune", console) as progress:
-        tuned = tune_workdir(work_dir, progress=progress)
+        tuned = tune_workdir(work_dir, jobs=jobs, progress=progress)
     console.print(f"post-processing: {format_settings(tuned.chosen)} ({tuned.why})", soft_wrap=True, highlight=False)
-    postprocess_out_of_fold(work_dir, validated)
+    postprocess_out_of_fold(work_dir, validated, jobs=jobs)
     with show_progress("predict", console) as progress:
-        unpredicted = predict_cohort(work_dir, options=InferenceOptions(device=device), progress=progress)
+        options, parallel = InferenceOptions(device=device), ParallelConfig(jobs)
+        unpredicted = predict_cohort(work_dir, options=options, parallel=parallel, progress=progress)
     for failure in unpredicted:
         print_error(str(failure))
     with show_progress("baselines", console) as progress:
-        predict_baselines(work_dir, progress=progress)
+        predict_baselines(work_dir, jobs=jobs, progress=progress)
     scores = evaluate_workdir(work_dir, missing="empty", jobs=jobs)  # a case without a prediction counts as missed
     report = write_report(work_dir)
     print_scores(scores, len(splits.test))

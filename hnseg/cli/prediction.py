@@ -109,7 +109,7 @@ def _predict_test_cases(work: Path, options: InferenceOptions, parallel: Paralle
         failures = predict_cohort(work, options=options, parallel=parallel, progress=progress)
     if parallel.shard[0] == 1:  # a tenth of a second a case: not worth sharing
         with show_progress("baselines", out) as progress:
-            predict_baselines(work, progress=progress)
+            predict_baselines(work, jobs=parallel.jobs, progress=progress)
     return failures
 
 

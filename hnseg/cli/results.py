@@ -29,6 +29,7 @@ def tune(
     device: Device = "auto",
     seed: Annotated[int, typer.Option(min=0, help="Of the resampling.")] = BOOTSTRAP_SEED,
     assignments: Assignments = None,
+    jobs: Jobs = 1,
 ) -> None:
     """Choose the post-processing by out-of-fold masks; predict uses what was chosen."""
     from hnseg.inference.out_of_fold import postprocess_out_of_fold, predict_out_of_fold
@@ -39,10 +40,10 @@ def tune(
         before = load_config(work).predict
         with hold(work, "run", "hnseg tune"):
             with show_progress("out of fold", out) as progress:
-                cases = predict_out_of_fold(work, device=device, progress=progress)
+                cases = predict_out_of_fold(work, device=device, jobs=jobs, progress=progress)
             with show_progress("tune", out) as progress:
-                result = tune_workdir(work, seed=seed, progress=progress)
-            postprocess_out_of_fold(work, cases)
+                result = tune_workdir(work, seed=seed, jobs=jobs, progress=progress)
+            postprocess_out_of_fold(work, cases, jobs=jobs)
     out.print(tuning_table(result))
     print_line(f"{result.why}: {format_settings(result.chosen)}")
     if load_config(work).predict != before and (work / "predictions").is_dir():

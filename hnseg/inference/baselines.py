@@ -17,10 +17,11 @@ from hnseg.images.components import connected_components
 from hnseg.images.image_io import write_image
 from hnseg.images.resample import resample
 from hnseg.inference.restore import restore_label
+from hnseg.parallel import map_processes
 from hnseg.preprocessing.case_key import case_key
 from hnseg.preprocessing.crop.find_box import brain_in_box
 from hnseg.preprocessing.prepared_case import PreparedCase
-from hnseg.preprocessing.prepared_cohort import open_cohort
+from hnseg.preprocessing.prepared_cohort import PreparedCohort, open_cohort
 from hnseg.progress import ProgressCallback, no_progress
 from ssimh.files.artifact_cache import ArtifactCache, content_of
 
@@ -83,7 +84,7 @@ def empty_baseline(shape: tuple[int, int, int]) -> NDArray[np.uint8]:
     return np.zeros(shape, np.uint8)
 
 
-def predict_baselines(work: Path, *, progress: ProgressCallback = no_progress) -> None:
+def predict_baselines(work: Path, *, jobs: int = 1, progress: ProgressCallback = no_progress) -> None:
     """Write the masks that a model has to beat: ``baselines/threshold`` and ``baselines/empty``.
 
     The threshold baseline sees the same crop box as the network, and need not distinguish the brain from a tumor: it
@@ -93,20 +94,25 @@ def predict_baselines(work: Path, *, progress: ProgressCallback = no_progress) -
 
     Args:
         work: With prepared cases.
-        progress: Called after each test case.
+        jobs: Processes.
+        progress: Called after each test case, in any order.
     """
     cohort = open_cohort(work)
     tests = cohort.splits.test
-    for done, case_id in enumerate(tests, start=1):
-        case = cohort.cases[case_id].as_case()
-        try:
-            prepared = cohort.open_case(case_id)
-        except CaseError:
-            prepared = None
-        if prepared is not None:
-            cache = _baseline_cache(work, case, prepared)
-            cache.get(functools.partial(_write_baselines, case, prepared, cache.outputs))
+    made = map_processes(functools.partial(_predict_case, cohort), tests, jobs, ordered=False)
+    for done, case_id in enumerate(made, start=1):
         progress(done, len(tests), case_id)
+
+
+def _predict_case(cohort: PreparedCohort, case_id: str) -> str:
+    case = cohort.cases[case_id].as_case()
+    try:
+        prepared = cohort.open_case(case_id)
+    except CaseError:
+        return case_id
+    cache = _baseline_cache(cohort.work, case, prepared)
+    cache.get(functools.partial(_write_baselines, case, prepared, cache.outputs))
+    return case_id
 
 
 def _baseline_cache(work: Path, case: Case, prepared: PreparedCase) -> ArtifactCache:

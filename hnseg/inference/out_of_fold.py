@@ -10,34 +10,36 @@ none. The network's epoch was picked on these same cases, so scores of them are 
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 
 from hnseg.cohort.labels import read_label
 from hnseg.errors import CaseError, WorkDirError
 from hnseg.images.image_io import write_image
-from hnseg.inference.ensemble import check_models, ensemble_logits, find_models, hash_models, verify_models
+from hnseg.inference.ensemble import check_models, find_models, hash_models, run_ensemble, verify_models
 from hnseg.inference.mask_files import MaskFiles
 from hnseg.inference.mask_outputs import MASK_SUFFIX
 from hnseg.inference.postprocess import SETTINGS, postprocess_label
 from hnseg.inference.predict_cohort import image_content
 from hnseg.inference.restore import decide_label
+from hnseg.inference.sliding_window import MEMORY_SHARE
 from hnseg.models.device import open_device
+from hnseg.models.memory import free_memory_bytes
+from hnseg.parallel import map_processes
 from hnseg.preprocessing.image_versions import fold_version
 from hnseg.preprocessing.prepared_case import PreparedCase
 from hnseg.preprocessing.prepared_cohort import PreparedCohort, open_cohort
 from hnseg.progress import ProgressCallback, no_progress
 from hnseg.provenance import versions
 from hnseg.settings.config import Config
+from hnseg.settings.predict import PredictConfig
 from hnseg.workdir import load_config, write_json
 from ssimh.files.artifact_cache import ArtifactCache, hash_file
-
-if TYPE_CHECKING:
-    from lightning_fabric import Fabric
 
 FOLDER = "out_of_fold"
 
@@ -93,7 +95,40 @@ def open_out_of_fold(work: Path) -> OutOfFold:
     return OutOfFold(config, cohort, tuple(models), hash_models(work, models))
 
 
-def predict_out_of_fold(work: Path, *, device: str = "auto", progress: ProgressCallback = no_progress) -> list[str]:
+@dataclass(frozen=True)
+class _MaskMaker:
+    """Makes the mask of one validation case where it is missing or out of date; travels to worker processes.
+
+    Attributes:
+        runs: The masks of the run.
+        device: See :func:`hnseg.models.device.open_device`.
+        memory_bytes: Bounds the windows of ``window="auto"``; None: what is free.
+    """
+
+    runs: OutOfFold
+    device: str
+    memory_bytes: float | None
+
+    def __call__(self, place: tuple[int, str]) -> tuple[int, str]:
+        fold, case_id = place
+        config, home = self.runs.config, self.runs.cohort.work / FOLDER
+        case, cache = self.runs.open_case(fold, case_id)
+        if not cache.is_current():
+            (home / "cases.json").unlink(missing_ok=True)  # what lies there is no longer whole
+            cache.begin()
+            fabric, image = open_device(self.device, config.train.precision), torch.from_numpy(case.image[:])
+            made = run_ensemble([self.runs.models[fold]], image, config, fabric, memory_bytes=self.memory_bytes)
+            record = case.record
+            decide_on = config.predict.decide_on
+            mask = decide_label(made.logits, record.crop_grid, record.ct_grid, decide_on=decide_on)
+            write_image(cache.outputs["mask"], mask, record.ct_grid)
+            cache.save({"versions": versions()})
+        return place
+
+
+def predict_out_of_fold(
+    work: Path, *, device: str = "auto", jobs: int = 1, progress: ProgressCallback = no_progress
+) -> list[str]:
     """Predict every fold's validation cases with that fold's network, before post-processing.
 
     A mask made by the same network from the same prepared case with the same windows and the same way to decide is left
@@ -102,7 +137,8 @@ def predict_out_of_fold(work: Path, *, device: str = "auto", progress: ProgressC
     Args:
         work: With prepared cases and trained models.
         device: See :func:`hnseg.models.device.open_device`.
-        progress: Called after each case.
+        jobs: Processes; on a GPU they share it.
+        progress: Called after each case, in any order.
 
     Returns:
         The cases, sorted. A case that cannot be prepared is not among them.
@@ -117,13 +153,9 @@ def predict_out_of_fold(work: Path, *, device: str = "auto", progress: ProgressC
     todo = runs.cases
     if not todo:
         raise WorkDirError(f"no validation case is prepared in {work}: run `hnseg prepare` first")
-    for done, (fold, case_id) in enumerate(todo, start=1):
-        case, cache = runs.open_case(fold, case_id)
-        if not cache.is_current():
-            (work / FOLDER / "cases.json").unlink(missing_ok=True)  # what lies there is no longer whole
-            cache.begin()
-            _predict_case(case, runs.models[fold], runs.config, fabric, cache.outputs["mask"])
-            cache.save({"versions": versions()})
+    memory = None if jobs == 1 else free_memory_bytes(fabric.device) * MEMORY_SHARE / jobs
+    made = map_processes(_MaskMaker(runs, device, memory), todo, jobs, ordered=False)
+    for done, (fold, case_id) in enumerate(made, start=1):
         progress(done, len(todo), f"fold {fold}, {case_id}")
     return sorted(case_id for _, case_id in todo)
 
@@ -148,32 +180,31 @@ def current_masks(work: Path) -> list[tuple[str, int, Path]]:
     return found
 
 
-def postprocess_out_of_fold(work: Path, cases: Sequence[str]) -> None:
+def postprocess_out_of_fold(work: Path, cases: Sequence[str], *, jobs: int = 1) -> None:
     """Write the masks that are scored: post-processed with the run's settings, tuned ones included.
 
     Args:
         work: With the masks of :func:`predict_out_of_fold`.
         cases: What it returned.
+        jobs: Processes.
     """
     settings = load_config(work).predict
     listing = work / FOLDER / "cases.json"
     listing.unlink(missing_ok=True)
-    for case_id in cases:
-        raw, grid = read_label(work / FOLDER / "raw" / f"{case_id}{MASK_SUFFIX}", case_id)
-        mask, removed = postprocess_label(raw, grid.spacing_zyx_mm, settings)
-        files = MaskFiles(work / FOLDER / f"{case_id}{MASK_SUFFIX}")
-        write_image(files.mask, mask, grid)
-        write_json(files.record, {"removed": [part.model_dump(mode="json", exclude_unset=True) for part in removed]})
+    hashes = map_processes(functools.partial(_postprocess_case, work / FOLDER, settings), cases, jobs)
+    masks = dict(zip(cases, hashes, strict=True))
     made_from: dict[str, Any] = {
         "models": hash_models(work, find_models(work)),
         "predict": settings.model_dump(mode="json"),
     }
-    masks = {case_id: hash_file(work / FOLDER / f"{case_id}{MASK_SUFFIX}") for case_id in cases}
     write_json(listing, {"cases": list(cases), "made_from": made_from, "outputs": masks})
 
 
-def _predict_case(case: PreparedCase, model: Path, config: Config, fabric: Fabric, path: Path) -> None:
-    logits = ensemble_logits([model], torch.from_numpy(case.image[:]), config, fabric)
-    record = case.record
-    mask = decide_label(logits, record.crop_grid, record.ct_grid, decide_on=config.predict.decide_on)
-    write_image(path, mask, record.ct_grid)
+def _postprocess_case(home: Path, settings: PredictConfig, case_id: str) -> str:
+    """Write the post-processed mask of a case, and what was removed; returns the SHA-256 of the mask."""
+    raw, grid = read_label(home / "raw" / f"{case_id}{MASK_SUFFIX}", case_id)
+    mask, removed = postprocess_label(raw, grid.spacing_zyx_mm, settings)
+    files = MaskFiles(home / f"{case_id}{MASK_SUFFIX}")
+    write_image(files.mask, mask, grid)
+    write_json(files.record, {"removed": [part.model_dump(mode="json", exclude_unset=True) for part in removed]})
+    return hash_file(files.mask)

@@ -19,6 +19,7 @@ its scores is the evidence, in ``tuning.json``. Predictions made before have to 
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -46,6 +47,7 @@ from hnseg.inference.component_table import ComponentTable, component_table
 from hnseg.inference.ensemble import find_models, hash_models
 from hnseg.inference.out_of_fold import FOLDER, current_masks
 from hnseg.inference.tuned_origin import tuned_key
+from hnseg.parallel import map_processes
 from hnseg.progress import ProgressCallback, no_progress
 from hnseg.provenance import versions
 from hnseg.settings.predict import PredictConfig
@@ -177,12 +179,15 @@ class Search:
         return Search(self.settings, self.default, self.sums[:, cases], self.rules)
 
 
-def tune_workdir(work: Path, *, seed: int = BOOTSTRAP_SEED, progress: ProgressCallback = no_progress) -> TuningResult:
+def tune_workdir(
+    work: Path, *, seed: int = BOOTSTRAP_SEED, jobs: int = 1, progress: ProgressCallback = no_progress
+) -> TuningResult:
     """Choose the settings, write ``tuning.json`` and the choice into ``run.json``.
 
     Args:
         work: With the masks of :func:`hnseg.inference.out_of_fold.predict_out_of_fold`.
         seed: Of the bootstrap.
+        jobs: Processes.
         progress: Called after each case.
 
     Returns:
@@ -194,7 +199,7 @@ def tune_workdir(work: Path, *, seed: int = BOOTSTRAP_SEED, progress: ProgressCa
     """
     config = load_config(work, tuned=False)
     splits = load_split_cohort(work).splits
-    tables, folds = _tables(work, HECKTOR_2025, progress)
+    tables, folds = _tables(work, HECKTOR_2025, jobs, progress)
     result = choose(make_search(tables, config.predict, HECKTOR_2025), folds, seed=seed)
     result = replace(result, cases=tuple(table.case_id for table in tables), versions=versions())
     write_json(work / "tuning.json", result.as_dict())
@@ -328,20 +333,22 @@ def _nested(search: Search, folds: NDArray[np.int64], seed: int, resamples: int)
     return NestedChoice(value, default, value - default, picks)
 
 
-def _tables(work: Path, rules: Rules, progress: ProgressCallback) -> tuple[list[ComponentTable], list[int]]:
+def _tables(work: Path, rules: Rules, jobs: int, progress: ProgressCallback) -> tuple[list[ComponentTable], list[int]]:
     """Components of every out-of-fold mask, and the fold of each."""
     checked = {case.id: case for case in load_check(work).cases}
     masks = current_masks(work)
     if not masks:
         raise WorkDirError(f"{work / FOLDER} can hold no mask: no validation case is prepared; run `hnseg prepare`")
     tables = []
-    for done, (case_id, _, mask) in enumerate(masks, start=1):
-        tables.append(_read_table(mask, checked[case_id], rules))
-        progress(done, len(masks), case_id)
+    places = [(mask, checked[case_id]) for case_id, _, mask in masks]
+    for table in map_processes(functools.partial(_read_table, rules=rules), places, jobs):
+        tables.append(table)
+        progress(len(tables), len(masks), table.case_id)
     return tables, [fold for _, fold, _ in masks]
 
 
-def _read_table(mask: Path, case: CheckedCase, rules: Rules) -> ComponentTable:
+def _read_table(place: tuple[Path, CheckedCase], rules: Rules) -> ComponentTable:
+    mask, case = place
     if case.label is None:
         raise CaseError(case.id, "a validation case has no label", mask)
     pred, pred_grid = read_label(mask, case.id)

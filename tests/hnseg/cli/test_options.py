@@ -59,7 +59,11 @@ PROOFS = {
         "--cases": REACHES,
         "--out": "training/test_plan.py::test_the_command_shows_and_writes_the_plan",
     },
-    "tune": {"--device": REACHES, "--seed": f"{HERE}test_the_seed_of_tune_reaches_its_resampling", "--set": SET},
+    "tune": {
+        **dict.fromkeys(("--device", "--jobs"), REACHES),
+        "--seed": f"{HERE}test_the_seed_of_tune_reaches_its_resampling",
+        "--set": SET,
+    },
     "predict": {
         **dict.fromkeys(
             (
@@ -170,6 +174,7 @@ REACHING: list[tuple[tuple[str, ...], tuple[str, ...], str]] = [
     (("plan", "WORK"), ("--device", "mps"), "mps"),
     (("plan", "WORK"), ("--cases", "680"), "680"),
     (("tune", "WORK"), ("--device", "cpu"), "cpu"),
+    (("tune", "WORK"), ("--jobs", "3"), "3"),
     (("predict", "WORK", "DATA"), ("--out", "masks"), "masks"),
     (PAIR[:6], PAIR[6:], "mask.nii.gz"),
     ((*PAIR[:2], *PAIR[4:]), PAIR[2:4], "ct.nii.gz"),

@@ -269,6 +269,10 @@ def test_two_processes_and_shares_give_the_same_masks(predicted, tmp_path):
     assert [path.name for path in masks(work / "predictions")] == [f"{load_splits(work).test[1]}.nii.gz"]
     shutil.rmtree(work / "predictions")
     assert predict_cohort(work, options=CPU, parallel=ParallelConfig(jobs=2)) == []
+    baselines = {path: path.read_bytes() for path in (work / "baselines").rglob("*.nii.gz")}
+    shutil.rmtree(work / "baselines")
+    predict_baselines(work, jobs=2)
+    assert {path: path.read_bytes() for path in (work / "baselines").rglob("*.nii.gz")} == baselines
     assert {path.name: path.read_bytes() for path in masks(work / "predictions")} == expected
 
 

@@ -239,6 +239,22 @@ def test_out_of_fold_masks_come_from_the_network_that_did_not_train_on_them(tune
         np.testing.assert_array_equal(after, postprocess_label(before, grid.spacing_zyx_mm, DEFAULTS)[0])
 
 
+def test_two_processes_make_the_same_masks_and_choose_the_same(tuned_run, monkeypatch):
+    monkeypatch.setattr("hnseg.inference.tune.GRID", {name: values[:1] for name, values in GRID.items()})
+    home = tuned_run / "out_of_fold"
+    postprocess_out_of_fold(tuned_run, predict_out_of_fold(tuned_run, device="cpu"))
+    before = {path.relative_to(home): path.read_bytes() for path in home.rglob("*.nii.gz")}
+    listing, chosen = (home / "cases.json").read_bytes(), tune_workdir(tuned_run)
+    shutil.rmtree(home)
+    done = []
+    cases = predict_out_of_fold(tuned_run, device="cpu", jobs=2, progress=lambda *args: done.append(args[0]))
+    postprocess_out_of_fold(tuned_run, cases, jobs=2)
+    assert {path.relative_to(home): path.read_bytes() for path in home.rglob("*.nii.gz")} == before
+    assert (home / "cases.json").read_bytes() == listing
+    assert done == list(range(1, len(cases) + 1))
+    assert tune_workdir(tuned_run, jobs=2) == chosen
+
+
 def test_another_model_makes_the_masks_again(tuned_run):
     path = tuned_run / "models/fold_0/best.pt"
     content = load_checkpoint(path)
