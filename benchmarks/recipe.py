@@ -34,6 +34,7 @@ from hnseg.settings.effects import setting_values
 from hnseg.settings.presets import DEMO_VALUES
 from hnseg.workdir import read_json, write_json
 from ssimh.files.artifact_cache import ArtifactCache
+from ssimh.processes import end_with_parent
 
 SCORES = {"gtvp_dice_mean": "GTVp Dice", "gtvn_dice_agg": "GTVn agg. Dice", "gtvn_f1_agg": "GTVn agg. F1"}
 PAPER, RECOMMENDED = "paper", "recommended"
@@ -85,11 +86,16 @@ def begin_paper(root: Path, work: Path, config: hnseg.Config, first: Path) -> No
         hnseg.save_splits(hnseg.make_splits(check.cases, config.split, config.seed, reference=reference), work)
 
 
-def make_run(work: Path, others: Sequence[Path]) -> hnseg.FolderEvaluation:
-    """Prepare, train and predict a run that is begun, as far as that is missing, and score it out of fold."""
+def begin_worker(parent_pid: int) -> None:
+    """Set up a process that makes runs: one thread, and it ends with its parent."""
     import torch
 
+    end_with_parent(parent_pid)
     torch.set_num_threads(1)
+
+
+def make_run(work: Path, others: Sequence[Path]) -> hnseg.FolderEvaluation:
+    """Prepare, train and predict a run that is begun, as far as that is missing, and score it out of fold."""
     if not (work / "check.json").is_file():
         root = Path(str(read_json(work / "run.json", "init")["data_root"]))
         hnseg.check_cohort(root, hnseg.load_config(work).prepare, work=work)
@@ -126,7 +132,8 @@ def run_all(args: argparse.Namespace, variants: Mapping[str, Values]) -> dict[st
     for seed, home in homes.items():
         config = coarse(hnseg.Config.from_preset(PAPER), args, seed)
         begin_paper(args.out / "data", home / PAPER, config, first / PAPER)
-    with ProcessPoolExecutor(args.jobs, mp_context=get_context("spawn")) as pool:
+    workers = {"mp_context": get_context("spawn"), "initializer": begin_worker, "initargs": (os.getpid(),)}
+    with ProcessPoolExecutor(args.jobs, **workers) as pool:
         for tasks in _rounds(pool, homes, first, variants):
             for task in as_completed(tasks):
                 name, seed = tasks[task]

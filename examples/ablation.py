@@ -1,9 +1,9 @@
 """Variants of a run on the same data and folds: what a change of settings does to the out-of-fold scores.
 
-    python examples/ablation.py BASE OUT --variant "none prepare.harmonization=none" \
-        --variant "align prepare.harmonization=spectrum-align" --variant "match prepare.harmonization=histogram-match" \
-        --variant "tau5 prepare.swap_threshold=5" --variant "center prepare.crop=center" \
-        --variant "other prepare.reference=CHUM-001" --seeds 0 --seeds 1
+    python examples/ablation.py BASE OUT --variant "none prepare.harmonization=none" --seeds 0 --seeds 1
+
+Other variants: "tau5 prepare.swap_threshold=5", "align prepare.harmonization=spectrum-align",
+"match prepare.harmonization=histogram-match", "center prepare.crop=center", "other prepare.reference=CHUM-001".
 
 BASE is a run that is checked and split (``hnseg init``, ``check``, ``split``). It is trained again in OUT, beside every
 variant, once for each seed. Prepared cases that fit are shared, models too where a variant only predicts differently.
