@@ -9,13 +9,15 @@ from typing import Annotated
 import typer
 
 from hnseg.cli.app import err
+from hnseg.cohort.cases import discover_cases
+from hnseg.cohort.reference import resolve_reference
 from hnseg.errors import OptionError
 from hnseg.locks import hold
 from hnseg.settings.assignments import format_value, parse_assignments
 from hnseg.settings.building import build_config, flatten
 from hnseg.settings.config_file import CONFIG_FILE
 from hnseg.settings.effects import RESULTS, Stage, check_settable, find_changes, stale_stages
-from hnseg.workdir import change_config, read_config
+from hnseg.workdir import change_config, load_run_record, read_config
 
 Assignments = Annotated[
     list[str] | None,
@@ -43,6 +45,7 @@ def set_settings(work: Path, assignments: Sequence[str] | None, command: Stage) 
     Raises:
         SettingsError: An unknown setting, or a value that is not allowed.
         OptionError: A setting that this command and those after it do not read; or one that the folds were dealt with.
+        CohortError: A reference that is neither a case of the run's data nor a file.
         WorkDirError: ``work`` holds no run.
     """
     if not assignments:
@@ -52,6 +55,10 @@ def set_settings(work: Path, assignments: Sequence[str] | None, command: Stage) 
     with hold(work, "run", f"hnseg {command} --set"):
         before = read_config(work)
         after = build_config(values, base=before)
+        if values.get("prepare.reference"):
+            root = Path(load_run_record(work).data_root)
+            after = resolve_reference(after, {case.id for case in discover_cases(root)})
+            values["prepare.reference"] = after.prepare.reference
         stale = stale_stages(before, after)
         if "split" in stale and (work / "splits.json").is_file():
             raise OptionError(

@@ -43,6 +43,22 @@ def test_a_settings_file_and_assignments_are_laid_over_its_preset(root, tmp_path
     assert (config.train.patch_vox, config.prepare.reference) == ((32, 32, 40), "ONE-001")
 
 
+def test_a_reference_file_is_kept_by_its_absolute_path_and_what_is_neither_is_refused(root, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "atlas.npz").touch()
+    swap = ("--preset", "paper")
+    assert run("init", "first", "--data", root, *swap, "--reference", "atlas.npz").exit_code == 0
+    assert run("init", "second", "--data", root, *swap).exit_code == 0
+    run("split", "second", "--set", "prepare.reference=atlas.npz")
+    for work in ("first", "second"):
+        assert read_config(tmp_path / work).prepare.reference == str(tmp_path / "atlas.npz")
+    for command in (("init", "third", "--data", root, *swap), ("split", "first")):
+        done = run(*command, "--set", "prepare.reference=ONE-01")
+        assert (done.exit_code, "ONE-01" in done.stderr, "ONE-001" in done.stderr) == (1, True, True), done.stderr
+    assert not (tmp_path / "third" / "config.yaml").exists()
+    assert read_config(tmp_path / "first").prepare.reference == str(tmp_path / "atlas.npz")
+
+
 def test_what_init_refuses(root, tmp_path):
     work = tmp_path / "work"
     refused = [

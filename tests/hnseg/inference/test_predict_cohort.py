@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from hnseg.cli.commands import app
 from hnseg.cohort.checked_cohort import load_check
-from hnseg.cohort.splits import load_splits
+from hnseg.cohort.splits import Splits, load_splits, save_splits
 from hnseg.errors import CaseError, HnsegError, WorkDirError
 from hnseg.images.image_io import read_grid, read_image, write_image
 from hnseg.inference.baselines import predict_baselines
@@ -29,7 +29,8 @@ from hnseg.models.device import open_device
 from hnseg.parallel import ParallelConfig
 from hnseg.preprocessing.prepared_case import open_case
 from hnseg.preprocessing.prepared_cohort import open_cohort
-from hnseg.workdir import load_config, read_json
+from hnseg.settings.config import Config
+from hnseg.workdir import load_config, read_json, save_config
 from ssimh.files.artifact_cache import find_differences
 from tests.facts import names, raises_naming
 
@@ -274,6 +275,13 @@ def test_two_processes_and_shares_give_the_same_masks(predicted, tmp_path):
     predict_baselines(work, jobs=2)
     assert {path: path.read_bytes() for path in (work / "baselines").rglob("*.nii.gz")} == baselines
     assert {path.name: path.read_bytes() for path in masks(work / "predictions")} == expected
+
+
+def test_a_run_without_test_cases_has_nothing_to_predict(tmp_path):
+    save_splits(Splits(0, (), (("A-1",), ("A-2",)), None), tmp_path)
+    save_config(Config.from_preset("paper"), tmp_path)
+    done = CliRunner().invoke(app, ["predict", str(tmp_path)])
+    assert (done.exit_code, "--out" in done.output, "hnseg tune" in done.output) == (0, True, True), done.output
 
 
 def test_the_command_names_what_is_missing_and_predicts_a_cohort(predicted, small_cohort, tmp_path):
