@@ -15,6 +15,7 @@ from hnseg.cli.tables import comparison_table, tuning_table
 from hnseg.errors import HnsegError
 from hnseg.evaluation.cohort_scores import BOOTSTRAP_SEED
 from hnseg.evaluation.evaluate import evaluate_folder, evaluate_workdir, find_labels
+from hnseg.evaluation.mask_origin import is_predicted_folder
 from hnseg.evaluation.rules import PRESETS, RULE_KEYS, parse_rules
 from hnseg.evaluation.score_specs import headline
 from hnseg.locks import hold
@@ -55,7 +56,7 @@ def evaluate(
     predictions: Annotated[Path, typer.Argument(help="Work directory, or a folder of <ID>.nii.gz masks.")],
     truth: Annotated[Path | None, typer.Argument(help="For a folder of masks: a data root, or a label folder.")] = None,
     target: Annotated[
-        Path | None, typer.Option("--out", help="Default: metrics.json in the work directory, or here.")
+        Path | None, typer.Option("--out", help="Default: metrics.json in WORK, in the --out of predict, or here.")
     ] = None,
     preset: Annotated[Literal["2025", "2022"], typer.Option("--rules", help="The challenge's rules.")] = "2025",
     rule: Annotated[
@@ -78,7 +79,7 @@ def evaluate(
                 )
                 skipped, scores = run.skipped, run.ensemble
             else:
-                target = target or Path("metrics.json")
+                target = target or (predictions if is_predicted_folder(predictions) else Path()) / "metrics.json"
                 _check_folder_output(target, predictions, truth)
                 folder = evaluate_folder(
                     predictions,

@@ -28,7 +28,7 @@ from hnseg.cohort.splits import load_splits
 from hnseg.errors import CaseError, CohortError, WorkDirError, listed
 from hnseg.evaluation.case_scores import CaseScores, evaluate_case
 from hnseg.evaluation.cohort_scores import bootstrap, detection_by_size, summarize
-from hnseg.evaluation.mask_origin import refuse_other_models, refuse_other_settings
+from hnseg.evaluation.mask_origin import read_models, refuse_other_models, refuse_other_settings
 from hnseg.evaluation.records import CaseRow, EvaluatedCohort, FolderEvaluation, SkippedCase, WorkdirEvaluation
 from hnseg.evaluation.rules import HECKTOR_2025, Rules
 from hnseg.evaluation.score_specs import define_scores
@@ -57,11 +57,13 @@ class ReferenceLabels:
         labels: Mapping {case ID: label file}.
         centers (mapping {case ID: center}): Of a case without one: :func:`hnseg.cohort.cases.center_of` its ID.
         unlabeled: Cases without a label file: they cannot be scored.
+        root: Data root or folder that the labels were found in.
     """
 
     labels: Mapping[str, Path]
     centers: Mapping[str, str]
     unlabeled: tuple[str, ...] = ()
+    root: Path | None = None
 
 
 def find_labels(root: Path) -> ReferenceLabels:
@@ -72,13 +74,13 @@ def find_labels(root: Path) -> ReferenceLabels:
     """
     flat = list_files(root, "*.nii.gz") if root.is_dir() and not (root / "Task 1").is_dir() else []
     if flat:
-        return ReferenceLabels({path.name.removesuffix(".nii.gz"): path for path in flat}, {})
+        return ReferenceLabels({path.name.removesuffix(".nii.gz"): path for path in flat}, {}, root=root)
     cases = discover_cases(root)
     labels = {case.id: case.label for case in cases if case.label is not None}
     if not labels:
         raise CohortError(f"none of the {len(cases)} cases in {root} has a label: nothing to score against")
     unlabeled = tuple(case.id for case in cases if case.label is None)
-    return ReferenceLabels(labels, {case.id: case.center for case in cases}, unlabeled)
+    return ReferenceLabels(labels, {case.id: case.center for case in cases}, unlabeled, root)
 
 
 def evaluate_folder(
@@ -100,12 +102,13 @@ def evaluate_folder(
         missing ({"error", "empty"}): A case without a prediction is an error (default), or is scored as an empty mask
             and named in the result.
         allow_extra: Whether the folder may hold masks of cases without a truth (they are named in the result, not
-            scored).
+            scored). Masks of ``truths.unlabeled`` are always allowed.
         jobs: Processes.
         progress: Called after each case.
 
     Raises:
         CohortError: No case to score, or masks of unknown cases.
+        WorkDirError: The records beside the masks name different models.
         CaseError: A prediction that is missing, unreadable, on another grid, or with a value other than 0, 1, 2; names
             the file.
     """
@@ -118,7 +121,8 @@ def evaluate_folder(
     if not predictions.is_dir():
         raise CohortError(f"{predictions} is no folder; expected one with <ID>.nii.gz masks")
     found = {path.name.removesuffix(".nii.gz") for path in list_files(predictions, "*.nii.gz")}
-    extra, absent = sorted(found - set(truths.labels)), [name for name in truths.labels if name not in found]
+    extra = sorted(found - set(truths.labels) - set(truths.unlabeled))
+    absent = [name for name in truths.labels if name not in found]
     if extra and not allow_extra:
         also = f"; and no mask for {listed(absent)}" if absent else ""
         raise CohortError(f"{predictions} holds masks of cases without a truth: {listed(extra)}{also}")
@@ -126,13 +130,15 @@ def evaluate_folder(
         raise CohortError(
             f"{predictions} holds no mask <ID>.nii.gz of any of the {len(absent)} cases: {listed(absent)}"
         )
+    records = {name: predictions / f"{name}.json" for name in truths.labels if name in found}
+    models = read_models(records)
     scored = _score_folder(predictions, truths, rules, missing, jobs, progress)
     skipped = [SkippedCase(case_id=name, reason="no label file: not scored") for name in truths.unlabeled]
-    skipped += [
-        SkippedCase(case_id=name, reason="no truth: not scored") for name in extra if name not in truths.unlabeled
-    ]
+    skipped += [SkippedCase(case_id=name, reason="no truth: not scored") for name in extra]
     return FolderEvaluation(
         **dict(scored),
+        models=models,
+        data_root=None if truths.root is None else str(truths.root.resolve()),
         skipped=tuple(skipped),
         rules=rules,
         definitions=define_scores(rules),

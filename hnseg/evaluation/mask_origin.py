@@ -7,7 +7,7 @@ from pathlib import Path
 
 from hnseg.errors import WorkDirError, listed
 from hnseg.settings.config_file import CONFIG_FILE
-from hnseg.workdir import RUN_FILE, load_config
+from hnseg.workdir import RUN_FILE, list_files, load_config
 from ssimh.files.artifact_cache import hash_file, read_record
 
 BY_OPTION = ("window", "flips")  # of a single `hnseg predict`
@@ -29,9 +29,7 @@ def refuse_other_models(work: Path, records: Mapping[str, Path], command: str) -
     hashes: dict[str, str | None] = {}
     changed = []
     for name, path in records.items():
-        record = read_record(path)
-        models = record["made_from"].get("models") if record is not None else None
-        for model, sha256 in models.items() if isinstance(models, dict) else ():
+        for model, sha256 in _models_of(path).items():
             if model not in hashes:
                 file = work / model
                 hashes[model] = hash_file(file) if file.is_file() else None
@@ -42,6 +40,43 @@ def refuse_other_models(work: Path, records: Mapping[str, Path], command: str) -
         raise WorkDirError(
             f"masks of {listed(changed)} were made by other models than those in {work / 'models'}: run `{command}`"
         )
+
+
+def read_models(records: Mapping[str, Path]) -> dict[str, str]:
+    """The models that masks were made by, as their records say; masks without a record are not judged.
+
+    Args:
+        records: Record by case ID.
+
+    Returns:
+        SHA-256 by the model's name; empty without a record.
+
+    Raises:
+        WorkDirError: Some masks were made by other models than the rest.
+    """
+    known = {case_id: models for case_id, path in records.items() if (models := _models_of(path))}
+    if not known:
+        return {}
+    first = next(iter(known))
+    others = [case_id for case_id, models in known.items() if models != known[first]]
+    if others:
+        raise WorkDirError(
+            f"masks of {listed(others)} in {records[first].parent} were made by other models than that of {first}: "
+            "run `hnseg predict WORK DATA --out` again"
+        )
+    return known[first]
+
+
+def is_predicted_folder(folder: Path) -> bool:
+    """Whether a folder holds masks that ``hnseg predict`` made from files, with their records."""
+    found = (read_record(path) for path in list_files(folder, "*.json"))
+    return any(record is not None and {"files", "models"} <= record["made_from"].keys() for record in found)
+
+
+def _models_of(path: Path) -> dict[str, str]:
+    record = read_record(path)
+    models = record["made_from"].get("models") if record is not None else None
+    return dict(models) if isinstance(models, dict) else {}
 
 
 def refuse_other_settings(work: Path, records: Mapping[str, Path], command: str) -> None:

@@ -180,8 +180,14 @@ class SkippedCase(Record):
 
 
 class FolderEvaluation(EvaluatedCohort):
-    """``metrics.json`` of a folder of masks."""
+    """``metrics.json`` of a folder of masks.
 
+    ``models`` holds the SHA-256 of the models that made the masks, as the records beside them say; empty for masks of
+    another tool. ``data_root`` is what the masks were scored against.
+    """
+
+    models: dict[str, str] = {}
+    data_root: str | None = None
     skipped: tuple[SkippedCase, ...]
     rules: Rules
     definitions: Definitions

@@ -10,17 +10,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from hnseg.cohort.cases import Case
 from hnseg.images.geometry import Grid
 from hnseg.images.image_io import write_image
 from hnseg.inference.baselines import empty_baseline
+from hnseg.preprocessing.case_key import case_key
 from hnseg.settings.config import Config
 from hnseg.workdir import save_config
+from ssimh.files.artifact_cache import ArtifactCache, hash_file
 
 # The CT is anisotropic and turned in plane (patient's left to the left of the array), the PET coarser and elsewhere.
 CT_GRID = Grid((36, 40, 24), (3.0, 3.0, 5.0), (52.0, 60.0, -60.0), (-1, 0, 0, 0, -1, 0, 0, 0, 1))
 PET_GRID = Grid((30, 30, 26), (5.0, 5.0, 5.0), (-70.0, -72.0, -65.0))
 CROP_GRID = Grid((24, 26, 36), (4.0, 4.0, 3.0), (-46.0, -50.0, -54.0))
 TESTS = ("AAA-001", "AAA-002", "BBB-001", "BBB-002")
+EXTERNAL = ("EXA-001", "EXA-002", "EXB-001", "EXB-002")
 TRAINS = ("AAA-003", "AAA-004", "BBB-003", "BBB-004", "CCC-001")
 
 
@@ -139,6 +143,35 @@ def make_workdir(work: Path) -> Path:
         write_image(work / "baselines" / "threshold" / f"{case_id}.nii.gz", threshold, CT_GRID)
         write_image(work / "baselines" / "empty" / f"{case_id}.nii.gz", empty_baseline(CT_GRID.shape), CT_GRID)
     return work
+
+
+def write_external(work: Path) -> tuple[Path, Path]:
+    """A cohort of two other centers beside a run, and its masks as ``hnseg predict WORK DATA --out OUT`` leaves them.
+
+    Returns:
+        Folder of the masks, and root of the cohort.
+    """
+    out, root = work.parent / "external", work.parent / "external-data"
+    models = {}
+    for fold in (0, 1):
+        model = work / "models" / f"fold_{fold}" / "best.pt"
+        model.write_bytes(f"weights of fold {fold}".encode())
+        models[f"models/fold_{fold}/best.pt"] = hash_file(model)
+    for case_id, like in zip(EXTERNAL, TESTS, strict=True):
+        row = write_case(root / "Task 1", case_id)
+        mask = out / f"{case_id}.nii.gz"
+        write_image(mask, draw(CT_GRID, *MASKS[like][1]), CT_GRID)
+        key = case_key(Case(case_id, Path(row["ct"]), Path(row["pet"]), None), {"models": models}, label=False)
+        fallback = case_id == EXTERNAL[2]
+        ArtifactCache(out / f"{case_id}.json", key, {"mask": mask}).save(
+            {
+                "removed": [],
+                "center": row["center"],
+                "crop": {"method": "head", "confidence": 0.9, "reason": "no brain in view", "fallback": fallback},
+                "harmonization": {"method": "spectrum-swap", "soft_tissue_mean_abs_hu": 12.0},
+            }
+        )
+    return out, root
 
 
 @pytest.fixture(scope="session")

@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 from hnseg.cli.commands import app
 from hnseg.images.geometry import Grid
 from hnseg.images.image_io import write_image
+from tests.hnseg.workdirs import write_external
 
 GRID = Grid((20, 2, 2), (10.0, 10.0, 10.0), (0.0, 0.0, 0.0))
 
@@ -239,6 +240,24 @@ def test_dot_files_are_neither_masks_nor_labels(masks):
     found = evaluated(masks)
     assert [case["case_id"] for case in found["cases"]] == ["A-1", "B-1"]
     assert found == expected
+
+
+def test_scores_of_an_external_cohort_lie_beside_its_masks(small_workdir, monkeypatch):
+    out, root = write_external(small_workdir)
+    here = small_workdir.parent
+    monkeypatch.chdir(here)
+    done = run("evaluate", out, root)
+    assert done.exit_code == 0, done.output
+    assert json.loads((out / "metrics.json").read_text())["n_cases"] == 4
+    assert not (here / "metrics.json").exists()
+    (out / "metrics.json").write_text('{"mine": 1}')
+    assert run("evaluate", out, root).exit_code == 1
+    assert (out / "metrics.json").read_text() == '{"mine": 1}'
+    for label in root.glob("Task 1/*/EX?-00?.nii.gz"):
+        label.unlink()
+    done = run("evaluate", out, root, "--out", here / "m.json")
+    assert (done.exit_code, "Traceback" in done.output) == (1, False)
+    assert str(root) in done.stderr.replace("\n", "")
 
 
 # --- compare ----------------------------------------------------------------------------------------------------------

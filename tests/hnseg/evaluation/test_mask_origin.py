@@ -5,11 +5,12 @@ from __future__ import annotations
 import pytest
 
 from hnseg.errors import WorkDirError
-from hnseg.evaluation.evaluate import evaluate_workdir
-from hnseg.evaluation.mask_origin import refuse_other_models, refuse_other_settings
+from hnseg.evaluation.evaluate import evaluate_folder, evaluate_workdir, find_labels
+from hnseg.evaluation.mask_origin import is_predicted_folder, refuse_other_models, refuse_other_settings
 from hnseg.workdir import change_config, load_config
 from ssimh.files.artifact_cache import ArtifactCache, hash_file
 from tests.facts import raises_naming
+from tests.hnseg.workdirs import EXTERNAL, write_external
 
 
 @pytest.fixture
@@ -34,6 +35,34 @@ def test_masks_of_other_models_are_named(records, tmp_path):
     with raises_naming(WorkDirError, "A-1", "`hnseg predict`", path=tmp_path / "models") as caught:
         refuse_other_models(tmp_path, records, "hnseg predict")
     assert "A-2" not in str(caught.value)
+
+
+def test_the_scores_of_a_folder_say_which_models_made_its_masks(small_workdir):
+    out, root = write_external(small_workdir)
+    models = {f"models/fold_{k}/best.pt": hash_file(small_workdir / f"models/fold_{k}/best.pt") for k in (0, 1)}
+    scores = evaluate_folder(out, find_labels(root))
+    assert (scores.models, scores.data_root) == (models, str(root))
+    assert (
+        evaluate_folder(
+            small_workdir / "baselines/empty", find_labels(small_workdir / "cohort"), missing="empty"
+        ).models
+        == {}
+    )
+    assert is_predicted_folder(out)
+    assert not is_predicted_folder(small_workdir / "predictions")
+    assert not is_predicted_folder(root)
+    record = out / f"{EXTERNAL[3]}.json"
+    ArtifactCache(record, {"models": {"models/fold_0/best.pt": "0" * 64}}).save({})
+    with raises_naming(WorkDirError, EXTERNAL[3], "`hnseg predict WORK DATA --out`", path=out):
+        evaluate_folder(out, find_labels(root))
+
+
+def test_masks_of_unlabeled_cases_are_named_and_not_scored(small_workdir):
+    out, root = write_external(small_workdir)
+    (root / "Task 1" / EXTERNAL[0] / f"{EXTERNAL[0]}.nii.gz").unlink()
+    scores = evaluate_folder(out, find_labels(root))
+    assert [case.case_id for case in scores.cases] == list(EXTERNAL[1:])
+    assert [entry.case_id for entry in scores.skipped] == [EXTERNAL[0]]
 
 
 def test_a_run_with_other_models_is_not_scored(small_workdir):
