@@ -10,6 +10,7 @@ from hnseg.models.exact_input import keep_input_exact
 from hnseg.settings.train import TrainConfig
 
 CHANNELS = 2  # CT, PET
+FLOAT_BYTES = 4
 
 
 def make_network(config: TrainConfig) -> torch.nn.Module:
@@ -44,12 +45,14 @@ def stride(config: TrainConfig) -> int:
 def window_bytes_per_voxel(config: TrainConfig, element_bytes: int) -> int:
     """Memory that the network needs beside its weights, for each voxel of a window, when predicting.
 
-    Estimated as five feature maps of the first level, and 100 bytes for input, logits and the deeper levels. With 32
-    filters that is 420 bytes in bf16 and 740 in float32; measured as growth of the peak on a CPU
-    (``benchmarks/predict_windows.py``): 260 to 370 and 560 to 650.
+    Estimated as five feature maps of the first level, or, in half precision, as the three in float32 and the one in
+    half precision that the exact input takes (:mod:`hnseg.models.exact_input`); and 100 bytes for input, logits and the
+    deeper levels. With 32 filters that is 548 bytes in bf16 and 740 in float32; measured as growth of the peak on a
+    CPU: 450 and 560 to 650.
 
     Args:
         config: Settings.
         element_bytes: Bytes of an activation: 2 in half precision, else 4.
     """
-    return 5 * config.filters * element_bytes + 100
+    maps = max(5 * element_bytes, 3 * FLOAT_BYTES + element_bytes)
+    return config.filters * maps + 100

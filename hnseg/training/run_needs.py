@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import torch
 
-from hnseg.models.network import make_network
+from hnseg.models.network import FLOAT_BYTES, make_network
 from hnseg.parallel import GB
 from hnseg.settings.config import Config
 from hnseg.settings.train import TrainConfig
@@ -20,7 +20,6 @@ from hnseg.training.cohort_size import CohortSize
 from hnseg.training.validation import validation_windows
 
 DEVICES = (2, 4, 8)  # that one fold may be shared by
-FLOAT_BYTES = 4
 
 
 @dataclass(frozen=True)
