@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import zlib
 from collections.abc import Callable
@@ -24,6 +25,7 @@ from hnseg.settings.prepare import PrepareConfig
 from hnseg.settings.split import SplitConfig
 from hnseg.settings.train import TrainConfig
 from hnseg.training.loop import train_fold
+from ssimh.files.lock import hold_lock
 
 MakeCase = Callable[..., Path]
 
@@ -63,12 +65,27 @@ def make_case(tmp_path: Path) -> MakeCase:
     return make
 
 
+def build_once(factory: pytest.TempPathFactory, name: str, build: Callable[[Path], object]) -> Path:
+    """A folder that one of the test processes builds and all of them read; the second waits for the first."""
+    home = factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        home = home.parent
+    finished = home / f"{name}-finished"
+    with hold_lock(home / f".{name}.lock", "build for all tests", wait=True):
+        if not finished.exists():
+            build(home / name)
+            finished.touch()
+    return home / name
+
+
 @pytest.fixture(scope="session")
 def small_cohort(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Eight coarse phantom cases of two centers."""
-    root = tmp_path_factory.mktemp("small") / "cohort"
-    generate_cohort(root, seed=3, cases_per_center=4, centers=DEFAULT_CENTERS[:2], pixel_mm=4.0)
-    return root
+    """Eight coarse phantom cases of two centers; read-only."""
+
+    def build(root: Path) -> None:
+        generate_cohort(root, seed=3, cases_per_center=4, centers=DEFAULT_CENTERS[:2], pixel_mm=4.0)
+
+    return build_once(tmp_path_factory, "small-cohort", build)
 
 
 TINY_TRAIN = TrainConfig(
@@ -87,7 +104,6 @@ TINY_TRAIN = TrainConfig(
 @pytest.fixture(scope="session")
 def prepared_run(small_cohort: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The small cohort, checked, split and prepared on a 6.25 mm grid; copy it before changing anything."""
-    work = tmp_path_factory.mktemp("run") / "work"
     config = Config(
         preset="demo",
         seed=1,
@@ -96,11 +112,16 @@ def prepared_run(small_cohort: Path, tmp_path_factory: pytest.TempPathFactory) -
         train=TINY_TRAIN,
         predict=PredictConfig(overlap=0.25),
     )
-    open_run(work, config, small_cohort, resume=False)
-    check = check_cohort(small_cohort, config.prepare, work=work)
-    reference = choose_reference(config.prepare, check, work)
-    save_splits(make_splits(check.cases, config.split, config.seed, reference=reference), work)
-    assert prepare_cohort(work) == []
+
+    def build(work: Path) -> None:
+        open_run(work, config, small_cohort, resume=False)
+        check = check_cohort(small_cohort, config.prepare, work=work)
+        reference = choose_reference(config.prepare, check, work)
+        save_splits(make_splits(check.cases, config.split, config.seed, reference=reference), work)
+        assert prepare_cohort(work) == []
+
+    work = tmp_path_factory.mktemp("run") / "work"
+    shutil.copytree(build_once(tmp_path_factory, "prepared-run", build), work)
     return work
 
 
@@ -114,8 +135,12 @@ def run(prepared_run: Path, tmp_path: Path) -> Path:
 @pytest.fixture(scope="session")
 def trained_run(prepared_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The prepared run with both folds trained; read-only."""
+
+    def build(work: Path) -> None:
+        shutil.copytree(prepared_run, work)
+        for fold in range(2):
+            train_fold(work, fold, device="cpu")
+
     work = tmp_path_factory.mktemp("trained") / "work"
-    shutil.copytree(prepared_run, work)
-    for fold in range(2):
-        train_fold(work, fold, device="cpu")
+    shutil.copytree(build_once(tmp_path_factory, "trained-run", build), work)
     return work

@@ -206,13 +206,19 @@ def test_every_setting_of_the_grid_is_valid_and_holds_the_defaults():
 
 
 # --- the work directory -----------------------------------------------------------------------------------------------
-@pytest.fixture
-def tuned_run(trained_run, tmp_path):
-
-    work = tmp_path / "work"
+@pytest.fixture(scope="module")
+def _out_of_fold_run(trained_run, tmp_path_factory):
+    work = tmp_path_factory.mktemp("out_of_fold") / "work"
     shutil.copytree(trained_run, work)
     predict_out_of_fold(work, device="cpu")
     return work
+
+
+@pytest.fixture
+def tuned_run(_out_of_fold_run, tmp_path):
+    """A run of one's own with out-of-fold masks."""
+    shutil.copytree(_out_of_fold_run, tmp_path / "work")
+    return tmp_path / "work"
 
 
 def test_out_of_fold_masks_come_from_the_network_that_did_not_train_on_them(tuned_run):

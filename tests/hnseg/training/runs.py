@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,17 @@ from hnseg.workdir import change_config
 def change(work: Path, **settings: object) -> None:
     """Other training settings for a run that has not been trained."""
     change_config(work, {f"train.{name}": value for name, value in settings.items()})
+
+
+@contextmanager
+def threads(number: int) -> Iterator[None]:
+    """Train here with as many threads as another process has: their number decides the order of additions."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(number)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def last(work: Path, fold: int = 0) -> dict[str, Any]:
