@@ -127,9 +127,9 @@ def test_there_as_on_the_cpu(run):
 
 @pytest.mark.slow
 def test_a_step_waits_for_the_device_only_where_random_changes_do(run):
-    still = dict.fromkeys(("affine_p", "elastic_p", "ct_scale_p", "ct_shift_p", "ct_noise_p", "ct_blur_p"), 0.0)
-    said = train_there(
-        run, "fold", augment={**still, "flip_p": 0.5}, ema_decay=0.0
-    )  # torch's average waits once a step
+    random = ("affine_p", "elastic_p", "ct_scale_p", "ct_shift_p", "ct_noise_p", "ct_blur_p")
+    still = {f"augment.{name}": 0.0 for name in random}
+    # torch's average waits once a step
+    said = train_there(run, "fold", ema_decay=0.0, **{**still, "augment.flip_p": 0.5})
     assert len(said["waits"]) >= 6
     assert [wait for waits in said["waits"] for wait in waits] == []
