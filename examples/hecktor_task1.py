@@ -169,13 +169,17 @@ def check(root: Path, work_dir: Path, config: Config, jobs: int) -> CohortCheck:
 
 
 def print_scores(scores: WorkdirEvaluation, cases: int) -> None:
-    """Print the scores of the ensemble beside those of the baselines."""
-    table = Table(title=f"Test scores, {cases} cases")
+    """Print the scores of the ensemble beside those of the baselines; without test cases, those of the folds."""
+    table = Table(title=f"Test scores, {cases} cases" if cases else "Out-of-fold scores")
     table.add_column("")
     for title in SCORES.values():
         table.add_column(title, justify="right")
-    for system, title in SYSTEMS.items():
-        values = [scores[system][name] for name in SCORES]
+    rows = {title: scores[system] for system, title in SYSTEMS.items() if scores[system] is not None}
+    if not cases and scores.folds is not None:
+        rows |= {f"fold {fold.fold}": fold for fold in scores.folds.folds}
+        rows |= {"mean of the folds": scores.folds.mean, "all cases, out of fold": scores.validation}
+    for title, row in rows.items():
+        values = [row[name] for name in SCORES]
         table.add_row(title, *("undefined" if value is None else f"{value:.3f}" for value in values))
     console.print(table)
 

@@ -77,7 +77,9 @@ def evaluate(
                 run = evaluate_workdir(
                     predictions, rules=rules, missing=missing, out=target, jobs=jobs, progress=progress
                 )
-                skipped, scores = run.skipped, run.ensemble
+                skipped, scores = run.skipped, run.main
+                if run.ensemble is None:
+                    print_line(NO_TEST, err)
             else:
                 target = target or (predictions if is_predicted_folder(predictions) else Path()) / "metrics.json"
                 _check_folder_output(target, predictions, truth)
@@ -97,6 +99,9 @@ def evaluate(
     for case_id in scores.missing:
         print_line(f"scored as an empty mask: {case_id}: there is no prediction", err)
     out.print_json(json.dumps({spec.key: scores[spec.key] for spec in headline(rules)}))
+
+
+NO_TEST = "no test case is held out: scores of the out-of-fold masks, each by the one network that did not train on it"
 
 
 def _check_output(target: Path, inputs: Iterable[Path], keys: Iterable[str]) -> None:

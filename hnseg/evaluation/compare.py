@@ -135,7 +135,7 @@ def read_scores(result: WorkdirEvaluation | FolderEvaluation, name: str, method:
         result: Of a folder of masks or of a work directory.
         name: What to call this side.
         method: Which part of a work directory's result, one of :data:`hnseg.evaluation.records.METHODS` (None:
-            ``ensemble``).
+            ``ensemble``, or ``validation`` where a run has no test cases).
 
     Raises:
         HnsegError: There is no such part, or a folder of masks, which has no parts, is asked for one.
@@ -145,7 +145,7 @@ def read_scores(result: WorkdirEvaluation | FolderEvaluation, name: str, method:
             raise HnsegError(f"{name} holds the scores of one folder of masks; it has no method {method!r} to choose")
         part, label = result, name
     else:
-        method = method or "ensemble"
+        method = method or result.main_method
         parts = [key for key in METHODS if result[key] is not None]
         if method not in parts:
             raise HnsegError(f"{name} has no scores of {method!r}; it has {', '.join(parts)}")

@@ -29,9 +29,17 @@ from hnseg.errors import CaseError, CohortError, WorkDirError, listed
 from hnseg.evaluation.case_scores import CaseScores, evaluate_case
 from hnseg.evaluation.cohort_scores import bootstrap, detection_by_size, summarize
 from hnseg.evaluation.mask_origin import read_models, refuse_other_models, refuse_other_settings
-from hnseg.evaluation.records import CaseRow, EvaluatedCohort, FolderEvaluation, SkippedCase, WorkdirEvaluation
+from hnseg.evaluation.records import (
+    CaseRow,
+    EvaluatedCohort,
+    FolderEvaluation,
+    FoldEvaluation,
+    FoldScores,
+    SkippedCase,
+    WorkdirEvaluation,
+)
 from hnseg.evaluation.rules import HECKTOR_2025, Rules
-from hnseg.evaluation.score_specs import define_scores
+from hnseg.evaluation.score_specs import SUM_SCORES, SURFACE_SCORES, define_scores
 from hnseg.images.geometry import Grid
 from hnseg.images.resample import resample
 from hnseg.parallel import map_processes
@@ -155,9 +163,10 @@ def evaluate_workdir(
     jobs: int = 1,
     progress: ProgressCallback = no_progress,
 ) -> WorkdirEvaluation:
-    """Score the test cases of a work directory and write ``metrics.json``.
+    """Score the test cases and the out-of-fold masks of a work directory, and write ``metrics.json``.
 
-    With no labeled test case every score is None, with the reason.
+    A run without test cases is scored by its out-of-fold masks alone. With no labeled test case among several every
+    score is None, with the reason.
 
     Args:
         work: Work directory of the run.
@@ -171,15 +180,20 @@ def evaluate_workdir(
     Raises:
         WorkDirError: An earlier stage is missing or its file is broken, or masks were made by other models or with
             other settings than those that are there now.
-        CohortError: An empty test list.
+            Or there are neither test cases nor out-of-fold masks.
         CaseError: As :func:`evaluate_folder`.
     """
     tests, known = _test_cases(work)
-    runs = [(method, work / folder, tests) for method, folder in METHOD_FOLDERS.items()]
+    runs = [(method, work / folder, tests) for method, folder in METHOD_FOLDERS.items() if tests]
     predicted = {case.id: work / METHOD_FOLDERS["ensemble"] / f"{case.id}.json" for case in tests}
     refuse_other_models(work, predicted, "hnseg predict")
     refuse_other_settings(work, predicted, "hnseg predict")
     validated = _validation_cases(work, known)
+    if validated is None and not tests:
+        raise WorkDirError(
+            f"{work / 'splits.json'} has no test case, and {work / OUT_OF_FOLD} no masks to score instead: run "
+            "`hnseg tune` first"
+        )
     if validated is not None:
         listing = {"the validation": work / OUT_OF_FOLD / "cases.json"}
         refuse_other_models(work, listing, "hnseg tune")
@@ -193,9 +207,11 @@ def evaluate_workdir(
         report_case = _offset_progress(progress, done, total, method.replace("_", " "))
         parts[method] = _score_folder(folder, truths, rules, missing, jobs, report_case)
         done += len(labels)
+    folds = _score_folds(load_splits(work).folds, parts["validation"], rules) if validated is not None else None
     result = WorkdirEvaluation(
+        **{method: parts.get(method) for method in METHOD_FOLDERS},
         validation=parts.get("validation"),
-        **{method: parts[method] for method in METHOD_FOLDERS},
+        folds=folds,
         skipped=tuple(
             SkippedCase(case_id=case.id, reason="no label file: predicted, not scored")
             for case in tests
@@ -220,6 +236,22 @@ def hash_run(work: Path) -> dict[str, str]:
     if (work / "splits.json").is_file():
         found["split"] = sha256(work / "splits.json")
     return found
+
+
+def _score_folds(folds: Sequence[Sequence[str]], validation: EvaluatedCohort, rules: Rules) -> FoldEvaluation:
+    """Scores of each fold's validation cases, and their mean and standard deviation over the folds."""
+    rows = {case.case_id: case.scores() for case in validation.cases}
+    found = []
+    for fold, ids in enumerate(folds):
+        scores = summarize([rows[case_id] for case_id in ids if case_id in rows], rules)
+        found.append(FoldScores(fold=fold, **dict(scores)))
+    mean: dict[str, float | None] = {}
+    sd: dict[str, float | None] = {}
+    for spec in (*SUM_SCORES, *SURFACE_SCORES):
+        values = [value for scores in found if (value := scores[spec.key]) is not None and np.isfinite(value)]
+        mean[spec.key] = float(np.mean(values)) if values else None
+        sd[spec.key] = float(np.std(values, ddof=1)) if len(values) > 1 else None
+    return FoldEvaluation(folds=tuple(found), mean=mean, sd=sd)
 
 
 def score_cases(
@@ -316,8 +348,6 @@ def _offset_progress(progress: ProgressCallback, before: int, cases: int, method
 def _test_cases(work: Path) -> tuple[list[CheckedCase], dict[str, CheckedCase]]:
     """The test cases, and every case that check knows."""
     wanted, known = load_splits(work).test, {case.id: case for case in load_check(work).cases}
-    if not wanted:
-        raise CohortError(f"{work / 'splits.json'} has no test case: nothing can be scored")
     return _select_cases(wanted, known, f"test cases of {work / 'splits.json'}"), known
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Self, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError, model_validator
 
@@ -194,17 +194,36 @@ class FolderEvaluation(EvaluatedCohort):
     versions: dict[str, str]
 
 
+class FoldScores(CohortScores):
+    """Scores of the validation cases of one fold, predicted by the network that did not train on them."""
+
+    fold: int
+
+
+class FoldEvaluation(Record):
+    """Scores by fold, and over the folds their mean and sample standard deviation.
+
+    The mean is the criterion that the recipe's publication selects models by (Huang et al., HECKTOR 2025, § 3.2). Both
+    are taken over the folds in which a score is defined; None where it is defined in none, or for ``sd`` in one only.
+    """
+
+    folds: tuple[FoldScores, ...]
+    mean: dict[str, Score]
+    sd: dict[str, Score]
+
+
 class WorkdirEvaluation(Record):
     """``metrics.json`` of a work directory.
 
-    ``validation`` is None where there are no out-of-fold masks; ``made_from`` holds the SHA-256 of the run's
-    ``settings`` and ``split`` when it was scored.
+    ``ensemble`` and the baselines are None in a run without test cases, ``validation`` and ``folds`` where there are no
+    out-of-fold masks; ``made_from`` holds the SHA-256 of the run's ``settings`` and ``split`` when it was scored.
     """
 
-    ensemble: EvaluatedCohort
-    threshold_baseline: EvaluatedCohort
-    empty_baseline: EvaluatedCohort
+    ensemble: EvaluatedCohort | None
+    threshold_baseline: EvaluatedCohort | None
+    empty_baseline: EvaluatedCohort | None
     validation: EvaluatedCohort | None = None
+    folds: FoldEvaluation | None = None
     skipped: tuple[SkippedCase, ...]
     rules: Rules
     definitions: Definitions
@@ -214,10 +233,23 @@ class WorkdirEvaluation(Record):
     @model_validator(mode="after")
     def _require_same_sizes(self) -> Self:
         """All parts count lesions by the same volumes, so that they can be shown side by side."""
-        parts = [self.ensemble, self.threshold_baseline, self.empty_baseline]
+        parts = [part for part in (self.ensemble, self.threshold_baseline, self.empty_baseline) if part is not None]
+        if len(parts) != 3 and (parts or self.validation is None):
+            raise ValueError("expected scores of the ensemble and both baselines, or of the validation alone")
         if len({tuple((row.from_ml, row.below_ml) for row in part.by_size) for part in parts}) > 1:
             raise ValueError("by_size differs between the methods")
         return self
+
+    @property
+    def main_method(self) -> Literal["ensemble", "validation"]:
+        """The part that the run is judged by: the ensemble on test cases or, without any, the out-of-fold masks."""
+        return "validation" if self.ensemble is None else "ensemble"
+
+    @property
+    def main(self) -> EvaluatedCohort:
+        """Scores of :attr:`main_method`."""
+        part: EvaluatedCohort = self[self.main_method]
+        return part
 
 
 METHODS = ("ensemble", "threshold_baseline", "empty_baseline", "validation")  # parts of a WorkdirEvaluation

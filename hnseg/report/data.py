@@ -11,7 +11,7 @@ import json
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from pydantic import ValidationError
 
@@ -82,8 +82,18 @@ class RunFiles:
 
     @property
     def cases(self) -> tuple[CaseRow, ...]:
-        """The ensemble's scored cases."""
-        return self.metrics.ensemble.cases
+        """The scored cases of the part that the run is judged by."""
+        return self.metrics.main.cases
+
+    @property
+    def kind(self) -> Literal["test", "out-of-fold"]:
+        """What the scored cases are."""
+        return "out-of-fold" if self.metrics.ensemble is None else "test"
+
+    @property
+    def masks(self) -> Path:
+        """Folder of the scored masks and their records."""
+        return self.work / ("predictions" if self.kind == "test" else "out_of_fold")
 
     @property
     def is_generated(self) -> bool:
@@ -113,10 +123,10 @@ def load_run(work: Path) -> RunFiles:
     files.prepared = _read_all(PreparedRecord, prepared, gaps, lambda path: path.parent.name)
     if not prepared:
         gaps.append("prepared/ has no record (*/case.json).")
-    predicted = list_files(work / "predictions", "*.json")
+    predicted = [path for path in list_files(files.masks, "*.json") if path.name != "cases.json"]
     files.predictions = _read_all(PredictionRecord, predicted, gaps, lambda path: path.stem)
     if not predicted:
-        gaps.append("predictions/ has no record (*.json).")
+        gaps.append(f"{files.masks.name}/ has no record (*.json).")
     files.logs = _logs(work / "models", gaps)
     if (work / "tuning.json").is_file():
         files.tuning = _read(TuningRecord, work / "tuning.json", gaps, "how post-processing was chosen is unknown")
@@ -164,7 +174,7 @@ def _find_changes(files: RunFiles) -> list[str]:
         changed = []
     masks = []
     for case in files.cases:
-        path = files.work / "predictions" / f"{case.case_id}.nii.gz"
+        path = files.masks / f"{case.case_id}.nii.gz"
         if case.mask_sha256 is not None and path.is_file() and sha256(path) != case.mask_sha256:
             masks.append(case.case_id)
     if masks:
@@ -253,7 +263,7 @@ def _input_warnings(files: RunFiles) -> list[str]:
 
 def _scoring_warnings(files: RunFiles) -> list[str]:
     sentences = []
-    skipped, missing, n = files.metrics.skipped, list(files.metrics.ensemble.missing), len(files.cases)
+    skipped, missing, n = files.metrics.skipped, list(files.metrics.main.missing), len(files.cases)
     if skipped:
         ids = [entry.case_id for entry in skipped]
         sentences.append(f"{_count(ids, None)} of the test set not scored: {skipped[0].reason}.")
@@ -261,7 +271,8 @@ def _scoring_warnings(files: RunFiles) -> list[str]:
         sentences.append(f"{_count(missing, files.cases)} could not be predicted: scored as empty masks.")
     if n < FEW_CASES:
         sentences.append(
-            f"Only {n} scored test case{'s' if n != 1 else ''}: the intervals are wide and themselves uncertain."
+            f"Only {n} scored {files.kind} case{'s' if n != 1 else ''}: "
+            "the intervals are wide and themselves uncertain."
         )
     return sentences
 

@@ -35,7 +35,6 @@ from hnseg.report.data import (
 )
 from hnseg.report.figures import draw_overlays, load_images, thumbnail
 from hnseg.report.plots import (
-    METHOD_STYLES,
     OTHER_SCORES,
     draw_centers,
     draw_changes,
@@ -45,6 +44,7 @@ from hnseg.report.plots import (
     draw_sizes,
     draw_volumes,
     size_rows,
+    styles_of,
 )
 from hnseg.workdir import write_text
 
@@ -100,35 +100,40 @@ def _content(files: RunFiles) -> dict[str, object]:
 
 def _results(files: RunFiles) -> dict[str, object]:
     """Scores, cases and pictures."""
-    metrics, ensemble, validation = files.metrics, files.metrics.ensemble, files.metrics.validation
+    metrics, main, validation = files.metrics, files.metrics.main, files.metrics.validation
+    held_out = metrics.ensemble is not None
     overlays, gaps = _overlays(files)
-    sizes = size_rows(ensemble.by_size, metrics.threshold_baseline.by_size)
-    has_scores, wanted = bool(ensemble.cases), headline(metrics.rules)
+    baseline = metrics.threshold_baseline
+    sizes = size_rows(main.by_size, None if baseline is None else baseline.by_size)
+    has_scores, wanted = bool(main.cases), headline(metrics.rules)
     return {
         "warnings": warnings(files),
         "verdict": write_verdict(metrics),
         "challenge": metrics.rules.challenge,
         "tolerance_mm": metrics.rules.tolerance_mm,
-        "methods": {key: name for key, (name, _, _) in METHOD_STYLES.items()},
+        "methods": {key: name for key, (name, _, _) in styles_of(metrics).items()},
+        "main_method": metrics.main_method,
+        "kind": files.kind,
+        "held_out": held_out,
         "headline": wanted,
         "sum_scores": SUM_SCORES,
         "definition_titles": DEFINITION_TITLES,
         "other_rows": [(spec, _other_row(metrics, spec)) for spec in OTHER_SCORES],
         "metrics": metrics,
-        "ensemble": ensemble,
+        "main": main,
         "validation": validation,
-        "validation_gap": _validation_gap(validation, ensemble, wanted) if validation and has_scores else "",
-        "cases": [_case_row(case, files) for case in ensemble.cases],
+        "validation_gap": _validation_gap(validation, main, wanted) if validation and held_out and has_scores else "",
+        "cases": [_case_row(case, files) for case in main.cases],
         "skipped": metrics.skipped,
         "overlays": overlays,
         "windows": {"ct": CT.window, "pet": PET.window},
         "sizes": sizes,
         "figures": {
             "scores": draw_scores(metrics, wanted) if has_scores else None,
-            "parts": draw_parts(metrics, wanted) if has_scores and validation else None,
-            "volumes": draw_volumes(ensemble.cases) if has_scores else None,
+            "parts": draw_parts(metrics, wanted) if has_scores and held_out and validation else None,
+            "volumes": draw_volumes(main.cases) if has_scores else None,
             "sizes": draw_sizes(sizes) if any(row.lesions for row in sizes) else None,
-            "centers": draw_centers(ensemble) if has_scores else None,
+            "centers": draw_centers(main) if has_scores else None,
         },
         "gaps": [*files.gaps, *gaps],
     }
@@ -162,6 +167,12 @@ def _making(files: RunFiles) -> dict[str, object]:
 
 def write_verdict(metrics: WorkdirEvaluation) -> str:
     """One sentence: on which of the three headline scores the ensemble beats both baselines."""
+    if metrics.ensemble is None or metrics.threshold_baseline is None or metrics.empty_baseline is None:
+        return (
+            "No case was held out as a test case. These are the scores of the out-of-fold masks: every case, predicted "
+            "by the one network that did not train on it. They helped to pick each network's epoch, so they are a "
+            "little too good, and they say nothing about the ensemble."
+        )
     won, lost, open_ = [], [], []
     wanted = headline(metrics.rules)
     for spec in wanted:
@@ -202,7 +213,7 @@ def _validation_gap(validation: EvaluatedCohort, test: EvaluatedCohort, wanted: 
 def _other_row(metrics: WorkdirEvaluation, spec: ScoreSpec) -> list[dict[str, str]]:
     """A score that the challenge does not rank by, one cell a method."""
     cells = []
-    for method in METHOD_STYLES:
+    for method in styles_of(metrics):
         part: EvaluatedCohort = metrics[method]
         value, why = part[spec.key], part.undefined.get(spec.key, "")
         empty = "∞" if why.startswith("infinite") else "–"
@@ -264,7 +275,7 @@ def _overlays(files: RunFiles) -> tuple[list[_CaseOverlays], list[str]]:
         if inputs is None:
             gaps.append(f"{case.case_id} is not in check.json: no overlay.")
             continue
-        prediction = files.work / "predictions" / f"{case.case_id}.nii.gz"
+        prediction = files.masks / f"{case.case_id}.nii.gz"
         grid = prepared.crop_grid if prepared else None
         try:
             shown: list[View] = draw_overlays(case.case_id, load_images(inputs, prediction, grid))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -27,10 +28,16 @@ METHOD_STYLES = {
     "threshold_baseline": ("SUV\u00a0>\u00a04", Color.THRESHOLD_BASELINE, "s"),
     "empty_baseline": ("Empty mask", Color.EMPTY_BASELINE, "D"),
 }
+OUT_OF_FOLD_STYLE = {"validation": ("Out of fold", Color.TRAINING_CASES, "^")}
 OTHER_SCORES = (*SURFACE_SCORES, *(spec for spec in VOLUME_SCORES if spec.higher_is_better is None))  # not ranked
 CROWDED = 6  # centers: with more, names are turned and values left to the table
 LONGEST_NAME = 10
 PART_STYLES = {"validation": ("Validation", Color.TRAINING_CASES, "^"), "ensemble": ("Test", Color.TEST_CASES, "o")}
+
+
+def styles_of(metrics: WorkdirEvaluation) -> Mapping[str, tuple[str, Color, str]]:
+    """Name, color and marker of the methods to show: ensemble and baselines, or the out-of-fold masks alone."""
+    return OUT_OF_FOLD_STYLE if metrics.ensemble is None else METHOD_STYLES
 
 
 def _figure(height_in: float, rows: int = 1) -> tuple[Figure, Any]:
@@ -46,8 +53,9 @@ def _figure(height_in: float, rows: int = 1) -> tuple[Figure, Any]:
 
 def draw_scores(metrics: WorkdirEvaluation, specs: Sequence[ScoreSpec]) -> Picture:
     """The cohort scores of ensemble and baselines, with their 95 % intervals."""
-    alt = "Scores of the ensemble and of both baselines with 95 % intervals; values in the table above"
-    return _draw_intervals(metrics, specs, METHOD_STYLES, alt)
+    styles = styles_of(metrics)
+    names = ", ".join(name for name, _, _ in styles.values())
+    return _draw_intervals(metrics, specs, styles, f"Scores with 95 % intervals ({names}); values in the table above")
 
 
 def draw_parts(metrics: WorkdirEvaluation, specs: Sequence[ScoreSpec]) -> Picture:
@@ -60,7 +68,7 @@ def _draw_intervals(
     metrics: WorkdirEvaluation, specs: Sequence[ScoreSpec], parts: Mapping[str, tuple[str, Color, str]], alt: str
 ) -> Picture:
     figure, (axis,) = _figure(0.9 + 0.75 * len(specs))
-    offsets = [0.22 * (2 * k / (len(parts) - 1) - 1) for k in range(len(parts))]
+    offsets = [0.22 * (2 * k / (len(parts) - 1) - 1) if len(parts) > 1 else 0.0 for k in range(len(parts))]
     for offset, (method, (name, color, marker)) in zip(offsets, parts.items(), strict=True):
         part = metrics[method]
         shown = False
@@ -149,45 +157,45 @@ def _name_centers(axis: Any, centers: Sequence[str]) -> None:
 
 @dataclass(frozen=True)
 class SizeRow:
-    """True nodes of a range of volumes, and what the ensemble and the threshold baseline made of them."""
+    """True nodes of a range of volumes, and what the models and the threshold baseline, if any, made of them."""
 
     name: str
     lesions: int
-    ensemble_found: int
-    ensemble_false: int
-    threshold_found: int
-    threshold_false: int
+    found: int
+    false: int
+    threshold_found: int | None
+    threshold_false: int | None
 
 
-def size_rows(ensemble: Sequence[SizeBin], threshold: Sequence[SizeBin]) -> list[SizeRow]:
-    """``by_size`` of the ensemble and of the threshold baseline, row by row; both have the same true lesions."""
+def size_rows(main: Sequence[SizeBin], threshold: Sequence[SizeBin] | None) -> list[SizeRow]:
+    """``by_size`` of the models and of the threshold baseline, row by row; both have the same true lesions."""
     return [
         SizeRow(
             name=f"≥ {own.from_ml:g} ml" if own.below_ml is None else f"{own.from_ml:g}–{own.below_ml:g} ml",
             lesions=own.lesions,
-            ensemble_found=own.found,
-            ensemble_false=own.false,
-            threshold_found=other.found,
-            threshold_false=other.false,
+            found=own.found,
+            false=own.false,
+            threshold_found=None if other is None else other.found,
+            threshold_false=None if other is None else other.false,
         )
-        for own, other in zip(ensemble, threshold, strict=True)
+        for own, other in itertools.zip_longest(main, threshold or ())
     ]
 
 
 def draw_sizes(rows: Sequence[SizeRow]) -> Picture:
     """Share of true GTVn lesions that were found, by volume."""
     figure, (axis,) = _figure(3.0)
-    for shift, (name, color, _), counts in (
-        (-0.19, METHOD_STYLES["ensemble"], [row.ensemble_found for row in rows]),
-        (0.19, METHOD_STYLES["threshold_baseline"], [row.threshold_found for row in rows]),
-    ):
+    threshold = [row.threshold_found for row in rows if row.threshold_found is not None]
+    found = [row.found for row in rows]
+    bars = [(-0.19, METHOD_STYLES["ensemble"], found), (0.19, METHOD_STYLES["threshold_baseline"], threshold)]
+    for shift, (name, color, _), counts in bars if threshold else [(0.0, OUT_OF_FOLD_STYLE["validation"], found)]:
         at = [k + shift for k in range(len(rows))]
-        share = [found / row.lesions if row.lesions else 0.0 for found, row in zip(counts, rows, strict=True)]
+        share = [count / row.lesions if row.lesions else 0.0 for count, row in zip(counts, rows, strict=True)]
         axis.bar(at, share, width=0.36, color=color, label=name)
-        for x, value, found, row in zip(at, share, counts, rows, strict=True):
+        for x, value, count, row in zip(at, share, counts, rows, strict=True):
             if row.lesions:
                 between = "\n/" if row.lesions > 99 else "/"  # two numbers of three digits are wider than a bar
-                text = f"{found}{between}{row.lesions}"
+                text = f"{count}{between}{row.lesions}"
                 axis.text(x, value + 0.02, text, ha="center", fontsize=9, linespacing=0.95)
     for k, row in enumerate(rows):
         if not row.lesions:

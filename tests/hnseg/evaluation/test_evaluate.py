@@ -9,8 +9,11 @@ import shutil
 import numpy as np
 import pytest
 import SimpleITK as sitk
+from typer.testing import CliRunner
 
+from hnseg.cli.commands import app
 from hnseg.cohort.labels import read_label
+from hnseg.cohort.splits import load_splits
 from hnseg.errors import CaseError, CohortError, WorkDirError
 from hnseg.evaluation.evaluate import ReferenceLabels, evaluate_folder, evaluate_workdir, find_labels
 from hnseg.evaluation.overlap import dice
@@ -19,6 +22,7 @@ from hnseg.evaluation.rules import HECKTOR_2022, Rules
 from hnseg.images.geometry import Grid
 from hnseg.images.image_io import write_image
 from tests.facts import raises_naming
+from tests.hnseg.workdirs import CT_GRID
 
 GRID = Grid((6, 5, 4), (1.0, 2.0, 3.0), (5.0, -7.0, 2.0))
 
@@ -290,10 +294,26 @@ def test_no_truth_at_all(tmp_path):
         evaluate_folder(tmp_path, {})
 
 
-def test_an_empty_test_list(small_workdir, edit_json):
-    edit_json(small_workdir / "splits.json", lambda s: s.update(test=[]))
-    with raises_naming(CohortError, "test", path=small_workdir / "splits.json"):
+def test_a_run_without_test_cases_is_scored_by_its_out_of_fold_masks(small_workdir, edit_json):
+    edit_json(small_workdir / "splits.json", lambda splits: splits.update(test=[]))
+    with raises_naming(WorkDirError, "hnseg tune", small_workdir / "splits.json"):
         evaluate_workdir(small_workdir)
+    folder = small_workdir / "out_of_fold"
+    folder.mkdir()
+    folds = load_splits(small_workdir).folds
+    for case_id in (case_id for fold in folds for case_id in fold):
+        shutil.copy(small_workdir / f"cohort/Task 1/{case_id}/{case_id}.nii.gz", folder / f"{case_id}.nii.gz")
+    write_image(folder / f"{folds[1][0]}.nii.gz", np.zeros(CT_GRID.shape, np.uint8), CT_GRID)
+    (folder / "cases.json").write_text(json.dumps({"cases": [case_id for fold in folds for case_id in fold]}))
+    scores = evaluate_workdir(small_workdir)
+    assert (scores.ensemble, scores.threshold_baseline, scores.main_method) == (None, None, "validation")
+    first, second = scores.folds.folds
+    assert (first.n_cases, second.n_cases) == (len(folds[0]), len(folds[1]))
+    assert (first.gtvp_dice_mean, second.gtvp_dice_mean) == (1.0, 0.5)
+    assert scores.folds.mean["gtvp_dice_mean"] == 0.75
+    assert scores.folds.sd["gtvp_dice_mean"] == pytest.approx(0.5 / 2**0.5)
+    assert read_metrics(small_workdir) == scores
+    assert "no test case" in CliRunner().invoke(app, ["evaluate", str(small_workdir)]).stderr
 
 
 @pytest.mark.parametrize(("name", "verb"), [("splits.json", "split"), ("check.json", "check")])

@@ -358,7 +358,7 @@ def test_masks_settings_or_split_that_metrics_do_not_belong_to(scored, edit_json
     (mask,) = load_run(scored).stale
     assert "AAA-001" in mask
     assert "AAA-002" not in mask
-    edit_json(scored / "run.json", lambda r: r.update(tuned={"predict": {"min_gtvp_ml": 2.0}}))
+    edit_json(scored / "run.json", lambda r: r.update(tuned={"predict": {"min_gtvp_ml": 2.0}, "made_from": {}}))
     edit_json(scored / "splits.json", lambda s: s.update(seed=99))
     stale = load_run(scored).stale
     assert [any(word in text for text in stale) for word in ("settings", "split", "AAA-001")] == [True] * 3
