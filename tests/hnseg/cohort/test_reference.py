@@ -11,6 +11,7 @@ from hnseg.cohort.reference import (
     NO_CASE,
     ReferenceChoice,
     choose_reference,
+    drop_reference_folder,
     reference_path,
     resolve_reference,
 )
@@ -67,3 +68,9 @@ def test_the_path_of_a_file_is_kept_as_an_absolute_one(tmp_path, monkeypatch):
         assert resolve_reference(config, {"A-001"}).prepare.reference == kept
     with raises_naming(CohortError, "'A-002'", "A-001", path=tmp_path / "A-002"):
         resolve_reference(Config(preset="demo", prepare=PrepareConfig(reference="A-002")), {"A-001"})
+
+
+@pytest.mark.parametrize(("name", "kept"), [("/data/private/mean.npz", "mean.npz"), ("A-001", "A-001"), ("", "")])
+def test_an_export_has_no_folder_of_a_reference(name, kept):
+    config = Config(preset="demo", prepare=PrepareConfig(reference=name))
+    assert drop_reference_folder(config).prepare.reference == kept
