@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 import SimpleITK as sitk
 
-from tests.damaged_files import KINDS, Image, place, sound_file, verdict
+from tests.damaged_files import KINDS, sound_file, verdict
+from tests.stated_images import Image, place
 
 ROOT = Path(__file__).parents[1]
 

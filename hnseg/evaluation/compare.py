@@ -39,7 +39,7 @@ from hnseg.evaluation.cohort_scores import (
     summarize,
     surface_values,
 )
-from hnseg.evaluation.records import METHODS, FolderEvaluation, Interval, WorkdirEvaluation, read_metrics
+from hnseg.evaluation.records import RESULT_PARTS, FolderEvaluation, Interval, WorkdirEvaluation, read_metrics
 from hnseg.evaluation.rules import Rules, Score
 from hnseg.evaluation.score_specs import SUM_SCORES, SURFACE_SCORES, ScoreSpec, headline
 
@@ -134,7 +134,7 @@ def read_scores(result: WorkdirEvaluation | FolderEvaluation, name: str, method:
     Args:
         result: Of a folder of masks or of a work directory.
         name: What to call this side.
-        method: Which part of a work directory's result, one of :data:`hnseg.evaluation.records.METHODS` (None:
+        method: Which part of a work directory's result, one of :data:`hnseg.evaluation.records.RESULT_PARTS` (None:
             ``ensemble``, or ``validation`` where a run has no test cases).
 
     Raises:
@@ -146,7 +146,7 @@ def read_scores(result: WorkdirEvaluation | FolderEvaluation, name: str, method:
         part, label = result, name
     else:
         method = method or result.main_method
-        parts = [key for key in METHODS if result[key] is not None]
+        parts = [key for key in RESULT_PARTS if result[key] is not None]
         if method not in parts:
             raise HnsegError(f"{name} has no scores of {method!r}; it has {', '.join(parts)}")
         part, label = result[method], f"{name} ({method})"

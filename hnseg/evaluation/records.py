@@ -252,7 +252,7 @@ class WorkdirEvaluation(Record):
         return part
 
 
-METHODS = ("ensemble", "threshold_baseline", "empty_baseline", "validation")  # parts of a WorkdirEvaluation
+RESULT_PARTS = ("ensemble", "threshold_baseline", "empty_baseline", "validation")  # parts of a WorkdirEvaluation
 R = TypeVar("R", bound=Record)
 
 

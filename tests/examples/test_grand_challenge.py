@@ -26,6 +26,7 @@ from hnseg.inference.export import export_models
 from hnseg.inference.predict_case import InferenceOptions
 from hnseg.inference.predict_cohort import predict_pair
 from hnseg.models.checkpoint import load_checkpoint, save_checkpoint
+from tests.examples import spoiled_jobs
 from tests.examples.loading import GRAND_CHALLENGE as ENTRY
 from tests.examples.loading import load_script
 from tests.facts import raises_naming
@@ -134,45 +135,15 @@ def test_a_case_in_two_processes_without_network_gets_the_mask_of_predict(job, m
     assert set(np.unique(mask)) == {0, 2}
 
 
-def _remove_pet(job):
-    shutil.rmtree(job / "input" / "images" / "pet")
-
-
-def _garbage_pet(job):
-    (job / "input" / "images" / "pet" / "3f2b.mha").write_bytes(b"no image\n" * 99)
-
-
-def _truncated_pet(job):
-    path = job / "input" / "images" / "pet" / "3f2b.mha"
-    path.write_bytes(path.read_bytes()[:3000])
-
-
-def _constant_pet(job):
-    path = job / "input" / "images" / "pet" / "3f2b.mha"
-    values, grid = read_image(path, "pet")
-    write_image(path, np.ones_like(values), grid)
-
-
-def _distant_pet(job):
-    path = job / "input" / "images" / "pet" / "3f2b.mha"
-    values, grid = read_image(path, "pet")
-    write_image(path, values, Grid(grid.size, grid.spacing_mm, (5000.0, 0.0, 0.0)))
-
-
-def _truncated_ct(job):
-    path = job / "input" / "images" / "ct" / "3f2b.mha"
-    path.write_bytes(path.read_bytes()[:9000])
-
-
 @pytest.mark.parametrize(
     ("spoil", "reason"),
     [
-        (_remove_pet, "PET"),
-        (_garbage_pet, "images/pet/3f2b.mha"),
-        (_truncated_pet, "images/pet/3f2b.mha"),
-        (_constant_pet, "images/pet/3f2b.mha"),
-        (_distant_pet, "overlap"),
-        (_truncated_ct, "images/ct/3f2b.mha"),
+        (spoiled_jobs.remove_pet, "PET"),
+        (spoiled_jobs.fill_pet_with_garbage, "images/pet/3f2b.mha"),
+        (spoiled_jobs.truncate_pet, "images/pet/3f2b.mha"),
+        (spoiled_jobs.make_pet_constant, "images/pet/3f2b.mha"),
+        (spoiled_jobs.move_pet_away, "overlap"),
+        (spoiled_jobs.truncate_ct, "images/ct/3f2b.mha"),
     ],
 )
 def test_bad_images_lead_to_an_empty_mask_on_the_ct_grid(job, run, spoil, reason):
@@ -197,7 +168,7 @@ def test_without_a_ct_the_mask_lies_on_the_pet_grid_and_without_both_there_is_no
     assert not mask.any()
     assert "the CT has no header that can be read" in log
     shutil.rmtree(job / "output")
-    _remove_pet(job)
+    spoiled_jobs.remove_pet(job)
     status, log = run()
     assert status == 1
     assert "no grid" in log
@@ -362,7 +333,7 @@ def test_arguments_default_to_the_platforms_places(entry, monkeypatch):
     assert (str(seen["input"]), str(seen["output"]), seen["interface"]) == ("/input", "/output", "2025")
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize("number", [signal.SIGKILL, pytest.param(signal.SIGTERM, marks=pytest.mark.soak)])
 def test_the_predicting_process_ends_with_the_guarding_one(job, model, number):
     """Both are in sessions of their own, so that a signal to one does not reach the other."""
     process = start([ENTRY, *arguments(job, model, "--device", "cpu")])

@@ -21,9 +21,9 @@ from hnseg.preprocessing.crop.head import BRAIN_SUV, place_center, place_head
 from hnseg.preprocessing.crop.published import place_hecktor2025, place_nvauto, place_paper
 from hnseg.settings.prepare import CropMethod
 
-__all__ = ["METHODS", "Crop", "brain_in_box", "find_crop"]
+__all__ = ["PLACEMENTS", "Crop", "brain_in_box", "find_crop"]
 
-METHODS: Mapping[CropMethod, Callable[[PetCt, Vector], Placement]] = {
+PLACEMENTS: Mapping[CropMethod, Callable[[PetCt, Vector], Placement]] = {
     "head": place_head,
     "paper": place_paper,
     "nvauto": place_nvauto,
@@ -61,7 +61,7 @@ def find_crop(
     scan = PetCt(pet_suv, pet_grid, ct_hu, ct_grid)
     low, high = scan.common_mm()
     box_mm = np.asarray(box_vox, dtype=np.float64) * spacing_mm
-    placed = METHODS[method](scan, box_mm)
+    placed = PLACEMENTS[method](scan, box_mm)
     bottom, top = placed.lower_mm[2], placed.lower_mm[2] + box_mm[2]
     seen = max(0.0, min(top, high[2]) - max(bottom, low[2])) / box_mm[2]
     return Crop(

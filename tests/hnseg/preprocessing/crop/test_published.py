@@ -11,7 +11,7 @@ from scipy import ndimage
 from hnseg.images.geometry import Grid
 from hnseg.images.image_io import read_image, to_sitk
 from hnseg.phantom import DEFAULT_CENTERS, generate_case
-from hnseg.preprocessing.crop.find_box import METHODS, find_crop
+from hnseg.preprocessing.crop.find_box import PLACEMENTS, find_crop
 from ssimh.images.simpleitk import load_sitk
 
 BOX = np.array([200, 200, 310])
@@ -88,7 +88,7 @@ def test_the_box_is_the_literal_one_on_real_scans(realdata_dir, method):
         np.testing.assert_allclose(corner(method, ct, ct_grid, pet, pet_grid), expected, atol=WITHIN_MM)
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", PLACEMENTS)
 def test_the_box_goes_by_place_not_by_index(method):
     """The same voxels stored the other way round in plane: the official definition's trap."""
     case = generate_case(index=1, seed=11, pixel_mm=4.0)
