@@ -62,6 +62,7 @@ if TYPE_CHECKING:
     from hnseg.preprocessing.prepare_cohort import prepare_cohort
     from hnseg.preprocessing.reuse_prepared import SharedResults, begin_run_from, share_prepared
     from hnseg.progress import ProgressCallback, no_progress, show_progress
+    from hnseg.report.external_page import write_external_report
     from hnseg.report.page import write_report
     from hnseg.report.paper_figures.write_figures import WrittenFigures, write_figures
     from hnseg.settings.assignments import parse_assignments
@@ -163,6 +164,7 @@ _HOME = {
     "tune_workdir": "hnseg.inference.tune",
     "write_figures": "hnseg.report.paper_figures.write_figures",
     "write_image": "hnseg.images.image_io",
+    "write_external_report": "hnseg.report.external_page",
     "write_report": "hnseg.report.page",
 }
 
@@ -249,6 +251,7 @@ __all__ = [
     "stale_stages",
     "train_folds",
     "tune_workdir",
+    "write_external_report",
     "write_figures",
     "write_image",
     "write_report",

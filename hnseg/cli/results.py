@@ -178,12 +178,19 @@ def compare(
 
 
 @app.command()
-def report(work: Work) -> None:
-    """Write report.html."""
+def report(
+    work: Work,
+    external: Annotated[
+        Path | None, typer.Option(help="Masks of an external cohort, evaluated: their report, in that folder.")
+    ] = None,
+) -> None:
+    """Write report.html: of the run or, with --external, of another cohort beside the run's validation."""
+    from hnseg.report.external_page import write_external_report
     from hnseg.report.page import write_report
 
     with handle_errors():
-        print_line(f"report: {write_report(work)}")
+        page = write_report(work) if external is None else write_external_report(work, external)
+        print_line(f"report: {page}")
 
 
 @app.command()

@@ -178,7 +178,7 @@ def _find_changes(files: RunFiles) -> list[str]:
         if case.mask_sha256 is not None and path.is_file() and sha256(path) != case.mask_sha256:
             masks.append(case.case_id)
     if masks:
-        changed.append(f"{_count(masks, files.cases)} have other masks than those")
+        changed.append(f"{count_cases(masks, files.cases)} have other masks than those")
     return [f"{text} that metrics.json was made from: run `hnseg evaluate` again." for text in changed]
 
 
@@ -205,45 +205,49 @@ def warnings(files: RunFiles) -> list[str]:
     """Everything that a reader has to know before believing a score, in sentences."""
     return [
         *files.stale,
-        *_crop_warnings(files),
-        *_harmonization_warnings(files),
+        *preparation_warnings(files.prepared),
         *_input_warnings(files),
         *_scoring_warnings(files),
     ]
 
 
-def _crop_warnings(files: RunFiles) -> list[str]:
+def preparation_warnings(prepared: Mapping[str, PreparedRecord]) -> list[str]:
+    """What a reader has to know about crop and harmonization, in sentences."""
+    return [*_crop_warnings(prepared), *_harmonization_warnings(prepared)]
+
+
+def _crop_warnings(prepared: Mapping[str, PreparedRecord]) -> list[str]:
     sentences = []
-    fallbacks = [case_id for case_id, record in files.prepared.items() if record.crop.fallback]
+    fallbacks = [case_id for case_id, record in prepared.items() if record.crop.fallback]
     if fallbacks:
-        reasons = list(dict.fromkeys(files.prepared[i].crop.reason or "no reason given" for i in fallbacks))
+        reasons = list(dict.fromkeys(prepared[i].crop.reason or "no reason given" for i in fallbacks))
         more = "" if len(reasons) == 1 else f" (so in {fallbacks[0]}; the others: see “Crop and harmonization” below)"
-        sentences.append(f"Crop fallback in {_count(fallbacks, files.prepared)}: {reasons[0]}{more}.")
-    outside = [i for i, record in files.prepared.items() if (record.label_outside_box_ml or 0) > 0]
+        sentences.append(f"Crop fallback in {count_cases(fallbacks, prepared)}: {reasons[0]}{more}.")
+    outside = [i for i, record in prepared.items() if (record.label_outside_box_ml or 0) > 0]
     if outside:
-        sentences.append(f"The crop box cuts off a part of the true tumor in {_count(outside, files.prepared)}.")
+        sentences.append(f"The crop box cuts off a part of the true tumor in {count_cases(outside, prepared)}.")
     return sentences
 
 
-def _harmonization_warnings(files: RunFiles) -> list[str]:
+def _harmonization_warnings(prepared: Mapping[str, PreparedRecord]) -> list[str]:
     sentences = []
-    large = [case_id for case_id, record in files.prepared.items() if is_large_change(record)]
+    large = [case_id for case_id, record in prepared.items() if is_large_change(record)]
     if large:
         why = (
             "The published spectrum swap puts the lowest frequencies of a reference patient's slices in place of this "
             "patient's; they hold shape as well as brightness, so a change of this size moves anatomy and is not a "
             "mere calibration."
         )
-        swapped = any(files.prepared[i].harmonization.method == "spectrum-swap" for i in large)
+        swapped = any(prepared[i].harmonization.method == "spectrum-swap" for i in large)
         sentences.append(
             f"Harmonization changed soft tissue by more than {LARGE_CHANGE_HU:g} HU on average in "
-            f"{_count(large, files.prepared)}." + (f" {why}" if swapped else "")
+            f"{count_cases(large, prepared)}." + (f" {why}" if swapped else "")
         )
-    unable = {i: reason for i, record in files.prepared.items() if (reason := record.harmonization.fallback)}
+    unable = {i: reason for i, record in prepared.items() if (reason := record.harmonization.fallback)}
     if unable:
         first = next(iter(unable))
         sentences.append(
-            f"Harmonization fell back in {_count(list(unable), files.prepared)}: {unable[first]}"
+            f"Harmonization fell back in {count_cases(list(unable), prepared)}: {unable[first]}"
             + ("." if len(set(unable.values())) == 1 else f" (so in {first}).")
         )
     return sentences
@@ -257,7 +261,7 @@ def _input_warnings(files: RunFiles) -> list[str]:
         named = {finding.case_id for finding in files.findings if finding.severity == severity} - named_already
         named_already |= named
         if named:
-            sentences.append(f"Input check: {_count(sorted(named), None)} {effect}; see “Input check” below.")
+            sentences.append(f"Input check: {count_cases(sorted(named), None)} {effect}; see “Input check” below.")
     return sentences
 
 
@@ -266,9 +270,9 @@ def _scoring_warnings(files: RunFiles) -> list[str]:
     skipped, missing, n = files.metrics.skipped, list(files.metrics.main.missing), len(files.cases)
     if skipped:
         ids = [entry.case_id for entry in skipped]
-        sentences.append(f"{_count(ids, None)} of the test set not scored: {skipped[0].reason}.")
+        sentences.append(f"{count_cases(ids, None)} of the test set not scored: {skipped[0].reason}.")
     if missing:
-        sentences.append(f"{_count(missing, files.cases)} could not be predicted: scored as empty masks.")
+        sentences.append(f"{count_cases(missing, files.cases)} could not be predicted: scored as empty masks.")
     if n < FEW_CASES:
         sentences.append(
             f"Only {n} scored {files.kind} case{'s' if n != 1 else ''}: "
@@ -282,7 +286,7 @@ def is_large_change(record: PreparedRecord) -> bool:
     return (record.harmonization.soft_tissue_mean_abs_hu or 0) > LARGE_CHANGE_HU
 
 
-def _count(ids: Sequence[str], of: Collection[Any] | None) -> str:
+def count_cases(ids: Sequence[str], of: Collection[Any] | None) -> str:
     total = f" of {len(of)}" if of is not None else ""
     return f"{len(ids)}{total} case{'s' if len(ids) != 1 or of is not None else ''} ({listed(ids, most=4)})"
 
@@ -307,9 +311,8 @@ class PreparationRow:
     outside_ml: float | None
 
 
-def preparation_rows(files: RunFiles) -> list[PreparationRow]:
+def preparation_rows(prepared: Mapping[str, PreparedRecord], tests: Collection[str]) -> list[PreparationRow]:
     """Crop and harmonization of every prepared case; fallbacks and large changes first."""
-    tests = set(files.splits.test)
     rows = [
         PreparationRow(
             case_id=case_id,
@@ -327,7 +330,7 @@ def preparation_rows(files: RunFiles) -> list[PreparationRow]:
             large=is_large_change(record),
             outside_ml=record.label_outside_box_ml,
         )
-        for case_id, record in files.prepared.items()
+        for case_id, record in prepared.items()
     ]
     return sorted(rows, key=lambda row: (not row.fallback, not row.large, row.case_id))
 

@@ -29,6 +29,7 @@ METHOD_STYLES = {
     "empty_baseline": ("Empty mask", Color.EMPTY_BASELINE, "D"),
 }
 OUT_OF_FOLD_STYLE = {"validation": ("Out of fold", Color.TRAINING_CASES, "^")}
+FOUND_STYLE = ("Found", Color.PREDICTION, "o")
 OTHER_SCORES = (*SURFACE_SCORES, *(spec for spec in VOLUME_SCORES if spec.higher_is_better is None))  # not ranked
 CROWDED = 6  # centers: with more, names are turned and values left to the table
 LONGEST_NAME = 10
@@ -130,9 +131,9 @@ def draw_changes(rows: Sequence[PreparationRow], limit_hu: float) -> Picture:
         for part, color, marker in (("training", Color.TRAINING_CASES, "o"), ("test", Color.TEST_CASES, "D")):
             values = [hu for row, hu in known if (row.center, row.part) == (center, part)]
             spread = [k + 0.5 * ((i + 0.5) / len(values) - 0.5) for i in range(len(values))]
-            label = part if k == 0 else None
             axis.plot(spread, values, marker, color=color, markersize=5, markeredgecolor=Color.INK, markeredgewidth=0.5)
-            axis.plot([], [], marker, color=color, label=label)
+            if k == 0 and any(row.part == part for row, _ in known):
+                axis.plot([], [], marker, color=color, label=part)
     axis.axhline(limit_hu, color=Color.WARNING, linewidth=1.4, linestyle="--")
     axis.text(
         len(centers) - 0.45, limit_hu, f"{limit_hu:g} HU", color=Color.WARNING, fontsize=9, va="bottom", ha="right"
@@ -188,7 +189,7 @@ def draw_sizes(rows: Sequence[SizeRow]) -> Picture:
     threshold = [row.threshold_found for row in rows if row.threshold_found is not None]
     found = [row.found for row in rows]
     bars = [(-0.19, METHOD_STYLES["ensemble"], found), (0.19, METHOD_STYLES["threshold_baseline"], threshold)]
-    for shift, (name, color, _), counts in bars if threshold else [(0.0, OUT_OF_FOLD_STYLE["validation"], found)]:
+    for shift, (name, color, _), counts in bars if threshold else [(0.0, FOUND_STYLE, found)]:
         at = [k + shift for k in range(len(rows))]
         share = [count / row.lesions if row.lesions else 0.0 for count, row in zip(counts, rows, strict=True)]
         axis.bar(at, share, width=0.36, color=color, label=name)

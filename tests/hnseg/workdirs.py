@@ -24,7 +24,7 @@ CT_GRID = Grid((36, 40, 24), (3.0, 3.0, 5.0), (52.0, 60.0, -60.0), (-1, 0, 0, 0,
 PET_GRID = Grid((30, 30, 26), (5.0, 5.0, 5.0), (-70.0, -72.0, -65.0))
 CROP_GRID = Grid((24, 26, 36), (4.0, 4.0, 3.0), (-46.0, -50.0, -54.0))
 TESTS = ("AAA-001", "AAA-002", "BBB-001", "BBB-002")
-EXTERNAL = ("EXA-001", "EXA-002", "EXB-001", "EXB-002")
+EXTERNAL = ("EXA-001", "EXA-002", "EXB-004", "EXB-005")  # CTs of one sum of letters would be equal
 TRAINS = ("AAA-003", "AAA-004", "BBB-003", "BBB-004", "CCC-001")
 
 

@@ -15,24 +15,21 @@ from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 
 from hnseg.cohort.splits import load_splits
-from hnseg.errors import WorkDirError, listed
+from hnseg.errors import WorkDirError
 from hnseg.evaluation.cohort_scores import summarize
 from hnseg.evaluation.evaluate import OUT_OF_FOLD
-from hnseg.evaluation.mask_origin import refuse_other_models
 from hnseg.evaluation.records import (
-    CaseRow,
     CohortScores,
     EvaluatedCohort,
-    FolderEvaluation,
     Interval,
     WorkdirEvaluation,
-    read_metrics,
 )
 from hnseg.evaluation.rules import Rules, Score
 from hnseg.evaluation.score_specs import ScoreSpec, headline
 from hnseg.pictures.palette import FOLD_COLORS, Color
 from hnseg.provenance import sha256
 from hnseg.report.data import load_run
+from hnseg.report.external_scores import read_external_scores, require_scored_masks
 from hnseg.report.paper_figures.figure_files import DrawnFigure
 from hnseg.report.paper_figures.style import NOTE_PT, TEXT_PT, WIDTH_IN, Note, make_figure, place_axes
 
@@ -108,12 +105,12 @@ def read_comparison(work: Path, external: Path | None = None) -> ScoreComparison
             f"{work / 'metrics.json'} has no validation to compare with: run `hnseg tune`, then `hnseg evaluate`"
         )
     specs = headline(metrics.rules)
-    _require_masks(metrics.validation.cases, work / OUT_OF_FOLD, f"hnseg evaluate {work}")
+    require_scored_masks(metrics.validation.cases, work / OUT_OF_FOLD, f"hnseg evaluate {work}")
     parts = [_score("validation", "validation (out of fold)", metrics.validation, specs)]
     if metrics.ensemble is not None and metrics.ensemble.cases:
         parts.append(_score("test", "test", metrics.ensemble, specs))
     if external is not None:
-        cohort = _read_external(work, external, metrics)
+        cohort = read_external_scores(work, external, metrics)
         parts.append(_score("external", f"external ({external.resolve().name})", cohort, specs))
     folds = () if len(parts) > 1 else _score_folds(work, metrics, specs)
     return ScoreComparison(specs, tuple(parts), folds, metrics.rules)
@@ -123,40 +120,6 @@ def _score(key: str, name: str, part: EvaluatedCohort, specs: Sequence[ScoreSpec
     found = {spec.key: part.bootstrap.intervals[spec.key] for spec in specs}
     intervals = {name: interval for name, interval in found.items() if interval is not None}
     return ScoredPart(key, name, part.n_cases, {spec.key: part[spec.key] for spec in specs}, intervals)
-
-
-def _read_external(work: Path, folder: Path, run: WorkdirEvaluation) -> FolderEvaluation:
-    """The scores of an external cohort that the run's models predicted."""
-    path, evaluate = folder / "metrics.json", f"hnseg evaluate {folder} DATA --out {folder / 'metrics.json'}"
-    if not path.is_file():
-        raise WorkDirError(f"{path} is missing: run `{evaluate}` first")
-    metrics = read_metrics(path)
-    if not isinstance(metrics, FolderEvaluation):
-        raise WorkDirError(
-            f"{path} holds the scores of a run, not of a folder of masks: name the --out of `hnseg predict`"
-        )
-    if not metrics.cases:
-        raise WorkDirError(f"{path} has no scored case: the external cohort needs labels")
-    if metrics.rules != run.rules:
-        raise WorkDirError(f"{path} was scored by other rules than the run: run `{evaluate}` again")
-    refuse_other_models(
-        work, {case.case_id: folder / f"{case.case_id}.json" for case in metrics.cases}, "hnseg predict WORK DATA --out"
-    )
-    _require_masks(metrics.cases, folder, evaluate)
-    return metrics
-
-
-def _require_masks(cases: Sequence[CaseRow], folder: Path, command: str) -> None:
-    """Refuse scores of other masks than those that are there; masks that are not there are not judged."""
-    changed = [
-        case.case_id
-        for case in cases
-        if case.mask_sha256 is not None
-        and (path := folder / f"{case.case_id}.nii.gz").is_file()
-        and sha256(path) != case.mask_sha256
-    ]
-    if changed:
-        raise WorkDirError(f"masks of {listed(changed)} in {folder} are others than those scored: run `{command}`")
 
 
 def _score_folds(work: Path, metrics: WorkdirEvaluation, specs: Sequence[ScoreSpec]) -> tuple[ScoredPart, ...]:

@@ -87,7 +87,7 @@ PROOFS = {
         **dict.fromkeys(("--method-a", "--common", "--seed"), f"{HERE}test_options_of_compare_change_the_result"),
         "--jobs": f"{HERE}test_the_processes_of_compare_score_its_folders",
     },
-    "report": {},
+    "report": {"--external": REACHES},
     "figures": dict.fromkeys(("--case", "--external", "--only"), REACHES),
 }
 
@@ -143,6 +143,7 @@ PLACES = {
     ),
     "evaluate": ("hnseg.cli.results.evaluate_workdir", "hnseg.cli.results.evaluate_folder"),
     "compare": ("hnseg.cli.results.evaluate_folder",),
+    "report": ("hnseg.report.page.write_report", "hnseg.report.external_page.write_external_report"),
     "figures": ("hnseg.report.paper_figures.write_figures.write_figures",),
 }
 PAIR = ("predict", "WORK", "--ct", "ct.nii.gz", "--pet", "pet.nii.gz", "--mask", "mask.nii.gz")
@@ -189,6 +190,7 @@ REACHING: list[tuple[tuple[str, ...], tuple[str, ...], str]] = [
     (("predict", "WORK"), ("--dask", "tcp://a:1"), "dask='tcp://a:1'"),
     (("predict", "WORK"), ("--device", "cpu"), "device='cpu'"),
     (("evaluate", "WORK"), ("--jobs", "3"), "3"),
+    (("report", "WORK"), ("--external", "OUT"), "OUT"),
     (("figures", "WORK"), ("--case", "A-1"), "A-1"),
     (("figures", "WORK"), ("--external", "OUT"), "OUT"),
     (("figures", "WORK"), ("--only", "1,5"), "[1, 5]"),

@@ -64,7 +64,7 @@ def scored(small_workdir):
 @pytest.fixture
 def no_views(monkeypatch):
     """Leave the overlays out, which take most of the time; their files are still read."""
-    monkeypatch.setattr("hnseg.report.page.draw_overlays", lambda case_id, images: [])
+    monkeypatch.setattr("hnseg.report.page_parts.draw_overlays", lambda case_id, images: [])
 
 
 def test_the_page_is_whole_self_contained_and_small(scored):

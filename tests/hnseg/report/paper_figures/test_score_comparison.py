@@ -16,7 +16,7 @@ from hnseg.report.paper_figures.score_comparison import ScoreComparison, draw_sc
 from hnseg.report.paper_figures.style import paper_style
 from hnseg.workdir import write_json
 from tests.facts import raises_naming
-from tests.hnseg.workdirs import TESTS, TRAINS
+from tests.hnseg.workdirs import TRAINS, write_external
 
 KEYS = ["gtvp_dice_mean", "gtvn_dice_agg", "gtvn_f1_agg"]
 
@@ -36,12 +36,9 @@ def scored(small_workdir):
 
 @pytest.fixture
 def external(scored):
-    """The threshold baseline's masks, as those of another cohort."""
-    out = scored.parent / "out"
-    shutil.copytree(scored / "baselines" / "threshold", out)
-    labels = find_labels(scored / "cohort")
-    tests = {case_id: labels.labels[case_id] for case_id in TESTS}
-    write_json(out / "metrics.json", evaluate_folder(out, tests).as_dict())
+    """Masks of another cohort."""
+    out, root = write_external(scored)
+    write_json(out / "metrics.json", evaluate_folder(out, find_labels(root)).as_dict())
     return out
 
 
@@ -102,8 +99,8 @@ def test_an_undefined_score_has_no_mean():
 
 
 def test_scores_that_cannot_be_compared_are_refused(scored, external, small_workdir):
-    tests = {case_id: find_labels(scored / "cohort").labels[case_id] for case_id in TESTS}
-    write_json(external / "metrics.json", evaluate_folder(external, tests, rules=HECKTOR_2022).as_dict())
+    labels = find_labels(scored.parent / "external-data")
+    write_json(external / "metrics.json", evaluate_folder(external, labels, rules=HECKTOR_2022).as_dict())
     with raises_naming(WorkDirError, "hnseg evaluate", path=external / "metrics.json"):
         read_comparison(scored, external)
     with raises_naming(WorkDirError, path=scored / "metrics.json"):
@@ -114,9 +111,8 @@ def test_scores_that_cannot_be_compared_are_refused(scored, external, small_work
 
 
 def test_scores_of_other_masks_are_refused(scored, external):
-    shutil.copy(external / "AAA-002.nii.gz", external / "AAA-001.nii.gz")
-    shutil.copy(scored / "predictions" / "AAA-001.nii.gz", external / "BBB-001.nii.gz")
-    with raises_naming(WorkDirError, "BBB-001", external):
+    shutil.copy(external / "EXA-001.nii.gz", external / "EXB-004.nii.gz")
+    with raises_naming(WorkDirError, "EXB-004", external):
         read_comparison(scored, external)
     shutil.copy(scored / "out_of_fold" / "CCC-001.nii.gz", scored / "out_of_fold" / "AAA-004.nii.gz")
     with raises_naming(WorkDirError, "AAA-004", scored / "out_of_fold"):
@@ -127,8 +123,19 @@ def test_an_external_cohort_of_other_models_is_refused(scored, external):
     model = scored / "models" / "fold_0" / "best.pt"
     model.write_bytes(b"trained again")
     record = {"made_from": {"models": {"models/fold_0/best.pt": "0" * 64}}, "outputs": {}}
-    write_json(external / "AAA-002.json", record)
-    with raises_naming(WorkDirError, "AAA-002", scored / "models"):
+    write_json(external / "EXA-002.json", record)
+    with raises_naming(WorkDirError, "EXA-002", scored / "models"):
+        read_comparison(scored, external)
+    (external / "EXA-002.json").unlink()  # of another tool
+    with raises_naming(WorkDirError, "EXA-002", "`hnseg predict WORK DATA --out", external):
+        read_comparison(scored, external)
+
+
+def test_an_external_mask_that_was_edited_is_refused(scored, external):
+    shutil.copy(external / "EXA-001.nii.gz", external / "EXB-004.nii.gz")
+    labels = find_labels(scored.parent / "external-data")
+    write_json(external / "metrics.json", evaluate_folder(external, labels).as_dict())
+    with raises_naming(WorkDirError, "EXB-004", "`hnseg predict WORK DATA --out", external):
         read_comparison(scored, external)
 
 
