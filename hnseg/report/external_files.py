@@ -90,7 +90,8 @@ def external_warnings(files: ExternalFiles) -> list[str]:
     sentences += preparation_warnings(files.prepared)
     skipped, missing, n = files.metrics.skipped, list(files.metrics.missing), len(files.cases)
     if skipped:
-        sentences.append(f"{count_cases([entry.case_id for entry in skipped], None)} not scored: {skipped[0].reason}.")
+        reason = skipped[0].reason.removesuffix(": not scored")
+        sentences.append(f"{count_cases([entry.case_id for entry in skipped], None)} not scored: {reason}.")
     if missing:
         sentences.append(f"{count_cases(missing, files.cases)} could not be predicted: scored as empty masks.")
     if n < FEW_CASES:

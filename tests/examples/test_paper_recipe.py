@@ -68,9 +68,11 @@ def test_the_published_recipe(cohorts, tmp_path):
 
     for command in (
         ("predict", work, external, "--out", masks),
-        ("evaluate", masks, external, "--out", masks / "metrics.json"),
+        ("evaluate", masks, external),
+        ("report", work, "--external", masks),
         ("figures", work, "--external", masks, "--only", "4"),
     ):
         done = CliRunner().invoke(app, [str(argument) for argument in command])
         assert done.exit_code == 0, done.output
     assert json.loads((masks / "metrics.json").read_text())["n_cases"] == 3
+    assert "External − validation" in (masks / "report.html").read_text()
