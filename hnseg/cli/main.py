@@ -7,7 +7,7 @@ import sys
 # Modules of the extra ``hnseg``; without one of them a command ends with one line instead of a traceback.
 EXTRA = (
     *("SimpleITK", "jinja2", "joblib", "lightning_fabric", "matplotlib", "monai", "pydantic"),
-    *("rich", "sklearn", "torch", "typer", "zarr"),
+    *("rich", "ruamel", "torch", "typer", "zarr"),
 )
 
 

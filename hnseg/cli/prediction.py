@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -23,10 +23,12 @@ from hnseg.cli.app import (
 from hnseg.cli.set_option import Assignments, set_settings
 from hnseg.cohort.splits import load_splits
 from hnseg.errors import CaseError, OptionError
-from hnseg.inference.predict_case import InferenceOptions
 from hnseg.parallel import ParallelConfig, parse_shard
 from hnseg.progress import show_progress
 from hnseg.settings.predict import WindowMethod
+
+if TYPE_CHECKING:  # loads torch and MONAI
+    from hnseg.inference.predict_case import InferenceOptions
 
 FLIPS = "Average over flips along these axes: x, y, z, xy, … xyz. Each axis doubles the network's work."
 WINDOW = "Windows: patch (the training patch, as published) or auto (the cheapest). Default: as the run says."
@@ -59,6 +61,7 @@ def predict(
     Masks that were made from the same files with the same models and settings are kept. A file that hnseg did not
     write is never replaced.
     """
+    from hnseg.inference.predict_case import InferenceOptions
     from hnseg.inference.predict_cohort import predict_cohort_from_files, predict_pair
 
     options = InferenceOptions(device, window, flips, disagreement, memory_gb)

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from rich.table import Table
 from rich.text import Text
 
-from hnseg.evaluation.compare import ComparisonResult
-from hnseg.evaluation.records import Interval
-from hnseg.inference.tune import TuningResult
 from hnseg.settings.assignments import format_value
 from hnseg.settings.fields import list_fields
-from hnseg.training.cohort_size import CohortSize
-from hnseg.training.plan import TrainingPlan
-from hnseg.training.run_needs import RunNeeds
+
+if TYPE_CHECKING:  # the modules of these types load torch and MONAI
+    from hnseg.evaluation.compare import ComparisonResult
+    from hnseg.evaluation.records import Interval
+    from hnseg.inference.tune import TuningResult
+    from hnseg.training.cohort_size import CohortSize
+    from hnseg.training.plan import TrainingPlan
+    from hnseg.training.run_needs import RunNeeds
 
 
 def number(value: float | None, digits: int = 3, *, sign: bool = False) -> str:

@@ -317,10 +317,10 @@ def test_an_export_predicts_alike_and_holds_no_paths_and_images(opinionated_run,
     first, second = (read_image(path, "m")[0] for path in masks)
     np.testing.assert_array_equal(first, second)
     assert first.any()
-    texts = "".join(path.read_text() for path in model.rglob("*.json"))
+    texts = "".join(path.read_text() for kind in ("json", "yaml") for path in model.rglob(f"*.{kind}"))
     assert str(case.ct.parent) not in texts
     assert str(case.ct.parents[2]) not in texts
-    assert {path.suffix for path in model.rglob("*") if path.is_file()} == {".json", ".npz", ".pt"}
+    assert {path.suffix for path in model.rglob("*") if path.is_file()} == {".json", ".npz", ".pt", ".yaml"}
     with raises_naming(WorkDirError, model):
         export_models(opinionated_run, model)
 

@@ -29,7 +29,7 @@ HEAVY = {
     "zarr",
     "joblib",
 }
-MODULES = {"scikit-learn": "sklearn", "lightning-fabric": "lightning_fabric"}
+MODULES = {"ruamel.yaml": "ruamel", "lightning-fabric": "lightning_fabric"}
 
 
 def start_without(modules: set[str], *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -49,6 +49,10 @@ def test_settings_load_no_torch_and_no_images():
         "SimpleITK",
         "typer",
     }
+
+
+def test_the_command_loads_what_the_given_one_needs():
+    assert not modules_loaded_by("import hnseg.cli.commands") & {"torch", "monai", "lightning_fabric", "zarr"}
 
 
 def test_this_test_can_fail():

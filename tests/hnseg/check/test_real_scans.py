@@ -19,7 +19,7 @@ from hnseg.settings.config import Config
 from tests.facts import raises_naming
 
 pytestmark = pytest.mark.realdata
-PREPARE = Config.from_preset("paper").prepare
+PREPARE = Config.from_preset("recommended").prepare
 SUV_PER_BQML = 2.42903e-4  # stated with the data; decay over 2711 s
 SUV_MAX_IN_MASS = 7.91  # of the same case, prepared by others
 

@@ -110,7 +110,7 @@ def test_tune_refuses(tmp_path, value, dtype, side):
     write_label(paths[side], value, dtype)
     case = CheckedCase("A-1", "A", "ct", "pet", str(paths["label"]), 1.0, 0.0, True, 1.0)
     with pytest.raises(CaseError) as caught:
-        _read_table(paths["mask"], case, HECKTOR_2025)
+        _read_table((paths["mask"], case), HECKTOR_2025)
     assert_names(caught.value, "A-1", paths[side], value)
 
 
