@@ -34,7 +34,7 @@ SCORES = ("gtvp_dice_mean", "gtvn_dice_agg", "gtvn_f1_agg")
 
 def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     """The example in a process of its own, with the test run's warnings left to their defaults."""
-    command = [sys.executable, str(EXAMPLE), "--device", "cpu", *map(str, arguments)]
+    command = [sys.executable, str(EXAMPLE), "--device", "cpu", "--jobs", "1", *map(str, arguments)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "200"}
     return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=580, check=False)
 

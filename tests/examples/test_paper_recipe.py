@@ -44,7 +44,7 @@ def test_the_published_recipe(cohorts, tmp_path):
     own, external = cohorts
     work, masks = tmp_path / "work", tmp_path / "masks"
     config = build_config({**COARSE, **QUICK}, base=Config.from_preset("paper"))
-    left_out = load_script(HECKTOR_TASK1).run(config, own, work, device="cpu", jobs=2, resume=False)
+    left_out = load_script(HECKTOR_TASK1).run(config, own, work, device="cpu", jobs=1, resume=False)
     assert left_out == set()
     assert read_config(work) == config
 
