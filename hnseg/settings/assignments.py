@@ -56,11 +56,19 @@ def _parse_value(name: str, text: str) -> object:
     if field.is_optional and text.lower() in ("none", "null", ""):
         return None
     if field.is_sequence:
-        inside = text.removeprefix("[").removesuffix("]").removeprefix("(").removesuffix(")")
-        return [_parse_scalar(name, part.strip()) for part in inside.split(",") if part.strip()]
+        return [_parse_scalar(name, part) for part in _separate(name, text)]
     if field.allowed.startswith(("text", "one of")):
         return text.strip("\"'")
     return _parse_scalar(name, text)
+
+
+def _separate(name: str, text: str) -> list[str]:
+    """The parts of a list, as ``96,96,128`` or ``[96, 96, 128]``."""
+    inside = text[1:-1] if (text[:1], text[-1:]) in (("[", "]"), ("(", ")")) else text
+    parts = [part.strip() for part in inside.split(",")]
+    if any(not part or set(part) & set("[]()") for part in parts):
+        raise SettingsError(f"--set {name}={text}: expected {list_fields()[name].allowed}, separated by commas")
+    return parts
 
 
 def _parse_scalar(name: str, text: str) -> object:

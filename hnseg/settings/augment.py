@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from hnseg.settings.section import AUTO3DSEG, OURS, PAPER, Fraction, Settings, about
+from hnseg.settings.section import AUTO3DSEG, OURS, PAPER, Fraction, PositiveFloat, Settings, about
 
 _HALVED = f"half of the 0.1 in {AUTO3DSEG}: sigmoid([0, 1]) spans half of its sigmoid([-1, 1])"
 _ELASTIC = f"{OURS}; {PAPER} § 5 has the deformation without values"
@@ -38,5 +38,14 @@ class AugmentConfig(Settings):
         **about("Largest standard deviation of the noise added to the CT.", _HALVED, "units of the normalized CT"),
     )
     ct_noise_p: Fraction = Field(0.2, **about("Probability of ct_noise.", AUTO3DSEG))
-    ct_blur_vox: tuple[float, float] = Field((0.5, 1.0), **about("Range of the blur's sigma.", AUTO3DSEG, "voxels"))
+    ct_blur_vox: tuple[PositiveFloat, PositiveFloat] = Field(
+        (0.5, 1.0), **about("Range of the blur's sigma.", AUTO3DSEG, "voxels")
+    )
     ct_blur_p: Fraction = Field(0.2, **about("Probability of ct_blur_vox.", AUTO3DSEG))
+
+    @model_validator(mode="after")
+    def _check(self) -> AugmentConfig:
+        low, high = self.ct_blur_vox
+        if low > high:
+            raise ValueError(f"ct_blur_vox ({low:g}, {high:g}): the first must not be above the second")
+        return self

@@ -62,15 +62,10 @@ def read_config_file(path: Path, *, preset: str | None = None, whole: bool = Fal
         SettingsError: It is missing, no YAML, or of another format; or a name is unknown, occurs twice, has no allowed
             value, or is missing.
     """
-    values, where, version = _parse(path)
-    if version is not None and version != FORMAT:
-        raise SettingsError(
-            f"{path}: version {version!r} of the settings file; this version of hnseg reads {FORMAT}: begin a run anew "
-            "with `hnseg init`"
-        )
+    values, where, has_version = _parse(path)
     if whole:
         absent = [name for name in list_fields() if name not in values]
-        absent = ["version", *absent] if version is None else absent
+        absent = absent if has_version else ["version", *absent]
         if absent:
             raise SettingsError(f"{path}: {absent[0]} is missing; a run's file holds every setting")
     given = values.get("preset")
@@ -87,6 +82,7 @@ def change_config_file(path: Path, values: Values) -> str:
         values: By dotted name; checked with :func:`hnseg.settings.building.build_config` before.
     """
     yaml = YAML()
+    yaml.Representer = _Representer
     yaml.width, yaml.preserve_quotes = 4096, True
     content = yaml.load(path.read_text(encoding="utf-8"))
     for name, value in values.items():
@@ -98,16 +94,19 @@ def change_config_file(path: Path, values: Values) -> str:
             value = CommentedSeq(value)
             value.fa.set_flow_style()
         target[last] = value
-    yaml.representer.add_representer(
-        type(None), lambda dumper, _: dumper.represent_scalar("tag:yaml.org,2002:null", "null")
-    )
     text = io.StringIO()
     yaml.dump(content, text)
     return text.getvalue()
 
 
-def _represent_null(representer: RoundTripRepresenter, _: None) -> ScalarNode:
-    return representer.represent_scalar("tag:yaml.org,2002:null", "null")
+class _Representer(RoundTripRepresenter):
+    """Writes no value as ``null``, which the one of ruamel leaves out."""
+
+    def represent_null(self, data: None) -> ScalarNode:
+        return self.represent_scalar("tag:yaml.org,2002:null", "null")
+
+
+_Representer.add_representer(type(None), _Representer.represent_null)
 
 
 def _section_lines(section: str, before: str) -> Iterator[str]:
@@ -141,8 +140,8 @@ def _format_value(value: object) -> str:
     return repr(value)
 
 
-def _parse(path: Path) -> tuple[dict[str, object], dict[str, str], object]:
-    """Values and places by dotted name, and the format."""
+def _parse(path: Path) -> tuple[dict[str, object], dict[str, str], bool]:
+    """Values and places by dotted name, and whether the file names its format."""
     try:
         if path.stat().st_size > MAX_BYTES:
             raise SettingsError(f"{path}: {path.stat().st_size:,} bytes are no settings file; at most {MAX_BYTES:,}")
@@ -172,8 +171,35 @@ def _parse(path: Path) -> tuple[dict[str, object], dict[str, str], object]:
     if not isinstance(content, CommentedMap):
         found = "nothing" if content is None else f"a {type(content).__name__}"
         raise SettingsError(f"{path} holds {found}; expected settings by name, as `train:` and below it `epochs: 150`")
-    version = content.pop("version", None)
-    return *_flatten(content, path, ""), version
+    has_version = "version" in content
+    if has_version:
+        _check_version(content, path)
+    return *_flatten(content, path, ""), has_version
+
+
+def _check_version(content: CommentedMap, path: Path) -> None:
+    """Take the format out of a file's content; refuse any but this one."""
+    place = _find_place(content, "version", path)
+    version = _plain(content.pop("version"))
+    if type(version) is not int or version != FORMAT:
+        raise SettingsError(
+            f"{place}: version {version!r} of the settings file; this version of hnseg reads {FORMAT}: begin a run "
+            "anew with `hnseg init`"
+        )
+
+
+def _find_place(content: CommentedMap, key: object, path: Path) -> str:
+    """File and line of a key.
+
+    Raises:
+        SettingsError: The key stands elsewhere: it is merged into the section.
+    """
+    line = (content.lc.data or {}).get(key)
+    if line is None:
+        raise SettingsError(
+            f"{path}, line {content.lc.line + 1}: merge keys (<<) are not allowed; write the values out"
+        )
+    return f"{path}, line {line[0] + 1}"
 
 
 def _has_references(text: str) -> bool:
@@ -194,7 +220,9 @@ def _flatten(content: CommentedMap, path: Path, prefix: str) -> tuple[dict[str, 
     sections = list_sections()
     for key, value in content.items():
         name = f"{prefix}{key}"
-        place = f"{path}, line {content.lc.key(key)[0] + 1}"
+        place = _find_place(content, key, path)
+        if "." in str(key):
+            raise SettingsError(f"{place}: {key}: a file has sections, as `train:` and below it `epochs: 150`")
         if name in sections and isinstance(value, Mapping):
             inner, places = _flatten(value, path, f"{name}.")  # type: ignore[arg-type]
             values |= inner

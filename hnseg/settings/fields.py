@@ -48,7 +48,7 @@ def list_fields() -> Mapping[str, SettingField]:
     >>> list_fields()["train.epochs"].allowed
     'whole number ≥ 1'
     >>> list_fields()["train.patch_vox"].allowed
-    '3 values, each a whole number'
+    '3 values, each a whole number ≥ 1'
     """
     return {field.name: field for field in _walk(Config, "")}
 

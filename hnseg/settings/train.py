@@ -7,14 +7,25 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from hnseg.settings.augment import AugmentConfig
-from hnseg.settings.section import AUTO3DSEG, NNUNET, OURS, PAPER, Fraction, PositiveFloat, Settings, Triple, about
+from hnseg.settings.section import (
+    AUTO3DSEG,
+    NNUNET,
+    OURS,
+    PAPER,
+    Fraction,
+    PositiveFloat,
+    PositiveInt,
+    Settings,
+    Triple,
+    about,
+)
 
 
 class TrainConfig(Settings):
     """Network, sampling, loss and optimization."""
 
     filters: int = Field(32, ge=1, **about("Channels of SegResNet's first level.", AUTO3DSEG, "channels"))
-    blocks_down: tuple[int, ...] = Field(
+    blocks_down: tuple[PositiveInt, ...] = Field(
         (1, 2, 2, 4, 4), min_length=2, **about("Residual blocks of each encoder level.", AUTO3DSEG, "blocks")
     )
     heads: int = Field(
@@ -27,7 +38,7 @@ class TrainConfig(Settings):
             f"{PAPER} § 3.2: summed; exponential in {AUTO3DSEG}, and scaled in {NNUNET}",
         ),
     )
-    patch_vox: Triple = Field(
+    patch_vox: tuple[PositiveInt, PositiveInt, PositiveInt] = Field(
         (192, 192, 192), **about("Size of a training patch, (x, y, z).", f"{PAPER} § 3.2", "voxels")
     )
     class_weights: tuple[float, float, float] = Field(

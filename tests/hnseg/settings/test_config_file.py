@@ -68,7 +68,18 @@ BAD = {
     "no section": ("preset: paper\ntrain: 5", 2),
     "no preset": ("seed: 3", None),
     "an unknown preset": ("preset: published", 1),
-    "another version": ("version: 2\npreset: paper", None),
+    "another version": ("version: 2\npreset: paper", 1),
+    "a truth value for the version": ("version: true\npreset: paper", 1),
+    "no version after its key": ("version:\npreset: paper", 1),
+    "a fraction for the version": ("version: 1.0\npreset: paper", 1),
+    "a merge key": ("preset: paper\ntrain:\n  <<: {epochs: 3}", 3),
+    "a dotted key": ("preset: paper\ntrain.epochs: 3\ntrain:\n  epochs: 4", 2),
+    "a second document": ("preset: paper\n---\nseed: 3", 2),
+    "a negative length": ("preset: paper\ntrain:\n  patch_vox: [-64, -64, -64]", 3),
+    "a length of nothing": ("preset: paper\ntrain:\n  patch_vox: [0, 0, 0]", 3),
+    "a level without blocks": ("preset: paper\ntrain:\n  blocks_down: [1, 0, 2, 4, 4]", 3),
+    "a range upside down": ("preset: paper\ntrain:\n  augment:\n    ct_blur_vox: [2, 1]", 4),
+    "no number": ("preset: paper\ntrain:\n  epochs:", 3),
     "an alias": ("preset: &a paper", None),
     "a tag": ("preset: paper\nprepare:\n  crop: !!python/object:os.system x", None),
     "a key that is no name": ("preset: paper\n? [a, b]\n: 3", 2),
@@ -83,6 +94,11 @@ def test_a_bad_file_is_refused_with_its_line(file, what):
         read_config_file(file)
     if line is not None:
         assert f"config.yaml, line {line}" in str(caught.value)
+
+
+def test_a_change_to_no_value_is_written_out(file):
+    file.write_text(render_config(Config.from_preset("paper")))
+    assert "  patience: null\n" in change_config_file(file, {"train.patience": None})
 
 
 @pytest.mark.parametrize(
