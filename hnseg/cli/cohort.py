@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -40,7 +41,8 @@ from hnseg.settings.assignments import parse_assignments
 from hnseg.settings.building import build_config
 from hnseg.settings.config import Config
 from hnseg.settings.config_file import CONFIG_FILE
-from hnseg.settings.effects import check_settable
+from hnseg.settings.effects import stages_reading
+from hnseg.settings.fields import list_fields
 from hnseg.settings.presets import Preset
 from hnseg.workdir import RUN_FILE, load_config, load_run_record
 
@@ -87,7 +89,7 @@ def check(
     with handle_errors(), ExitStack() as stack:
         work = path if (path / RUN_FILE).is_file() else None
         if work is None:
-            check_settable(values := parse_assignments(assignments or ()), "check")
+            _refuse_unchecked(values := parse_assignments(assignments or ()))
             root, config = path, build_config(values, base=Config.from_preset(preset))
         else:
             refuse_options(context, ["preset"], f"for a data root; the settings of a run are in its {CONFIG_FILE}")
@@ -106,6 +108,16 @@ def check(
         print_line(f"page: {work / 'check.html'}")
     if result.unusable:
         raise typer.Exit(1)
+
+
+def _refuse_unchecked(names: Iterable[str]) -> None:
+    """Refuse settings that change nothing in the check of a data root."""
+    others = [name for name in names if "check" not in stages_reading(name)]
+    if others:
+        read = [name for name in list_fields() if "check" in stages_reading(name)]
+        raise OptionError(
+            f"--set {', '.join(others)}: the check of a data root reads {', '.join(read)} alone; `hnseg init` takes all"
+        )
 
 
 @app.command()

@@ -35,7 +35,7 @@ KEPT: dict[Stage, tuple[str, ...]] = {
 
 
 def set_settings(work: Path, assignments: Sequence[str] | None, command: Stage) -> None:
-    """Change settings of a run in its ``config.yaml``, and print which kept results they outdate.
+    """Print which kept results of a run new settings outdate, and change them in its ``config.yaml``.
 
     Args:
         work: Work directory of the run.
@@ -66,12 +66,13 @@ def set_settings(work: Path, assignments: Sequence[str] | None, command: Stage) 
                 "another value, and models of other folds would leak: remove that file and the models, or begin "
                 f"another run with `hnseg init NEW --from {work}`"
             )
-        old, new = flatten(before), flatten(change_config(work, values))
-    for name in find_changes(before, after):
-        _say(f"{work / CONFIG_FILE}: {name}: {format_value(old[name])} → {format_value(new[name])}")
-    outdated = [RESULTS[stage] for stage in stale if any((work / name).exists() for name in KEPT[stage])]
-    if outdated:
-        _say(f"out of date now: {'; '.join(outdated)}")
+        old, new = flatten(before), flatten(after)
+        for name in find_changes(before, after):
+            _say(f"{work / CONFIG_FILE}: {name}: {format_value(old[name])} → {format_value(new[name])}")
+        outdated = [RESULTS[stage] for stage in stale if any((work / name).exists() for name in KEPT[stage])]
+        if outdated:
+            _say(f"out of date now: {'; '.join(outdated)}")
+        change_config(work, values)
 
 
 def _say(text: str) -> None:

@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from hnseg.cli.commands import app
 from hnseg.errors import OptionError, SettingsError
-from hnseg.settings.assignments import format_value
+from hnseg.settings.assignments import format_value, parse_assignments
 from hnseg.settings.building import build_config, flatten
 from hnseg.settings.config import Config
 from hnseg.settings.fields import list_fields
@@ -78,6 +78,14 @@ def test_what_init_refuses(root, tmp_path):
     before = (work / "config.yaml").read_bytes()
     assert run("init", work, "--data", root, "--preset", "demo").exit_code == 1
     assert (work / "config.yaml").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    "value", ["128,128", "[128,128,128", "128,,128,128", "128,128,128,", "[[128,128,128]]", "", "0,0,0"]
+)
+def test_lists_that_set_refuses(value):
+    with raises_naming(SettingsError, "train.patch_vox", list_fields()["train.patch_vox"].allowed):
+        build_config(parse_assignments([f"train.patch_vox={value}"]), base=Config.from_preset("demo"))
 
 
 OTHER = {  # a valid value that no preset has, for settings of words, sequences and fields that depend on others
@@ -161,6 +169,24 @@ def test_a_command_changes_settings_that_it_reads(checked, monkeypatch):
         assert (done.exit_code, flatten(read_config(checked))[name]) == (2, value), done.stderr
         assert name in done.stderr
         assert outdated in done.stderr
+
+
+def test_what_a_change_outdates_is_said_before_it_is_written(checked, monkeypatch):
+    def stop(*args):
+        raise OSError("no space")
+
+    before = (checked / "config.yaml").read_bytes()
+    monkeypatch.setattr("hnseg.cli.set_option.change_config", stop)
+    done = run("train", checked, "--set", "train.epochs=150")
+    assert (done.exit_code, "the models" in done.stderr) == (1, True), done.stderr
+    assert (checked / "config.yaml").read_bytes() == before
+
+
+def test_the_check_of_a_data_root_takes_what_it_reads(root):
+    for name in ("train.epochs=3", "prepare.sigmoid=false", "seed=3", "preset=paper"):
+        done = run("check", root, "--set", "prepare.crop=center", "--set", name)
+        facts = (name.partition("=")[0], "prepare.spacing_mm")
+        assert (done.exit_code, *(fact in done.stderr for fact in facts)) == (2, True, True), done.stderr
 
 
 def test_settings_that_a_command_does_not_read_are_refused(checked):
