@@ -10,7 +10,7 @@ from hnseg.errors import WorkDirError
 from hnseg.locks import is_lock
 from hnseg.provenance import provenance
 from hnseg.settings.config import Config
-from hnseg.settings.config_file import CONFIG_FILE
+from hnseg.settings.config_file import CONFIG_FILE, render_config
 from hnseg.workdir import (
     RUN_FILE,
     RunRecord,
@@ -59,8 +59,8 @@ def open_run(work: Path, config: Config, data_root: Path, *, resume: bool) -> No
     Raises:
         CohortError: The data root cannot be used, or the reference is neither one of its cases nor a file; nothing is
             written.
-        WorkDirError: The directory holds a run and ``resume`` is off; it holds a run with other settings or data; or it
-            is not empty, and what lies there is no run.
+        WorkDirError: The directory holds a run and ``resume`` is off; it holds a run with other settings or data; its
+            ``config.yaml`` was edited; or it is not empty, and what lies there is no run.
     """
     config = resolve_reference(config, {case.id for case in discover_cases(data_root)})
     root = str(data_root.resolve())
@@ -71,6 +71,9 @@ def open_run(work: Path, config: Config, data_root: Path, *, resume: bool) -> No
         if before is None and check.is_file():
             raise WorkDirError(_FOREIGN.format(work=work))
         _refuse_foreign_files(work)
+        if before is not None and before.data_root == root and _holds_settings(work, config):
+            check.unlink(missing_ok=True)
+            return
         for name in ("check.json", CONFIG_FILE, RUN_FILE):
             (work / name).unlink(missing_ok=True)
         begin_run(work, config, data_root)
@@ -86,6 +89,20 @@ def open_run(work: Path, config: Config, data_root: Path, *, resume: bool) -> No
             f"{work} holds a run with other settings ({', '.join(changed)}); "
             "resume with the same ones or choose another work directory"
         )
+
+
+def _holds_settings(work: Path, config: Config) -> bool:
+    """Whether the file of a run that has not begun has these settings; refuses to replace one that was edited."""
+    path = work / CONFIG_FILE
+    if not path.is_file():
+        return False
+    known = read_config(work)
+    if known != config and path.read_text(encoding="utf-8") != render_config(known):
+        raise WorkDirError(
+            f"{path} was edited, and has other settings: continue with it (--resume), remove it, or choose another "
+            "work directory"
+        )
+    return known == config
 
 
 def _refuse_foreign_files(work: Path) -> None:

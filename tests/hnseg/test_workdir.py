@@ -52,6 +52,25 @@ def test_a_run_is_continued_only_when_asked_and_only_as_it_was(make_case, tmp_pa
         open_run(work, config, make_case(root=tmp_path / "elsewhere"), resume=True)
 
 
+def test_a_settings_file_that_a_user_edited_is_kept(make_case, tmp_path):
+    root, work, config = make_case(), tmp_path / "work", Config.from_preset("demo")
+    open_run(work, config, root, resume=False)
+    file = work / "config.yaml"
+    noted = file.read_text().replace("  epochs: 12\n", "  epochs: 12  # agreed on Monday\n")
+    file.write_text(noted)
+    for resume in (True, False):
+        open_run(work, load_config(work), root, resume=resume)
+        assert file.read_text() == noted
+    edited = noted.replace("  epochs: 12 ", "  epochs: 13 ")
+    file.write_text(edited)
+    with raises_naming(WorkDirError, "--resume", path=file):
+        open_run(work, config, root, resume=False)
+    assert file.read_text() == edited
+    write_json(work / "check.json", {"cases": []})
+    open_run(work, load_config(work), root, resume=True)
+    assert (file.read_text(), (work / "check.json").exists()) == (edited, False)
+
+
 def test_a_foreign_folder_is_left_alone(make_case, tmp_path):
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos" / "cat.jpg").write_text("")
