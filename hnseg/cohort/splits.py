@@ -17,8 +17,9 @@ from hnseg.cohort.checked_cohort import CheckedCase, load_check
 from hnseg.cohort.published_splits import PublishedFold
 from hnseg.cohort.reference import BEST_CASE, ReferenceChoice
 from hnseg.errors import CohortError, WorkDirError, listed
+from hnseg.settings.config_file import CONFIG_FILE
 from hnseg.settings.split import SplitConfig
-from hnseg.workdir import read_record, write_json
+from hnseg.workdir import read_config, read_record, write_json
 
 Kind = Literal["stratified", "centers", "published"]
 
@@ -38,6 +39,7 @@ class Splits:
         kind: {"stratified", "centers", "published"}.
         held_out: With one fold per center: which one each fold holds out.
         notes: What the split could not do as requested.
+        settings: With which it was dealt; None for published folds.
     """
 
     seed: int
@@ -48,6 +50,7 @@ class Splits:
     kind: Kind = "stratified"
     held_out: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    settings: SplitConfig | None = None
 
     __pydantic_config__ = ConfigDict(extra="forbid")  # an unknown part might be cases that train
 
@@ -113,7 +116,7 @@ def make_splits(
     aside = _find_reference(rest, reference)
     dealt = [case for case in rest if case is not aside]
     folds = tuple(_ids(dealt[k :: config.folds]) for k in range(config.folds))
-    return Splits(seed, held_out, folds, aside.id if aside else None)
+    return Splits(seed, held_out, folds, aside.id if aside else None, settings=config)
 
 
 def leave_one_center_out(
@@ -155,7 +158,7 @@ def leave_one_center_out(
     if aside is None:
         centers = sorted(sizes)
         folds = tuple(_ids(case for case in rest if case.center == center) for center in centers)
-        return Splits(seed, held_out, folds, None, kind="centers", held_out=tuple(centers))
+        return Splits(seed, held_out, folds, None, kind="centers", held_out=tuple(centers), settings=config)
     home = aside.center
     if reference.case_id is None:
         home = min(sizes, key=lambda center: (-sizes[center], center))
@@ -167,7 +170,7 @@ def leave_one_center_out(
         f"{home} is the center of the reference {aside.id} and trains in every fold: no fold holds it out. "
         "With spectrum-align, no harmonization or a reference file every center gets a fold"
     )
-    return Splits(seed, held_out, folds, aside.id, always, "centers", tuple(centers), (note,))
+    return Splits(seed, held_out, folds, aside.id, always, "centers", tuple(centers), (note,), config)
 
 
 def published_splits(
@@ -300,7 +303,8 @@ def _ids(cases: Iterable[CheckedCase]) -> tuple[str, ...]:
 
 def save_splits(splits: Splits, work: Path) -> None:
     """Write ``splits.json``."""
-    write_json(work / "splits.json", asdict(splits))
+    settings = None if splits.settings is None else splits.settings.model_dump(mode="json")
+    write_json(work / "splits.json", {**asdict(splits), "settings": settings})
 
 
 def load_splits(work: Path) -> Splits:
@@ -333,10 +337,13 @@ class SplitCohort:
 
 
 def load_split_cohort(work: Path) -> SplitCohort:
-    """Read ``check.json`` and ``splits.json``, and refuse a split of other cases than those that can be used now.
+    """Read ``check.json`` and ``splits.json``, and refuse a split of other cases or settings than those of the run.
+
+    ``seed`` may differ: a run may train with another one on the same folds.
 
     Raises:
-        WorkDirError: One is missing, damaged or of another shape; or cases have vanished or were added since the split.
+        WorkDirError: One is missing, damaged or of another shape; cases have vanished or were added since the split, or
+            ``split.*`` was changed.
     """
     cases = {case.id: case for case in load_check(work).cases}
     splits = load_splits(work)
@@ -349,4 +356,20 @@ def load_split_cohort(work: Path) -> SplitCohort:
             f"{work / 'splits.json'} does not fit {work / 'check.json'}: {'; '.join(parts)}. Restore the cohort, or "
             "remove splits.json and run `hnseg split` again; models of the old split then have to be trained again"
         )
+    _refuse_other_settings(splits, work)
     return SplitCohort(cases, splits)
+
+
+def _refuse_other_settings(splits: Splits, work: Path) -> None:
+    """Refuse ``split.*`` in ``config.yaml`` that the folds were not dealt with: nothing would follow from them."""
+    if splits.settings is None:
+        return
+    known, now = splits.settings.model_dump(), read_config(work).split.model_dump()
+    if splits.kind == "centers":  # as many as there are
+        del known["folds"]
+    changed = [f"split.{name} is {now[name]}, was {known[name]}" for name in known if now[name] != known[name]]
+    if changed:
+        raise WorkDirError(
+            f"{work / CONFIG_FILE}: {'; '.join(changed)} when {work / 'splits.json'} was dealt: put it back, or remove "
+            "splits.json and the models and run `hnseg split` again"
+        )

@@ -14,7 +14,14 @@ from hnseg.cli.commands import app
 from hnseg.cohort.checked_cohort import CheckedCase, load_check
 from hnseg.cohort.published_splits import PublishedFold, read_folds, read_ids
 from hnseg.cohort.reference import BEST_CASE, NO_CASE, ReferenceChoice, choose_reference
-from hnseg.cohort.splits import leave_one_center_out, load_splits, make_splits, published_splits, save_splits
+from hnseg.cohort.splits import (
+    leave_one_center_out,
+    load_split_cohort,
+    load_splits,
+    make_splits,
+    published_splits,
+    save_splits,
+)
 from hnseg.errors import CohortError, WorkDirError
 from hnseg.preprocessing.harmonizer_store import fit_harmonizer
 from hnseg.preprocessing.prepare_cohort import prepare_cohort
@@ -304,10 +311,10 @@ def test_the_runs_number_of_folds_is_that_of_its_split(run):
 @pytest.mark.parametrize("harmonization", ["none", "spectrum-align"])
 def test_a_run_without_a_reference_can_be_prepared(run, harmonization):
     """Every center is held out once; a center that a fold has never seen is aligned scan by scan, and says so."""
-    change_config(run, {"prepare.harmonization": harmonization})
+    config = change_config(run, {"prepare.harmonization": harmonization, "split.test_fraction": 0.0})
     found = load_check(run)
-    reference = choose_reference(load_config(run).prepare, found, run)
-    splits = leave_one_center_out(found.cases, SplitConfig(test_fraction=0), 0, reference=reference)
+    reference = choose_reference(config.prepare, found, run)
+    splits = leave_one_center_out(found.cases, config.split, config.seed, reference=reference)
     save_splits(splits, run)
     assert prepare_cohort(run) == []
     held_out = open_case(run / "prepared" / splits.folds[0][0]).record.harmonization
@@ -371,3 +378,25 @@ def test_a_listed_test_case_that_check_left_out_is_told(prepared_run, tmp_path):
     assert result.exit_code == 0, result.output
     assert f"note: check left out 1 of the 2 cases of the test list: {lost}" in result.output
     assert load_splits(tmp_path).test == (check["cases"][0]["id"],)
+
+
+@pytest.mark.parametrize(("name", "value"), [("split.folds", 3), ("split.test_fraction", 0.4)])
+def test_settings_of_the_split_cannot_be_edited_after_it(prepared_run, tmp_path, name, value):
+    for file in ("config.yaml", "run.json", "check.json", "splits.json"):
+        shutil.copy(prepared_run / file, tmp_path)
+    kept = load_split_cohort(tmp_path)
+    change_config(tmp_path, {"seed": 9})  # trains differently on the same folds
+    assert load_split_cohort(tmp_path) == kept
+    change_config(tmp_path, {name: value})
+    with raises_naming(WorkDirError, name, "splits.json", path=tmp_path / "config.yaml"):
+        load_split_cohort(tmp_path)
+    save_splits(replace(kept.splits, settings=None), tmp_path)  # published folds: dealt by nobody
+    assert load_split_cohort(tmp_path).splits.folds == kept.splits.folds
+
+
+def test_the_number_of_folds_of_a_split_by_center_is_that_of_the_centers(prepared_run, tmp_path):
+    for file in ("config.yaml", "run.json", "check.json", "splits.json"):
+        shutil.copy(prepared_run / file, tmp_path)
+    save_splits(replace(load_splits(tmp_path), kind="centers"), tmp_path)
+    change_config(tmp_path, {"split.folds": 7})
+    assert load_split_cohort(tmp_path).splits.kind == "centers"
