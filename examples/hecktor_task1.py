@@ -155,9 +155,8 @@ def print_error(message: str) -> None:
 
 def check(root: Path, work_dir: Path, config: Config, jobs: int) -> CohortCheck:
     """Check the cohort, or read the findings of an interrupted run; print them."""
-    if (work_dir / "check.json").is_file():
-        found = load_check(work_dir)
-    else:
+    found = load_check(work_dir) if (work_dir / "check.json").is_file() else None
+    if found is None or found.find_changes(config.prepare):
         with show_progress("check", console) as progress:
             found = check_cohort(root, config.prepare, work=work_dir, jobs=jobs, progress=progress)
     for finding in found.findings:

@@ -10,7 +10,7 @@ from pathlib import Path
 from hnseg.check.check_case import CaseCheck, check_case
 from hnseg.check.page import write_check_page
 from hnseg.cohort.cases import Case, cohort_suv_factors, discover_cases
-from hnseg.cohort.checked_cohort import COHORT, CohortCheck, Finding, Severity, save_check
+from hnseg.cohort.checked_cohort import COHORT, CohortCheck, Finding, Severity, read_settings, save_check
 from hnseg.cohort.suv_table import TAGS_NAME
 from hnseg.errors import CohortError, listed
 from hnseg.parallel import map_processes
@@ -54,6 +54,7 @@ def check_cohort(
             *(finding for check in checks for finding in check.findings),
         ),
         tuple(check.overview for check in checks),
+        read_settings(config),
     )
     if work is not None:
         write_check_page(found, {check.overview.id: check.views for check in checks}, root, work / "check.html")

@@ -33,7 +33,7 @@ from hnseg.cohort.published_splits import read_folds, read_ids
 from hnseg.cohort.reference import NO_CASE, choose_reference, reference_path
 from hnseg.cohort.splits import leave_one_center_out, make_splits, published_splits, save_splits
 from hnseg.cohort.table import COLORS, cohort_table
-from hnseg.errors import HnsegError, OptionError
+from hnseg.errors import HnsegError, OptionError, WorkDirError
 from hnseg.locks import hold
 from hnseg.parallel import ParallelConfig, parse_shard
 from hnseg.progress import show_progress
@@ -138,6 +138,10 @@ def split(
             raise OptionError("--folds and --leave-one-center-out: give one of the two")
         set_settings(work, assignments, "split")
         config, found = load_config(work), load_check(work)
+        if changed := found.find_changes(config.prepare):
+            raise WorkDirError(
+                f"{work / 'check.json'}: since the check, {'; '.join(changed)}: run `hnseg check {work}`"
+            )
         stack.enter_context(hold(work, "run", "hnseg split"))
         if (work / "splits.json").is_file():
             raise HnsegError(
@@ -163,8 +167,11 @@ def split(
         print_line(f"note: {note}")
     names = splits.held_out or tuple(str(k) for k in range(len(splits.folds)))
     sizes = ", ".join(f"{name}: {len(fold)}" for name, fold in zip(names, splits.folds, strict=True))
+    single = [name for name, fold in zip(names, splits.folds, strict=True) if len(fold) == 1]
+    if single:
+        print_line(f"note: fold {', '.join(single)} validates on a single case: its scores say little")
     named = splits.reference or (config.prepare.reference if config.prepare.needs_reference else "none")
-    print_line(f"{len(splits.test)} test cases; folds of {sizes}; reference {named}")
+    print_line(f"{len(splits.test)} test cases; cases that each fold validates on: {sizes}; reference {named}")
 
 
 @app.command()

@@ -6,12 +6,14 @@ Kept in ``check.json``, which every later stage reads.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 from hnseg.cohort.cases import Case
 from hnseg.images.geometry import Grid
+from hnseg.settings.effects import READ_BY
+from hnseg.settings.prepare import PrepareConfig
 from hnseg.workdir import read_record, write_json
 
 Severity = Literal["error", "warning", "info"]
@@ -96,11 +98,19 @@ class Overview:
 
 @dataclass(frozen=True)
 class CohortCheck:
-    """What check found: the cases that can be used, everything worth knowing, and an overview of every case."""
+    """What check found.
+
+    Attributes:
+        cases: Those that can be used.
+        findings: Everything worth knowing.
+        overviews: Of every case.
+        settings: What it was checked with, as :func:`read_settings` gives it; empty where that is not known.
+    """
 
     cases: tuple[CheckedCase, ...]
     findings: tuple[Finding, ...]
     overviews: tuple[Overview, ...] = ()
+    settings: dict[str, Any] = field(default_factory=dict)
 
     @property
     def errors(self) -> tuple[Finding, ...]:
@@ -111,6 +121,22 @@ class CohortCheck:
     def unusable(self) -> tuple[str, ...]:
         """The cases that prepare will leave out."""
         return tuple(overview.id for overview in self.overviews if not overview.usable)
+
+    def find_changes(self, config: PrepareConfig) -> tuple[str, ...]:
+        """Settings that differ now from those it was checked with, as ``prepare.crop is head, was center``."""
+        now = read_settings(config)
+        return tuple(f"{name} is {now[name]}, was {old}" for name, old in self.settings.items() if now[name] != old)
+
+
+def read_settings(config: PrepareConfig) -> dict[str, Any]:
+    """The settings that check reads, by dotted name, as JSON holds them.
+
+    >>> list(read_settings(PrepareConfig()))
+    ['prepare.spacing_mm', 'prepare.box_mm', 'prepare.crop', 'prepare.registration']
+    """
+    values = config.model_dump(mode="json")
+    names = [name for name, stages in READ_BY.items() if "check" in stages]
+    return {name: values[name.removeprefix("prepare.")] for name in names}
 
 
 def worst(findings: Sequence[Finding]) -> Severity | None:

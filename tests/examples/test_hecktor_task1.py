@@ -20,6 +20,7 @@ from typer.testing import CliRunner, Result
 
 import hnseg
 from hnseg import Config, save_config
+from hnseg.cohort.checked_cohort import CohortCheck, read_settings, save_check
 from hnseg.phantom import DEFAULT_CENTERS, generate_cohort
 from tests.examples.loading import HECKTOR_TASK1 as EXAMPLE
 from tests.examples.loading import load_script
@@ -176,6 +177,17 @@ def test_a_resumed_run_keeps_its_own_settings(example, monkeypatch, tmp_path):
         ("paper", 0, 300),
         ("demo", 0, 3),
     ]
+
+
+def test_a_resumed_run_is_checked_again_with_another_crop(example, monkeypatch, tmp_path):
+    config = Config.from_preset("demo").prepare
+    kept = CohortCheck((), (), (), read_settings(config))
+    save_check(kept, tmp_path)
+    again = CohortCheck((), (), (), {})
+    monkeypatch.setattr(example, "check_cohort", lambda *args, **kwargs: again)
+    assert example.check(tmp_path, tmp_path, config, 1) == kept
+    assert example.check(tmp_path, tmp_path, config.model_copy(update={"swap_threshold": 5}), 1) == kept
+    assert example.check(tmp_path, tmp_path, config.model_copy(update={"spacing_mm": 3.0}), 1) == again
 
 
 OPTIONS = {

@@ -48,7 +48,7 @@ PROOFS = {
     "split": {
         **dict.fromkeys(
             ("--test", "--folds", "--leave-one-center-out"),
-            "cohort/test_splits.py::test_the_command_splits_by_lists_and_by_center",
+            "cli/test_cohort.py::test_the_command_splits_by_lists_and_by_center",
         ),
         "--set": SET,
     },

@@ -8,11 +8,8 @@ from dataclasses import replace
 from typing import get_args
 
 import pytest
-from typer.testing import CliRunner
 
-from hnseg.cli.commands import app
 from hnseg.cohort.checked_cohort import CheckedCase, load_check
-from hnseg.cohort.published_splits import PublishedFold, read_folds, read_ids
 from hnseg.cohort.reference import BEST_CASE, NO_CASE, ReferenceChoice, choose_reference
 from hnseg.cohort.splits import (
     leave_one_center_out,
@@ -30,14 +27,7 @@ from hnseg.settings.prepare import Harmonization
 from hnseg.settings.split import SplitConfig
 from hnseg.workdir import change_config, load_config
 from tests.facts import raises_naming
-
-
-def cohort(per_center: int = 20, centers: str = "ABC") -> list[CheckedCase]:
-    return [
-        CheckedCase(f"{c}-{i:03}", c, "ct", "pet", "label", float(i % 8 > 0), float(i % 5 > 0), i > 1, 1.0)
-        for c in centers
-        for i in range(per_center)
-    ]
+from tests.hnseg.cohort.split_cases import cohort, leaks, published
 
 
 @pytest.mark.parametrize("seed", [0, 1, 17])
@@ -85,15 +75,6 @@ def test_survives_its_file(tmp_path):
     splits = make_splits(cohort(), SplitConfig(), 0)
     save_splits(splits, tmp_path)
     assert load_splits(tmp_path) == splits
-
-
-def leaks(splits) -> set[str]:
-    """Cases that a fold trains on although it validates on them or they are test cases."""
-    return {
-        case_id
-        for fold, held_out in enumerate(splits.folds)
-        for case_id in set(splits.train_ids(fold)) & (set(held_out) | set(splits.test))
-    }
 
 
 def centers_of(ids) -> set[str]:
@@ -192,87 +173,6 @@ def test_too_few_centers(centers, reference):
         leave_one_center_out(cohort(5, centers), SplitConfig(), 0, reference=reference)
 
 
-def published(ids, count=3) -> list[PublishedFold]:
-    vals = [tuple(ids[k::count]) for k in range(count)]
-    return [PublishedFold(tuple(i for i in ids if i not in val), val) for val in vals]
-
-
-def test_published_folds_are_taken_as_they_are():
-    cases = cohort(6)
-    ids = [case.id for case in cases]
-    splits = published_splits(cases, published([*ids, "Z-001", "Z-002"]), 0, reference=NO_CASE)
-    assert splits.folds == tuple(tuple(sorted(ids[k::3])) for k in range(3))
-    assert (splits.test, splits.reference) == ((), None)
-    assert leaks(splits) == set()
-    assert splits.notes == ("2 IDs of the list are no usable case of the cohort and left out: Z-001, Z-002",)
-
-
-def test_the_reference_leaves_its_published_validation_part_and_says_so():
-    cases = cohort(6)
-    ids = [case.id for case in cases]
-    splits = published_splits(cases, published(ids), 0, reference=BEST_CASE)
-    assert splits.reference not in {i for fold in splits.folds for i in fold}
-    assert all(splits.reference in splits.train_ids(fold) for fold in range(3))
-    assert f"{splits.reference} is the reference and trains in every fold" in splits.notes[0]
-    assert leaks(splits) == set()
-
-
-def test_cases_that_no_published_fold_names_are_test_cases_and_told():
-    cases = [*cohort(6), CheckedCase("X-001", "X", "ct", "pet", None, None, None, True, 1.0)]
-    ids = [case.id for case in cases if case.label][:-2]
-    splits = published_splits(cases, published(ids), 0, reference=NO_CASE)
-    assert splits.test == ("C-004", "C-005", "X-001")
-    assert "2 labeled cases are in no fold of the list; they are test cases: C-004, C-005" in splits.notes
-
-
-def test_a_published_case_that_is_only_trained_on_stays_so():
-    ids = [case.id for case in cohort(6)]
-    folds = [PublishedFold((*fold.train, "A-000"), fold.val) for fold in published(ids[1:])]
-    splits = published_splits(cohort(6), folds, 0, reference=NO_CASE, test=["B-001"])
-    assert splits.always_train == ("A-000",)
-    assert all("A-000" in splits.train_ids(fold) for fold in range(3))
-    assert splits.test == ("B-001",)
-    assert leaks(splits) == set()
-
-
-def test_published_folds_that_do_not_fit_are_refused():
-    ids = [case.id for case in cohort(6)]
-    first, *others = published(ids)
-    kept = tuple(i for i in first.train if i != "A-001")
-    with raises_naming(CohortError, "fold 0", "A-001"):
-        published_splits(cohort(6), [PublishedFold(kept, first.val), *others], 0, reference=NO_CASE)
-    with raises_naming(CohortError, "fold 0, 1", "0 of", 2):
-        published_splits(cohort(6), published(["Z-1", "Z-2"], 2), 0, reference=BEST_CASE)
-
-
-@pytest.mark.parametrize(
-    ("text", "facts"),
-    [
-        ("{", ["JSON"]),
-        ("{}", ['{"train": [IDs], "val": [IDs]}']),
-        ('[{"train": ["A"], "val": ["B"]}]', ['{"train": [IDs], "val": [IDs]}']),
-        ('[{"train": ["A"]}, {"train": ["A"], "val": []}]', ['{"train": [IDs], "val": [IDs]}']),
-        ('[{"train": ["A-1"], "val": ["A-1"]}, {"train": [], "val": []}]', ["A-1", "fold 0"]),
-        ('[{"train": [], "val": ["A-1"]}, {"train": [], "val": ["A-1"]}]', ["A-1", "folds 0 and 1"]),
-    ],
-)
-def test_a_wrong_list_of_folds_is_refused(tmp_path, text, facts):
-    (tmp_path / "splits_final.json").write_text(text)
-    with raises_naming(CohortError, *facts, path=tmp_path / "splits_final.json"):
-        read_folds(tmp_path / "splits_final.json")
-
-
-def test_lists_of_cases(tmp_path):
-    path = tmp_path / "test.txt"
-    path.write_text("# held out\nA-001\n\n  B-002  # the second\n")
-    assert read_ids(path) == ["A-001", "B-002"]
-    path.write_text("# nothing\n")
-    with raises_naming(CohortError, "ID", path=path):
-        read_ids(path)
-    with raises_naming(CohortError, path=tmp_path / "none.txt"):
-        read_ids(tmp_path / "none.txt")
-
-
 @pytest.mark.parametrize("splitter", ["stratified", "centers", "published"])
 def test_every_kind_survives_its_file(tmp_path, splitter):
     cases = cohort(6)
@@ -335,49 +235,6 @@ def test_only_harmonizations_to_a_reference_need_one(run, harmonization):
             fit_harmonizer(run)
         save_splits(splits, run)
     fit_harmonizer(run)  # the reference alone was missing
-
-
-def test_the_command_splits_by_lists_and_by_center(prepared_run, tmp_path):
-    """The small cohort has four cases each of ALFA and BETA."""
-    ids = [case.id for case in load_check(prepared_run).cases]
-    (tmp_path / "test.txt").write_text(f"{ids[0]}\n{ids[5]}\n")
-    published_folds = [{"train": list(fold.train), "val": list(fold.val)} for fold in published([*ids, "CHUV-001"])]
-    (tmp_path / "splits_final.json").write_text(json.dumps(published_folds))
-
-    def command(*options: str) -> tuple[int, str]:
-        work = tmp_path / "work"
-        shutil.rmtree(work, ignore_errors=True)
-        work.mkdir()
-        for name in ("config.yaml", "run.json", "check.json"):
-            shutil.copy(prepared_run / name, work / name)
-        result = CliRunner().invoke(app, ["split", str(work), *options])
-        return result.exit_code, result.output
-
-    status, output = command("--test", str(tmp_path / "test.txt"))
-    assert (status, load_splits(tmp_path / "work").test) == (0, (ids[0], ids[5])), output
-    status, output = command("--folds", str(tmp_path / "splits_final.json"))
-    assert status == 0
-    assert "note: 1 IDs of the list are no usable case of the cohort and left out: CHUV-001" in output
-    assert load_config(tmp_path / "work").split.folds == 3
-    status, output = command("--leave-one-center-out")  # two centers, and the run's harmonization needs a reference
-    assert (status, "2 center(s), ALFA, BETA; a fold per center needs 3" in output) == (1, True)
-    assert not (tmp_path / "work" / "splits.json").exists()
-    status, output = command("--leave-one-center-out", "--folds", str(tmp_path / "splits_final.json"))
-    assert (status, "--folds and --leave-one-center-out" in output) == (2, True)
-
-
-def test_a_listed_test_case_that_check_left_out_is_told(prepared_run, tmp_path):
-    check = json.loads((prepared_run / "check.json").read_text())
-    lost = check["cases"].pop(0)["id"]
-    check["overviews"][0]["usable"] = False
-    (tmp_path / "check.json").write_text(json.dumps(check))
-    for name in ("config.yaml", "run.json"):
-        shutil.copy(prepared_run / name, tmp_path / name)
-    (tmp_path / "test.txt").write_text(f"{lost}\n{check['cases'][0]['id']}\n")
-    result = CliRunner().invoke(app, ["split", str(tmp_path), "--test", str(tmp_path / "test.txt")])
-    assert result.exit_code == 0, result.output
-    assert f"note: check left out 1 of the 2 cases of the test list: {lost}" in result.output
-    assert load_splits(tmp_path).test == (check["cases"][0]["id"],)
 
 
 @pytest.mark.parametrize(("name", "value"), [("split.folds", 3), ("split.test_fraction", 0.4)])
