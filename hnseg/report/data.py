@@ -18,7 +18,7 @@ from pydantic import ValidationError
 from hnseg.cohort.checked_cohort import COHORT, Finding, Severity
 from hnseg.errors import WorkDirError, listed
 from hnseg.evaluation.evaluate import hash_run
-from hnseg.evaluation.records import CaseRow, WorkdirEvaluation, read_metrics
+from hnseg.evaluation.records import CaseRow, EvaluatedCohort, SkippedCase, WorkdirEvaluation, read_metrics
 from hnseg.provenance import sha256
 from hnseg.report.records import (
     CaseFiles,
@@ -207,7 +207,7 @@ def warnings(files: RunFiles) -> list[str]:
         *files.stale,
         *preparation_warnings(files.prepared),
         *_input_warnings(files),
-        *_scoring_warnings(files),
+        *scoring_warnings(files.metrics.main, files.metrics.skipped, files.kind),
     ]
 
 
@@ -265,18 +265,23 @@ def _input_warnings(files: RunFiles) -> list[str]:
     return sentences
 
 
-def _scoring_warnings(files: RunFiles) -> list[str]:
-    sentences = []
-    skipped, missing, n = files.metrics.skipped, list(files.metrics.main.missing), len(files.cases)
+def scoring_warnings(scored: EvaluatedCohort, skipped: Sequence[SkippedCase], kind: str) -> list[str]:
+    """What to know of the cases behind the scores, in sentences.
+
+    Args:
+        scored: The cases.
+        skipped: Those that were not scored.
+        kind: What they are: ``test``, ``out-of-fold`` or ``external``.
+    """
+    sentences, n = [], len(scored.cases)
     if skipped:
-        ids = [entry.case_id for entry in skipped]
-        sentences.append(f"{count_cases(ids, None)} of the test set not scored: {skipped[0].reason}.")
-    if missing:
-        sentences.append(f"{count_cases(missing, files.cases)} could not be predicted: scored as empty masks.")
+        reason = skipped[0].reason.removesuffix(": not scored")
+        sentences.append(f"{count_cases([entry.case_id for entry in skipped], None)} not scored: {reason}.")
+    if scored.missing:
+        sentences.append(f"{count_cases(scored.missing, scored.cases)} could not be predicted: scored as empty masks.")
     if n < FEW_CASES:
         sentences.append(
-            f"Only {n} scored {files.kind} case{'s' if n != 1 else ''}: "
-            "the intervals are wide and themselves uncertain."
+            f"Only {n} scored {kind} case{'s' if n != 1 else ''}: the intervals are wide and themselves uncertain."
         )
     return sentences
 
@@ -287,6 +292,7 @@ def is_large_change(record: PreparedRecord) -> bool:
 
 
 def count_cases(ids: Sequence[str], of: Collection[Any] | None) -> str:
+    """How many cases, of how many, and the first IDs."""
     total = f" of {len(of)}" if of is not None else ""
     return f"{len(ids)}{total} case{'s' if len(ids) != 1 or of is not None else ''} ({listed(ids, most=4)})"
 

@@ -13,8 +13,14 @@ from pydantic import ValidationError
 from hnseg.cohort.cases import Case, discover_cases
 from hnseg.errors import HnsegError
 from hnseg.evaluation.records import CaseRow, FolderEvaluation
-from hnseg.report.data import FEW_CASES, PHANTOM_RECORD, RunFiles, count_cases, preparation_warnings, ranked_cases
-from hnseg.report.external_scores import read_external_scores
+from hnseg.report.data import (
+    PHANTOM_RECORD,
+    RunFiles,
+    count_cases,
+    preparation_warnings,
+    ranked_cases,
+    scoring_warnings,
+)
 from hnseg.report.records import CaseFiles, Part, PredictionRecord, PreparedRecord
 from ssimh.files.artifact_cache import InputFile, content_of, read_record
 
@@ -53,17 +59,15 @@ class ExternalFiles:
         return self.metrics.data_root is not None and (Path(self.metrics.data_root) / PHANTOM_RECORD).is_file()
 
 
-def load_external(run: RunFiles, folder: Path) -> ExternalFiles:
+def load_external(run: RunFiles, folder: Path, metrics: FolderEvaluation) -> ExternalFiles:
     """Read what an external cohort's report shows.
 
     Args:
         run: Whose models made the masks.
-        folder: That ``hnseg predict --out`` wrote, with ``metrics.json``.
-
-    Raises:
-        WorkDirError: As :func:`hnseg.report.external_scores.read_external_scores`.
+        folder: That ``hnseg predict --out`` wrote.
+        metrics: Its scores, as :func:`hnseg.report.external_scores.read_external_scores` reads them.
     """
-    files = ExternalFiles(folder, read_external_scores(run.work, folder, run.metrics))
+    files = ExternalFiles(folder, metrics)
     hashes: dict[str, str] = {}
     for case in files.cases:
         path = folder / f"{case.case_id}.json"
@@ -88,15 +92,7 @@ def external_warnings(files: ExternalFiles) -> list[str]:
             f"({case_id} is {same} there): such a case is not external, and the models may have trained on it."
         )
     sentences += preparation_warnings(files.prepared)
-    skipped, missing, n = files.metrics.skipped, list(files.metrics.missing), len(files.cases)
-    if skipped:
-        reason = skipped[0].reason.removesuffix(": not scored")
-        sentences.append(f"{count_cases([entry.case_id for entry in skipped], None)} not scored: {reason}.")
-    if missing:
-        sentences.append(f"{count_cases(missing, files.cases)} could not be predicted: scored as empty masks.")
-    if n < FEW_CASES:
-        cases = f"case{'s' if n != 1 else ''}"
-        sentences.append(f"Only {n} scored external {cases}: the intervals are wide and themselves uncertain.")
+    sentences += scoring_warnings(files.metrics, files.metrics.skipped, "external")
     return sentences
 
 

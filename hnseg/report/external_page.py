@@ -19,8 +19,9 @@ from hnseg.pictures.planes import CT, PET
 from hnseg.provenance import versions
 from hnseg.report.data import LARGE_CHANGE_HU, RunFiles, load_run, preparation_rows
 from hnseg.report.external_files import ExternalFiles, external_warnings, load_external
+from hnseg.report.external_scores import read_external_scores
 from hnseg.report.page_parts import case_row, draw_ranked_cases, other_row, page_environment
-from hnseg.report.paper_figures.score_comparison import draw_score_comparison, read_comparison
+from hnseg.report.paper_figures.score_comparison import compare_parts, draw_comparison, require_validation
 from hnseg.report.paper_figures.style import paper_style
 from hnseg.report.plots import OTHER_SCORES, draw_centers, draw_changes, draw_sizes, draw_volumes, size_rows
 from hnseg.workdir import write_text
@@ -55,9 +56,9 @@ def write_external_report(work: Path, external: Path) -> Path:
         WorkDirError: Scores are missing or out of date, or the masks were made by other models or with other settings.
         OutputPathError: ``report.html`` there was not written by hnseg.
     """
-    read_comparison(work, external)  # refuses what cannot be compared before anything is read in full
     run = load_run(work)
-    files = load_external(run, external)
+    require_validation(run)
+    files = load_external(run, external, read_external_scores(work, external, run.metrics))
     page = external / PAGE
     inputs = [Path(path) for case in files.inputs.values() for path in (case.ct, case.pet, case.label) if path]
     check_output_file(page, inputs=inputs, is_ours=_is_ours)
@@ -76,7 +77,7 @@ def _is_ours(path: Path) -> bool:
 def _content(run: RunFiles, files: ExternalFiles) -> dict[str, object]:
     """Everything the template names."""
     validation, metrics = run.metrics.validation, files.metrics
-    assert validation is not None  # read_comparison has refused it
+    assert validation is not None  # require_validation has refused it
     wanted, parts = headline(metrics.rules), [metrics, validation]
     overlays, gaps = draw_ranked_cases(files)
     sizes = size_rows(metrics.by_size, None)
@@ -124,7 +125,8 @@ def _gap(run: RunFiles, files: ExternalFiles, wanted: tuple[ScoreSpec, ...]) -> 
     columns += [PartColumn("External", files.metrics)]
     sides = [[case.scores() for case in part.cases] for part in (validation, files.metrics)]
     with paper_style():
-        drawn = draw_score_comparison(run.work, files.masks)
+        shown = compare_parts(run.metrics, (files.masks, files.metrics))
+        drawn = draw_comparison(shown, run.work, files.masks)
         picture = encode_png(drawn.figure, f"{drawn.caption} Values in the table below.", DPI)
     found = measure_gaps(sides[0], sides[1], wanted, files.metrics.rules)
     return {"columns": columns, "score_gaps": [(gap, _signed(gap)) for gap in found], "gap_figure": picture}

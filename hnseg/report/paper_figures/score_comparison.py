@@ -14,13 +14,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 
-from hnseg.cohort.splits import load_splits
 from hnseg.errors import WorkDirError
-from hnseg.evaluation.cohort_scores import summarize
 from hnseg.evaluation.evaluate import OUT_OF_FOLD
 from hnseg.evaluation.records import (
-    CohortScores,
     EvaluatedCohort,
+    FolderEvaluation,
+    FoldEvaluation,
     Interval,
     WorkdirEvaluation,
 )
@@ -28,7 +27,7 @@ from hnseg.evaluation.rules import Rules, Score
 from hnseg.evaluation.score_specs import ScoreSpec, headline
 from hnseg.pictures.palette import FOLD_COLORS, Color
 from hnseg.provenance import sha256
-from hnseg.report.data import load_run
+from hnseg.report.data import RunFiles, load_run
 from hnseg.report.external_scores import read_external_scores, require_scored_masks
 from hnseg.report.paper_figures.figure_files import DrawnFigure
 from hnseg.report.paper_figures.style import NOTE_PT, TEXT_PT, WIDTH_IN, Note, make_figure, place_axes
@@ -49,7 +48,7 @@ class ScoredPart:
     """The challenge's scores of one set of cases.
 
     Attributes:
-        key: ``validation``, ``test``, ``external``, or ``fold_0``, …
+        key: ``validation``, ``test`` or ``external``.
         name: For the legend.
         n_cases: How many cases were scored.
         values: Score by key; None where it is undefined.
@@ -70,19 +69,14 @@ class ScoreComparison:
     Attributes:
         specs: The challenge's scores.
         parts: Validation first, then test and external cohort, as far as they are there.
-        folds: Scores of each fold; empty unless there is validation alone.
+        folds: Scores by fold and their mean; None unless there is validation alone.
         rules: By which all were scored.
     """
 
     specs: tuple[ScoreSpec, ...]
     parts: tuple[ScoredPart, ...]
-    folds: tuple[ScoredPart, ...]
+    folds: FoldEvaluation | None
     rules: Rules
-
-    def fold_mean(self, key: str) -> Score:
-        """Mean of a score over the folds that have it; None where none has."""
-        known = [value for fold in self.folds if (value := fold.values[key]) is not None]
-        return sum(known) / len(known) if known else None
 
 
 def read_comparison(work: Path, external: Path | None = None) -> ScoreComparison:
@@ -97,23 +91,44 @@ def read_comparison(work: Path, external: Path | None = None) -> ScoreComparison
             or by other rules.
     """
     run = load_run(work)
+    require_validation(run)
+    return compare_parts(run.metrics, None if external is None else (external, _read_external(run, external)))
+
+
+def require_validation(run: RunFiles) -> None:
+    """Refuse scores of a run that are out of date, or without validation.
+
+    Raises:
+        WorkDirError: They are.
+    """
+    path = run.work / "metrics.json"
     if run.stale:
-        raise WorkDirError(f"{work / 'metrics.json'} is out of date: {run.stale[0]}")
-    metrics = run.metrics
-    if metrics.validation is None:
-        raise WorkDirError(
-            f"{work / 'metrics.json'} has no validation to compare with: run `hnseg tune`, then `hnseg evaluate`"
-        )
-    specs = headline(metrics.rules)
-    require_scored_masks(metrics.validation.cases, work / OUT_OF_FOLD, f"hnseg evaluate {work}")
-    parts = [_score("validation", "validation (out of fold)", metrics.validation, specs)]
+        raise WorkDirError(f"{path} is out of date: {run.stale[0]}")
+    if run.metrics.validation is None:
+        raise WorkDirError(f"{path} has no validation to compare with: run `hnseg tune`, then `hnseg evaluate`")
+    require_scored_masks(run.metrics.validation.cases, run.work / OUT_OF_FOLD, f"hnseg evaluate {run.work}")
+
+
+def compare_parts(metrics: WorkdirEvaluation, external: tuple[Path, FolderEvaluation] | None) -> ScoreComparison:
+    """The scores of a run's validation and test, and of an external cohort.
+
+    Args:
+        metrics: Of the run; with validation.
+        external: Folder and scores of the external cohort.
+    """
+    specs, validation = headline(metrics.rules), metrics.validation
+    assert validation is not None  # require_validation has refused it
+    parts = [_score("validation", "validation (out of fold)", validation, specs)]
     if metrics.ensemble is not None and metrics.ensemble.cases:
         parts.append(_score("test", "test", metrics.ensemble, specs))
     if external is not None:
-        cohort = read_external_scores(work, external, metrics)
-        parts.append(_score("external", f"external ({external.resolve().name})", cohort, specs))
-    folds = () if len(parts) > 1 else _score_folds(work, metrics, specs)
-    return ScoreComparison(specs, tuple(parts), folds, metrics.rules)
+        folder, scores = external
+        parts.append(_score("external", f"external ({folder.resolve().name})", scores, specs))
+    return ScoreComparison(specs, tuple(parts), metrics.folds if len(parts) == 1 else None, metrics.rules)
+
+
+def _read_external(run: RunFiles, external: Path) -> FolderEvaluation:
+    return read_external_scores(run.work, external, run.metrics)
 
 
 def _score(key: str, name: str, part: EvaluatedCohort, specs: Sequence[ScoreSpec]) -> ScoredPart:
@@ -122,31 +137,29 @@ def _score(key: str, name: str, part: EvaluatedCohort, specs: Sequence[ScoreSpec
     return ScoredPart(key, name, part.n_cases, {spec.key: part[spec.key] for spec in specs}, intervals)
 
 
-def _score_folds(work: Path, metrics: WorkdirEvaluation, specs: Sequence[ScoreSpec]) -> tuple[ScoredPart, ...]:
-    rows = {} if metrics.validation is None else {case.case_id: case for case in metrics.validation.cases}
-    parts = []
-    for fold, ids in enumerate(load_splits(work).folds):
-        cases = [rows[case_id].scores() for case_id in ids if case_id in rows]
-        scores: CohortScores = summarize(cases, metrics.rules)
-        values = {spec.key: scores[spec.key] for spec in specs}
-        parts.append(ScoredPart(f"fold_{fold}", f"fold {fold}", len(cases), values, {}))
-    return tuple(parts)
-
-
 def draw_score_comparison(work: Path, external: Path | None = None) -> DrawnFigure:
     """Draw figure 4.
 
     Raises:
         WorkDirError: As :func:`read_comparison`.
     """
-    shown = read_comparison(work, external)
+    return draw_comparison(read_comparison(work, external), work, external)
+
+
+def draw_comparison(shown: ScoreComparison, work: Path, external: Path | None = None) -> DrawnFigure:
+    """Draw figure 4 of scores that were read.
+
+    Args:
+        shown: The scores.
+        work, external: Where their ``metrics.json`` are, for the record.
+    """
     counts = ", ".join(f"{part.name}: {part.n_cases} cases" for part in shown.parts)
     whiskers = "Whiskers: 95 % bootstrap intervals over cases."
-    folds = f"Points: the {len(shown.folds)} folds; line: their mean." if shown.folds else ""
+    folds = f"Points: the {len(shown.folds.folds)} folds; line: their mean." if shown.folds else ""
     note = Note(f"{counts[0].upper()}{counts[1:]}; rules of HECKTOR {shown.rules.challenge}.", folds, whiskers)
     title = "Validation by fold" if shown.folds else "Validation and test"
     caption = (
-        f"Validation by fold, with the mean over {len(shown.folds)} folds and the out-of-fold scores."
+        f"Validation by fold, with the mean over {len(shown.folds.folds)} folds and the out-of-fold scores."
         if shown.folds
         else f"Comparison of {' and '.join(part.name for part in shown.parts)}, with 95 % intervals."
     )
@@ -163,7 +176,7 @@ def _draw(shown: ScoreComparison, note: Note) -> Figure:
     axes.grid(True, axis="y", color=Color.LINE, linewidth=0.5)
     axes.set_axisbelow(True)
     if shown.folds:
-        _draw_folds(axes, shown)
+        _draw_folds(axes, shown, shown.folds)
     else:
         _draw_bars(axes, shown)
     axes.set_xlim(-0.5, len(shown.specs) - 0.5)
@@ -211,16 +224,16 @@ def _write_value(axes: Axes, x: float, value: Score, above: float) -> None:
     axes.text(x, max(value or 0.0, above) + 0.015, text, ha="center", va="bottom", fontsize=NOTE_PT)
 
 
-def _draw_folds(axes: Axes, shown: ScoreComparison) -> None:
-    (validation,) = shown.parts
+def _draw_folds(axes: Axes, shown: ScoreComparison, evaluated: FoldEvaluation) -> None:
+    (validation,), folds = shown.parts, evaluated.folds
     for place, spec in enumerate(shown.specs):
-        spread = [place - 0.22 + 0.24 * ((k + 0.5) / len(shown.folds) - 0.5) for k in range(len(shown.folds))]
-        for k, (x, fold) in enumerate(zip(spread, shown.folds, strict=True)):
-            value, label = fold.values[spec.key], fold.name if place == 0 else None
+        spread = [place - 0.22 + 0.24 * ((k + 0.5) / len(folds) - 0.5) for k in range(len(folds))]
+        for k, (x, fold) in enumerate(zip(spread, folds, strict=True)):
+            value, label = fold[spec.key], f"fold {fold.fold}" if place == 0 else None
             color, marker = FOLD_COLORS[k % len(FOLD_COLORS)], FOLD_MARKERS[k % len(FOLD_MARKERS)]
             at = ([], []) if value is None else ([x], [value])
             axes.plot(*at, marker, color=color, markersize=4, label=label, clip_on=False)
-        mean = shown.fold_mean(spec.key)
+        mean = evaluated.mean[spec.key]
         if mean is not None:
             label = "mean of the folds" if place == 0 else None
             axes.plot([place - 0.4, place - 0.04], [mean, mean], color=Color.INK, linewidth=1.4, label=label)

@@ -15,9 +15,9 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.patheffects import withStroke
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from hnseg.cohort.labels import LESION_CLASSES, LesionClass
+from hnseg.images.components import connected_components
 from hnseg.images.geometry import Grid
 from hnseg.images.image_io import to_sitk
 from hnseg.pictures.palette import LESION_COLORS, Color
@@ -100,12 +100,13 @@ def cut_triplanar(case: FigureCase) -> tuple[TriplanarRow, ...]:
 
 def _keep_largest(label: Any, lesion: LesionClass) -> Any | None:
     """The largest component of a class as a label of its own; None where the class is absent."""
-    values = to_array(label)
-    parts, count = ndimage.label(values == lesion.value, structure=np.ones((3, 3, 3)))
-    if not count:
+    mask = to_array(label) == lesion.value
+    parts = connected_components(mask)
+    if not len(parts):
         return None
-    largest = 1 + int(np.bincount(parts.ravel())[1:].argmax())
-    return to_sitk((parts == largest).astype(np.uint8), _grid(label))
+    largest = np.zeros(mask.shape, np.uint8)
+    largest[parts.box] = parts.labels == 1 + int(parts.sizes_vox.argmax())
+    return to_sitk(largest, _grid(label))
 
 
 def _grid(image: Any) -> Grid:

@@ -15,9 +15,10 @@ from hnseg.evaluation.records import read_metrics
 from hnseg.report.data import load_run
 from hnseg.report.external_files import external_warnings, load_external
 from hnseg.report.external_page import write_external_report
+from hnseg.report.external_scores import read_external_scores
 from hnseg.workdir import write_json
 from tests.facts import raises_naming
-from tests.hnseg.report.test_page import read, write_validation
+from tests.hnseg.report.html_page import read, write_validation
 from tests.hnseg.workdirs import EXTERNAL, write_external
 
 KEYS = ("gtvp_dice_mean", "gtvn_dice_agg", "gtvn_f1_agg")
@@ -37,6 +38,11 @@ def cohort(small_workdir):
 
 def score(out, root):
     write_json(out / "metrics.json", evaluate_folder(out, find_labels(root), missing="empty").as_dict())
+
+
+def load(work, out):
+    run = load_run(work)
+    return load_external(run, out, read_external_scores(work, out, run.metrics))
 
 
 def files_of(folder):
@@ -73,7 +79,7 @@ def test_the_reader_is_warned(cohort):
     made = json.loads((out / f"{EXTERNAL[1]}.json").read_text())["made_from"]
     path = work / "prepared" / "AAA-004" / "case.json"
     write_json(path, {**json.loads(path.read_text()), "made_from": made, "outputs": {}})
-    files = load_external(load_run(work), out)
+    files = load(work, out)
     assert files.in_run == {EXTERNAL[1]: "AAA-004"}
     text = " ".join(external_warnings(files))
     assert all(fact in text for fact in (*EXTERNAL, "AAA-004", "no brain in view", "Only 3"))
@@ -83,11 +89,11 @@ def test_images_that_are_others_or_gone_are_not_shown(cohort):
     work, out, root = cohort
     ct = root / "Task 1" / EXTERNAL[1] / f"{EXTERNAL[1]}__CT.nii.gz"
     ct.write_bytes(ct.read_bytes() + b"more")
-    files = load_external(load_run(work), out)
+    files = load(work, out)
     assert EXTERNAL[1] not in files.inputs
     assert any(str(ct) in gap for gap in files.gaps)
     shutil.rmtree(root)
-    files = load_external(load_run(work), out)
+    files = load(work, out)
     assert files.inputs == {}
     assert any(str(root) in gap for gap in files.gaps)
 

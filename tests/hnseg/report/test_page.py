@@ -5,66 +5,14 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from html.parser import HTMLParser
 
-import pytest
-
-from hnseg.errors import WorkDirError
-from hnseg.evaluation.evaluate import evaluate_folder, evaluate_workdir, find_labels
+from hnseg.evaluation.evaluate import evaluate_workdir
 from hnseg.evaluation.records import CaseRow, CohortScores, EvaluatedCohort, SizeBin, WorkdirEvaluation
 from hnseg.evaluation.rules import HECKTOR_2022, HECKTOR_2025
-from hnseg.report.data import load_run, ranked_cases, warnings
+from hnseg.report.data import load_run, warnings
 from hnseg.report.page import write_report, write_verdict
 from hnseg.report.plots import SizeRow, _figure, _name_centers, draw_centers, size_rows
-from hnseg.workdir import write_json
-from tests.facts import raises_naming
-
-
-class Page(HTMLParser):
-    """Collects what a page refers to, its text by section, and whether its elements are closed."""
-
-    VOID = frozenset({"meta", "link", "img", "br", "hr", "input"})
-
-    def __init__(self, text):
-        super().__init__()
-        self.links, self.ids, self.open, self.words, self.images = [], set(), [], [], 0
-        self.feed(text)
-        self.text = " ".join(" ".join(self.words).split())
-
-    def handle_starttag(self, tag, attrs):
-        found = dict(attrs)
-        self.links += [found[name] for name in ("src", "href") if found.get(name)]
-        self.ids |= {found["id"]} if "id" in found else set()
-        self.images += tag == "img"
-        if tag not in self.VOID:
-            self.open.append(tag)
-        if tag == "img":
-            assert found["alt"]
-            assert int(found["width"]) > 0
-            assert int(found["height"]) > 0
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
-
-    def handle_data(self, data):
-        if self.open and self.open[-1] not in ("style", "script"):
-            self.words.append(data)
-
-
-def read(path):
-    return Page(path.read_text(encoding="utf-8"))
-
-
-@pytest.fixture
-def scored(small_workdir):
-    evaluate_workdir(small_workdir)
-    return small_workdir
-
-
-@pytest.fixture
-def no_views(monkeypatch):
-    """Leave the overlays out, which take most of the time; their files are still read."""
-    monkeypatch.setattr("hnseg.report.page_parts.draw_overlays", lambda case_id, images: [])
+from tests.hnseg.report.html_page import read, write_validation
 
 
 def test_the_page_is_whole_self_contained_and_small(scored):
@@ -98,17 +46,6 @@ def test_the_page_says_what_a_reader_must_know(scored, no_views):
     assert "demo, 3" in text  # preset and seed
     assert str(scored / "cohort") in text
     assert "ssimh 0.1.0" in text
-
-
-def write_validation(work):
-    """Out-of-fold masks of the training cases: the truth, but for one of which nothing was predicted."""
-    folder = work / "out_of_fold"
-    folder.mkdir()
-    cases = ["AAA-004", "BBB-003", "BBB-004", "CCC-001"]
-    for case_id in cases:
-        shutil.copy(work / f"cohort/Task 1/{case_id}/{case_id}.nii.gz", folder)
-    shutil.copy(work / "baselines/empty/AAA-001.nii.gz", folder / "CCC-001.nii.gz")
-    (folder / "cases.json").write_text(json.dumps({"cases": cases}))
 
 
 def test_validation_stands_beside_the_test(small_workdir, no_views):
@@ -221,52 +158,6 @@ def test_what_comes_from_files_is_escaped(scored, edit_json, no_views):
     assert "the head is not in view &lt;b&gt;&amp;&lt;/b&gt;" in html
 
 
-@pytest.mark.parametrize(
-    ("gone", "said"),
-    [
-        ("models", "No training log"),
-        ("prepared", "No prepared case"),
-        ("run.json", "versions and data are unknown"),
-        ("config.yaml", "The settings are unknown"),
-        ("check.json", "No picture can be drawn"),
-        ("splits.json", "the split is unknown"),
-        ("cohort", "No overlay of"),
-        ("predictions", "No overlay of"),
-    ],
-)
-def test_a_missing_input_is_said_and_does_not_stop_the_report(scored, gone, said, no_views):
-    path = scored / gone
-    shutil.rmtree(path) if path.is_dir() else path.unlink()
-    assert said in read(write_report(scored)).text
-
-
-def test_only_the_metrics_are_needed(scored, no_views):
-    for path in list(scored.iterdir()):
-        if path.name != "metrics.json":
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
-    text = read(write_report(scored)).text
-    assert "What is missing" in text
-    assert "run.json is missing" in text
-
-
-@pytest.mark.parametrize("content", ["{", "[1]"])
-def test_a_broken_optional_file_is_said(scored, content, no_views):
-    (scored / "run.json").write_text(content)
-    (scored / "models/fold_0/log.csv").write_text("epoch,loss\nthree,4\n")
-    text = read(write_report(scored)).text
-    assert "run.json" in text[text.index("What is missing") :]
-    assert "fold_0/log.csv cannot be read" in text
-
-
-def test_without_metrics_there_is_no_report(small_workdir):
-    with raises_naming(WorkDirError, "`hnseg evaluate`", path=small_workdir / "metrics.json"):
-        write_report(small_workdir)
-    (small_workdir / "metrics.json").write_text("{}")
-    with raises_naming(WorkDirError, "ensemble", path=small_workdir / "metrics.json"):
-        write_report(small_workdir)
-    assert not (small_workdir / "report.html").exists()
-
-
 def test_undefined_scores_are_written_with_their_reason(small_workdir, edit_json, no_views):
     edit_json(small_workdir / "splits.json", lambda s: s.update(test=["BBB-002"]))
     for folder in ("predictions", "baselines/threshold"):  # no node anywhere
@@ -283,21 +174,10 @@ def test_no_labelled_test_case_still_gives_a_page(small_workdir, edit_json):
     evaluate_workdir(small_workdir)
     text = read(write_report(small_workdir)).text
     assert "no case to score" in text
-    assert "4 cases (AAA-001, AAA-002, BBB-001, BBB-002) of the test set not scored" in text
+    assert "4 cases (AAA-001, AAA-002, BBB-001, BBB-002) not scored: no label" in text
 
 
 # --- the parts --------------------------------------------------------------------------------------------------------
-def test_worst_median_best():
-    cases = [
-        CaseRow.model_construct(case_id=c, mean_score=s)
-        for c, s in zip("abcde", (0.5, 0.1, None, 0.9, 0.3), strict=True)
-    ]
-    assert [(n, c.case_id) for n, c in ranked_cases(cases)] == [("Worst", "b"), ("Median", "e"), ("Best", "d")]
-    assert [(n, c.case_id) for n, c in ranked_cases(cases[:2])] == [("Worst", "b"), ("Best", "a")]
-    assert [n for n, _ in ranked_cases(cases[:1])] == ["Only"]
-    assert ranked_cases(cases[2:3]) == []
-
-
 def test_verdict_names_what_was_won_and_lost():
     def scores(a, b, c):
         return dict(zip(("gtvp_dice_mean", "gtvn_dice_agg", "gtvn_f1_agg"), (a, b, c), strict=True))
@@ -340,101 +220,3 @@ def test_charts_of_many_centers_with_long_names_keep_their_size():
     _, (axis,) = _figure(2.0)
     _name_centers(axis, [*centers, "B"])
     assert [label.get_text() for label in axis.get_xticklabels()] == [name[:9] + "…" for name in centers] + ["B"]
-
-
-def test_a_run_without_trouble_has_no_warning(scored):
-    files = load_run(scored)
-    files.findings, files.prepared = [], {k: v for k, v in files.prepared.items() if k != "BBB-001"}
-    ensemble = files.metrics.ensemble
-    more = ensemble.model_copy(update={"cases": ensemble.cases * 5})
-    files.metrics = files.metrics.model_copy(update={"ensemble": more})
-    assert warnings(files) == []
-
-
-# --- what the page must notice ----------------------------------------------------------------------------------------
-def test_masks_settings_or_split_that_metrics_do_not_belong_to(scored, edit_json, no_views):
-    assert load_run(scored).stale == []
-    shutil.copy(scored / "baselines/empty/AAA-001.nii.gz", scored / "predictions/AAA-001.nii.gz")
-    (mask,) = load_run(scored).stale
-    assert "AAA-001" in mask
-    assert "AAA-002" not in mask
-    edit_json(scored / "run.json", lambda r: r.update(tuned={"predict": {"min_gtvp_ml": 2.0}, "made_from": {}}))
-    edit_json(scored / "splits.json", lambda s: s.update(seed=99))
-    stale = load_run(scored).stale
-    assert [any(word in text for text in stale) for word in ("settings", "split", "AAA-001")] == [True] * 3
-    assert all(text in read(write_report(scored)).text for text in stale)
-    evaluate_workdir(scored)
-    assert load_run(scored).stale == []
-
-
-def put(*path, value):
-    """A change that puts a value deep into a JSON file."""
-
-    def change(content):
-        for key in path[:-1]:
-            content = content[key]
-        if value is KeyError:
-            del content[path[-1]]
-        else:
-            content[path[-1]] = value
-
-    return change
-
-
-@pytest.mark.parametrize(
-    ("name", "change"),
-    [
-        ("check.json", put("cases", value=[{}])),
-        ("check.json", put("findings", value=[1])),
-        ("run.json", put("tuned", value=3)),
-        ("run.json", put("provenance", value="a machine")),
-        ("splits.json", put("test", value=1)),
-        ("splits.json", put("folds", value=3)),
-        ("prepared/AAA-001/case.json", put("crop", value=1)),
-        ("prepared/AAA-001/case.json", put("crop_grid", value={"size": [1, 2]})),
-        ("prepared/AAA-001/case.json", put("harmonization", "soft_tissue_mean_abs_hu", value="x")),
-        ("predictions/AAA-001.json", put("removed", value=1)),
-    ],
-)
-def test_a_file_of_another_shape_costs_its_part_of_the_page_alone(scored, edit_json, no_views, name, change):
-    edit_json(scored / name, change)
-    gaps = load_run(scored).gaps
-    assert [name.split("/")[-1] in gap for gap in gaps] == [True]
-    page = read(write_report(scored))
-    assert page.open == []
-    assert page.text.count(gaps[0]) == 1
-
-
-@pytest.mark.parametrize(
-    ("change", "field"),
-    [
-        (put("threshold_baseline", value=KeyError), "threshold_baseline"),
-        (put("rules", "matching", value="luck"), "rules"),
-        (put("ensemble", "cases", value=1), "ensemble.cases"),
-        (put("ensemble", "bootstrap", "intervals", value={}), "ensemble.bootstrap.intervals"),
-        (put("ensemble", "by_size", value=[]), "by_size"),
-        (put("definitions", value={}), "definitions"),
-    ],
-)
-def test_metrics_of_another_shape_name_file_and_field(scored, edit_json, change, field):
-    edit_json(scored / "metrics.json", change)
-    with raises_naming(WorkDirError, field, path=scored / "metrics.json"):
-        write_report(scored)
-
-
-def test_metrics_of_a_folder_of_masks_are_not_those_of_a_run(scored):
-    labels = find_labels(scored / "cohort")
-    tests = {case_id: labels.labels[case_id] for case_id in ("AAA-001", "AAA-002", "BBB-001", "BBB-002")}
-    write_json(scored / "metrics.json", evaluate_folder(scored / "predictions", tests).as_dict())
-    with raises_naming(WorkDirError, f"`hnseg evaluate {scored}`", path=scored / "metrics.json"):
-        write_report(scored)
-
-
-def test_unfinished_and_foreign_dot_files_are_no_records(scored):
-    (scored / "predictions/.writing-abc.json").write_text("{")
-    (scored / "predictions/._AAA-001.json").write_text("mac")
-    (scored / "prepared/.writing-x").mkdir()
-    (scored / "prepared/.writing-x/case.json").write_text("{")
-    files = load_run(scored)
-    assert files.gaps == []
-    assert set(files.predictions) == {"AAA-001", "AAA-002", "BBB-001", "BBB-002"}
