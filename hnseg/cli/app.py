@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,8 +26,17 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-out = Console()
-err = Console(stderr=True)
+WIDTH_IN_FILES = 200  # columns of a table that goes to a file or another program; a terminal has its own
+
+
+def _make_console(*, stderr: bool = False) -> Console:
+    stream = sys.stderr if stderr else sys.stdout
+    is_free = not stream.isatty() and "COLUMNS" not in os.environ
+    return Console(stderr=stderr, width=WIDTH_IN_FILES if is_free else None)
+
+
+out = _make_console()
+err = _make_console(stderr=True)
 
 Work = Annotated[Path, typer.Argument(help="Work directory of the run.")]
 Root = Annotated[Path, typer.Argument(help="Folder in HECKTOR 2025 or nnU-Net layout, or a CSV file of paths.")]

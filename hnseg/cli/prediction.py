@@ -74,23 +74,23 @@ def predict(
             if ct is None or pet is None or mask is None or data is not None:
                 raise OptionError("one pair needs --ct, --pet and --mask, and no cohort")
             refuse_options(context, ["target", "jobs", "shard", "dask"], "for a cohort, not for one pair of files")
-            set_settings(work, assignments, "predict")
+        else:
+            refuse_options(context, ["center"], "for one pair of files; a cohort names the center of each case")
+            if data is None:
+                refuse_options(context, ["target"], f"for a cohort; the test cases' masks go to {work / 'predictions'}")
+            elif target is None:
+                raise OptionError(f"--out is required when predicting the cohort {data}")
+        set_settings(work, assignments, "predict")
+        if ct is not None and pet is not None and mask is not None:
             predict_pair(work, ct, pet, mask, options=options, center=center)
             print_line(f"mask: {mask}")
-            return
-        refuse_options(context, ["center"], "for one pair of files; a cohort names the center of each case")
-        if data is None:
-            refuse_options(context, ["target"], f"for a cohort; the test cases' masks go to {work / 'predictions'}")
-            set_settings(work, assignments, "predict")
-            failures = _predict_test_cases(work, options, parallel)
-        elif target is None:
-            raise OptionError(f"--out is required when predicting the cohort {data}")
-        else:
-            set_settings(work, assignments, "predict")
+        elif data is not None and target is not None:
             with show_progress("predict", out) as progress:
                 failures = predict_cohort_from_files(
                     work, data, target, options=options, parallel=parallel, progress=progress
                 )
+        else:
+            failures = _predict_test_cases(work, options, parallel)
     for failure in failures:
         print_error(str(failure))
     if failures:

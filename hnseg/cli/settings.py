@@ -38,11 +38,13 @@ def init(
     ] = None,
     assignments: Assignments = None,
     reference: Annotated[
-        str | None, typer.Option(help="Reference subject, a case or a file: short for --set prepare.reference=….")
+        str | None, typer.Option(help="Reference subject, a case or a file; the same as --set prepare.reference=…")
     ] = None,
     source: Annotated[
         Path | None,
-        typer.Option("--from", help="Run whose settings, data and prepared cases to begin with; nothing is copied."),
+        typer.Option(
+            "--from", help="Run whose settings, data, folds and prepared cases to begin with (hard links, on one disk)."
+        ),
     ] = None,
 ) -> None:
     """Begin a run: write config.yaml, every setting with its unit, allowed values and source, to be read and edited."""

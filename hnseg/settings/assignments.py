@@ -19,7 +19,7 @@ def parse_assignments(assignments: Sequence[str]) -> dict[str, object]:
     no value.
 
     Raises:
-        SettingsError: No equals sign, an unknown setting, or a setting that is given twice.
+        SettingsError: No equals sign, nothing after it, an unknown setting, or a setting that is given twice.
 
     >>> parse_assignments(["train.epochs=150", "train.patch_vox=96,96,128", "train.patience=none"])
     {'train.epochs': 150, 'train.patch_vox': [96, 96, 128], 'train.patience': None}
@@ -53,7 +53,9 @@ def format_value(value: object) -> str:
 
 def _parse_value(name: str, text: str) -> object:
     field = list_fields()[name]
-    if field.is_optional and text.lower() in ("none", "null", ""):
+    if not text:
+        raise SettingsError(f"--set {name}=: the value is missing; expected {field.allowed}")
+    if field.is_optional and text.lower() in ("none", "null"):
         return None
     if field.is_sequence:
         return [_parse_scalar(name, part) for part in _separate(name, text)]

@@ -39,7 +39,7 @@ class AugmentConfig(Settings):
     )
     ct_noise_p: Fraction = Field(0.2, **about("Probability of ct_noise.", AUTO3DSEG))
     ct_blur_vox: tuple[PositiveFloat, PositiveFloat] = Field(
-        (0.5, 1.0), **about("Range of the blur's sigma.", AUTO3DSEG, "voxels")
+        (0.5, 1.0), **about("Range of the blur's sigma: (low, high), low at most high.", AUTO3DSEG, "voxels")
     )
     ct_blur_p: Fraction = Field(0.2, **about("Probability of ct_blur_vox.", AUTO3DSEG))
 

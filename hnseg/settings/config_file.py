@@ -30,6 +30,7 @@ _WIDTH = 100
 _HEADER = """\
 # Settings of a run of hnseg. Edit the values here, or give one to a command: `hnseg train WORK --set train.epochs=150`.
 # Only what depends on a changed setting is done again. `hnseg config WORK` shows how they differ from a preset.
+# No value is `null` here, and `null` or `none` after --set.
 # Sources are those of the defaults (docs/hnseg/paper.md):
 """
 
@@ -183,8 +184,8 @@ def _check_version(content: CommentedMap, path: Path) -> None:
     version = _plain(content.pop("version"))
     if type(version) is not int or version != FORMAT:
         raise SettingsError(
-            f"{place}: version {version!r} of the settings file; this version of hnseg reads {FORMAT}: begin a run "
-            "anew with `hnseg init`"
+            f"{place}: version {version!r} of the settings file; this version of hnseg reads {FORMAT}: begin another "
+            "run with `hnseg init`"
         )
 
 

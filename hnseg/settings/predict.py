@@ -64,7 +64,7 @@ class PredictConfig(Settings):
     max_node_distance_mm: PositiveFloat = Field(
         100.0,
         **about(
-            "GTVn components farther from the predicted GTVp, surface to surface, are removed.",
+            "GTVn components farther from the predicted GTVp, surface to surface, are removed; 1000 removes none.",
             f"{OURS}; {PAPER} § 4 has the rule without its value",
             "mm",
         ),

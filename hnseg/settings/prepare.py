@@ -74,7 +74,7 @@ class PrepareConfig(Settings):
     valid_hu: tuple[float, float] = Field(
         (-1024.0, 3071.0),
         **about(
-            "Range that CT is clipped to, also after harmonization.",
+            "Range that CT is clipped to, also after harmonization: (low, high), low below high.",
             f"{PAPER} § 3.1: valid HU ranges; these, of 12-bit CT, are ours",
             "HU",
         ),
@@ -82,7 +82,7 @@ class PrepareConfig(Settings):
     ct_window_hu: tuple[float, float] = Field(
         (-250.0, 250.0),
         **about(
-            "CT window that is mapped to [0, 1].",
+            "CT window that is mapped to [0, 1]: (low, high), low below high.",
             f"{ORGANIZERS}, and the fallback of {AUTO3DSEG}; {PAPER} § 3.1 has no values",
             "HU",
         ),

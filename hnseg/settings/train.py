@@ -43,7 +43,7 @@ class TrainConfig(Settings):
     )
     class_weights: tuple[float, float, float] = Field(
         (0.10, 0.45, 0.45),
-        **about("Probabilities that a patch is centered on background, GTVp, GTVn.", f"{PAPER} § 3.2"),
+        **about("Probabilities that a patch is centered on background, GTVp, GTVn; they sum to 1.", f"{PAPER} § 3.2"),
     )
     lesion_balance: Literal["voxel", "lesion"] = Field(
         "voxel", **about("Whether each lesion voxel or each lesion is equally likely as a center.", OURS)

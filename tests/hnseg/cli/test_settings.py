@@ -66,6 +66,8 @@ def test_what_init_refuses(root, tmp_path):
         (("--data", root, "--set", "train.epoch=3"), "train.epochs"),
         (("--data", root, "--set", "train.epochs"), "KEY=VALUE"),
         (("--data", root, "--set", "train.epochs=0"), "≥ 1"),
+        (("--data", root, "--set", "train.epochs="), "the value is missing; expected whole number ≥ 1"),
+        (("--data", root, "--set", "train.patience="), "the value is missing"),
         (("--data", root, "--set", "seed=1", "--set", "seed=2"), "twice"),
         (("--data", root, "--config", tmp_path / "none.yaml"), "none.yaml"),
         (("--data", root, "--reference", "A", "--set", "prepare.reference=B"), "--reference"),
