@@ -30,7 +30,8 @@ from semireal_cohort import build_cohort
 import hnseg
 from hnseg.inference.out_of_fold import FOLDER
 from hnseg.provenance import provenance
-from hnseg.settings.effects import setting_values
+from hnseg.settings.building import flatten
+from hnseg.settings.effects import find_changes
 from hnseg.settings.presets import DEMO_VALUES
 from hnseg.workdir import read_json, write_json
 from ssimh.files.artifact_cache import ArtifactCache
@@ -60,8 +61,8 @@ def coarse(preset: hnseg.Config, args: argparse.Namespace, seed: int) -> hnseg.C
 
 def departures(paper: hnseg.Config, recommended: hnseg.Config) -> dict[str, Values]:
     """What each variant changes of ``paper``, by its name; ``recommended`` changes all of it."""
-    known = dict(setting_values(paper))
-    changed = {n: v for n, v in setting_values(recommended) if known[n] != v and n != "preset"}
+    values = flatten(recommended)
+    changed = {name: values[name] for name in find_changes(paper, recommended) if name != "preset"}
     thresholds = {name: changed[name] for name in (f"predict.{n}" for n in ML_THRESHOLDS) if name in changed}
     single = {name: {name: value} for name, value in changed.items() if name not in thresholds}
     single.pop("train.patience", None)  # belongs to the monitor

@@ -40,7 +40,7 @@ def begin_run(work: Path, config: Config, data_root: Path) -> None:
             written.
         WorkDirError: The directory is not empty.
     """
-    config = resolve_reference(config, {case.id for case in discover_cases(data_root)})
+    config = _resolve(config, data_root)
     for name in (CONFIG_FILE, RUN_FILE):
         if (work / name).exists():
             raise WorkDirError(
@@ -48,9 +48,7 @@ def begin_run(work: Path, config: Config, data_root: Path) -> None:
                 "another work directory"
             )
     _refuse_foreign_files(work)
-    work.mkdir(parents=True, exist_ok=True)
-    save_config(config, work)
-    save_run_record(RunRecord(data_root=str(data_root.resolve()), provenance=provenance()), work)
+    _write_run(work, config, data_root)
 
 
 def open_run(work: Path, config: Config, data_root: Path, *, resume: bool) -> None:
@@ -62,7 +60,7 @@ def open_run(work: Path, config: Config, data_root: Path, *, resume: bool) -> No
         WorkDirError: The directory holds a run and ``resume`` is off; it holds a run with other settings or data; its
             ``config.yaml`` was edited; or it is not empty, and what lies there is no run.
     """
-    config = resolve_reference(config, {case.id for case in discover_cases(data_root)})
+    config = _resolve(config, data_root)
     root = str(data_root.resolve())
     before = load_run_record(work) if (work / RUN_FILE).is_file() else None
     check = work / "check.json"
@@ -74,9 +72,8 @@ def open_run(work: Path, config: Config, data_root: Path, *, resume: bool) -> No
         if before is not None and before.data_root == root and _holds_settings(work, config):
             check.unlink(missing_ok=True)
             return
-        for name in ("check.json", CONFIG_FILE, RUN_FILE):
-            (work / name).unlink(missing_ok=True)
-        begin_run(work, config, data_root)
+        check.unlink(missing_ok=True)
+        _write_run(work, config, data_root)
         return
     if not resume:
         raise WorkDirError(f"{work} holds a run already; continue it with --resume or choose another work directory")
@@ -89,6 +86,16 @@ def open_run(work: Path, config: Config, data_root: Path, *, resume: bool) -> No
             f"{work} holds a run with other settings ({', '.join(changed)}); "
             "resume with the same ones or choose another work directory"
         )
+
+
+def _resolve(config: Config, data_root: Path) -> Config:
+    return resolve_reference(config, {case.id for case in discover_cases(data_root)})
+
+
+def _write_run(work: Path, config: Config, data_root: Path) -> None:
+    work.mkdir(parents=True, exist_ok=True)
+    save_config(config, work)
+    save_run_record(RunRecord(data_root=str(data_root.resolve()), provenance=provenance()), work)
 
 
 def _holds_settings(work: Path, config: Config) -> bool:

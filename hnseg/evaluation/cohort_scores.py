@@ -175,6 +175,20 @@ def bootstrap_indices(n: int, seed: int, resamples: int) -> NDArray[np.int64]:
     return np.random.default_rng(seed).integers(0, n, size=(resamples, n))
 
 
+def count_draws(draws: NDArray[np.int64]) -> Floats:
+    """How often each bootstrap cohort holds each case.
+
+    Args:
+        draws (resamples, n): As :func:`bootstrap_indices` gives them.
+
+    Returns:
+        (resamples, n); each row sums to n.
+    """
+    counts = np.zeros(draws.shape)
+    np.add.at(counts, (np.arange(len(draws))[:, None], draws), 1)
+    return counts
+
+
 def resampled_scores(
     cases: Sequence[CaseScores], draws: NDArray[np.int64], rules: Rules = HECKTOR_2025
 ) -> dict[str, Floats]:

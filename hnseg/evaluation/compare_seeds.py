@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from hnseg.errors import HnsegError
 from hnseg.evaluation.cohort_scores import (
@@ -18,6 +17,7 @@ from hnseg.evaluation.cohort_scores import (
     RESAMPLES,
     ScoreSums,
     bootstrap_indices,
+    count_draws,
     interval,
     scores_from_sums,
     sufficient_statistics,
@@ -91,7 +91,7 @@ def compare_seeds(
     ids = list(dict.fromkeys(case_id for found, _ in matched for case_id in found))
     rules = pairs[0][0].rules
     sums = [_sum_over_seeds([pair[side] for pair in pairs], [found for found, _ in matched], ids) for side in (0, 1)]
-    counts = _count_draws(bootstrap_indices(len(ids), seed, resamples))
+    counts = count_draws(bootstrap_indices(len(ids), seed, resamples))
     values = [scores_from_sums(side.sum(axis=0), rules) for side in sums]
     samples = [scores_from_sums(counts @ side, rules) for side in sums]
     scores = {}
@@ -111,10 +111,3 @@ def _sum_over_seeds(sides: Sequence[Scored], known: Sequence[Sequence[str]], ids
         found = sufficient_statistics([side.cases[case_id] for case_id in case_ids], side.rules)
         total[[place[case_id] for case_id in case_ids]] += found.values
     return ScoreSums(total)
-
-
-def _count_draws(draws: NDArray[np.int64]) -> NDArray[np.float64]:
-    """How often each bootstrap cohort holds each case, (resamples, n)."""
-    counts = np.zeros(draws.shape)
-    np.add.at(counts, (np.arange(len(draws))[:, None], draws), 1)
-    return counts

@@ -37,6 +37,7 @@ from hnseg.evaluation.cohort_scores import (
     BOOTSTRAP_SEED,
     ScoreSums,
     bootstrap_indices,
+    count_draws,
     interval,
     scores_from_sums,
     sufficient_statistics,
@@ -276,9 +277,7 @@ def _scored(search: Search, k: int) -> dict[str, float | None]:
 
 def _resampled_objectives(search: Search, which: Sequence[int], seed: int, resamples: int) -> NDArray[np.float64]:
     """Objective (len(which), resamples) of some settings on the same bootstrap cohorts."""
-    n = search.sums.shape[1]
-    counts = np.zeros((resamples, n))
-    np.add.at(counts, (np.arange(resamples)[:, None], bootstrap_indices(n, seed, resamples)), 1)
+    counts = count_draws(bootstrap_indices(search.sums.shape[1], seed, resamples))
     return np.stack([search.objective(counts @ search.sums[k]) for k in which])
 
 

@@ -181,7 +181,7 @@ def link_case(source: Path, folder: Path) -> None:
             for name in names:
                 os.link(Path(place) / name, target / name)
         if source.stat().st_ino != before:
-            raise WorkDirError(f"{source} was prepared anew meanwhile: try again")
+            raise WorkDirError(f"{source} was prepared again meanwhile: repeat the command")
 
 
 def write_failure(folder: Path, record: Mapping[str, Any]) -> None:

@@ -163,7 +163,7 @@ def _find_data(source: Path, data_root: Path | None) -> Path:
     if changed:
         raise WorkDirError(
             f"--from {source}: its data have changed since ({listed(sorted(changed))}): run `hnseg check {source}` and "
-            f"`hnseg prepare {source}`, or begin anew with `hnseg init --data {root}`"
+            f"`hnseg prepare {source}`, or begin another run with `hnseg init --data {root}`"
         )
     return Path(root)
 

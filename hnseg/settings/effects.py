@@ -7,12 +7,11 @@ because it is made from a result that is stale.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Literal, get_args
 
-from pydantic import BaseModel
-
 from hnseg.errors import OptionError
+from hnseg.settings.building import flatten
 from hnseg.settings.config import Config
 
 Stage = Literal["check", "split", "prepare", "train", "tune", "predict", "evaluate"]
@@ -46,28 +45,14 @@ RESULTS: Mapping[Stage, str] = {
 }
 
 
-def setting_values(config: BaseModel, prefix: str = "") -> Iterator[tuple[str, object]]:
-    """Every setting by its dotted name, with its value, in the order of the fields.
-
-    >>> dict(setting_values(Config.from_preset("demo")))["train.augment.flip_p"]
-    0.5
-    """
-    for name in type(config).model_fields:
-        value = getattr(config, name)
-        if isinstance(value, BaseModel):
-            yield from setting_values(value, f"{prefix}{name}.")
-        else:
-            yield f"{prefix}{name}", value
-
-
 def find_changes(before: Config, now: Config) -> tuple[str, ...]:
     """Dotted names of the settings that differ, in the order of the fields.
 
     >>> find_changes(Config.from_preset("demo"), Config.from_preset("demo", seed=1, folds=3))
     ('seed', 'split.folds')
     """
-    known = dict(setting_values(before))
-    return tuple(name for name, value in setting_values(now) if known[name] != value)
+    known = flatten(before)
+    return tuple(name for name, value in flatten(now).items() if known[name] != value)
 
 
 def stages_reading(name: str) -> tuple[Stage, ...]:

@@ -83,14 +83,14 @@ def test_a_changed_preparation_shares_none_and_keeps_the_folds(run, new):
     assert not (new / "reference.npz").exists()
 
 
-def test_a_changed_crop_is_checked_anew_on_the_same_folds(run, new):
+def test_a_changed_crop_is_checked_again_on_the_same_folds(run, new):
     shared = begin_run_from(run, new, changed(run, prepare={"crop": "center"}))
     assert (shared.check, shared.split, shared.prepared) == (False, True, ())
     assert {path.name for path in new.iterdir() if path.name[0] != "."} == {"config.yaml", "run.json", "splits.json"}
     assert not (new / "check.json").exists()
 
 
-def test_another_seed_deals_anew_and_shares_what_fits_once_it_is_split(run, new):
+def test_another_seed_deals_again_and_shares_what_fits_once_it_is_split(run, new):
     config = changed(run, seed=5)
     assert begin_run_from(run, new, config).split is False
     assert not (new / "splits.json").exists()

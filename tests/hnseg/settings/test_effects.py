@@ -11,13 +11,14 @@ from hnseg.models.model_origin import BY_CONTENT, SPEED_ONLY, find_config_change
 from hnseg.preprocessing.harmonization import NoHarmonization
 from hnseg.preprocessing.prepare_case import preparation_key
 from hnseg.settings import effects
+from hnseg.settings.building import flatten
 from hnseg.settings.config import Config
-from hnseg.settings.effects import STAGES, check_settable, find_changes, setting_values, stages_reading, stale_stages
+from hnseg.settings.effects import STAGES, check_settable, find_changes, stages_reading, stale_stages
 from hnseg.settings.prepare import PrepareConfig
 from tests.facts import raises_naming
 
 BASE = Config.from_preset("demo")
-NAMES = [name for name, _ in setting_values(BASE)]
+NAMES = list(flatten(BASE))
 
 
 def other_value(value):

@@ -125,7 +125,7 @@ def test_augmentation_gives_the_same_patches_wherever_it_runs(run):
     assert losses[0] == losses[1]
 
 
-def test_cases_that_were_prepared_anew_do_not_mix_with_an_old_checkpoint(run):
+def test_cases_that_were_prepared_again_do_not_mix_with_an_old_checkpoint(run):
     change(run, epochs=2)
     train.train_fold(run, 0, device="cpu", progress=stop_after(1))
     record = run / "prepared" / load_splits(run).folds[1][0] / "case.json"

@@ -1,4 +1,4 @@
-"""Hard links are the same file until one of the names is written anew."""
+"""Hard links are the same file until one of the names is written again."""
 
 from __future__ import annotations
 
