@@ -10,7 +10,9 @@ import numpy as np
 
 from ssimh._kernels.arrays import ArrayT, check_array, check_finite, is_array, to_numpy
 from ssimh._kernels.dispatch import kernel_for
+from ssimh._kernels.inside import find_inside, keep_outside
 from ssimh._kernels.settings import SwapSettings
+from ssimh.applied_field import AppliedField
 from ssimh.reference import ReferenceSpectrum
 
 Reference = Any  # array of the image's kind, ReferenceSpectrum, or path
@@ -23,6 +25,9 @@ def swap_spectrum(
     threshold: int = 3,
     axes: int | Sequence[int] = (-2, -1),
     region: str = "square",
+    grid: str = "same",
+    mask: Any = None,
+    background: Any = None,
     strength: float = 1.0,
     clip: tuple[float, float] | None = None,
     method: str = "auto",
@@ -51,6 +56,14 @@ def swap_spectrum(
             means, the whole size returns the reference.
         axes: axes of the transform: (-2, -1) slice by slice, (-3, -2, -1) on the volume.
         region: ``"square"`` (published), ``"triangle"`` or ``"radial"`` part of the corner.
+        grid: ``"same"``, the published method: the image's grid is the reference's, or ``"field-of-view"``: the image
+            may have another number of voxels over the same field of view
+            (:meth:`ReferenceSpectrum.for_grid`). Both assume that image and reference cover the same field.
+        mask: boolean array or 0/1 integers of the image's shape, or that of its last axes; outside it every voxel
+            keeps its value bit by bit. The coefficients are those of the whole image, as published; only the
+            application is limited.
+        background: a number: voxels of exactly this value keep it; or a function of the image that returns a mask of
+            the background, as ``mask`` is one of the inside. With both, nothing moves outside either.
         strength: 0 … 1, share of the way from the image's coefficients to the reference's.
         clip: (lowest, highest) value of the result, in the image's unit, or None.
         method: ``"projection"`` (thin matrix products), ``"fft"`` (full transform; scipy.fft on the CPU, torch
@@ -66,9 +79,11 @@ def swap_spectrum(
         precision is computed in float32), integers become float32. Differentiable in image and reference.
 
     Raises:
-        TypeError: neither array nor tensor, boolean or complex values, a threshold that is not an integer.
+        TypeError: neither array nor tensor, boolean or complex values, a threshold that is not an integer, a mask of
+            floats.
         ValueError: shapes, axes, voxel sizes, orientation or units that do not fit; a threshold outside the grid; NaN
-            or infinite values; PET; settings out of range.
+            or infinite values; PET; settings out of range; a mask of another shape or without a voxel inside; a
+            background function that fails.
         ReferenceFileError: a path that leads to something else than a reference.
 
     >>> import numpy as np
@@ -82,6 +97,7 @@ def swap_spectrum(
         threshold=threshold,
         axes=(axes,) if isinstance(axes, int | np.integer) else tuple(axes),
         region=region,
+        grid=grid,
         strength=strength,
         clip=clip,
         method=method,
@@ -91,39 +107,48 @@ def swap_spectrum(
         allow_pet=allow_pet,
         workers=workers,
     )
-    return cast(ArrayT, swap_with_delta(image, reference, settings)[0])
+    return cast(ArrayT, swap_with_delta(image, reference, settings, mask=mask, background=background)[0])
 
 
-def swap_with_delta(image: Any, reference: Reference, settings: SwapSettings) -> tuple[Any, Any]:
-    """Swapped image, and the coefficients of the field that was added (before clipping), which undo it.
+def swap_with_delta(
+    image: Any, reference: Reference, settings: SwapSettings, *, mask: Any = None, background: Any = None
+) -> tuple[Any, AppliedField]:
+    """Swapped image, and the field that was added (before clipping), which undoes it.
 
     The one door: the image is checked here, goes straight to the kernel of its kind, and comes back as that kind.
     """
     check_array(image, "image")
     settings, kernel = settings.for_shape(image.shape), kernel_for(image)
+    inside = find_inside(image, mask, background)
     target = kernel.as_target(_coefficients(image.shape, reference, settings), image, settings)
     if settings.threshold == 0:
         check_finite(image, "image")
-        return kernel.convert(image, settings.clip), target
-    out, delta = kernel.swap(image, target, settings)
+        out, delta = kernel.convert(image, settings.clip), target
+    else:
+        out, delta = kernel.swap(image, target, settings)
     if not kernel.all_finite(delta):
         check_finite(image, "image")
         raise ValueError(
             f"image holds values so large (up to {np.abs(to_numpy(image)).max():.3g}) that their sums leave the range "
             "of float32; pass it as float64 or rescale it."
         )
-    return out, delta
+    return keep_outside(out, image, inside), AppliedField(delta, settings.axes, inside)
 
 
 def _coefficients(shape: Sequence[int], reference: Reference, settings: SwapSettings) -> Any:
     """The reference's coefficients, checked against the image: an array, or a tensor for a reference that is one."""
     if isinstance(reference, str | os.PathLike):
         reference = ReferenceSpectrum.load(reference)
+    if is_array(reference):
+        check_array(reference, "reference")
+        if settings.grid == "field-of-view" and tuple(reference.shape) != tuple(shape[-reference.ndim :]):
+            reference = _spectrum(reference, settings)
     if isinstance(reference, ReferenceSpectrum):
+        if settings.grid == "field-of-view":
+            reference = reference.for_grid(shape[-len(reference.shape) :], settings.spacing_mm)
         return reference.coefficients_for(shape, settings)
     if not is_array(reference):
         raise TypeError(f"reference must be an array, a ReferenceSpectrum or a path; given {type(reference).__name__}.")
-    check_array(reference, "reference")
     if reference.ndim < -min(settings.axes) or tuple(shape[-reference.ndim :]) != tuple(reference.shape):
         raise ValueError(
             f"reference has shape {tuple(reference.shape)}, image {tuple(shape)}; they must be equal, or the image may "
@@ -134,3 +159,15 @@ def _coefficients(shape: Sequence[int], reference: Reference, settings: SwapSett
     if settings.threshold == 0 or not kernel.all_finite(found):
         check_finite(reference, "reference")
     return found
+
+
+def _spectrum(reference: Any, settings: SwapSettings) -> ReferenceSpectrum:
+    """Coefficients of a reference on another grid than the image's; no gradient passes through their resampling."""
+    if getattr(reference, "requires_grad", False):
+        raise ValueError(
+            f"reference has shape {tuple(reference.shape)}, which is not the image's, and requires a gradient, which "
+            'grid="field-of-view" does not pass on; detach it, or bring it to the image\'s grid.'
+        )
+    return ReferenceSpectrum.from_image(
+        reference, threshold=settings.threshold, axes=settings.axes, region=settings.region
+    )

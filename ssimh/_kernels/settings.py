@@ -15,6 +15,7 @@ from ssimh._kernels.regions import region_mask
 from ssimh.units import refuse_pet
 
 METHODS = ("auto", "projection", "fft")
+GRIDS = ("same", "field-of-view")
 # Where the two routes take equal time on two cores, at 200 × 200 as at 512 × 512.
 _FFT_FROM_THRESHOLD = 96
 
@@ -26,12 +27,13 @@ class SwapSettings:
     Everything that needs no image is checked when the settings are made; :meth:`for_shape` checks the rest.
 
     Raises:
-        ValueError: a region, strength, clip or method out of range, or a PET unit without ``allow_pet``.
+        ValueError: a region, grid, strength, clip or method out of range, or a PET unit without ``allow_pet``.
     """
 
     threshold: int = 3
     axes: tuple[int, ...] = (-2, -1)
     region: str = "square"
+    grid: str = "same"
     strength: float = 1.0
     clip: tuple[float, float] | None = None
     method: str = "auto"
@@ -45,6 +47,8 @@ class SwapSettings:
         region_mask(self.region, 0, 1)
         object.__setattr__(self, "strength", check_strength(self.strength))
         object.__setattr__(self, "clip", check_clip(self.clip))
+        if self.grid not in GRIDS:
+            raise ValueError(f"grid must be one of {', '.join(GRIDS)}; given {self.grid!r}.")
         if self.method not in METHODS:
             raise ValueError(f"method must be one of {', '.join(METHODS)}; given {self.method!r}.")
         refuse_pet(self.unit, "the image", self.allow_pet)

@@ -10,8 +10,8 @@ import torch
 from monai.config import NdarrayOrTensor
 from monai.utils import TransformBackends
 
-from ssimh._kernels.coefficients import add_field
 from ssimh._kernels.settings import SwapSettings
+from ssimh.applied_field import AppliedField
 from ssimh.swap import swap_with_delta
 from ssimh.tissue_warning import BOUND_HU, warn_if_moved
 from ssimh.transforms import _adapter
@@ -51,13 +51,13 @@ class SwapTransform(InvertibleArrayTransform):
             unit=_adapter.unit(image, settings.unit),
         )
         donor = for_image(reference, image, settings)
-        out, delta = swap_with_delta(_adapter.plain(image), donor, settings)
-        return image, _adapter.wrap(out, image), {"delta": delta.detach().cpu(), "axes": list(axes)}
+        out, field = swap_with_delta(_adapter.plain(image), donor, settings)
+        return image, _adapter.wrap(out, image), field.to_record()
 
     def _undo(self, values: torch.Tensor, record: Mapping[str, Any]) -> torch.Tensor:
         """Subtract the field that was added."""
-        field: torch.Tensor = add_field(values, -record["delta"].to(values.device), tuple(record["axes"]))
-        return field
+        restored: torch.Tensor = AppliedField.from_record(record).remove_from(values)
+        return restored
 
 
 class SpectrumSwap(SwapTransform):
