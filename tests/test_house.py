@@ -24,7 +24,8 @@ FRONT_DOOR = {
         "workdir",
     },
     "ssimh": {
-        *("__init__", "__main__", "_version", "histogram", "lazy_exports", "metrics", "orientation", "processes"),
+        *("__init__", "__main__", "_version", "applied_field", "histogram", "lazy_exports", "metrics", "orientation"),
+        "processes",
         *("reference", "swap", "tissue_warning", "units"),
     },
 }
