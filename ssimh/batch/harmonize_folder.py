@@ -26,7 +26,7 @@ from ssimh.batch.scan_pool import harmonize_all
 from ssimh.files.artifact_cache import find_differences
 from ssimh.files.atomic import remove_leftovers
 from ssimh.files.lock import hold_lock
-from ssimh.files.output_guard import OutputError, check_output
+from ssimh.files.output_guard import OutputError, check_output, is_within
 from ssimh.images.scan import ScanError, find_scans
 
 LOCK = ".ssimh.lock"
@@ -68,7 +68,7 @@ def find_inputs(inputs: Sequence[Path], folder: Path) -> dict[Path, Path]:
         ScanError: a folder without a scan, or with results of an earlier run below it; two inputs with one output.
     """
     for given in inputs:
-        if given.is_dir() and _lies_in(folder, given):
+        if given.is_dir() and is_within(folder, given):
             raise OutputError(f"the output folder {folder} lies inside the input folder {given}; choose another one.")
         for found in sorted(given.rglob(MANIFEST)) if given.is_dir() else ():
             if found.parent != given and has_manifest(found.parent):
@@ -78,17 +78,12 @@ def find_inputs(inputs: Sequence[Path], folder: Path) -> dict[Path, Path]:
     scans = find_scans(inputs)
     spellings: dict[str, Path] = {}
     for target, source in scans.items():
-        if _lies_in(source, folder):
+        if is_within(source, folder):
             raise OutputError(f"{source} lies inside the output folder {folder}; choose another one.")
         other = spellings.setdefault(target.as_posix().casefold(), source)
         if other is not source:
             raise ScanError(f"{other} and {source} have one output where case does not count; apply them separately.")
     return scans
-
-
-def _lies_in(path: Path, folder: Path) -> bool:
-    """Whether a path lies in a folder or is it, by its name or by where links lead."""
-    return path.absolute().is_relative_to(folder.absolute()) or path.resolve().is_relative_to(folder.resolve())
 
 
 def harmonize_scans(

@@ -6,6 +6,7 @@ import typer
 
 from ssimh.cli.apply import align, apply
 from ssimh.cli.fit import fit, fit_site
+from ssimh.cli.nnunet import nnunet
 from ssimh.cli.report import report
 from ssimh.cli.version import Version
 
@@ -27,4 +28,5 @@ app.command("fit")(fit)
 app.command("fit-site")(fit_site)
 app.command("apply")(apply)
 app.command("align")(align)
+app.command("nnunet")(nnunet)
 app.command("report")(report)

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from ssimh.batch.harmonize_folder import State, find_inputs, harmonize_scans
+from ssimh.batch.harmonize_folder import find_inputs, harmonize_scans
 from ssimh.batch.harmonize_scan import FileHarmonizer, OutputOptions
-from ssimh.batch.manifest import MANIFEST
 from ssimh.batch.site_files import SiteAlignment
 from ssimh.batch.swap_files import FileSwap
-from ssimh.cli.console import Scans, handle_errors, print_error, print_line, progress_bar
+from ssimh.cli.console import Scans, handle_errors, print_line
+from ssimh.cli.outcomes import show_outcomes
 from ssimh.reference import ReferenceSpectrum
 from ssimh.site.site_spectrum import SiteSpectrum
 
@@ -89,19 +88,4 @@ def align(
 
 def _harmonize(inputs: list[Path], out: Path, harmonizer: FileHarmonizer, options: OutputOptions, jobs: int) -> None:
     scans = find_inputs(inputs, out)
-    counts: Counter[State] = Counter()
-    with progress_bar() as progress:
-        bar = progress.add_task("harmonizing", total=len(scans))
-        for outcome in harmonize_scans(scans, out, harmonizer, options, jobs):
-            counts[outcome.state] += 1
-            if outcome.state is State.FAILED:
-                print_error("failed", f"{outcome.target}: {outcome.message}")
-            elif outcome.message:
-                print_error("no figure", f"{outcome.target}: {outcome.message}")
-            progress.advance(bar)
-    print_line(
-        f"{counts[State.DONE]} harmonized, {counts[State.KEPT]} kept from an earlier run, {counts[State.FAILED]} failed"
-        f"; see {out / MANIFEST}"
-    )
-    if counts[State.FAILED]:
-        raise typer.Exit(1)
+    show_outcomes(harmonize_scans(scans, out, harmonizer, options, jobs), len(scans), out)

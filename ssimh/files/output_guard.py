@@ -24,6 +24,11 @@ def is_same_file(first: Path, second: Path) -> bool:
     return str(first.resolve()).casefold() == str(second.resolve()).casefold()
 
 
+def is_within(path: Path, folder: Path) -> bool:
+    """Whether a path lies in a folder or is it, by its name or by where links lead."""
+    return path.absolute().is_relative_to(folder.absolute()) or path.resolve().is_relative_to(folder.resolve())
+
+
 def check_output(
     output: str | os.PathLike[str],
     *,
