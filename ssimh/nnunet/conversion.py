@@ -169,9 +169,14 @@ def plan_new_cases(folder: Path, target: Path, kept: KeptSettings) -> Conversion
         kept: settings of the dataset, see :func:`ssimh.nnunet.kept_settings.load_kept_settings`.
 
     Raises:
-        FileNotFoundError, NnunetError: as :func:`ssimh.nnunet.dataset.list_cases`.
-        OutputError: folder and target lie within each other.
+        FileNotFoundError: there is no such folder, or it holds no case.
+        NnunetError: the cases are harmonized already, or :func:`ssimh.nnunet.dataset.list_cases` refuses a file.
+        OutputError: folder and target lie within each other, or the target in the dataset.
     """
+    if is_within(folder, kept.folder) or has_manifest(folder):
+        raise NnunetError(f"{folder} holds results of an earlier run; name the cases they were made from.")
+    if is_within(target, kept.folder):
+        raise OutputError(f"the output {target} lies in the dataset {kept.folder}; choose another output folder.")
     scans: dict[Path, Path] = {}
     copies: dict[Path, Path] = {}
     _add_cases(scans, copies, Path(), list_cases(folder, kept.layout), kept.layout, kept.channel)

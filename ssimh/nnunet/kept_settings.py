@@ -50,12 +50,14 @@ class KeptSettings:
     """How a dataset was harmonized, ready for new cases.
 
     Attributes:
-        layout: channels and file ending of the dataset.
+        folder: the dataset.
+        layout: its channels and file ending.
         channel: number of the harmonized channel.
         harmonizer: what is done to it.
         options: how results are written.
     """
 
+    folder: Path
     layout: Layout
     channel: int
     harmonizer: FileHarmonizer
@@ -126,7 +128,7 @@ def load_kept_settings(folder: Path) -> KeptSettings:
     found = find_differences({**expected, "ssimh_version": record.ssimh_version}, harmonizer.recipe.key())
     if found:
         raise NnunetError(f"{folder}: {', '.join(found)} is not what {DESCRIPTION} records; it was changed since.")
-    return KeptSettings(layout, record.channel, harmonizer, options)
+    return KeptSettings(folder, layout, record.channel, harmonizer, options)
 
 
 def _load_harmonizer(folder: Path, record: HarmonizationRecord) -> FileHarmonizer:

@@ -64,6 +64,9 @@ def test_new_cases_get_the_settings_of_the_dataset(source, target, tmp_path):
     for path in (target / "imagesTs").iterdir():
         assert np.array_equal(read(tmp_path / "ready" / path.name), read(path))
     assert set(read_manifest(tmp_path / "ready").scans) == {"HN_3_0000.nii.gz"}
+    for folder in (tmp_path / "ready", target / "imagesTs"):  # would be harmonized twice
+        refuse("nnunet", folder, "--as", target, "--out", tmp_path / "b", naming=(folder,))
+    refuse("nnunet", new, "--as", target, "--out", target / "new", naming=(target / "new",))
     refuse("nnunet", new, "--as", target, "--out", tmp_path / "b", "--strength", 1.0, naming=("--strength", "--as"))
     description = json.loads((target / "dataset.json").read_text())
     description["ssimh"]["settings"]["strength"] = 0.7
