@@ -74,3 +74,40 @@ def orientation_of(directions: ArrayLike, space: str = "LPS") -> str:
         pair: Sequence[str] = _LETTERS[space][axes[number]]
         letters.append(pair[1] if column[axes[number]] >= 0 else pair[0])
     return "".join(letters)
+
+
+def zyx_axes(letters: str, wanted: str | None = None) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Axes of a three-dimensional array that are z (head–foot), y and x, and those to flip to run in given directions.
+
+    Args:
+        letters: One letter per spatial axis, the last three axes of the array.
+        wanted: Letters of the (z, y, x) axes after the flips; None for no flips.
+
+    Returns:
+        Both counted from the end.
+
+    Raises:
+        ValueError: The two do not name the same anatomical axes.
+
+    >>> zyx_axes("RAS", "SPL")
+    ((-1, -2, -3), (-2, -3))
+    """
+    if wanted is None:
+        return tuple(
+            next(n for n, letter in enumerate(letters) if letter in pair) - 3 for pair in ("SI", "AP", "RL")
+        ), ()
+    sources, flips = orientation_map(letters, wanted)
+    axes = tuple(source - 3 for source in sources)
+    return axes, tuple(axis for axis, flip in zip(axes, flips, strict=True) if flip)
+
+
+def spacing_of(affine: ArrayLike) -> tuple[float, ...] | None:
+    """Voxel sizes, mm, that a (4, 4) affine states; None for the identity, which readers give where nothing is known.
+
+    >>> spacing_of(np.diag([2.0, 2.0, 3.0, 1.0]))
+    (2.0, 2.0, 3.0)
+    """
+    matrix = np.asarray(affine, dtype=float)
+    if np.array_equal(matrix, np.eye(4)):
+        return None
+    return tuple(float(step) for step in np.linalg.norm(matrix[:3, :3], axis=0))

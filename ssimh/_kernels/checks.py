@@ -2,12 +2,41 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ssimh._kernels.arrays import to_numpy
+
+MODES = ("slice", "volume")
+
+
+def check_mode(mode: str) -> None:
+    """Refuse an unknown mode.
+
+    Raises:
+        ValueError: neither ``"slice"`` nor ``"volume"``.
+    """
+    if mode not in MODES:
+        raise ValueError(f"mode must be one of {', '.join(MODES)}; given {mode!r}.")
+
+
+def check_range(given: Any, name: str) -> tuple[Any, Any]:
+    """Lowest and highest value to draw from.
+
+    Args:
+        given: (lowest, highest), or one number for both.
+        name: of the argument, for the message.
+
+    Raises:
+        ValueError: neither of these, or the first is above the second.
+    """
+    low, high = given if isinstance(given, Sequence) and len(given) == 2 else (given, given)
+    if isinstance(low, str) or not low <= high:
+        raise ValueError(f"{name} must be a number or (lowest, highest); given {given!r}.")
+    return low, high
 
 
 def check_strength(strength: Any) -> float:

@@ -14,7 +14,7 @@ from ssimh._kernels.checks import check_clip, check_strength
 from ssimh.batch.harmonize_scan import HarmonizedScan
 from ssimh.batch.manifest import Recipe
 from ssimh.images.scan import LoadedScan, ScanError, read_scan
-from ssimh.orientation import orientation_map
+from ssimh.orientation import zyx_axes
 from ssimh.site.alignment import SiteDifference, apply_difference, site_difference
 from ssimh.site.site_spectrum import SiteSpectrum
 
@@ -93,9 +93,7 @@ def find_axes(scan: LoadedScan) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """
     if scan.orientation is None:
         raise ScanError(f"{scan.path} has two dimensions; alignment needs three.")
-    sources, flipped = orientation_map(scan.orientation, ORIENTATION)
-    axes = tuple(source - 3 for source in sources)
-    return axes, tuple(axis for axis, flip in zip(axes, flipped, strict=True) if flip)
+    return zyx_axes(scan.orientation, ORIENTATION)
 
 
 def fit_site(paths: Iterable[Path]) -> SiteSpectrum:

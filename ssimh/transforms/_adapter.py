@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import torch
 from monai.config import NdarrayOrTensor
 from monai.data import MetaTensor, get_track_meta
 from monai.utils import convert_to_dst_type, convert_to_tensor
 
+from ssimh._kernels import checks
 from ssimh._kernels.arrays import to_numpy
 from ssimh._kernels.torch_kernel import output_dtype
-from ssimh.orientation import orientation_of
+from ssimh.orientation import orientation_of, spacing_of
 from ssimh.units import unit_from_metadata
-
-MODES = ("slice", "volume")
 
 
 def check_mode(mode: str, slice_axis: int | str) -> None:
@@ -24,8 +22,7 @@ def check_mode(mode: str, slice_axis: int | str) -> None:
     Raises:
         ValueError: ``mode`` is unknown, or ``slice_axis`` neither an index nor ``"axial"``.
     """
-    if mode not in MODES:
-        raise ValueError(f"mode must be one of {', '.join(MODES)}; given {mode!r}.")
+    checks.check_mode(mode)
     if isinstance(slice_axis, bool) or not (isinstance(slice_axis, int) or slice_axis == "axial"):
         raise ValueError(f'slice_axis must be the index of a spatial axis or "axial"; given {slice_axis!r}.')
 
@@ -66,10 +63,7 @@ def spacing_mm(image: Any) -> tuple[float, ...] | None:
     """
     if not isinstance(image, MetaTensor) or image.ndim != 4:
         return None
-    affine = to_numpy(image.affine)
-    if np.array_equal(affine, np.eye(4)):
-        return None
-    return tuple(float(step) for step in np.linalg.norm(affine[:3, :3], axis=0))
+    return spacing_of(to_numpy(image.affine))
 
 
 def unit(image: Any, stated: str | None) -> str | None:

@@ -11,18 +11,11 @@ import torch
 from monai.config import NdarrayOrTensor
 from monai.transforms import Randomizable, RandomizableTransform
 
-from ssimh._kernels.checks import check_strength
+from ssimh._kernels.checks import check_range, check_strength
 from ssimh._kernels.settings import SwapSettings
 from ssimh.transforms import _adapter
 from ssimh.transforms._forms import InvertibleDictionaryForm
 from ssimh.transforms.spectrum_swap import SwapTransform
-
-
-def _range(given: Any, name: str) -> tuple[Any, Any]:
-    low, high = given if isinstance(given, Sequence) and len(given) == 2 else (given, given)
-    if isinstance(low, str) or not low <= high:
-        raise ValueError(f"{name} must be a number or (lowest, highest); given {given!r}.")
-    return low, high
 
 
 class RandSpectrumSwap(RandomizableTransform, SwapTransform):
@@ -70,8 +63,8 @@ class RandSpectrumSwap(RandomizableTransform, SwapTransform):
         RandomizableTransform.__init__(self, prob)
         settings = SwapSettings(region=region, clip=clip, method=method, unit=unit, allow_pet=allow_pet)
         SwapTransform.__init__(self, mode, slice_axis, settings)
-        self.threshold_range = _range(threshold_range, "threshold_range")
-        self.strength_range = tuple(check_strength(bound) for bound in _range(strength_range, "strength_range"))
+        self.threshold_range = check_range(threshold_range, "threshold_range")
+        self.strength_range = tuple(check_strength(bound) for bound in check_range(strength_range, "strength_range"))
         if isinstance(references, str) or len(references) == 0:
             raise ValueError(f"references must be a sequence of at least one donor; given {references!r}.")
         self.references = tuple(self._fit(reference, self.threshold_range[1]) for reference in references)

@@ -12,7 +12,7 @@ from monai.utils import TransformBackends
 
 from ssimh._kernels.arrays import to_numpy
 from ssimh._kernels.checks import check_clip, check_strength
-from ssimh.orientation import orientation_map
+from ssimh.orientation import zyx_axes
 from ssimh.site.alignment import (
     DifferenceField,
     SiteDifference,
@@ -134,13 +134,7 @@ class SpectrumAlign(InvertibleArrayTransform):
         letters = None if self.axes_zyx is not None else _adapter.orientation(img)
         if letters is None:
             return self.axes_zyx or LAST_THREE, ()
-        order = tuple(next(n for n, letter in enumerate(letters) if letter in pair) - 3 for pair in ("SI", "AP", "RL"))
-        if wanted is None:
-            return order, ()
-        sources, flipped = orientation_map(letters, wanted)
-        return tuple(axis - 3 for axis in sources), tuple(
-            axis - 3 for axis, flip in zip(sources, flipped, strict=True) if flip
-        )
+        return zyx_axes(letters, wanted)
 
     def _undo(self, values: torch.Tensor, record: Mapping[str, Any]) -> torch.Tensor:
         """Move the other way by the difference that was applied."""

@@ -1,0 +1,101 @@
+"""What a TorchIO image states about itself: axes, orientation, voxel sizes and unit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torchio as tio
+from numpy.typing import NDArray
+
+from ssimh._kernels.arrays import to_numpy
+from ssimh._kernels.checks import check_mask
+from ssimh.orientation import orientation_of, spacing_of
+from ssimh.units import unit_from_metadata
+
+
+def orientation(image: tio.Image) -> str:
+    """Letters of the three spatial axes, read off the affine."""
+    return orientation_of(image.affine[:3, :3], space="RAS")
+
+
+def spacing_mm(image: tio.Image) -> tuple[float, ...] | None:
+    """Voxel sizes, read off the affine; None for the identity, which TorchIO gives where nothing is known."""
+    return spacing_of(image.affine)
+
+
+def unit(image: tio.Image, stated: str | None) -> str | None:
+    """The unit that the caller stated, else the one among the image's own entries, such as ``unit="HU"``."""
+    return unit_from_metadata(image) if stated is None else stated
+
+
+def transform_axes(image: tio.Image, mode: str) -> tuple[int, ...]:
+    """Axes of the transform, counted from the end: within the axial slices, or all three.
+
+    An image of one slice, (C, x, y, 1), is that slice, however it lies and in either mode.
+    """
+    if image.is_2d():
+        return (-3, -2)
+    if mode == "volume":
+        return (-3, -2, -1)
+    axial = next(number for number, letter in enumerate(orientation(image)) if letter in "SI")
+    return tuple(axis - 3 for axis in range(3) if axis != axial)
+
+
+@contextmanager
+def naming(name: str) -> Iterator[None]:
+    """Put the name of an image before the message of an error about it."""
+    try:
+        yield
+    except (TypeError, ValueError) as error:
+        if type(error) not in (TypeError, ValueError):
+            raise
+        raise type(error)(f"image {name!r}: {error}") from error
+
+
+def included_images(subject: tio.Subject, transform: Any) -> dict[str, tio.ScalarImage]:
+    """The images of a subject that a transform applies to, by name.
+
+    Raises:
+        KeyError: the transform names images to include, and the subject has none of them.
+    """
+    images = dict(transform.get_images_dict(subject))
+    if not images and transform.include is not None:
+        raise KeyError(
+            f"{transform.name}: include={list(transform.include)}, but the subject's scalar images are "
+            f"{list(subject.get_images_dict(intensity_only=True))}."
+        )
+    return images
+
+
+def find_mask(mask: Any, image: tio.ScalarImage, subject: tio.Subject) -> NDArray[np.bool_] | None:
+    """The mask of an image, of its shape.
+
+    Args:
+        mask: name of a label map in the subject (0 is outside); an array or tensor of the image's shape or spatial
+            shape, boolean or 0 and 1; or None.
+        image: (C, x, y, z).
+        subject: that the image belongs to.
+
+    Raises:
+        KeyError: the subject has no such label map.
+        ValueError: another shape, values that are neither boolean nor 0 and 1, or no voxel inside.
+    """
+    if mask is None:
+        return None
+    if isinstance(mask, str):
+        labels = subject.get(mask)
+        if not isinstance(labels, tio.LabelMap):
+            names = [name for name, other in subject.items() if isinstance(other, tio.LabelMap)]
+            raise KeyError(f"mask={mask!r}: the subject's label maps are {names}.")
+        inside = labels.numpy() != 0
+    else:
+        inside = to_numpy(mask)
+    shape = tuple(image.data.shape)
+    if inside.dtype.kind in "iu" and np.isin(inside, (0, 1)).all():
+        inside = inside != 0
+    if inside.shape in (shape[1:], (1, *shape[1:])):
+        inside = np.broadcast_to(inside, shape)
+    return check_mask(inside, shape)

@@ -1,0 +1,135 @@
+"""Site-aware alignment as a TorchIO transform."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+import torchio as tio
+from numpy.typing import NDArray
+
+from ssimh._kernels.checks import check_clip, check_strength
+from ssimh.orientation import zyx_axes
+from ssimh.site.alignment import (
+    DifferenceField,
+    SiteDifference,
+    check_space,
+    check_unit,
+    move_by_field,
+    site_difference,
+)
+from ssimh.site.site_spectrum import SiteSpectrum
+from ssimh.torchio import _image
+from ssimh.torchio._recorded import Record, RecordedTransform, check_shape
+from ssimh.torchio._references import as_site
+
+
+@dataclass(frozen=True, eq=False)
+class AlignRecord:
+    """What undoes the alignment of one image.
+
+    Args:
+        field: that the image was moved along.
+        strength: share of the way.
+        axes: those that are z, y, x, counted from the end.
+        flips: those that run against the sites' directions.
+        mask: (C, x, y, z), flipped, or None.
+        shape: of the image.
+    """
+
+    field: DifferenceField
+    strength: float
+    axes: tuple[int, ...]
+    flips: tuple[int, ...]
+    mask: NDArray[np.bool_] | None
+    shape: tuple[int, ...]
+
+
+class SpectrumAlign(RecordedTransform[AlignRecord]):
+    """Move the scalar images by what their site differs in from a target site; see :func:`ssimh.align_spectrum`.
+
+    The images are CT in HU with three dimensions; every channel is a volume of its own. The directions are read off the
+    affine and turned to those of the sites. Floating dtypes stay, integers become float32. Replay and inverse are as
+    in :class:`SpectrumSwap`.
+
+    Args:
+        source: site that the images come from: a :class:`ssimh.SiteSpectrum`; the path of a saved one (.npz); or the
+            path of an image, which is a site of one scan. None for one-to-one: the scan itself is its site.
+        target: site that the results look like, in the same forms.
+        space: ``"log"``: a factor on HU + 1000; ``"linear"``: an offset in HU.
+        shrink: weigh the difference by its evidence.
+        mask: name of a label map in the subject, or an array of the images' shape or spatial shape; boolean or 0 and 1
+            (label maps: 0 is outside). In place of the body found.
+        strength: 0 … 1, share of the way.
+        clip: (lowest, highest) HU of the result, or None.
+        unit: intensity unit of the images; None for what they state. Anything but HU is refused.
+        record: what the history has recorded; not for new transforms.
+        kwargs: ``p``, ``copy``, ``include``, ``exclude``, ``keep``, ``label_keys`` of
+            ``torchio.transforms.Transform``.
+
+    Raises:
+        ValueError, TypeError: settings out of range, sites that do not fit each other, or an image that does not fit.
+        KeyError: ``include`` or ``mask`` names what the subject does not have.
+    """
+
+    def __init__(
+        self,
+        source: Any,
+        target: Any,
+        *,
+        space: str = "log",
+        shrink: bool = True,
+        mask: Any = None,
+        strength: float = 1.0,
+        clip: tuple[float, float] | None = None,
+        unit: str | None = None,
+        record: Record[AlignRecord] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(record, **kwargs)
+        check_space(space)
+        check_unit(unit)
+        self.source = None if source is None else as_site(source, "source")
+        self.target = as_site(target, "target")
+        self.space, self.shrink, self.mask, self.unit = space, shrink, mask, unit
+        self.strength, self.clip = check_strength(strength), check_clip(clip)
+        self._difference = None if self.source is None else self._differ(self.source)
+        self.args_names = ["source", "target", "space", "shrink", "mask", "strength", "clip", "unit"]
+
+    def _differ(self, source: SiteSpectrum) -> SiteDifference:
+        return site_difference(source, self.target, space=self.space, shrink=self.shrink)
+
+    def _apply(self, image: tio.ScalarImage, subject: tio.Subject) -> tuple[torch.Tensor, AlignRecord]:
+        check_unit(_image.unit(image, self.unit))
+        wanted = self.target.orientation or (None if self.source is None else self.source.orientation)
+        axes, flips = zyx_axes(_image.orientation(image), wanted)
+        inside = _image.find_mask(self.mask, image, subject)
+        if inside is not None:
+            inside = np.flip(inside, flips)
+        volume = torch.flip(image.data, flips)
+        difference = self._difference or self._differ(self._fit(volume, axes, inside))
+        moved = move_by_field(volume, difference, self.strength, axes_zyx=axes, mask=inside, clip=self.clip)
+        field = DifferenceField(
+            difference.coefficients, difference.space, difference.tissue_window_hu, difference.body_threshold_hu
+        )
+        return torch.flip(moved, flips), AlignRecord(field, self.strength, axes, flips, inside, tuple(moved.shape))
+
+    def _fit(self, volume: torch.Tensor, axes: tuple[int, ...], mask: NDArray[np.bool_] | None) -> SiteSpectrum:
+        """The site of one scan, fitted as the target was."""
+        return SiteSpectrum.fit(
+            volume,
+            axes_zyx=axes,
+            tissue_window_hu=self.target.tissue_window_hu,
+            body_threshold_hu=self.target.body_threshold_hu,
+            masks=mask,
+            orientation=self.target.orientation,
+        )
+
+    def _undo(self, values: torch.Tensor, record: AlignRecord) -> torch.Tensor:
+        check_shape(values, record.shape)
+        moved = move_by_field(
+            torch.flip(values, record.flips), record.field, -record.strength, axes_zyx=record.axes, mask=record.mask
+        )
+        return torch.flip(moved, record.flips)
