@@ -8,10 +8,7 @@ from typing import Any
 
 import numpy as np
 import torchio as tio
-from numpy.typing import NDArray
 
-from ssimh._kernels.arrays import to_numpy
-from ssimh._kernels.checks import check_mask
 from ssimh.orientation import orientation_of, spacing_of
 from ssimh.units import unit_from_metadata
 
@@ -70,32 +67,22 @@ def included_images(subject: tio.Subject, transform: Any) -> dict[str, tio.Scala
     return images
 
 
-def find_mask(mask: Any, image: tio.ScalarImage, subject: tio.Subject) -> NDArray[np.bool_] | None:
-    """The mask of an image, of its shape.
-
-    Args:
-        mask: name of a label map in the subject (0 is outside); an array or tensor of the image's shape or spatial
-            shape, boolean or 0 and 1; or None.
-        image: (C, x, y, z).
-        subject: that the image belongs to.
+def find_mask(mask: Any, image: tio.ScalarImage, subject: tio.Subject) -> Any:
+    """The mask of an image: an array or tensor as it was given, or that of a label map in the subject (0 is outside).
 
     Raises:
-        KeyError: the subject has no such label map.
-        ValueError: another shape, values that are neither boolean nor 0 and 1, or no voxel inside.
+        KeyError: the subject has no label map of this name.
+        ValueError: the label map lies elsewhere than the image.
     """
-    if mask is None:
-        return None
-    if isinstance(mask, str):
-        labels = subject.get(mask)
-        if not isinstance(labels, tio.LabelMap):
-            names = [name for name, other in subject.items() if isinstance(other, tio.LabelMap)]
-            raise KeyError(f"mask={mask!r}: the subject's label maps are {names}.")
-        inside = labels.numpy() != 0
-    else:
-        inside = to_numpy(mask)
-    shape = tuple(image.data.shape)
-    if inside.dtype.kind in "iu" and np.isin(inside, (0, 1)).all():
-        inside = inside != 0
-    if inside.shape in (shape[1:], (1, *shape[1:])):
-        inside = np.broadcast_to(inside, shape)
-    return check_mask(inside, shape)
+    if not isinstance(mask, str):
+        return mask
+    labels = subject.get(mask)
+    if not isinstance(labels, tio.LabelMap):
+        names = [name for name, other in subject.items() if isinstance(other, tio.LabelMap)]
+        raise KeyError(f"mask={mask!r}: the subject's label maps are {names}.")
+    if not np.allclose(labels.affine, image.affine, atol=1e-3):
+        raise ValueError(
+            f"mask={mask!r}: its affine is {labels.affine.tolist()}, the image's {image.affine.tolist()}; bring the "
+            "label map to the image's space, for instance with torchio.Resample."
+        )
+    return labels.data != 0

@@ -12,6 +12,7 @@ from ssimh._kernels.settings import SwapSettings
 from ssimh.reference import ReferenceSpectrum
 from ssimh.site.site_spectrum import SiteSpectrum
 from ssimh.torchio import _image
+from ssimh.units import refuse_pet
 
 SAVED = ".npz"
 
@@ -26,8 +27,14 @@ def as_reference(reference: Any, settings: SwapSettings, mode: str) -> Reference
 
     Raises:
         TypeError: something else.
-        ValueError: an image that cannot be a reference under these settings.
+        ValueError: an image that cannot be a reference under these settings, or PET without ``allow_pet``.
     """
+    found = _find_reference(reference, settings, mode)
+    refuse_pet(found.unit, "the reference", settings.allow_pet)
+    return found
+
+
+def _find_reference(reference: Any, settings: SwapSettings, mode: str) -> ReferenceSpectrum:
     if isinstance(reference, ReferenceSpectrum):
         return reference
     if isinstance(reference, str | os.PathLike):

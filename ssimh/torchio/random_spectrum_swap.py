@@ -26,7 +26,7 @@ class RandomSpectrumSwap(RandomTransform, IntensityTransform):
     Args:
         references: donors, each in a form that :class:`SpectrumSwap` takes; kept as coefficients, a few kilobytes each.
         threshold_range: (lowest, highest) τ, both included, or one number for both.
-        mode, region, clip, method, unit, allow_pet: as in :class:`SpectrumSwap`.
+        mode, region, grid, mask, background, clip, method, unit, allow_pet: as in :class:`SpectrumSwap`.
         strength_range: (lowest, highest) share of the way, or one number for both.
         kwargs: ``p`` (probability, 1 without it), ``copy``, ``include``, ``exclude``, ``keep``, ``label_keys`` of
             ``torchio.transforms.Transform``.
@@ -49,6 +49,9 @@ class RandomSpectrumSwap(RandomTransform, IntensityTransform):
         threshold_range: int | Sequence[int] = (1, 3),
         mode: str = "slice",
         region: str = "square",
+        grid: str = "same",
+        mask: Any = None,
+        background: Any = None,
         strength_range: float | Sequence[float] = (0.0, 1.0),
         clip: tuple[float, float] | None = None,
         method: str = "auto",
@@ -61,12 +64,13 @@ class RandomSpectrumSwap(RandomTransform, IntensityTransform):
         self.threshold_range = check_range(threshold_range, "threshold_range")
         self.strength_range = tuple(check_strength(bound) for bound in check_range(strength_range, "strength_range"))
         settings = SwapSettings(
-            self.threshold_range[1], region=region, clip=clip, method=method, unit=unit, allow_pet=allow_pet
+            self.threshold_range[1], region=region, grid=grid, clip=clip, method=method, unit=unit, allow_pet=allow_pet
         )
         if isinstance(references, str) or len(references) == 0:
             raise ValueError(f"references must be a sequence of at least one donor; given {references!r}.")
         self.references = [as_reference(reference, settings, mode) for reference in references]
-        self.mode, self.region, self.clip = mode, region, settings.clip
+        self.mode, self.region, self.grid, self.clip = mode, region, grid, settings.clip
+        self.mask, self.background = mask, background
         self.method, self.unit, self.allow_pet = method, unit, allow_pet
 
     def apply_transform(self, subject: tio.Subject) -> tio.Subject:
@@ -78,6 +82,9 @@ class RandomSpectrumSwap(RandomTransform, IntensityTransform):
             threshold=int(torch.randint(low, high + 1, (1,))),
             mode=self.mode,
             region=self.region,
+            grid=self.grid,
+            mask=self.mask,
+            background=self.background,
             strength=min(max(self.sample_uniform(*self.strength_range), 0.0), 1.0),
             clip=self.clip,
             method=self.method,

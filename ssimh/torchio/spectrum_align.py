@@ -10,7 +10,9 @@ import torch
 import torchio as tio
 from numpy.typing import NDArray
 
+from ssimh._kernels.arrays import to_numpy
 from ssimh._kernels.checks import check_clip, check_strength
+from ssimh._kernels.inside import find_inside
 from ssimh.orientation import zyx_axes
 from ssimh.site.alignment import (
     DifferenceField,
@@ -105,7 +107,7 @@ class SpectrumAlign(RecordedTransform[AlignRecord]):
         check_unit(_image.unit(image, self.unit))
         wanted = self.target.orientation or (None if self.source is None else self.source.orientation)
         axes, flips = zyx_axes(_image.orientation(image), wanted)
-        inside = _image.find_mask(self.mask, image, subject)
+        inside = self._inside(image, subject)
         if inside is not None:
             inside = np.flip(inside, flips)
         volume = torch.flip(image.data, flips)
@@ -115,6 +117,14 @@ class SpectrumAlign(RecordedTransform[AlignRecord]):
             difference.coefficients, difference.space, difference.tissue_window_hu, difference.body_threshold_hu
         )
         return torch.flip(moved, flips), AlignRecord(field, self.strength, axes, flips, inside, tuple(moved.shape))
+
+    def _inside(self, image: tio.ScalarImage, subject: tio.Subject) -> NDArray[np.bool_] | None:
+        """The mask of an image, of its shape."""
+        mask = _image.find_mask(self.mask, image, subject)
+        if mask is None:
+            return None
+        inside = to_numpy(find_inside(image.data, mask, None))
+        return np.broadcast_to(inside, tuple(image.data.shape))
 
     def _fit(self, volume: torch.Tensor, axes: tuple[int, ...], mask: NDArray[np.bool_] | None) -> SiteSpectrum:
         """The site of one scan, fitted as the target was."""

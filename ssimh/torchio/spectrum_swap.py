@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -9,8 +10,8 @@ import torch
 import torchio as tio
 
 from ssimh._kernels.checks import check_mode
-from ssimh._kernels.coefficients import add_field
 from ssimh._kernels.settings import SwapSettings
+from ssimh.applied_field import AppliedField
 from ssimh.swap import swap_with_delta
 from ssimh.tissue_warning import BOUND_HU, warn_if_moved
 from ssimh.torchio import _image
@@ -23,13 +24,12 @@ class SwapRecord:
     """What undoes the swap of one image.
 
     Args:
-        delta: coefficients of the field that was added.
-        axes: of the transform, counted from the end.
+        field: the :class:`ssimh.applied_field.AppliedField` that was added, as its record: small tensors, and one bit
+            per voxel of a mask.
         shape: of the image.
     """
 
-    delta: torch.Tensor
-    axes: tuple[int, ...]
+    field: Mapping[str, Any]
     shape: tuple[int, ...]
 
 
@@ -48,6 +48,14 @@ class SpectrumSwap(RecordedTransform[SwapRecord]):
         mode: ``"slice"`` (published): the axial slices by the affine; or ``"volume"``. Images of one slice, (C, x, y,
             1), are that slice either way.
         region: ``"square"`` (published), ``"triangle"`` or ``"radial"``.
+        grid: ``"same"``, as published: an image's grid is the reference's; or ``"field-of-view"``: another number of
+            voxels over the same field of view, see :func:`ssimh.swap_spectrum`.
+        mask: name of a label map in the subject (0 is outside), or an array of the images' shape or spatial shape,
+            boolean or 0 and 1. Outside it every voxel keeps its value bit by bit; the coefficients are those of the
+            whole image, as published.
+        background: a number: voxels of exactly this value keep it; or a function of an image's tensor, (C, x, y, z),
+            that returns a mask of the background; a lambda cannot be sent to workers. With a mask, nothing moves
+            outside either.
         strength: 0 … 1, share of the way towards the reference.
         clip: (lowest, highest) value of the result, or None.
         method: ``"auto"``, ``"projection"`` or ``"fft"``.
@@ -62,7 +70,7 @@ class SpectrumSwap(RecordedTransform[SwapRecord]):
     Raises:
         ValueError, TypeError: settings out of range, or an image that does not fit the reference: another matrix,
             other voxel sizes (where both are known), another unit. Names the image.
-        KeyError: ``include`` names images of which the subject has none.
+        KeyError: ``include`` or ``mask`` names what the subject does not have.
 
     >>> import torch
     >>> import torchio as tio
@@ -79,6 +87,9 @@ class SpectrumSwap(RecordedTransform[SwapRecord]):
         threshold: int = 3,
         mode: str = "slice",
         region: str = "square",
+        grid: str = "same",
+        mask: Any = None,
+        background: Any = None,
         strength: float = 1.0,
         clip: tuple[float, float] | None = None,
         method: str = "auto",
@@ -91,15 +102,23 @@ class SpectrumSwap(RecordedTransform[SwapRecord]):
         super().__init__(record, **kwargs)
         check_mode(mode)
         self._settings = SwapSettings(
-            threshold, region=region, strength=strength, clip=clip, method=method, unit=unit, allow_pet=allow_pet
+            threshold,
+            region=region,
+            grid=grid,
+            strength=strength,
+            clip=clip,
+            method=method,
+            unit=unit,
+            allow_pet=allow_pet,
         )
         self.reference = as_reference(reference, self._settings, mode)
-        self.threshold, self.mode, self.region, self.strength = threshold, mode, region, self._settings.strength
+        self.threshold, self.mode, self.region, self.grid = threshold, mode, region, grid
+        self.mask, self.background, self.strength = mask, background, self._settings.strength
         self.clip, self.method, self.unit, self.allow_pet = self._settings.clip, method, unit, allow_pet
         self.warn_above_hu = warn_above_hu
         self.args_names = [
-            *("reference", "threshold", "mode", "region", "strength", "clip", "method", "unit", "allow_pet"),
-            "warn_above_hu",
+            *("reference", "threshold", "mode", "region", "grid", "mask", "background", "strength", "clip", "method"),
+            *("unit", "allow_pet", "warn_above_hu"),
         ]
 
     def _apply(self, image: tio.ScalarImage, subject: tio.Subject) -> tuple[torch.Tensor, SwapRecord]:
@@ -110,12 +129,13 @@ class SpectrumSwap(RecordedTransform[SwapRecord]):
         )
         turned = self.reference.orientation not in (None, letters)
         donor = self.reference.for_orientation(letters) if turned else self.reference
-        values, delta = swap_with_delta(image.data, donor, settings)
+        mask = _image.find_mask(self.mask, image, subject)
+        values, field = swap_with_delta(image.data, donor, settings, mask=mask, background=self.background)
         # Counted from here: apply_transform, TorchIO's __call__, the caller.
         warn_if_moved(image.data, values, self.warn_above_hu, unit, stacklevel=4)
-        return values, SwapRecord(delta, axes, tuple(image.data.shape))
+        return values, SwapRecord(field.to_record(), tuple(image.data.shape))
 
     def _undo(self, values: torch.Tensor, record: SwapRecord) -> torch.Tensor:
         check_shape(values, record.shape)
-        field: torch.Tensor = add_field(values, -record.delta, record.axes)
-        return field
+        restored: torch.Tensor = AppliedField.from_record(record.field).remove_from(values)
+        return restored

@@ -85,6 +85,9 @@ def test_torchio_subject(monkeypatch, capsys):
     assert abs(before - reference) > 20
     assert abs(after - reference) < 6
     assert "label unchanged: True" in output
+    assert "history: SpectrumSwap" in output
+    assert float(output.split("inverse: ")[1].split()[0]) < 1e-3
+    assert "batch of shape (2, 1, 64, 64, 16)" in output
 
 
 def test_nnunet_dataset(monkeypatch, capsys):

@@ -5,7 +5,7 @@ import pytest
 import ssimh
 from tests.interpreters import block, check_public_names, modules_loaded_by, run
 
-HEAVY = {"torch", "monai", "SimpleITK", "skimage", "matplotlib", "typer", "rich", "pandas", "sklearn"}
+HEAVY = {"torch", "monai", "torchio", "SimpleITK", "skimage", "matplotlib", "typer", "rich", "pandas", "sklearn"}
 
 
 @pytest.mark.parametrize(
@@ -31,6 +31,19 @@ def test_without_monai_the_error_names_the_extra(blocked):
     last = result.stderr.strip().splitlines()[-1]
     assert last.startswith("ImportError: ")
     assert 'pip install "ssimh[monai]"' in last
+
+
+@pytest.mark.parametrize("blocked", [["torchio"], ["torch", "torchio"]])
+def test_without_torchio_the_error_names_the_extra(blocked):
+    result = run(block(blocked) + "import ssimh.torchio")
+    assert result.returncode != 0
+    last = result.stderr.strip().splitlines()[-1]
+    assert last.startswith("ImportError: ")
+    assert 'pip install "ssimh[torchio]"' in last
+
+
+def test_the_torchio_transforms_need_no_monai():
+    assert run(block(["monai"]) + "import ssimh.torchio").returncode == 0
 
 
 def test_without_torch_numpy_works():

@@ -1,6 +1,7 @@
 """What every TorchIO transform of the library must do, run over all of them."""
 
 import copy
+import inspect
 import pickle
 
 import numpy as np
@@ -8,6 +9,8 @@ import pytest
 import torch
 import torchio as tio
 
+import ssimh
+import ssimh.torchio
 from tests.facts import raises_naming
 from tests.ssimh.tolerances import as_float64, assert_close
 from tests.ssimh.torchio.torchio_cases import AFFINE, CASES, SHAPE, scan, subject
@@ -240,6 +243,17 @@ def test_random_transforms_draw_from_torchs_generator_alone(case):
     state = np.random.get_state()[1].copy()  # noqa: NPY002
     case()(subject())
     np.testing.assert_array_equal(np.random.get_state()[1], state)  # noqa: NPY002
+
+
+@every
+def test_the_arguments_are_those_of_the_monai_transform(case):
+    own = inspect.signature(getattr(ssimh.torchio, case.name)).parameters
+    monai = inspect.signature(getattr(ssimh, case.name.replace("Random", "Rand"))).parameters
+    shared = [name for name in own if name in monai]
+    assert [name for name in monai if name in own] == shared
+    assert all(own[name].default == monai[name].default and own[name].kind == monai[name].kind for name in shared)
+    assert set(own) - set(monai) <= {"grid", "mask", "background", "record", "kwargs"}
+    assert set(monai) - set(own) <= {"axes_zyx", "slice_axis", "prob", "center_mm", "landmark_mm"}
 
 
 @every
