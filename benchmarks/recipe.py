@@ -4,9 +4,9 @@
 
 All runs use the grid and the network of the demo preset, so that two CPU cores train them; everything else is as the
 presets ``paper`` and ``recommended`` say, at a learning rate for as few epochs. A departure is ``paper`` with one
-thing as in ``recommended``, and ``harmonization=none`` beside. A seed decides folds and training. Runs of a seed share
-the folds; the reference subject of ``paper`` trains in every fold of all of them, so all validate the same cases.
-Departures that need no training predict with the models of ``paper``.
+thing as in ``recommended``; no harmonization and a hard clip of CT are beside them. A seed decides folds and training.
+Runs of a seed share the folds; the reference subject of ``paper`` trains in every fold of all of them, so all validate
+the same cases. Departures that need no training predict with the models of ``paper``.
 
 ``--jobs`` runs are made at once, on one thread each. Everything is kept in OUT, and a call that was stopped continues.
 Ends with a table of paired differences to ``paper`` with 95 % intervals over cases, also in OUT/recipe.json.
@@ -69,7 +69,10 @@ def departures(paper: hnseg.Config, recommended: hnseg.Config) -> dict[str, Valu
     named = {
         f"{name.partition('.')[2]}={value}": values for name, values in single.items() for value in values.values()
     }
-    others: dict[str, Values] = {"harmonization=none": {"prepare.harmonization": "none"}}
+    others: dict[str, Values] = {
+        "harmonization=none": {"prepare.harmonization": "none"},
+        "clip_ct_window=True": {"prepare.clip_ct_window": True},  # what recommended had and gave up
+    }
     return {RECOMMENDED: changed, **named, **others, "thresholds in ml": thresholds}
 
 

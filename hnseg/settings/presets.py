@@ -36,7 +36,10 @@ PAPER_VALUES: Mapping[str, SectionValues] = {
 
 RECOMMENDED_VALUES: Mapping[str, SectionValues] = {
     "split": {"test_fraction": 0.0},  # as the paper: the challenge has the test cases
-    "prepare": {"harmonization": "spectrum-align"},  # docs/ssimh/align.md: a swap between patients moves anatomy
+    "prepare": {
+        "harmonization": "spectrum-align",  # docs/ssimh/align.md: a swap between patients moves anatomy
+        "clip_ct_window": False,  # as the paper: a clip did not help (docs/hnseg/benchmarks.md)
+    },
 }
 
 DEMO_VALUES: Mapping[str, SectionValues] = {

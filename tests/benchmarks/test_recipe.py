@@ -30,6 +30,7 @@ def test_departures_are_single_and_together_the_recommended_preset():
     whole = variants.pop("recommended")
     assert hnseg.build_config(whole, base=PAPER) == RECOMMENDED.model_copy(update={"preset": "paper"})
     assert variants.pop("harmonization=none") == {"prepare.harmonization": "none"}
+    assert variants.pop("clip_ct_window=True") == {"prepare.clip_ct_window": True}
     together = {name: value for values in variants.values() for name, value in values.items()}
     assert together == {name: value for name, value in whole.items() if name != "train.patience"}
     assert all(len(values) == 1 for name, values in variants.items() if name != "thresholds in ml")
