@@ -10,7 +10,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 DEMO_DIR ?= demo
 
-.PHONY: demo test lint types layers tests docs soak benchmarks clean-demo clean
+.PHONY: demo test checks lint types layers tests docs soak benchmarks clean-demo clean
 
 # Memory that torch frees stays with the process: giving it back and faulting it in again took a quarter of a step.
 # Waiting threads yield their core: beside another busy process, spinning ones made a step several times longer.
@@ -18,10 +18,12 @@ demo: $(VENV)/.installed-demo
 	OMP_WAIT_POLICY=PASSIVE MALLOC_TRIM_THRESHOLD_=1073741824 MALLOC_MMAP_THRESHOLD_=1073741824 \
 	    $(BIN)/python examples/hecktor_task1.py --work-dir $(DEMO_DIR) --resume
 
-# The checks of one process each run side by side, their outputs whole (GNU make 4); then the tests, which take two.
-test: $(VENV)/.installed-test
-	$(MAKE) --no-print-directory -j2 $(if $(filter output-sync,$(.FEATURES)),--output-sync=target) lint types layers docs
-	$(MAKE) --no-print-directory tests
+# Lint first, which takes a second. The other checks run beside the tests, in the tenth of the time that these wait.
+test: $(VENV)/.installed-test lint
+	$(MAKE) --no-print-directory -j2 checks tests
+
+checks: $(VENV)/.installed-test
+	$(MAKE) --no-print-directory types layers docs
 
 lint: $(VENV)/.installed-test
 	$(BIN)/ruff check .

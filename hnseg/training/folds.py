@@ -11,6 +11,7 @@ import os
 import signal
 from collections.abc import Sequence
 from concurrent.futures import FIRST_EXCEPTION, ProcessPoolExecutor, wait
+from multiprocessing.context import BaseContext
 from pathlib import Path
 
 import torch
@@ -81,10 +82,9 @@ def _train_in_processes(
     total = len(folds) * load_config(work).train.epochs
     threads = max(1, (os.cpu_count() or 1) // jobs)
     reported = {fold: len(read_log(work, fold)) for fold in folds}
-    spawn = multiprocessing.get_context("spawn")  # a forked child of a process with threads can hang
     others = set(multiprocessing.active_children())
     with ProcessPoolExecutor(
-        jobs, mp_context=spawn, initializer=_begin_worker, initargs=(threads, os.getpid())
+        jobs, mp_context=_open_context(), initializer=_begin_worker, initargs=(threads, os.getpid())
     ) as pool:
         try:
             futures = [pool.submit(train_fold, work, fold, device=device, init=init) for fold in folds]
@@ -102,6 +102,18 @@ def _train_in_processes(
                 worker.kill()
             raise
         return [future.result() for future in futures if not future.cancelled()]
+
+
+def _open_context() -> BaseContext:
+    """How folds get their processes: forked from a server that has loaded torch and MONAI once for all of them.
+
+    A forked child of a process with threads can hang; the server has none. Windows has no fork.
+    """
+    if "forkserver" not in multiprocessing.get_all_start_methods():
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["hnseg.training.loop"])
+    return context
 
 
 def _begin_worker(threads: int, parent_pid: int) -> None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import signal
 
 import pytest
+from typer.testing import CliRunner
 
+from hnseg.cli.commands import app
 from hnseg.errors import InUseError
 from hnseg.training.folds import train_folds
 from tests.hnseg.processes import end_and_check, start
@@ -40,9 +42,9 @@ def test_a_fold_is_trained_by_one_run_at_a_time(run):
             train_folds(run, [0], device="cpu")
         assert str(first.pid) in str(caught.value)
         assert "fold 0" in str(caught.value)
-        other = start(["-m", "hnseg", "train", run, "--fold", "0", "--device", "cpu"])
-        assert "in use" in other.communicate()[1]
-        assert other.returncode == 1
+        other = CliRunner().invoke(app, ["train", str(run), "--fold", "0", "--device", "cpu"])
+        assert "in use" in other.stderr
+        assert other.exit_code == 1
         return True
 
     end_and_check(first, second, signal.SIGKILL, least=0)
