@@ -180,14 +180,13 @@ def test_a_resumed_run_keeps_its_own_settings(example, monkeypatch, tmp_path):
 
 
 def test_a_resumed_run_is_checked_again_with_another_crop(example, monkeypatch, tmp_path):
-    config = Config.from_preset("demo").prepare
-    kept = CohortCheck((), (), (), read_settings(config))
+    config = Config.from_preset("demo")
+    kept = CohortCheck((), (), (), read_settings(config.prepare))
     save_check(kept, tmp_path)
     again = CohortCheck((), (), (), {})
     monkeypatch.setattr(example, "check_cohort", lambda *args, **kwargs: again)
-    assert example.check(tmp_path, tmp_path, config, 1) == kept
-    assert example.check(tmp_path, tmp_path, config.model_copy(update={"swap_threshold": 5}), 1) == kept
-    assert example.check(tmp_path, tmp_path, config.model_copy(update={"spacing_mm": 3.0}), 1) == again
+    for values, found in (({}, kept), ({"prepare.swap_threshold": 5}, kept), ({"prepare.spacing_mm": 3.0}, again)):
+        assert example.check(tmp_path, tmp_path, hnseg.build_config(values, base=config), 1) == found
 
 
 OPTIONS = {
