@@ -51,7 +51,7 @@ def harmonize(reference_path: Path, scan_path: Path, result_path: Path) -> float
     )
     reference.save(spectrum_path)  # a few kilobytes, for reuse
 
-    fitting = match_grid(reference, scan, regrid=False)  # turned if the scan lies in another direction
+    fitting = match_grid(reference, scan, grid="same")  # turned if the scan lies in another direction
     after = swap_spectrum(scan.values, fitting, axes=fitting.axes, clip=(-1024, 3071), unit="HU")  # float32
 
     write_scan(result_path, after, scan)  # geometry and pixel type of the scan

@@ -9,8 +9,10 @@ from typing import Any
 import numpy as np
 
 from ssimh._kernels.arrays import is_tensor, to_numpy
+from ssimh._kernels.box_axis import BoxAxis
 from ssimh._kernels.coefficients import add_field
 from ssimh._kernels.inside import keep_outside, pack, unpack
+from ssimh._kernels.least_squares import Box, add_in_box, as_wide
 
 
 @dataclass(frozen=True)
@@ -21,11 +23,13 @@ class AppliedField:
         delta: change of the coefficients; array or tensor, as the image.
         axes: transformed axes of the image, counted from the end.
         inside: boolean array that broadcasts to the image, False where nothing was moved; None for everywhere.
+        box: how the image's last three axes lie in the reference's box, with ``grid="physical"``; else None.
     """
 
     delta: Any
     axes: tuple[int, ...]
     inside: Any | None = None
+    box: Box | None = None
 
     def remove_from(self, image: Any) -> Any:
         """The image as it was before the swap, to rounding, where nothing was clipped.
@@ -44,8 +48,11 @@ class AppliedField:
             inside = None if inside is None else torch.as_tensor(inside, device=image.device)
         else:
             delta, inside = to_numpy(delta), None if inside is None else to_numpy(inside)
-        restored = image if delta.shape[self.axes[0]] == 0 else add_field(image, -delta, self.axes)
-        return restored if restored is image else keep_outside(restored, image, inside)
+        if delta.shape[self.axes[0]] == 0:
+            return image
+        if self.box is not None:
+            return add_in_box(image, -as_wide(delta, image), self.box, inside, self.axes)
+        return keep_outside(add_field(image, -delta, self.axes), image, inside)
 
     def to_record(self) -> dict[str, Any]:
         """The same as CPU tensors, lists and numbers, which MONAI collates; the mask takes one bit per voxel."""
@@ -55,6 +62,8 @@ class AppliedField:
         if self.inside is not None:
             record["inside"] = torch.from_numpy(pack(self.inside))
             record["inside_shape"] = list(self.inside.shape)
+        if self.box is not None:
+            record["box"] = [[place.size, place.scale, place.offset] for place in self.box]
         return record
 
     @classmethod
@@ -64,4 +73,8 @@ class AppliedField:
         if "inside" in record:
             shape = [int(size) for size in record["inside_shape"]]
             inside = unpack(np.asarray(to_numpy(record["inside"]), dtype=np.uint8), shape)
-        return cls(record["delta"], tuple(int(axis) for axis in record["axes"]), inside)
+        box: Box | None = None
+        if "box" in record:
+            first, second, third = (BoxAxis(int(size), float(scale), float(at)) for size, scale, at in record["box"])
+            box = (first, second, third)
+        return cls(record["delta"], tuple(int(axis) for axis in record["axes"]), inside, box)

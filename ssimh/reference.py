@@ -20,9 +20,10 @@ from ssimh._kernels.field_of_view import check_same_field
 from ssimh._kernels.per_image import zip_per_image
 from ssimh._kernels.regions import region_contains, region_mask
 from ssimh._kernels.settings import SwapSettings
+from ssimh.box import Affine, as_tuples, check_affine, resize_affine, turn_affine
 from ssimh.files.json_object import JsonObject
 from ssimh.files.reference_file import REFERENCE, ReferenceFileError, StoredSpectrum
-from ssimh.orientation import check_orientation, orientation_map
+from ssimh.orientation import check_orientation, orientation_map, orientation_of
 from ssimh.units import refuse_pet
 
 __all__ = ["ReferenceFileError", "ReferenceSpectrum"]
@@ -41,6 +42,8 @@ class ReferenceSpectrum(StoredSpectrum):
         region: which of the coefficients are meant: ``"square"``, ``"triangle"`` or ``"radial"``.
         shape: grid of the image.
         spacing_mm: voxel sizes of the last axes of ``shape``, if known.
+        affine: 4 × 4, voxel index of the last three axes to RAS+ millimeters, if known: where the grid lies in the
+            world, for ``grid="physical"``. Voxel sizes and orientation follow from it where they are not given.
         orientation: one letter of R/L, A/P, S/I per spatial axis, towards which the index grows, if known; the
             spatial axes are the last ones. ``"SPL"`` is a (z, y, x) array as SimpleITK gives it for an
             identity direction, ``"RAS"`` an (x, y, z) array as MONAI does.
@@ -62,6 +65,7 @@ class ReferenceSpectrum(StoredSpectrum):
     shape: tuple[int, ...]
     spacing_mm: tuple[float, ...] | None = None
     orientation: str | None = None
+    affine: Affine | None = None
     unit: str | None = None
     n_subjects: int = 1
     statistic: str = "mean"
@@ -72,6 +76,8 @@ class ReferenceSpectrum(StoredSpectrum):
         set_field(self, "axes", normalize_axes(self.axes, len(self.shape), "the reference"))
         set_field(self, "threshold", check_threshold(self.threshold, self.shape, self.axes, "the reference"))
         region_mask(self.region, self.threshold, len(self.axes))
+        if self.affine is not None:
+            self._take_affine()
         if self.spacing_mm is not None:
             spacing = tuple(float(step) for step in self.spacing_mm)
             if not 1 <= len(spacing) <= len(self.shape) or not all(0 < step < np.inf for step in spacing):
@@ -97,6 +103,25 @@ class ReferenceSpectrum(StoredSpectrum):
         values.flags.writeable = False
         set_field(self, "coefficients", values)
 
+    def _take_affine(self) -> None:
+        """The affine as tuples; voxel sizes and orientation from it, or checked against it."""
+        if len(self.shape) < 3:
+            raise ValueError(f"affine needs an image of three axes or more; given shape {self.shape}.")
+        matrix = check_affine(self.affine, "affine")
+        object.__setattr__(self, "affine", as_tuples(matrix))
+        steps = tuple(float(step) for step in np.linalg.norm(matrix[:3, :3], axis=0))
+        letters = orientation_of(matrix[:3, :3], space="RAS")
+        if self.spacing_mm is None:
+            object.__setattr__(self, "spacing_mm", steps)
+        elif len(self.spacing_mm) > 3 or not np.allclose(self.spacing_mm, steps[-len(self.spacing_mm) :], rtol=1e-3):
+            raise ValueError(
+                f"spacing_mm={self.spacing_mm} contradicts the affine's voxel sizes {steps}; leave it out."
+            )
+        if self.orientation is None:
+            object.__setattr__(self, "orientation", letters)
+        elif self.orientation.upper() != letters:
+            raise ValueError(f"orientation={self.orientation!r} contradicts the affine's {letters!r}; leave it out.")
+
     @classmethod
     def from_image(
         cls,
@@ -107,6 +132,7 @@ class ReferenceSpectrum(StoredSpectrum):
         region: str = "square",
         spacing_mm: Sequence[float] | None = None,
         orientation: str | None = None,
+        affine: Any = None,
         unit: str | None = None,
     ) -> ReferenceSpectrum:
         """Coefficients of one image.
@@ -119,6 +145,7 @@ class ReferenceSpectrum(StoredSpectrum):
             region: ``"square"`` (published), ``"triangle"`` or ``"radial"``.
             spacing_mm: voxel size of each spatial (last) axis.
             orientation: letters of R/L, A/P, S/I, one per spatial axis.
+            affine: 4 × 4, voxel index of the last three axes to RAS+ millimeters; states voxel sizes and orientation.
             unit: intensity unit.
 
         Returns:
@@ -147,6 +174,7 @@ class ReferenceSpectrum(StoredSpectrum):
             shape=tuple(image.shape),
             spacing_mm=None if spacing_mm is None else tuple(spacing_mm),
             orientation=orientation,
+            affine=affine,
             unit=unit,
         )
 
@@ -189,7 +217,8 @@ class ReferenceSpectrum(StoredSpectrum):
         """Mean (weighted by the number of subjects) or median of references that agree in grid and settings.
 
         Args:
-            references: any iterable of references. Their voxel sizes must agree where they are stated.
+            references: any iterable of references. Their voxel sizes must agree where they are stated. The affine is
+                kept where all agree; otherwise the average has none, and ``center_mm`` places its box.
             statistic: ``"mean"`` or ``"median"``, coefficient by coefficient.
 
         Raises:
@@ -198,6 +227,7 @@ class ReferenceSpectrum(StoredSpectrum):
         if statistic not in STATISTICS:
             raise ValueError(f"statistic must be one of {STATISTICS}; given {statistic!r}.")
         first: ReferenceSpectrum | None = None
+        one_place = True
         total: Any = 0.0
         kept: list[NDArray[Any]] = []
         count = 0
@@ -206,6 +236,7 @@ class ReferenceSpectrum(StoredSpectrum):
             if first.spacing_mm is None and reference.spacing_mm is not None:
                 first = replace(first, spacing_mm=reference.spacing_mm)
             first._check_same_kind(reference, count + 1)
+            one_place = one_place and first.is_placed_as(reference)
             count += reference.n_subjects
             if statistic == "median":
                 kept.append(reference.coefficients)
@@ -215,7 +246,14 @@ class ReferenceSpectrum(StoredSpectrum):
             raise ValueError("no image was given; a reference needs at least one.")
         middle = np.median(kept, axis=0) if statistic == "median" else total / count
         values = middle.astype(first.coefficients.dtype)
-        return replace(first, coefficients=values, n_subjects=count, statistic=statistic)
+        affine = first.affine if one_place else None
+        return replace(first, coefficients=values, affine=affine, n_subjects=count, statistic=statistic)
+
+    def is_placed_as(self, other: ReferenceSpectrum) -> bool:
+        """Whether both state the same box to a hundredth of a millimeter, or neither states one."""
+        if self.affine is None or other.affine is None:
+            return self.affine is other.affine
+        return np.allclose(self.affine, other.affine, rtol=0, atol=1e-2)
 
     def _check_same_kind(self, other: ReferenceSpectrum, number: int) -> None:
         for field in ("shape", "threshold", "axes", "region", "orientation", "unit"):
@@ -257,7 +295,10 @@ class ReferenceSpectrum(StoredSpectrum):
             tail = len(self.spacing_mm)
             sizes = zip(self.spacing_mm, self.shape[-tail:], grid[-tail:], strict=True)
             steps = tuple(step * old / new for step, old, new in sizes)
-        return replace(self, coefficients=values.astype(self.coefficients.dtype), shape=grid, spacing_mm=steps)
+        affine = None if self.affine is None else as_tuples(resize_affine(self.affine, self.shape, grid))
+        steps = None if affine is not None else steps  # the affine states them
+        values = values.astype(self.coefficients.dtype)
+        return replace(self, coefficients=values, shape=grid, spacing_mm=steps, affine=affine)
 
     def for_orientation(self, orientation: str) -> ReferenceSpectrum:
         """The same reference for an array whose spatial axes run in other directions: exact flips and swaps.
@@ -284,9 +325,13 @@ class ReferenceSpectrum(StoredSpectrum):
             padded = (None,) * (len(self.shape) - len(steps)) + steps
             turned = [padded[source] for source in order]
             steps = tuple(step for step in turned if step is not None)
+        affine = None
+        if self.affine is not None:
+            affine = as_tuples(turn_affine(self.affine, self.shape, sources, flips))
         return replace(
             self,
             coefficients=values,
+            affine=affine,
             axes=tuple(new - len(order) for new, old in enumerate(order) if old in transformed),
             shape=tuple(self.shape[source] for source in order),
             spacing_mm=steps,
@@ -333,6 +378,10 @@ class ReferenceSpectrum(StoredSpectrum):
     def header(self) -> Mapping[str, object]:
         """Everything but the coefficients, as plain JSON values."""
         values = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "coefficients"}
+        if self.affine is None:
+            del values["affine"]  # as in files, and their hashes, of versions that knew no affine
+        else:
+            values["affine"] = [list(row) for row in self.affine]
         return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
 
     @property

@@ -13,6 +13,7 @@ from ssimh._kernels.dispatch import kernel_for
 from ssimh._kernels.inside import find_inside, keep_outside
 from ssimh._kernels.settings import SwapSettings
 from ssimh.applied_field import AppliedField
+from ssimh.box_swap import NOWHERE, Placement, swap_in_box
 from ssimh.reference import ReferenceSpectrum
 
 Reference = Any  # array of the image's kind, ReferenceSpectrum, or path
@@ -26,6 +27,8 @@ def swap_spectrum(
     axes: int | Sequence[int] = (-2, -1),
     region: str = "square",
     grid: str = "same",
+    center_mm: Sequence[float] | None = None,
+    landmark_mm: Sequence[Sequence[float]] | None = None,
     mask: Any = None,
     background: Any = None,
     strength: float = 1.0,
@@ -33,6 +36,7 @@ def swap_spectrum(
     method: str = "auto",
     spacing_mm: Sequence[float] | None = None,
     orientation: str | None = None,
+    affine: Any = None,
     unit: str | None = None,
     allow_pet: bool = False,
     workers: int | None = None,
@@ -56,12 +60,22 @@ def swap_spectrum(
             means, the whole size returns the reference.
         axes: axes of the transform: (-2, -1) slice by slice, (-3, -2, -1) on the volume.
         region: ``"square"`` (published), ``"triangle"`` or ``"radial"`` part of the corner.
-        grid: ``"same"``, the published method: the image's grid is the reference's, or ``"field-of-view"``: the image
-            may have another number of voxels over the same field of view
-            (:meth:`ReferenceSpectrum.for_grid`). Both assume that image and reference cover the same field.
+        grid: ``"same"``, the published method: the image's grid is the reference's. ``"field-of-view"``: another number
+            of voxels over the same field of view (:meth:`ReferenceSpectrum.for_grid`). Both assume that image and
+            reference show the same part of the body. ``"physical"``: the basis lives in the reference's box in
+            millimeters, placed by the affines. The image's own coefficients are found by least squares over its voxels
+            in the box and inside the mask, and the field is applied where a voxel's center is there; everything else
+            keeps its value bit by bit, so that flips, permutations, padding and sampling do not change the result. It
+            assumes that the reference's world and the image's are one, up to ``center_mm`` or ``landmark_mm``, and
+            parallel axes (to 1 degree). ``axes`` are then those of the reference, whose slice axis is followed in the
+            image, and its coefficients are interpolated linearly between its slices.
+        center_mm: with ``grid="physical"``: world point (x, y, z) of the image, RAS+, for the center of the
+            reference's box.
+        landmark_mm: with ``grid="physical"``: (point in the image, point in the reference), RAS+; the box moves so
+            that the two coincide.
         mask: boolean array or 0/1 integers of the image's shape, or that of its last axes; outside it every voxel
-            keeps its value bit by bit. The coefficients are those of the whole image, as published; only the
-            application is limited.
+            keeps its value bit by bit. With ``grid="same"`` and ``"field-of-view"`` the coefficients are those of the
+            whole image, as published, and only the application is limited; with ``"physical"`` the fit is limited, too.
         background: a number: voxels of exactly this value keep it; or a function of the image that returns a mask of
             the background, as ``mask`` is one of the inside. With both, nothing moves outside either.
         strength: 0 … 1, share of the way from the image's coefficients to the reference's.
@@ -70,9 +84,11 @@ def swap_spectrum(
             elsewhere) or ``"auto"``: the faster of the two for this threshold.
         spacing_mm: voxel size of each spatial (last) axis of the image; compared with the reference's own.
         orientation: letters of the image's spatial axes, such as ``"SPL"``; compared with the reference's own.
+        affine: 4 × 4, voxel index of the image's last three axes to RAS+ millimeters (as NIfTI, MONAI and TorchIO have
+            it); needed by ``grid="physical"``, which takes it in place of ``spacing_mm`` and ``orientation``.
         unit: intensity unit of the image; compared with the reference's own, PET units are refused.
         allow_pet: swap PET all the same.
-        workers: threads on the CPU; None for as many as the process may use.
+        workers: threads on the CPU; None for as many as the process may use; of no effect with ``grid="physical"``.
 
     Returns:
         Array of the input's kind, shape and device; float16, bfloat16, float32 and float64 stay what they are (half
@@ -107,32 +123,50 @@ def swap_spectrum(
         allow_pet=allow_pet,
         workers=workers,
     )
-    return cast(ArrayT, swap_with_delta(image, reference, settings, mask=mask, background=background)[0])
+    placement = Placement(affine, center_mm, landmark_mm)
+    return cast(ArrayT, swap_with_delta(image, reference, settings, placement, mask=mask, background=background)[0])
 
 
 def swap_with_delta(
-    image: Any, reference: Reference, settings: SwapSettings, *, mask: Any = None, background: Any = None
+    image: Any,
+    reference: Reference,
+    settings: SwapSettings,
+    placement: Placement = NOWHERE,
+    *,
+    mask: Any = None,
+    background: Any = None,
 ) -> tuple[Any, AppliedField]:
     """Swapped image, and the field that was added (before clipping), which undoes it.
 
     The one door: the image is checked here, goes straight to the kernel of its kind, and comes back as that kind.
     """
     check_array(image, "image")
-    settings, kernel = settings.for_shape(image.shape), kernel_for(image)
     inside = find_inside(image, mask, background)
+    if settings.grid == "physical":
+        if isinstance(reference, str | os.PathLike):
+            reference = ReferenceSpectrum.load(reference)
+        out, field = swap_in_box(image, reference, settings, placement, inside)
+        _check_delta(field.delta, image)
+        return out, field
+    placement.refuse(settings.grid)
+    settings, kernel = settings.for_shape(image.shape), kernel_for(image)
     target = kernel.as_target(_coefficients(image.shape, reference, settings), image, settings)
     if settings.threshold == 0:
         check_finite(image, "image")
         out, delta = kernel.convert(image, settings.clip), target
     else:
         out, delta = kernel.swap(image, target, settings)
-    if not kernel.all_finite(delta):
+    _check_delta(delta, image)
+    return keep_outside(out, image, inside), AppliedField(delta, settings.axes, inside)
+
+
+def _check_delta(delta: Any, image: Any) -> None:
+    if not kernel_for(image).all_finite(delta):
         check_finite(image, "image")
         raise ValueError(
             f"image holds values so large (up to {np.abs(to_numpy(image)).max():.3g}) that their sums leave the range "
             "of float32; pass it as float64 or rescale it."
         )
-    return keep_outside(out, image, inside), AppliedField(delta, settings.axes, inside)
 
 
 def _coefficients(shape: Sequence[int], reference: Reference, settings: SwapSettings) -> Any:

@@ -15,7 +15,7 @@ from ssimh._kernels.regions import region_mask
 from ssimh.units import refuse_pet
 
 METHODS = ("auto", "projection", "fft")
-GRIDS = ("same", "field-of-view")
+GRIDS = ("same", "field-of-view", "physical")
 # Where the two routes take equal time on two cores, at 200 × 200 as at 512 × 512.
 _FFT_FROM_THRESHOLD = 96
 

@@ -32,10 +32,13 @@ class FileSwap:
         clip: lowest and highest value of the result, in the scans' unit.
         unit: intensity unit of scans that state none.
         allow_pet: swap PET all the same.
-        regrid: take the fields of view of scan and reference as the same where their grids differ.
+        grid: ``"same"``, ``"field-of-view"`` (scan and reference are taken to cover the same field where their grids
+            differ) or ``"physical"`` (the reference's box in millimeters); see :func:`ssimh.swap_spectrum`.
+        background: voxels of exactly this value keep it.
 
     Raises:
-        ValueError: settings out of range, PET, or a unit that is not the reference's.
+        ValueError: settings out of range, PET, a unit that is not the reference's, or a reference without an affine
+            for ``"physical"``.
     """
 
     reference: ReferenceSpectrum
@@ -43,10 +46,16 @@ class FileSwap:
     clip: tuple[float, float] | None = None
     unit: str | None = None
     allow_pet: bool = False
-    regrid: bool = False
+    grid: str = "same"
+    background: float | None = None
 
     def __post_init__(self) -> None:
-        SwapSettings(strength=self.strength, clip=self.clip, unit=self.unit, allow_pet=self.allow_pet)
+        SwapSettings(strength=self.strength, clip=self.clip, unit=self.unit, allow_pet=self.allow_pet, grid=self.grid)
+        if self.grid == "physical" and self.reference.affine is None:
+            raise ValueError(
+                'grid="physical" needs a reference that states its affine, and this one does not: `ssimh fit` keeps it '
+                "for one scan, or for scans that lie at the same place."
+            )
         refuse_pet(self.reference.unit, "the reference", self.allow_pet)
         stated = self.reference.unit
         if stated is not None and self.unit is not None and not is_same_unit(stated, self.unit):
@@ -64,24 +73,30 @@ class FileSwap:
             f"Reference of {reference.n_subjects} scan(s) on a grid of {reference.shape}, threshold "
             f"{reference.threshold}, axes {reference.axes}, region {reference.region}"
         )
-        settings = {name: getattr(self, name) for name in ("strength", "clip", "unit", "allow_pet", "regrid")}
+        settings = {
+            name: getattr(self, name) for name in ("strength", "clip", "unit", "allow_pet", "grid", "background")
+        }
         return Recipe("swap", description, {**reference.header(), "content_hash": reference.content_hash}, settings)
 
     def harmonize(self, scan: LoadedScan, workers: int | None) -> HarmonizedScan:
         """The scan after the swap.
 
         Raises:
-            ScanError: another grid without ``regrid``, or a unit that contradicts the file.
+            ScanError: another grid with ``"same"``, or a unit that contradicts the file.
             ValueError: what :func:`ssimh.swap_spectrum` refuses.
         """
         unit = resolve_unit(scan, self.unit)
-        reference = match_grid(self.reference, scan, self.regrid)
+        physical = self.grid == "physical"
+        reference = self.reference if physical else match_grid(self.reference, scan, self.grid)
         values = swap_spectrum(
             scan.values,
             reference,
             threshold=reference.threshold,
             axes=reference.axes,
             region=reference.region,
+            grid=self.grid if physical else "same",  # match_grid has brought the reference to the scan's grid
+            affine=scan.affine if physical else None,
+            background=self.background,
             unit=unit,
             strength=self.strength,
             clip=self.clip,
@@ -97,8 +112,8 @@ class FileSwap:
             unit or reference.unit,
             make_reference_view,
             "reference: its low frequencies",
-            reference.threshold,
-            reference.axes,
+            min(reference.threshold, *scan.values.shape) if physical else reference.threshold,
+            (scan.slice_axes if len(reference.axes) == 2 else reference.axes) if physical else reference.axes,
         )
 
 
@@ -118,16 +133,17 @@ def resolve_unit(scan: LoadedScan, unit: str | None) -> str | None:
     return unit or scan.unit
 
 
-def match_grid(reference: ReferenceSpectrum, scan: LoadedScan, regrid: bool) -> ReferenceSpectrum:
-    """The reference for the scan's orientation (exact), and with ``regrid`` for its grid.
+def match_grid(reference: ReferenceSpectrum, scan: LoadedScan, grid: str) -> ReferenceSpectrum:
+    """The reference for the scan's orientation (exact), and with ``"field-of-view"`` for its grid.
 
     Args:
         reference: any reference.
         scan: the scan it is meant for.
-        regrid: where size or spacing differ, take the two fields of view as the same.
+        grid: ``"same"``, or ``"field-of-view"``: where size or spacing differ, the two fields of view are taken as the
+            same.
 
     Raises:
-        ScanError: the grids differ and ``regrid`` is off.
+        ScanError: the grids differ and ``grid`` is ``"same"``.
         ValueError: the orientations name other axes.
     """
     if scan.orientation is not None and reference.orientation not in (None, scan.orientation):
@@ -135,17 +151,18 @@ def match_grid(reference: ReferenceSpectrum, scan: LoadedScan, regrid: bool) -> 
     shape, spacing_mm = scan.values.shape, scan.spacing_mm
     if reference.shape == shape and has_same_extent(reference, spacing_mm):
         return reference
-    if not regrid:
+    if grid == "same":
         mine, theirs = (f"{shape} and spacing {_rounded(spacing_mm)} mm"), f"{reference.shape}"
         if reference.spacing_mm is not None:
             theirs += f" with {_rounded(reference.spacing_mm)} mm"
         raise ScanError(
-            f"{scan.path} has shape {mine}, the reference was fitted on {theirs}; resample the scan, or pass --regrid "
-            "to take the two fields of view as the same."
+            f"{scan.path} has shape {mine}, the reference was fitted on {theirs}; resample the scan, or pass "
+            "--grid physical to swap in the reference's box, or --grid field-of-view to take the two fields of view as "
+            "the same."
         )
     if reference.spacing_mm is not None:
         spacing_mm = spacing_mm[-len(reference.spacing_mm) :]
-    return replace(reference.for_grid(shape), spacing_mm=spacing_mm)
+    return replace(reference.for_grid(shape), spacing_mm=spacing_mm, affine=None)
 
 
 def has_same_extent(reference: ReferenceSpectrum, spacing_mm: Sequence[float]) -> bool:
@@ -171,7 +188,7 @@ def fit_reference(
     region: str = "square",
     statistic: str = "mean",
     unit: str | None = None,
-    regrid: bool = False,
+    grid: str = "same",
 ) -> ReferenceSpectrum:
     """Reference of scan files, on the grid and in the orientation of the first; one scan in memory at a time.
 
@@ -182,7 +199,7 @@ def fit_reference(
         region: ``"square"``, ``"triangle"`` or ``"radial"``.
         statistic: ``"mean"`` or ``"median"`` of several scans.
         unit: intensity unit of scans that state none.
-        regrid: take the fields of view of all scans as the same where their grids differ.
+        grid: ``"same"``, or ``"field-of-view"``: all scans are taken to cover the same field where their grids differ.
 
     Raises:
         ScanError: a scan that cannot be used, that differs from the first one, or a region that makes no difference at
@@ -195,7 +212,7 @@ def fit_reference(
         for path in paths:
             scan = read_scan(path)
             spectrum = _fit_scan(scan, threshold, mode, region, resolve_unit(scan, unit))
-            spectrum = spectrum if first is None else _match_first(spectrum, first, path, regrid)
+            spectrum = spectrum if first is None else _match_first(spectrum, first, path, grid)
             first = first or spectrum
             yield spectrum
 
@@ -218,24 +235,26 @@ def _fit_scan(scan: LoadedScan, threshold: int, mode: str, region: str, unit: st
             region=region,
             spacing_mm=scan.spacing_mm,
             orientation=scan.orientation,
+            affine=scan.affine,
             unit=unit,
         )
     except (ValueError, TypeError) as error:
         raise ScanError(f"{scan.path}: {error}") from error
 
 
-def _match_first(spectrum: ReferenceSpectrum, first: ReferenceSpectrum, path: Path, regrid: bool) -> ReferenceSpectrum:
-    """The spectrum of a further scan in the orientation and, with ``regrid``, on the grid of the first."""
+def _match_first(spectrum: ReferenceSpectrum, first: ReferenceSpectrum, path: Path, grid: str) -> ReferenceSpectrum:
+    """The spectrum of a further scan in the orientation and, with ``"field-of-view"``, on the grid of the first."""
     if spectrum.unit != first.unit:
         raise ScanError(f"{path} has unit {spectrum.unit!r}, the first scan {first.unit!r}; they must agree.")
     if first.orientation is not None and spectrum.orientation not in (None, first.orientation):
         spectrum = spectrum.for_orientation(first.orientation)
     same = spectrum.shape == first.shape and has_same_extent(first, spectrum.spacing_mm or ())
-    if not same and not regrid:
+    if not same and grid == "same":
         raise ScanError(
             f"{path} has shape {spectrum.shape} and spacing {_rounded(spectrum.spacing_mm or ())} mm, the first scan "
-            f"{first.shape} and {_rounded(first.spacing_mm or ())} mm; resample it, or pass --regrid to take the two "
-            "fields of view as the same."
+            f"{first.shape} and {_rounded(first.spacing_mm or ())} mm; resample it, or pass --grid field-of-view to "
+            "take the two fields of view as the same."
         )
     spectrum = spectrum if spectrum.shape == first.shape else spectrum.for_grid(first.shape)
-    return replace(spectrum, spacing_mm=first.spacing_mm)
+    affine = spectrum.affine if spectrum.is_placed_as(first) else None
+    return replace(spectrum, spacing_mm=first.spacing_mm, affine=affine)

@@ -25,6 +25,14 @@ class PixelType(StrEnum):
     float32 = "float32"
 
 
+class Grid(StrEnum):
+    """Which grids scans may have."""
+
+    same = "same"
+    field_of_view = "field-of-view"
+    physical = "physical"
+
+
 Out = Annotated[Path, typer.Option(help="Output folder; keeps names and the structure of input folders.")]
 Strength = Annotated[float, typer.Option(help="Share of the way, 0 … 1.")]
 Clip = Annotated[tuple[float, float] | None, typer.Option(help="Lowest and highest value of the result.")]
@@ -45,9 +53,14 @@ def apply(
     allow_pet: Annotated[
         bool, typer.Option("--allow-pet", help="Swap PET all the same; this changes uptake values.")
     ] = False,
-    regrid: Annotated[
-        bool, typer.Option("--regrid", help="Take the fields of view as the same where size or spacing differ.")
-    ] = False,
+    grid: Annotated[
+        Grid,
+        typer.Option(
+            help="same: scans on the reference's grid; field-of-view: other grids, taken to cover the same field; "
+            "physical: any grid, swapped in the reference's box in millimeters."
+        ),
+    ] = Grid.same,
+    background: Annotated[float | None, typer.Option(help="Voxels of exactly this value keep it.")] = None,
     pixel_type: PixelTypeOption = PixelType.same,
     figures: Figures = True,
     reference_image: Annotated[Path | None, typer.Option(help="Scan to show as the reference in the figures.")] = None,
@@ -58,7 +71,7 @@ def apply(
     Geometry is kept, a manifest says what was done, and a second run does only what is missing or has changed.
     """
     with handle_errors():
-        swap = FileSwap(ReferenceSpectrum.load(reference), strength, clip, unit, allow_pet, regrid)
+        swap = FileSwap(ReferenceSpectrum.load(reference), strength, clip, unit, allow_pet, grid.value, background)
         _harmonize(scans, out, swap, OutputOptions(pixel_type.value, figures, reference_image), jobs)
 
 

@@ -23,6 +23,13 @@ class Mode(StrEnum):
     volume = "volume"
 
 
+class FitGrid(StrEnum):
+    """Which grids the scans of one reference may have."""
+
+    same = "same"
+    field_of_view = "field-of-view"
+
+
 class Region(StrEnum):
     """Part of the low-frequency corner."""
 
@@ -48,15 +55,16 @@ def fit(
         Statistic | None, typer.Option(help="Of two scans or more: mean (default); of three or more: median.")
     ] = None,
     unit: Annotated[str | None, typer.Option(help="Intensity unit of scans that state none, such as HU.")] = None,
-    regrid: Annotated[
-        bool, typer.Option("--regrid", help="Take the fields of view of all scans as the same where grids differ.")
-    ] = False,
+    grid: Annotated[
+        FitGrid,
+        typer.Option(help="field-of-view: take the fields of view of all scans as the same where grids differ."),
+    ] = FitGrid.same,
 ) -> None:
     """Fit a reference to one scan or the average of several; one scan in memory at a time."""
     with handle_errors():
         sources = list(find_scans(scans).values())
         check_fitted_output(out, sources, ReferenceSpectrum.load)
-        _refuse_idle_options(len(sources), statistic, regrid)
+        _refuse_idle_options(len(sources), statistic, grid)
         with progress_bar() as progress:
             reference = fit_reference(
                 progress.track(sources, description="fitting"),
@@ -65,7 +73,7 @@ def fit(
                 region=region.value,
                 statistic=(statistic or Statistic.mean).value,
                 unit=unit,
-                regrid=regrid,
+                grid=grid.value,
             )
         reference.save(out)
         size = out.stat().st_size
@@ -74,7 +82,7 @@ def fit(
         )
 
 
-def _refuse_idle_options(number: int, statistic: Statistic | None, regrid: bool) -> None:
+def _refuse_idle_options(number: int, statistic: Statistic | None, grid: FitGrid) -> None:
     """Refuse options that have no effect on so few scans.
 
     Raises:
@@ -84,8 +92,8 @@ def _refuse_idle_options(number: int, statistic: Statistic | None, regrid: bool)
         raise ValueError("--statistic is for two scans or more; one scan is its own mean. Leave it out.")
     if statistic is Statistic.median and number < 3:
         raise ValueError("--statistic median is for three scans or more; of two it is the mean. Leave it out.")
-    if regrid and number < 2:
-        raise ValueError("--regrid is for two scans or more; one scan gives the grid. Leave it out.")
+    if grid is not FitGrid.same and number < 2:
+        raise ValueError("--grid is for two scans or more; one scan gives the grid. Leave it out.")
 
 
 def fit_site(

@@ -54,6 +54,17 @@ class LoadedScan:
         return self.header.spacing_mm[::-1]
 
     @property
+    def affine(self) -> NDArray[np.float64] | None:
+        """Index in the order of ``values`` to RAS+ millimeters, 4 × 4; None for two-dimensional files."""
+        if self.values.ndim != 3:
+            return None
+        to_ras = np.diag([-1.0, -1.0, 1.0, 1.0])  # ITK's frame is LPS+, and its index runs x, y, z
+        affine = np.eye(4)
+        affine[:3, :3] = (np.array(self.header.direction).reshape(3, 3) * self.header.spacing_mm)[:, ::-1]
+        affine[:3, 3] = self.header.origin_mm
+        return to_ras @ affine
+
+    @property
     def slice_axes(self) -> tuple[int, ...]:
         """Axes within an axial slice, counted from the end."""
         if self.orientation is None:

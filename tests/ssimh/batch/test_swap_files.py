@@ -34,12 +34,12 @@ def reference(rng):
 def test_the_field_of_view_agrees_to_half_a_voxel(reference, tmp_path, spacing_xyz, is_same):
     scan = read_scan(write(tmp_path / "a.nrrd", np.zeros((6, 24, 22), np.int16), spacing=spacing_xyz))
     if is_same:
-        assert match_grid(reference, scan, regrid=False) is reference
+        assert match_grid(reference, scan, grid="same") is reference
         return
     with pytest.raises(ScanError) as caught:
-        match_grid(reference, scan, regrid=False)
-    assert all(str(fact) in str(caught.value) for fact in (scan.path, GRID_MM, "--regrid"))
-    matched = match_grid(reference, scan, regrid=True)
+        match_grid(reference, scan, grid="same")
+    assert all(str(fact) in str(caught.value) for fact in (scan.path, GRID_MM, "--grid"))
+    matched = match_grid(reference, scan, grid="field-of-view")
     assert matched.spacing_mm == pytest.approx(spacing_xyz[::-1])
     np.testing.assert_array_equal(matched.coefficients, reference.coefficients)
 
@@ -47,7 +47,7 @@ def test_the_field_of_view_agrees_to_half_a_voxel(reference, tmp_path, spacing_x
 def test_a_reference_without_spacing_is_taken_at_its_size(tmp_path, rng):
     reference = ReferenceSpectrum.from_image(rng.normal(0, 60, (6, 24, 22)))
     scan = read_scan(write(tmp_path / "a.nrrd", np.zeros((6, 24, 22), np.int16), spacing=(7, 7, 7)))
-    assert match_grid(reference, scan, regrid=False) is reference
+    assert match_grid(reference, scan, grid="same") is reference
 
 
 def test_units(tmp_path):
@@ -75,7 +75,8 @@ def test_every_setting_decides_about_the_recipe(reference):
             {"clip": (0, 1)},
             {"unit": "HU"},
             {"allow_pet": True},
-            {"regrid": True},
+            {"grid": "field-of-view"},
+            {"background": -1024.0},
         )
     ]
     recipes.append(FileSwap(reference).recipe.key())

@@ -37,7 +37,7 @@ def test_source_and_target_are_not_exchanged(sites):
     assert np.mean(after[muscle] - before[muscle]) > 5
 
 
-@pytest.mark.parametrize("option", ["--unit", "--allow-pet", "--regrid", "--reference", "--threshold", "--mode"])
+@pytest.mark.parametrize("option", ["--unit", "--allow-pet", "--grid", "--reference", "--threshold", "--mode"])
 def test_options_of_swaps_do_not_exist(sites, option):
     assert refuse(*command(sites, option)).exit_code == 2
 

@@ -12,7 +12,9 @@ def test_fit_writes_a_reference_that_states_everything(folder):
     reference = ReferenceSpectrum.load(folder / "ref.npz")
     settings = {"threshold": 3, "axes": [-2, -1], "region": "square"}
     grid = {"shape": [6, 24, 22], "spacing_mm": [2.5, 1.0, 1.0], "orientation": "SPL", "unit": "HU"}
-    assert reference.header() == {**settings, **grid, "n_subjects": 1, "statistic": "mean"}
+    # (z, y, x) to RAS+: ITK's identity runs towards the left and the back.
+    affine = [[0, 0, -1, 0], [0, -1, 0, 0], [2.5, 0, 0, 0], [0, 0, 0, 1]]
+    assert reference.header() == {**settings, **grid, "affine": affine, "n_subjects": 1, "statistic": "mean"}
 
 
 def test_fit_averages_folders(folder):
@@ -90,8 +92,8 @@ def test_each_command_replaces_its_own_kind_only(folder, sites):
         (("{f}/donor.nii.gz", "{f}/pet.nrrd", "--out", "{f}/o.npz"), ("pet.nrrd", "SUV")),
         (("{f}/flat.nrrd", "--out", "{f}/o.npz", "--mode", "volume"), ("flat.nrrd", "volume")),
         (("{f}/donor.nii.gz", "--out", "{f}/o.npz", "--region", "radial", "--threshold", "1"), ("radial", "1")),
-        (("{f}/donor.nii.gz", "{f}/finer.nrrd", "--out", "{f}/o.npz"), ("finer.nrrd", "0.5", "--regrid")),
-        (("{f}/donor.nii.gz", "{f}/larger.nrrd", "--out", "{f}/o.npz"), ("larger.nrrd", "(6, 30, 22)", "--regrid")),
+        (("{f}/donor.nii.gz", "{f}/finer.nrrd", "--out", "{f}/o.npz"), ("finer.nrrd", "0.5", "--grid")),
+        (("{f}/donor.nii.gz", "{f}/larger.nrrd", "--out", "{f}/o.npz"), ("larger.nrrd", "(6, 30, 22)", "--grid")),
     ],
 )
 def test_what_does_not_fit_is_one_line(folder, arguments, facts):

@@ -112,7 +112,7 @@ def _(folder):
     refuse("fit", folder / "pet.nrrd", "--out", folder / "x.npz", "--unit", "HU")
 
 
-@effect("fit", "regrid")
+@effect("fit", "grid")
 def _(folder):
     values = read(folder / "donor.nii.gz")
     write(folder / "finer.nrrd", values, spacing=(0.5, 0.5, 2.5))
@@ -120,10 +120,10 @@ def _(folder):
     for other in ("finer.nrrd", "larger.nrrd"):
         scans = (folder / "donor.nii.gz", folder / other)
         refuse("fit", *scans, "--out", folder / "x.npz")
-        succeed("fit", *scans, "--out", folder / "ref.npz", "--regrid")
+        succeed("fit", *scans, "--out", folder / "ref.npz", "--grid", "field-of-view")
         reference = ReferenceSpectrum.load(folder / "ref.npz")
         assert (reference.n_subjects, reference.shape, reference.spacing_mm) == (2, values.shape, (2.5, 1.0, 1.0))
-    refuse("fit", folder / "donor.nii.gz", "--out", folder / "x.npz", "--regrid")
+    refuse("fit", folder / "donor.nii.gz", "--out", folder / "x.npz", "--grid", "field-of-view")
 
 
 @effect("fit-site", "scans")
@@ -188,11 +188,24 @@ def _(folder):
     refuse("apply", folder / "pet.nrrd", "--reference", folder / "ref.npz", "--out", folder / "x", "--allow-pet")
 
 
-@effect("apply", "regrid")
+@effect("apply", "grid")
 def _(folder):
     write(folder / "larger.nrrd", np.zeros((6, 30, 22), np.int16))
-    assert apply(folder, "--regrid", scans="larger.nrrd")[0].shape == (6, 30, 22)
+    assert apply(folder, "--grid", "field-of-view", scans="larger.nrrd")[0].shape == (6, 30, 22)
     refuse("apply", folder / "larger.nrrd", "--reference", folder / "other.npz", "--out", folder / "x")
+    in_box = apply(folder, "--grid", "physical", scans="larger.nrrd")[0]
+    assert in_box[:, :24].any()
+    assert not in_box[:, 24:].any()
+
+
+@effect("apply", "background")
+def _(folder):
+    donor = read(folder / "donor.nii.gz")
+    donor[:, :8] = -1024
+    write(folder / "padded.nrrd", donor)
+    moved = apply(folder, "--background", "-1024", scans="padded.nrrd")[0] != donor
+    assert moved[:, 8:].any()
+    assert not moved[:, :8].any()
 
 
 @effect("apply", "pixel_type")
