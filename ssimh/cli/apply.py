@@ -40,6 +40,14 @@ PixelTypeOption = Annotated[
     PixelType, typer.Option(help="As in the scan (integers are rounded and limited), or float.")
 ]
 Figures = Annotated[bool, typer.Option(help="Draw a QC figure per scan.")]
+GridOption = Annotated[
+    Grid,
+    typer.Option(
+        help="same: scans on the reference's grid; field-of-view: other grids, taken to cover the same field; "
+        "physical: any grid, swapped in the reference's box in millimeters."
+    ),
+]
+Background = Annotated[float | None, typer.Option(help="Voxels of exactly this value keep it.")]
 Jobs = Annotated[int, typer.Option(min=1, help="Scans at a time; changes the time, not the results.")]
 
 
@@ -53,14 +61,8 @@ def apply(
     allow_pet: Annotated[
         bool, typer.Option("--allow-pet", help="Swap PET all the same; this changes uptake values.")
     ] = False,
-    grid: Annotated[
-        Grid,
-        typer.Option(
-            help="same: scans on the reference's grid; field-of-view: other grids, taken to cover the same field; "
-            "physical: any grid, swapped in the reference's box in millimeters."
-        ),
-    ] = Grid.same,
-    background: Annotated[float | None, typer.Option(help="Voxels of exactly this value keep it.")] = None,
+    grid: GridOption = Grid.same,
+    background: Background = None,
     pixel_type: PixelTypeOption = PixelType.same,
     figures: Figures = True,
     reference_image: Annotated[Path | None, typer.Option(help="Scan to show as the reference in the figures.")] = None,

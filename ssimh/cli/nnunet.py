@@ -10,7 +10,7 @@ import typer
 from ssimh.batch.harmonize_scan import FileHarmonizer
 from ssimh.batch.site_files import SiteAlignment
 from ssimh.batch.swap_files import FileSwap, fit_reference
-from ssimh.cli.apply import Clip, Jobs, PixelType, PixelTypeOption, Strength
+from ssimh.cli.apply import Background, Clip, Grid, GridOption, Jobs, PixelType, PixelTypeOption, Strength
 from ssimh.cli.console import handle_errors, print_line
 from ssimh.cli.outcomes import show_outcomes
 from ssimh.nnunet.conversion import Conversion, plan_dataset, plan_new_cases
@@ -41,9 +41,8 @@ def nnunet(
     ] = None,
     strength: Strength = 1.0,
     clip: Clip = None,
-    regrid: Annotated[
-        bool, typer.Option("--regrid", help="Take the fields of view as the same where size or spacing differ.")
-    ] = False,
+    grid: GridOption = Grid.same,
+    background: Background = None,
     pixel_type: PixelTypeOption = PixelType.same,
     jobs: Jobs = 1,
 ) -> None:
@@ -65,11 +64,12 @@ def nnunet(
             dataset = read_dataset(folder)
             unit = dataset.layout.unit_of(channel, folder / DESCRIPTION)
             if site is not None:
-                _refuse_options([name for name in given if name in ("threshold", "regrid")], "swapping, without --site")
+                idle = [name for name in given if name in ("threshold", "grid", "background")]
+                _refuse_options(idle, "swapping, without --site")
                 harmonizer = _load_alignment(reference, site, unit, strength, clip)
             else:
                 spectrum = _load_reference(reference, unit, threshold, "threshold" in given)
-                harmonizer = FileSwap(spectrum, strength, clip, unit, regrid=regrid)
+                harmonizer = FileSwap(spectrum, strength, clip, unit, grid=grid.value, background=background)
             conversion = plan_dataset(dataset, out, harmonizer, channel=channel, pixel_type=pixel_type.value)
         _run(conversion, jobs)
 

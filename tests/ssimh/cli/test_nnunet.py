@@ -123,15 +123,15 @@ def test_references_of_pet_are_refused(source, target, tmp_path):
 
 def test_another_grid_needs_the_option(source, target, tmp_path):
     make_case(source / "imagesTr", "HN_2", 1, (6, 20, 22))
-    refuse("nnunet", source, "--reference", tmp_path / "donor_0000.nii.gz", "--out", target, naming=("--regrid",))
-    convert(source, tmp_path / "other", "--regrid")
+    refuse("nnunet", source, "--reference", tmp_path / "donor_0000.nii.gz", "--out", target, naming=("--grid",))
+    convert(source, tmp_path / "other", "--grid", "field-of-view")
 
 
 def test_datasets_are_aligned_between_sites(source, target, sites):
     for path in (*(source / "imagesTr").glob("*_0000.*"), *(source / "imagesTs").glob("*_0000.*")):
         shutil.copy(sites / "here/0.nii.gz", path)
     options = ("nnunet", source, "--reference", sites / "there.npz", "--site", sites / "here.npz")
-    refuse(*options, "--out", target, "--regrid", naming=("--regrid", "--site"))
+    refuse(*options, "--out", target, "--grid", "physical", naming=("--grid", "--site"))
     succeed(*options, "--out", target)
     succeed("align", sites / "here/0.nii.gz", "--source", sites / "here.npz", "--target", sites / "there.npz",
             "--out", sites / "a")  # fmt: skip

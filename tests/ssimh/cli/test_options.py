@@ -342,7 +342,7 @@ def _(folder):
     arguments = ("nnunet", folder / "Dataset1/imagesTs", "--as", folder / "Dataset2", "--out", folder / "new")
     succeed(*arguments)
     assert (read(folder / "new/HN_3_0000.nii.gz") == read(folder / "Dataset2/imagesTs/HN_3_0000.nii.gz")).all()
-    for option in (("--channel", 0), ("--regrid",), ("--reference", folder / "donor.nii.gz")):
+    for option in (("--channel", 0), ("--grid", "same"), ("--reference", folder / "donor.nii.gz")):
         refuse(*arguments, *option, naming=(option[0],))
 
 
@@ -363,10 +363,13 @@ def _(folder):
     assert (values.min(), values.max(), values.dtype) == (-50, 70, np.float32)
 
 
-@effect("nnunet", "channel", "site", "regrid", "jobs")
+@effect("nnunet", "channel", "site", "grid", "background", "jobs")
 def _(folder):
     """Sites and other grids are tested in ``test_nnunet.py``."""
-    convert(folder, "--regrid", "--jobs", 2, "--channel", 0)
+    values = convert(folder, "--grid", "field-of-view", "--jobs", 2, "--channel", 0)
+    kept = convert(folder, "--grid", "physical", "--background", 0, out="a") == 0
+    assert kept.any()
+    assert (values[kept] != 0).any()
     source, reference = folder / "Dataset1", ("--reference", folder / "donor_0000.nii.gz")
     refuse("nnunet", source, *reference, "--out", folder / "x", "--channel", 1, naming=("PET",))
     refuse(
