@@ -13,6 +13,7 @@ from ssimh._version import __version__
 from ssimh.lazy_exports import lazy_exports
 
 if TYPE_CHECKING:
+    from hnseg.bundle.write_bundle import export_bundle
     from hnseg.check.check_cohort import check_cohort
     from hnseg.cohort.cases import Case, discover_cases
     from hnseg.cohort.checked_cohort import CohortCheck, Finding, load_check
@@ -122,6 +123,7 @@ _HOME = {
     "discover_cases": "hnseg.cohort.cases",
     "evaluate_folder": "hnseg.evaluation.evaluate",
     "evaluate_workdir": "hnseg.evaluation.evaluate",
+    "export_bundle": "hnseg.bundle.write_bundle",
     "export_models": "hnseg.inference.export",
     "find_labels": "hnseg.evaluation.evaluate",
     "format_settings": "hnseg.inference.tune",
@@ -211,6 +213,7 @@ __all__ = [
     "discover_cases",
     "evaluate_folder",
     "evaluate_workdir",
+    "export_bundle",
     "export_models",
     "find_labels",
     "format_settings",

@@ -33,6 +33,7 @@ if TYPE_CHECKING:  # loads torch and MONAI
 FLIPS = "Average over flips along these axes: x, y, z, xy, … xyz. Each axis doubles the network's work."
 WINDOW = "Windows: patch (the training patch, as published) or auto (the cheapest). Default: as the run says."
 
+BUNDLE = "New folder for a MONAI Bundle, which `python -m monai.bundle run` predicts with; `predict` takes it, too."
 MEMORY = "Memory for the windows of --window auto, of all processes together; with --dask, of each worker."
 
 
@@ -118,11 +119,20 @@ def _predict_test_cases(work: Path, options: InferenceOptions, parallel: Paralle
 
 @app.command()
 def export(
-    work: Work, folder: Annotated[Path, typer.Argument(help="New folder, which `predict` takes in place of a run.")]
+    work: Work,
+    folder: Annotated[Path | None, typer.Argument(help="New folder, which `predict` takes in place of a run.")] = None,
+    bundle: Annotated[Path | None, typer.Option(help=BUNDLE)] = None,
 ) -> None:
     """Copy the trained models with what predicting new scans needs, without images and paths."""
+    from hnseg.bundle.write_bundle import export_bundle
     from hnseg.inference.export import export_models
 
+    ways = {"FOLDER": (folder, export_models), "--bundle": (bundle, export_bundle)}
+    given = [(name, target, write) for name, (target, write) in ways.items() if target is not None]
     with handle_errors():
-        models = export_models(work, folder)
-    print_line(f"{len(models)} models: {folder}")
+        if len(given) != 1:
+            names = " and ".join(name for name, _, _ in given) or "nothing"
+            raise OptionError(f"one of {', '.join(ways)} says what to export and where to; given is {names}")
+        [(_, target, write)] = given
+        models = write(work, target)
+    print_line(f"{len(models)} models: {target}")

@@ -132,7 +132,7 @@ class Segmenter:
         """
 
         def on_model_done(done: int, logits: torch.Tensor) -> bool:
-            return after_model is not None and after_model(done, lambda: self._mask(logits, crop_grid, ct_grid)[0])
+            return after_model is not None and after_model(done, lambda: self.make_mask(logits, crop_grid, ct_grid)[0])
 
         predicted = run_ensemble(
             self.models,
@@ -143,12 +143,13 @@ class Segmenter:
             memory_bytes=self.memory_bytes,
             after_model=None if after_model is None else on_model_done,
         )
-        mask, removed = self._mask(predicted.logits, crop_grid, ct_grid)
+        mask, removed = self.make_mask(predicted.logits, crop_grid, ct_grid)
         bits = predicted.mutual_information_bits
         restored = None if bits is None else resample(bits.numpy(), crop_grid, ct_grid, outside=0.0)
         return Segmentation(mask, removed, restored, predicted.models, predicted.tiling)
 
-    def _mask(self, logits: torch.Tensor, crop_grid: Grid, ct_grid: Grid) -> tuple[Mask, list[Removal]]:
+    def make_mask(self, logits: torch.Tensor, crop_grid: Grid, ct_grid: Grid) -> tuple[Mask, list[Removal]]:
+        """The mask on the CT grid, and what post-processing removed, of logits (3, z, y, x) on the crop grid."""
         raw = decide_label(logits, crop_grid, ct_grid, decide_on=self.config.predict.decide_on)
         return postprocess_label(raw, ct_grid.spacing_zyx_mm, self.config.predict)
 

@@ -125,14 +125,18 @@ def predict_pair(
     """
     check_pair_outputs(work, out, [ct, pet], disagreement=options.disagreement)
     if center:
-        _check_center(work, center)
+        check_center(work, center)
     case = Case(ct.name.split(".")[0], ct, pet, None, center)
     _FromFiles(work, open_segmenter(work, options), out.parent).predict(case, MaskFiles(out))
     return out
 
 
-def _check_center(work: Path, center: str) -> None:
-    """Refuse a center that would change nothing: the harmonization ignores it, or no training case has it."""
+def check_center(work: Path, center: str) -> None:
+    """Refuse a center that would change nothing.
+
+    Raises:
+        OptionError: The run's harmonization ignores it, or no training case has it.
+    """
     method = load_config(work).prepare.harmonization
     if method != "spectrum-align":
         raise OptionError(f"center {center!r}: {work} is harmonized with {method}, which is the same for all centers")
@@ -198,8 +202,13 @@ class _FromFiles:
         write_mask(cache, result, record.ct_grid, segmenter.model_hashes, record)
 
     def _cache(self, case: Case, files: MaskFiles) -> ArtifactCache:
-        key = case_key(case, {**self.segmenter.preparation, **self.segmenter.key}, label=False)
-        return files.cache(key, disagreement=self.segmenter.options.disagreement)
+        return mask_cache(self.segmenter, case, files)
+
+
+def mask_cache(segmenter: Segmenter, case: Case, files: MaskFiles) -> ArtifactCache:
+    """Whether a mask that is predicted from files is the one that these models would make of them now."""
+    key = case_key(case, {**segmenter.preparation, **segmenter.key}, label=False)
+    return files.cache(key, disagreement=segmenter.options.disagreement)
 
 
 def _hold_mask(folder: Path, case_id: str) -> AbstractContextManager[None]:

@@ -1,0 +1,1 @@
+"""MONAI Bundle: a trained run as a folder that ``python -m monai.bundle run`` predicts with."""
