@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from hnseg.images.image_io import read_grid, read_image, write_image
     from hnseg.inference.baselines import predict_baselines
     from hnseg.inference.export import export_models
+    from hnseg.inference.export_onnx import export_onnx
     from hnseg.inference.out_of_fold import postprocess_out_of_fold, predict_out_of_fold
     from hnseg.inference.predict_case import InferenceOptions, open_segmenter
     from hnseg.inference.predict_cohort import (
@@ -125,6 +126,7 @@ _HOME = {
     "evaluate_workdir": "hnseg.evaluation.evaluate",
     "export_bundle": "hnseg.bundle.write_bundle",
     "export_models": "hnseg.inference.export",
+    "export_onnx": "hnseg.inference.export_onnx",
     "find_labels": "hnseg.evaluation.evaluate",
     "format_settings": "hnseg.inference.tune",
     "generate_cohort": "hnseg.phantom.cohort",
@@ -215,6 +217,7 @@ __all__ = [
     "evaluate_workdir",
     "export_bundle",
     "export_models",
+    "export_onnx",
     "find_labels",
     "format_settings",
     "generate_cohort",

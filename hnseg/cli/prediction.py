@@ -34,6 +34,7 @@ FLIPS = "Average over flips along these axes: x, y, z, xy, … xyz. Each axis do
 WINDOW = "Windows: patch (the training patch, as published) or auto (the cheapest). Default: as the run says."
 
 BUNDLE = "New folder for a MONAI Bundle, which `python -m monai.bundle run` predicts with; `predict` takes it, too."
+ONNX = "New folder for the networks alone, one file for each fold, for onnxruntime; parity is measured and kept there."
 MEMORY = "Memory for the windows of --window auto, of all processes together; with --dask, of each worker."
 
 
@@ -122,12 +123,14 @@ def export(
     work: Work,
     folder: Annotated[Path | None, typer.Argument(help="New folder, which `predict` takes in place of a run.")] = None,
     bundle: Annotated[Path | None, typer.Option(help=BUNDLE)] = None,
+    onnx: Annotated[Path | None, typer.Option(help=ONNX)] = None,
 ) -> None:
     """Copy the trained models with what predicting new scans needs, without images and paths."""
     from hnseg.bundle.write_bundle import export_bundle
     from hnseg.inference.export import export_models
+    from hnseg.inference.export_onnx import export_onnx
 
-    ways = {"FOLDER": (folder, export_models), "--bundle": (bundle, export_bundle)}
+    ways = {"FOLDER": (folder, export_models), "--bundle": (bundle, export_bundle), "--onnx": (onnx, export_onnx)}
     given = [(name, target, write) for name, (target, write) in ways.items() if target is not None]
     with handle_errors():
         if len(given) != 1:

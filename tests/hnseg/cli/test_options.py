@@ -74,7 +74,10 @@ PROOFS = {
         ),
         "--set": SET,
     },
-    "export": {"--bundle": "bundle/test_write_bundle.py::test_the_command_exports_one_thing_to_one_place"},
+    "export": {
+        "--bundle": "bundle/test_write_bundle.py::test_the_command_exports_one_thing_to_one_place",
+        "--onnx": "inference/test_export_onnx.py::test_the_command_exports_onnx",
+    },
     "evaluate": {
         "--rule": f"{RESULTS}test_rules_reach_the_counts",
         "--rules": f"{RESULTS}test_other_options_of_evaluate",
