@@ -13,7 +13,7 @@ import torch
 from monai.data import Dataset
 
 from hnseg.bundle.fold_ensemble import GaussianWindowInferer
-from hnseg.bundle.transforms import RestoreMaskd, SaveMaskd
+from hnseg.bundle.transforms import RestoreMaskd, Sample, SaveMaskd
 from hnseg.errors import HnsegError
 
 _LOG = logging.getLogger(__name__)
@@ -41,7 +41,7 @@ class CaseEvaluator:
         self.dataset, self.network, self.inferer = dataset, network, inferer
         self.postprocessing, self.save = postprocessing, save
 
-    def run(self) -> list[dict[str, Any]]:
+    def run(self) -> list[Sample]:
         """Predict all samples; one that cannot be prepared ends the run with its error.
 
         Returns:
@@ -58,7 +58,7 @@ class CaseEvaluator:
             done.append(written)
         return done
 
-    def _prepare(self, number: int) -> dict[str, Any]:
+    def _prepare(self, number: int) -> Sample:
         try:
             return dict(self.dataset[number])
         except RuntimeError as error:  # MONAI's around the error of a transform

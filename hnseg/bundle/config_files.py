@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import importlib.metadata
 from collections.abc import Mapping
-from typing import Any
 
 from hnseg.cohort.labels import LESION_CLASSES
 from hnseg.inference.predict_case import Segmenter
 from hnseg.models.network import CHANNELS
 from hnseg.provenance import versions
 from ssimh._version import __version__
+from ssimh.files.json_object import JsonObject
 
 SCHEMA_FOLDER = "https://github.com/Project-MONAI/MONAI-extra-test-data/releases/download/0.8.1"
 SCHEMA = f"{SCHEMA_FOLDER}/meta_schema_20240725.json"  # MONAI's
@@ -46,7 +46,7 @@ format=%(asctime)s - %(name)s - %(levelname)s - %(message)s
 """
 
 
-def make_inference_config() -> dict[str, Any]:
+def make_inference_config() -> JsonObject:
     """``inference.json``: the items that the specification asks for, by the full paths of their classes."""
     segmenter = {"segmenter": "@segmenter"}
     root, places = {"bundle_root": "@bundle_root"}, {"dataset_dir": "@dataset_dir"}
@@ -96,7 +96,7 @@ def make_inference_config() -> dict[str, Any]:
     }
 
 
-def make_metadata(segmenter: Segmenter, split: str) -> dict[str, Any]:
+def make_metadata(segmenter: Segmenter, split: str) -> JsonObject:
     """``metadata.json``.
 
     Args:
@@ -133,7 +133,7 @@ def make_metadata(segmenter: Segmenter, split: str) -> dict[str, Any]:
     }
 
 
-def _network_data_format(segmenter: Segmenter, classes: Mapping[str, str]) -> dict[str, Any]:
+def _network_data_format(segmenter: Segmenter, classes: Mapping[str, str]) -> JsonObject:
     config = segmenter.config
     bounded = [0, 1] if config.prepare.sigmoid else []
     common = {"spatial_shape": list(config.train.patch_zyx), "dtype": "float32", "is_patch_data": True}

@@ -6,7 +6,7 @@ and ``center`` (of those that trained, for ``spectrum-align``).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ from hnseg.preprocessing.image_versions import FINAL
 from hnseg.preprocessing.prepare_case import preprocess_case
 from hnseg.preprocessing.prepared_case import CaseRecord
 
-Sample = Mapping[str, Any]
+Sample = dict[str, Any]  # MONAI's dictionary of a case
 
 
 class PrepareCased(Transform):
@@ -42,7 +42,7 @@ class PrepareCased(Transform):
     def __init__(self, bundle_root: str | Path, segmenter: Segmenter, dataset_dir: str | Path = ".") -> None:
         self.work, self.segmenter, self.dataset_dir = Path(bundle_root), segmenter, Path(dataset_dir)
 
-    def __call__(self, data: Sample) -> dict[str, Any]:
+    def __call__(self, data: Sample) -> Sample:
         """Prepare one sample.
 
         Raises:
@@ -70,7 +70,7 @@ class RestoreMaskd(Transform):
     def __init__(self, segmenter: Segmenter) -> None:
         self.segmenter = segmenter
 
-    def __call__(self, data: Sample) -> dict[str, Any]:
+    def __call__(self, data: Sample) -> Sample:
         """Restore one sample, which :class:`PrepareCased` has prepared."""
         logits, prepared = data["pred"], data["prepared"]
         mask, removed = self.segmenter.make_mask(logits, prepared.crop_grid, prepared.ct_grid)
@@ -111,7 +111,7 @@ class SaveMaskd(Transform):
             files = [path for path in (case.ct, case.pet) if path is not None]
             check_pair_outputs(self.work, self._files(case).mask, files, disagreement=False)
 
-    def __call__(self, data: Sample) -> dict[str, Any]:
+    def __call__(self, data: Sample) -> Sample:
         """Write one sample, which :class:`RestoreMaskd` has restored."""
         case = make_case(data, self.dataset_dir)
         prepared: CaseRecord = data["prepared"]

@@ -6,9 +6,9 @@ import shutil
 import tempfile
 import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
 import torch
 
@@ -25,12 +25,28 @@ from hnseg.provenance import versions
 from hnseg.settings.config import Config
 from hnseg.workdir import load_config
 from ssimh.files.artifact_cache import ArtifactCache
+from ssimh.files.json_object import JsonObject
 
 IMAGE, LOGITS = "image", "logits"  # names of the input and the output
 RECORD = "onnx.json"
 OPSET = 17
 MAX_DIFFERENCE = 1e-3  # in probability, between torch and onnxruntime
 LARGEST_PROBE = 64  # edge of the windows that the parity is measured on, in voxels
+
+
+@dataclass(frozen=True)
+class WindowParity:
+    """Largest absolute differences between torch and onnxruntime in one window.
+
+    Attributes:
+        window_zyx_vox: Its shape.
+        logits: In the logits.
+        probability: In the probabilities, their softmax.
+    """
+
+    window_zyx_vox: tuple[int, ...]
+    logits: float
+    probability: float
 
 
 def export_onnx(work: Path, folder: Path, *, progress: ProgressCallback = no_progress) -> list[Path]:
@@ -68,15 +84,16 @@ def export_onnx(work: Path, folder: Path, *, progress: ProgressCallback = no_pro
         made = scratch / "onnx"  # mkdtemp's own folder is private
         made.mkdir()
         files: dict[str, Path] = {}
-        parity: dict[str, Any] = {}
+        parity: dict[str, list[WindowParity]] = {}
         for fold, path in enumerate(models):
             network, file = load_network(path, config.train, fabric), made / f"fold_{fold}.onnx"
             write_onnx(network, file, patch_zyx=config.train.patch_zyx, multiple=stride(config.train))
             _add_origin(onnx, file, fold, key["models"][path.relative_to(work).as_posix()])
             parity[file.name] = measure_parity(network, file, probe_windows(config))
             files[file.name] = file
-            progress(fold + 1, len(models), f"fold {fold}: {_largest(parity[file.name]):.1e} in probability")
-        ArtifactCache(made / RECORD, key, files).save({**_describe(config), "parity": parity})
+            largest = max(window.probability for window in parity[file.name])
+            progress(fold + 1, len(models), f"fold {fold}: within {largest:.1e} in probability")
+        ArtifactCache(made / RECORD, key, files).save({**_describe(config), "parity": _as_json(parity)})
         if folder.exists():
             folder.rmdir()  # empty; other systems than POSIX replace no folder
         made.rename(folder)
@@ -146,7 +163,7 @@ def probe_windows(config: Config) -> list[torch.Tensor]:
     return windows
 
 
-def measure_parity(network: torch.nn.Module, path: Path, windows: Sequence[torch.Tensor]) -> list[dict[str, Any]]:
+def measure_parity(network: torch.nn.Module, path: Path, windows: Sequence[torch.Tensor]) -> list[WindowParity]:
     """Compare a written network with torch.
 
     Args:
@@ -155,7 +172,7 @@ def measure_parity(network: torch.nn.Module, path: Path, windows: Sequence[torch
         windows: (batch, 2, z, y, x).
 
     Returns:
-        For each window its shape and the largest absolute differences in ``logits`` and in ``probability``.
+        For each window what was found.
 
     Raises:
         HnsegError: One differs by more than 0.001 in probability.
@@ -169,7 +186,7 @@ def measure_parity(network: torch.nn.Module, path: Path, windows: Sequence[torch
         theirs = torch.from_numpy(session.run([LOGITS], {IMAGE: window.numpy()})[0])
         logits = float((ours - theirs).abs().max())
         probability = float((ours.softmax(dim=1) - theirs.softmax(dim=1)).abs().max())
-        found.append({"window_zyx_vox": list(window.shape[2:]), "logits": logits, "probability": probability})
+        found.append(WindowParity(tuple(window.shape[2:]), logits, probability))
         if not probability <= MAX_DIFFERENCE:
             raise HnsegError(
                 f"{path.name}: onnxruntime {onnxruntime.__version__} differs from torch {torch.__version__} by "
@@ -178,11 +195,11 @@ def measure_parity(network: torch.nn.Module, path: Path, windows: Sequence[torch
     return found
 
 
-def _largest(parity: Sequence[Mapping[str, Any]]) -> float:
-    return max(window["probability"] for window in parity)
+def _as_json(parity: Mapping[str, Sequence[WindowParity]]) -> JsonObject:
+    return {name: [asdict(window) for window in windows] for name, windows in parity.items()}
 
 
-def _made_from(work: Path, models: Sequence[Path], config: Config) -> dict[str, Any]:
+def _made_from(work: Path, models: Sequence[Path], config: Config) -> JsonObject:
     onnx, onnxruntime = load_onnx()
     packages = {**versions(), "onnx": onnx.__version__, "onnxruntime": onnxruntime.__version__}
     return {
@@ -195,7 +212,7 @@ def _made_from(work: Path, models: Sequence[Path], config: Config) -> dict[str, 
     }
 
 
-def _describe(config: Config) -> dict[str, Any]:
+def _describe(config: Config) -> JsonObject:
     """What a reader of the files has to know."""
     return {
         "input": {"name": IMAGE, "shape": ["batch", "CT, PET", "z", "y", "x"], "dtype": "float32"},

@@ -42,8 +42,8 @@ def test_onnxruntime_predicts_what_torch_does_on_a_prepared_case(exported, train
     for fold in (0, 1):
         network = load_network(trained_run / "models" / f"fold_{fold}" / "best.pt", config.train, fabric)
         [found] = measure_parity(network, exported / f"fold_{fold}.onnx", [window])
-        assert found["window_zyx_vox"] == [24, 32, 28]
-        assert found["probability"] <= MAX_DIFFERENCE
+        assert found.window_zyx_vox == (24, 32, 28)
+        assert found.probability <= MAX_DIFFERENCE
 
 
 def test_the_record_says_what_the_files_are_and_were_made_from(exported, trained_run):
