@@ -97,6 +97,23 @@ def peers(image: np.ndarray, reference: np.ndarray) -> tuple[dict[str, Job], lis
     return jobs, missing
 
 
+def with_and_without_warning(image: Any, stored: ReferenceSpectrum) -> dict[str, Job]:
+    """The MONAI transform with and without a look at the soft tissue, and the look alone."""
+    from ssimh import SpectrumSwap
+    from ssimh.tissue_warning import warn_if_moved
+
+    sample = image[None]
+    loud, silent = (SpectrumSwap(stored, slice_axis=0, warn_above_hu=bound) for bound in (1e9, None))
+    result = silent(sample)
+    if isinstance(image, np.ndarray):
+        result = result.numpy()
+    return {
+        "SpectrumSwap": lambda: loud(sample),
+        "SpectrumSwap, silent": lambda: silent(sample),
+        "warning": lambda: warn_if_moved(sample, result, 1e9, "HU", stacklevel=1),
+    }
+
+
 def seconds(job: Job) -> float:
     """One timed call."""
     start = time.perf_counter()
@@ -143,6 +160,7 @@ def on_cpu(quick: bool) -> None:
             "scipy.fft, vectorized, workers=2": lambda a=image, b=reference: vectorized_scipy(a, b),
         }
         times = in_turns(fast, 25)
+        looked = in_turns(with_and_without_warning(image, stored), 25)
         missing: list[str] = []
         if not quick:
             slow, missing = peers(image, reference)
@@ -154,6 +172,8 @@ def on_cpu(quick: bool) -> None:
             print(f"| {name} | {1e3 * taken:.1f} | {taken / times['plain copy']:.1f} | {taken / ours:.1f} |")
         print(f"\nLargest deviation from scipy's float64 route: {error:.1e} HU.")
         print(f"Peak allocation during one call: {extra_memory(swap, image):.3f} × the image (the output is 1).")
+        silent = looked["SpectrumSwap, silent"]
+        print(f"SpectrumSwap takes {silent / ours:.2f} swaps, warn_above_hu {looked['warning'] / silent:.1%} of it.")
         if missing:
             print(f"Not installed, so not measured: {', '.join(missing)}.")
 
@@ -174,11 +194,13 @@ def on_device(device: str) -> None:
 
         return run
 
+    looked = with_and_without_warning(image[0], stored)
     times = in_turns(
         {
             "device-to-device copy": timed(lambda: target.copy_(image)),
             "ssimh, projection": timed(lambda: swap_spectrum(image, stored)),
             "ssimh, fft": timed(lambda: swap_spectrum(image, stored, method="fft")),
+            **{f"one volume: {name}": timed(job) for name, job in looked.items()},
         },
         20,
     )

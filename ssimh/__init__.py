@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from ssimh.site.separability import Separability, site_separability
     from ssimh.site.site_spectrum import SiteSpectrum
     from ssimh.swap import swap_spectrum
+    from ssimh.tissue_warning import TissueMovedWarning, flush_tissue_warnings
     from ssimh.transforms import (
         FromSample,
         HistogramMatch,
@@ -48,9 +49,11 @@ _HOME = {
     "SpectrumAlignd": "ssimh.transforms",
     "SpectrumSwap": "ssimh.transforms",
     "SpectrumSwapd": "ssimh.transforms",
+    "TissueMovedWarning": "ssimh.tissue_warning",
     "align_spectrum": "ssimh.site.alignment",
     "compare": "ssimh.metrics",
     "cosine_basis": "ssimh._kernels.basis",
+    "flush_tissue_warnings": "ssimh.tissue_warning",
     "from_low_frequency": "ssimh._kernels.coefficients",
     "low_frequency": "ssimh._kernels.coefficients",
     "match_histogram": "ssimh.histogram",
@@ -75,10 +78,12 @@ __all__ = [
     "SpectrumAlignd",
     "SpectrumSwap",
     "SpectrumSwapd",
+    "TissueMovedWarning",
     "__version__",
     "align_spectrum",
     "compare",
     "cosine_basis",
+    "flush_tissue_warnings",
     "from_low_frequency",
     "low_frequency",
     "match_histogram",

@@ -9,7 +9,7 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from ssimh._kernels.arrays import ArrayT, check_array, check_finite, to_numpy, work_dtype
+from ssimh._kernels.arrays import ArrayT, check_array, check_finite, is_tensor, to_numpy, work_dtype
 from ssimh._kernels.checks import check_clip, check_mask, check_strength
 from ssimh._kernels.dispatch import kernel_for
 from ssimh.units import refuse_pet
@@ -43,8 +43,8 @@ def match_histogram(
         allow_pet: match PET all the same.
 
     Returns:
-        Array of the input's kind, shape and device; floating dtypes stay, integers become float32. Tensors are
-        matched on the host.
+        Array of the input's kind, shape and device; floating dtypes stay, integers become float32. Tensors on a device
+        are matched there and equal the host's result to rounding.
 
     Raises:
         TypeError: neither array nor tensor, boolean or complex values.
@@ -59,6 +59,10 @@ def match_histogram(
     reference = load_values(reference)
     refuse_pet(unit, "the image", allow_pet)
     share, limits = check_strength(strength), check_clip(clip)
+    if is_tensor(image) and image.device.type != "cpu":
+        from ssimh._kernels.torch_histogram import match_histogram as match_tensor
+
+        return cast(ArrayT, match_tensor(image, reference, mask, reference_mask, share, limits))
     values, donor = to_numpy(image), to_numpy(reference)
     check_finite(values, "image")
     check_finite(donor, "reference")

@@ -4,7 +4,7 @@
 process of its own, before anything of hnseg is imported. Tensors on the device wrap a tensor of the CPU; an operation
 that gets tensors of both raises, as on a GPU, unless it is a copy, an index, or the tensor of the CPU is a single
 number. ``WAITS`` collects what a GPU would have to be waited for: results that the host reads, and copies to the device
-that are not asked to be ``non_blocking``.
+that are not asked to be ``non_blocking``. ``READ`` holds how many numbers each copy to the host had.
 
 What it cannot do: mixed precision, ``torch.inference_mode`` (replaced by ``no_grad``), MONAI's MetaTensor (switched
 off), data pointers.
@@ -25,6 +25,7 @@ from torch.utils._pytree import tree_flatten, tree_map, tree_unflatten
 
 NAME = "fakegpu"
 WAITS: list[str] = []
+READ: list[int] = []
 aten = torch.ops.aten
 COPIES = {aten.copy_.default, aten._to_copy.default}
 MIXED = COPIES | {aten.index.Tensor, aten.index_put_.default}
@@ -101,6 +102,8 @@ def _call(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
         waits = bool(there) and (not stays or func is aten._local_scalar_dense.default)
     if waits:
         WAITS.append(str(func))
+    if there and not stays:
+        READ.append(max(value.numel() for value in there))
 
     def bare(value: Any) -> Any:
         if isinstance(value, OnDevice):

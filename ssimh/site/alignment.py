@@ -11,7 +11,7 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from ssimh._kernels.arrays import ArrayT, check_array, check_finite, output_dtype, to_numpy
+from ssimh._kernels.arrays import ArrayT, check_array, check_finite, is_tensor, output_dtype, to_numpy
 from ssimh._kernels.checks import check_clip, check_mask, check_strength
 from ssimh._kernels.dispatch import kernel_for
 from ssimh.site.body import body_box
@@ -23,6 +23,7 @@ from ssimh.site.site_spectrum import LAST_THREE, SiteSpectrum, find_body, to_zyx
 from ssimh.units import refuse_pet
 
 _LOG = logging.getLogger("ssimh")
+EMPTY_MASK = "mask holds no voxel of one of the volumes."
 _FEWEST_TISSUE = 0.05
 _LEAST_RANGE_HU = 20.0  # fat and muscle are 150 HU apart, and the noise of a CT alone exceeds this
 
@@ -175,8 +176,8 @@ def align_spectrum(
         unit: intensity unit of the image, if known; anything but HU is refused.
 
     Returns:
-        Array of the input's kind, shape and device; floating dtypes stay, integers become float32. Tensors are
-        computed on the host and carry no gradient.
+        Array of the input's kind, shape and device; floating dtypes stay, integers become float32. Tensors on a
+        device are computed there and equal the host's result to rounding; they carry no gradient.
 
     Raises:
         TypeError: neither array nor tensor, boolean or complex values; sites that are none.
@@ -233,9 +234,13 @@ def move_by_field(
     """
     check_array(image, "image")
     axes = LAST_THREE if axes_zyx is None else tuple(axes_zyx)
+    if image.ndim < 3:
+        raise ValueError(f"image must have three axes or more, (…, z, y, x); its shape is {tuple(image.shape)}.")
+    if is_tensor(image) and image.device.type != "cpu":
+        from ssimh.site.torch_alignment import move_by_field as move_tensor
+
+        return cast(ArrayT, move_tensor(image, field, strength, axes_zyx=axes, mask=mask, clip=clip))
     values = to_numpy(image)
-    if values.ndim < 3:
-        raise ValueError(f"image must have three axes or more, (…, z, y, x); its shape is {values.shape}.")
     check_finite(values, "image")
     masks = None if mask is None else check_mask(mask, values.shape)
     result = values.astype(output_dtype(values.dtype), copy=True)
@@ -274,16 +279,12 @@ def _align_volume(values: NDArray[Any], mask: Any, field: DifferenceField, stren
     threshold, window = field.body_threshold_hu, field.tissue_window_hu
     body = find_body(values, threshold) if mask is None else mask
     if not body.any():
-        raise ValueError("mask holds no voxel of one of the volumes.")
+        raise ValueError(EMPTY_MASK)
     if mask is None and values.min() > threshold:
-        _check_without_air(values, threshold)
+        low, high = np.percentile(values, (1, 99))
+        check_without_air(values.min(), float(np.mean(values == values.min())), low, high, threshold)
     tissue = (values >= window[0] - 150) & (values <= window[1] + 150) & body
-    dense = int(np.count_nonzero(body & (values > threshold)))
-    if np.count_nonzero(tissue) < max(1, _FEWEST_TISSUE * dense):
-        raise ValueError(
-            f"less than {_FEWEST_TISSUE:.0%} of the body lies within 150 HU of the tissue window {window} HU; are the "
-            "values in HU?"
-        )
+    check_tissue(int(np.count_nonzero(tissue)), int(np.count_nonzero(body & (values > threshold))), window)
     on_grid = FieldOnGrid(field.coefficients, values.shape, body_box(body))
     for z in range(len(values)):
         inside = body[z] & (values[z] > threshold)
@@ -292,19 +293,41 @@ def _align_volume(values: NDArray[Any], mask: Any, field: DifferenceField, stren
         values[z][inside] = apply_flow(before, shift, field.space, threshold)
 
 
-def _check_without_air(values: NDArray[Any], body_threshold_hu: float) -> None:
+def check_tissue(tissue: int, dense: int, window_hu: tuple[float, float]) -> None:
+    """Refuse a volume with hardly any soft tissue.
+
+    Args:
+        tissue: voxels of the body within 150 HU of the window.
+        dense: voxels of the body above the threshold.
+        window_hu: the tissue window.
+
+    Raises:
+        ValueError: less than one in twenty.
+    """
+    if tissue < max(1, _FEWEST_TISSUE * dense):
+        raise ValueError(
+            f"less than {_FEWEST_TISSUE:.0%} of the body lies within 150 HU of the tissue window {window_hu} HU; are "
+            "the values in HU?"
+        )
+
+
+def check_without_air(lowest: float, share: float, low: float, high: float, body_threshold_hu: float) -> None:
     """Refuse a volume without air that is no piece of a body in HU: stored values, or values scaled to [0, 1].
+
+    Args:
+        lowest: the lowest value.
+        share: share of the voxels that have it, 0 … 1.
+        low, high: 1st and 99th percentile.
+        body_threshold_hu: which all values exceed.
 
     Raises:
         ValueError: a tenth of the voxels has the lowest value, or all values lie closer together than those of tissue.
     """
-    lowest = values.min()
-    if np.count_nonzero(values == lowest) > 0.1 * values.size:
+    if share > 0.1:
         raise ValueError(
             f"no voxel lies below {body_threshold_hu} HU, and more than 10 % have the lowest value {lowest}: a "
             "background which is not air. Are these stored values with an offset? Subtract it, or pass a mask."
         )
-    low, high = np.percentile(values, (1, 99))
     if high - low < _LEAST_RANGE_HU:
         raise ValueError(
             f"no voxel lies below {body_threshold_hu} HU, and 98 % of the values lie within {low:.4g} … {high:.4g}: "

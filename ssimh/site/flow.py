@@ -9,6 +9,7 @@ on the value would not be. Where w = 1 the flow is y' = (y + 1000)·exp(s) - 100
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,7 +40,7 @@ def apply_flow(
     >>> np.allclose(apply_flow(there, np.full(5, -0.05), "log", -500.0), y, rtol=0, atol=1e-9)
     True
     """
-    low, high = threshold_hu + _STILL_HU + _RAMP_HU, _BONE_HU
+    low, high = open_window(threshold_hu)
     out = (values + 1000) * np.exp(shift) - 1000 if space == "log" else values + 1000 * shift
     direct = (values >= low) & (values <= high) & (out >= low) & (out <= high)
     rest = np.flatnonzero(~direct)
@@ -56,13 +57,13 @@ def _by_table(
     A value is turned into the time at which the flow under s = 1 passes it, shifted, and turned back: exact where the
     gate is open, interpolated in the ramps.
     """
-    hu, time = _table(space, threshold_hu)
-    low, high = threshold_hu + _STILL_HU + _RAMP_HU, _BONE_HU
+    hu, time = table(space, threshold_hu)
+    low, high = open_window(threshold_hu)
     inside = (values > hu[0]) & (values < hu[-1])
     before = values[inside]
     is_open = (before >= low) & (before <= high)
-    at = np.where(is_open, _open_time(before, space), np.interp(before, hu, time)) + shift[inside]
-    ends = _open_time(np.array([low, high]), space)
+    at = np.where(is_open, open_time(before, space), np.interp(before, hu, time)) + shift[inside]
+    ends = open_time(np.array([low, high]), space)
     inner = np.clip(at, *ends)
     straight = np.exp(inner) * 1000 - 1000 if space == "log" else inner * 1000
     result = values.copy()
@@ -70,16 +71,26 @@ def _by_table(
     return result
 
 
-def _open_time(values: NDArray[np.float64], space: str) -> NDArray[np.float64]:
+def open_window(threshold_hu: float) -> tuple[float, float]:
+    """HU between which the gate is open.
+
+    >>> open_window(-500.0)
+    (-390.0, 2000.0)
+    """
+    return threshold_hu + _STILL_HU + _RAMP_HU, _BONE_HU
+
+
+def open_time(values: Any, space: str) -> Any:
+    """Time at which the flow under s = 1 passes each value, where the gate is open."""
     if space == "linear":
-        return np.asarray(values / 1000)
-    return np.asarray(np.log(np.maximum(values + 1000, 1.0) / 1000))
+        return np.asarray(values) / 1000
+    return np.asarray(np.log(np.maximum(np.asarray(values) + 1000, 1.0) / 1000))
 
 
 @lru_cache(maxsize=8)
-def _table(space: str, threshold_hu: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def table(space: str, threshold_hu: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """HU nodes of both ramps and the time at each; between the ramps the closed form takes over."""
-    low, high = threshold_hu + _STILL_HU + _RAMP_HU, _BONE_HU
+    low, high = open_window(threshold_hu)
     share = np.geomspace(_CLOSEST, 1.0, _NODES)
     lower = threshold_hu + _STILL_HU + _RAMP_HU * share
     upper = (_METAL_HU - (_METAL_HU - _BONE_HU) * share)[::-1]
@@ -88,7 +99,7 @@ def _table(space: str, threshold_hu: float) -> tuple[NDArray[np.float64], NDArra
         speed = gate * (hu + 1000 if space == "log" else 1000.0)
         steps = np.diff(hu) * (1 / speed[1:] + 1 / speed[:-1]) / 2
         parts.append(np.concatenate([[0.0], np.cumsum(steps)]))
-    ends = _open_time(np.array([low, high]), space)
+    ends = open_time(np.array([low, high]), space)
     parts[0] += ends[0] - parts[0][-1]
     parts[1] += ends[1]
     hu_nodes, times = np.concatenate([lower, upper]), np.concatenate(parts)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ssimh._kernels.arrays import check_array, check_finite, normalize_axes, to_numpy
+from ssimh._kernels.arrays import check_array, check_finite, is_tensor, normalize_axes, to_numpy
 from ssimh._kernels.checks import check_mask
 from ssimh._kernels.per_image import zip_per_image
 from ssimh.files.json_object import JsonObject
@@ -25,6 +25,7 @@ from ssimh.site.subjects import SUBJECT, TISSUES, SubjectRecord, check_subjects,
 
 TISSUE_WINDOW_HU = (-150.0, 150.0)
 LAST_THREE = (-3, -2, -1)
+NO_BODY = "no voxel lies above {} HU, so there is no body; are the values in HU?"
 _FEWEST_VOXELS = 500
 _LEAST_TISSUE, _LEAST_AIR = 0.05, 0.001
 # A tenth of the attenuation of water is 100 HU, more than any scanner in use is off by.
@@ -250,16 +251,17 @@ def _check_settings(tissue_window_hu: Any, body_threshold_hu: float, orientation
         check_orientation(orientation, 3)
 
 
-def to_zyx(values: NDArray[Any], axes: tuple[int, ...], whose: str) -> NDArray[Any]:
-    """View of a volume with its axes in the order (z, y, x).
+def to_zyx(values: Any, axes: tuple[int, ...], whose: str) -> Any:
+    """View of a volume, array or tensor, with its axes in the order (z, y, x).
 
     Raises:
         ValueError: not three axes, or axes that do not name each of them once.
     """
     if values.ndim != 3 or len(axes) != 3:
-        raise ValueError(f"{whose} must have three axes, (z, y, x); its shape is {values.shape}, axes={axes}.")
+        raise ValueError(f"{whose} must have three axes, (z, y, x); its shape is {tuple(values.shape)}, axes={axes}.")
     normalize_axes(axes, 3, whose)
-    return values.transpose([axis % 3 for axis in axes])
+    order = [axis % 3 for axis in axes]
+    return values.permute(order) if is_tensor(values) else values.transpose(order)
 
 
 def find_body(values: NDArray[Any], body_threshold_hu: float) -> NDArray[np.bool_]:
@@ -270,7 +272,7 @@ def find_body(values: NDArray[Any], body_threshold_hu: float) -> NDArray[np.bool
     """
     found = body_mask(values > body_threshold_hu)
     if not found.any():
-        raise ValueError(f"no voxel lies above {body_threshold_hu} HU, so there is no body; are the values in HU?")
+        raise ValueError(NO_BODY.format(body_threshold_hu))
     return found
 
 

@@ -27,7 +27,7 @@ class HistogramMatch(Transform):
 
     Input is a channel-first array, tensor or MetaTensor, output a tensor of the same floating dtype (float32 for
     integers) with metadata, device and history kept. All channels are matched together. Deterministic, not
-    invertible, computed on the host.
+    invertible; computed on the image's device.
 
     Args:
         reference: array of values of any shape, kept as 4097 quantiles, or the path of a NumPy ``.npy`` file with such
@@ -50,7 +50,7 @@ class HistogramMatch(Transform):
     (0.0, 100.0, True)
     """
 
-    backend = [TransformBackends.NUMPY]  # noqa: RUF012  (MONAI's own class attribute)
+    backend = [TransformBackends.NUMPY, TransformBackends.TORCH]  # noqa: RUF012  (MONAI's own class attribute)
 
     def __init__(
         self,
@@ -90,12 +90,14 @@ class HistogramMatch(Transform):
         return _adapter.wrap(result, image)
 
 
-def _boolean(mask: Any) -> NDArray[np.bool_] | None:
-    """MONAI's masks are 0 and 1 in any dtype."""
-    return None if mask is None else to_numpy(mask).astype(bool)
+def _boolean(mask: Any) -> Any:
+    """MONAI's masks are 0 and 1 in any dtype; a tensor stays where it is."""
+    if mask is None:
+        return None
+    return _adapter.plain(mask).bool() if isinstance(mask, torch.Tensor) else np.asarray(mask).astype(bool)
 
 
-def _quantiles(reference: Any, mask: NDArray[np.bool_] | None) -> NDArray[np.float32]:
+def _quantiles(reference: Any, mask: Any) -> NDArray[np.float32]:
     values = to_numpy(load_values(reference)).astype(np.float64)
     check_finite(values, "reference")
     if mask is not None:

@@ -32,8 +32,9 @@ class SpectrumAlign(InvertibleArrayTransform):
 
     Input is a channel-first array, tensor or MetaTensor (C, spatial…) of CT in HU with three spatial axes, output a
     tensor (a MetaTensor where metadata is tracked) of the same floating dtype, float32 for integers; metadata, device
-    and history are kept; every channel is a volume of its own. Deterministic, not lazy, computed on the host. The
-    inverse is exact to rounding for every voxel that ``clip`` has not cut.
+    and history are kept; every channel is a volume of its own. Deterministic, not lazy, computed on the image's
+    device; only a fit of the scan itself, for one-to-one, runs on the host. The inverse is exact to rounding for every
+    voxel that ``clip`` has not cut.
 
     Args:
         source: site that the images come from, a :class:`ssimh.SiteSpectrum` or the path of a saved one; None if it
@@ -61,7 +62,7 @@ class SpectrumAlign(InvertibleArrayTransform):
     True
     """
 
-    backend = [TransformBackends.NUMPY]  # noqa: RUF012  (MONAI's own class attribute)
+    backend = [TransformBackends.NUMPY, TransformBackends.TORCH]  # noqa: RUF012  (MONAI's own class attribute)
 
     def __init__(
         self,
@@ -105,7 +106,7 @@ class SpectrumAlign(InvertibleArrayTransform):
         axes, flips = self._directions(img, second.orientation or (None if first is None else first.orientation))
         inside = self.mask if mask is None else mask
         if inside is not None:
-            inside = np.flip(np.broadcast_to(to_numpy(inside).astype(bool), plain.shape), flips)
+            inside = _flip(_mask(inside, plain.shape), flips)
         volume = _flip(plain, flips)
         difference = self.difference
         if difference is None or source is not None or target is not None:
@@ -138,7 +139,7 @@ class SpectrumAlign(InvertibleArrayTransform):
 
     def _undo(self, values: torch.Tensor, record: Mapping[str, Any]) -> torch.Tensor:
         """Move the other way by the difference that was applied."""
-        flips, mask = tuple(int(axis) for axis in record["flips"]), record.get("mask")
+        flips = tuple(int(axis) for axis in record["flips"])
         low, high = (float(hu) for hu in record["tissue_window_hu"])
         field = DifferenceField(
             to_numpy(record["coefficients"]), self.space, (low, high), float(record["body_threshold_hu"])
@@ -148,9 +149,17 @@ class SpectrumAlign(InvertibleArrayTransform):
             field,
             -self.strength,
             axes_zyx=[int(axis) for axis in record["axes"]],
-            mask=None if mask is None else to_numpy(mask),
+            mask=record.get("mask"),
         )
         return _flip(restored, flips)
+
+
+def _mask(given: Any, shape: torch.Size) -> torch.Tensor:
+    """MONAI's masks are 0 and 1 in any dtype, and may lack the channels; a tensor stays where it is."""
+    mask = _adapter.plain(given if isinstance(given, torch.Tensor) else torch.as_tensor(np.asarray(given))).bool()
+    if tuple(mask.shape) not in (tuple(shape), tuple(shape[1:]), (1, *shape[1:])):
+        raise ValueError(f"mask must have the image's shape {tuple(shape)}; its shape is {tuple(mask.shape)}.")
+    return mask.expand(shape)
 
 
 def _flip(values: torch.Tensor, axes: tuple[int, ...]) -> torch.Tensor:
@@ -168,7 +177,7 @@ def _record(difference: SiteDifference, axes: tuple[int, ...], flips: tuple[int,
         "shrinkage": difference.shrinkage,
     }
     if mask is not None:
-        record["mask"] = torch.from_numpy(mask.copy())
+        record["mask"] = mask.clone()
     return record
 
 

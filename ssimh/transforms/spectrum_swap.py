@@ -13,7 +13,7 @@ from monai.utils import TransformBackends
 from ssimh._kernels.settings import SwapSettings
 from ssimh.applied_field import AppliedField
 from ssimh.swap import swap_with_delta
-from ssimh.tissue_warning import BOUND_HU, warn_if_moved
+from ssimh.tissue_warning import BOUND_HU, give_tissue_warnings, warn_if_moved
 from ssimh.transforms import _adapter
 from ssimh.transforms._forms import InvertibleArrayTransform, InvertibleDictionaryForm
 from ssimh.transforms._references import fit_reference, for_image
@@ -56,6 +56,7 @@ class SwapTransform(InvertibleArrayTransform):
 
     def _undo(self, values: torch.Tensor, record: Mapping[str, Any]) -> torch.Tensor:
         """Subtract the field that was added."""
+        give_tissue_warnings(stacklevel=3)
         restored: torch.Tensor = AppliedField.from_record(record).remove_from(values)
         return restored
 
@@ -83,7 +84,9 @@ class SpectrumSwap(SwapTransform):
         unit: intensity unit of the images; None for what their metadata states. PET is refused.
         allow_pet: swap PET all the same.
         warn_above_hu: warn for every image whose soft tissue (-150 … 150 HU) moves by more than this many HU on
-            average; None to be silent. Images that state another unit than HU are not examined.
+            average; None to be silent. Images that state another unit than HU are not examined. Nothing waits for a
+            GPU: its images are warned of by a later call or inverse that finds the number there, by
+            :func:`ssimh.flush_tissue_warnings`, or when the process ends.
 
     Raises:
         ValueError, TypeError: settings out of range, or an image or reference that does not fit: another matrix,

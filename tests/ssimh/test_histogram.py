@@ -29,6 +29,20 @@ def test_voxels_outside_the_mask_keep_their_value_and_do_not_count(scan, donor):
     assert_close(result[mask], match_histogram(scan[mask], donor[reference_mask]), "float64")
 
 
+@pytest.mark.parametrize("dtype", ["int16", "int32", "float16", "float32", "float64"])
+def test_the_route_of_a_device_gives_the_same_values(dtype):
+    from ssimh._kernels import torch_histogram
+
+    rng = np.random.default_rng(0)
+    for _ in range(8):
+        image, reference = (rng.normal(0, 5 * rng.integers(1, 20), rng.integers(2, 300)).astype(dtype) for _ in "ab")
+        mask, reference_mask = np.arange(image.size) % 2 == 0, np.arange(reference.size) % 3 == 0
+        for inside in ((None, None), (mask, reference_mask)):
+            settings = {"mask": inside[0], "reference_mask": inside[1], "strength": 0.7, "clip": (-90, 90)}
+            found = torch_histogram.match_histogram(torch.from_numpy(image), reference, *inside, 0.7, (-90, 90))
+            assert_close(found, match_histogram(image, reference, **settings), str(found.dtype)[6:])
+
+
 def test_strength_and_clip(scan, donor):
     whole = match_histogram(scan, donor)
     part = match_histogram(scan, donor, strength=0.25, clip=(-90, 90))
