@@ -62,7 +62,8 @@ def match_histogram(
     if is_tensor(image) and image.device.type != "cpu":
         from ssimh._kernels.torch_histogram import match_histogram as match_tensor
 
-        return cast(ArrayT, match_tensor(image, reference, mask, reference_mask, share, limits))
+        matched: Any = match_tensor(image, reference, mask, reference_mask, share, limits)
+        return cast(ArrayT, matched)
     values, donor = to_numpy(image), to_numpy(reference)
     check_finite(values, "image")
     check_finite(donor, "reference")

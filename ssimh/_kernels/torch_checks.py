@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from ssimh._kernels.arrays import is_tensor, to_numpy
+from ssimh._kernels.arrays import is_tensor
 from ssimh._kernels.checks import check_mask
 
 
@@ -27,12 +27,9 @@ def mask_on_device(mask: Any, like: torch.Tensor, name: str = "mask") -> torch.T
     shape = tuple(like.shape)
     if is_tensor(mask) and mask.device == like.device and mask.dtype == torch.bool and tuple(mask.shape) == shape:
         inside = mask.as_subclass(torch.Tensor)
-        return inside if bool(inside.any()) else _refused(inside, shape, name)
+        if bool(inside.any()):
+            return inside
     return torch.from_numpy(check_mask(mask, shape, name)).to(like.device, non_blocking=True)
-
-
-def _refused(inside: torch.Tensor, shape: tuple[int, ...], name: str) -> None:
-    check_mask(to_numpy(inside), shape, name)
 
 
 def beside(values: Any, like: torch.Tensor) -> torch.Tensor:

@@ -239,7 +239,8 @@ def move_by_field(
     if is_tensor(image) and image.device.type != "cpu":
         from ssimh.site.torch_alignment import move_by_field as move_tensor
 
-        return cast(ArrayT, move_tensor(image, field, strength, axes_zyx=axes, mask=mask, clip=clip))
+        moved: Any = move_tensor(image, field, strength, axes_zyx=axes, mask=mask, clip=clip)
+        return cast(ArrayT, moved)
     values = to_numpy(image)
     check_finite(values, "image")
     masks = None if mask is None else check_mask(mask, values.shape)

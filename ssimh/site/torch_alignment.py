@@ -68,14 +68,15 @@ def _align_volume(values: torch.Tensor, mask: torch.Tensor | None, field: Differ
         values[part] = torch.where(body[part] & dense[part], after.to(values.dtype), values[part])
 
 
-def _spread(values: torch.Tensor) -> list[float]:
+def _spread(values: torch.Tensor) -> tuple[float, float, float, float]:
     """Lowest value, the share of voxels that have it, and the 1st and 99th percentile."""
     ordered = values.flatten().float().sort().values
     ranks = [share * (len(ordered) - 1) for share in (0.01, 0.99)]
     pairs = [ordered[int(rank) : int(rank) + 2] for rank in ranks]
     ends = [torch.lerp(pair[0], pair[-1], rank % 1) for pair, rank in zip(pairs, ranks, strict=True)]
-    found: list[float] = torch.stack([ordered[0], (ordered == ordered[0]).float().mean(), *ends]).cpu().tolist()
-    return found
+    found = torch.stack([ordered[0], (ordered == ordered[0]).float().mean(), *ends])
+    lowest, share, low, high = found.cpu().tolist()
+    return lowest, share, low, high
 
 
 class _FieldOnGrid:
@@ -93,8 +94,8 @@ class _FieldOnGrid:
         whole[:, 0] = -1
         ends = torch.stack([box, whole])
         cubes = np.zeros((2, DEGREES, DEGREES, DEGREES))
-        for term, values in zip(TERMS, field.coefficients.T, strict=True):
-            cubes[:, *term] = values
+        for (i, j, k), values in zip(TERMS, field.coefficients.T, strict=True):
+            cubes[:, i, j, k] = values
         self._cubes = torch.from_numpy(cubes).to(box.device, box.dtype, non_blocking=True)
         self._cosines = [_cosines(size, ends[:, axis]) for axis, size in enumerate(shape)]
 
