@@ -128,9 +128,8 @@ class SwapToReference:
         """See :class:`Harmonizer`."""
         config = self.config
         after = ssimh.swap_spectrum(
-            ct_hu, self.reference, threshold=config.swap_threshold, axes=AXIAL, clip=config.valid_hu
+            ct_hu, self.reference, threshold=config.swap_threshold, axes=AXIAL, mask=scanned, clip=config.valid_hu
         )
-        after = np.where(scanned, after, np.float32(config.valid_hu[0]))
         details = {"threshold": config.swap_threshold, "reference": self.reference_id}
         return {FINAL: _measure_change("spectrum-swap", ct_hu, after, scanned, details)}
 

@@ -74,15 +74,25 @@ def as_mask(mask: Any, image: Any, name: str) -> Any:
     return to_numpy(mask).astype(bool, copy=False)
 
 
-def _find_background(image: Any, background: Any) -> Any:
-    """Mask of the background."""
-    if isinstance(background, int | float | np.number) and not isinstance(background, bool):
-        return image == background
-    if not callable(background):
+def check_background(background: Any) -> None:
+    """Refuse what cannot name a background.
+
+    Raises:
+        TypeError: neither a number, a function nor None.
+    """
+    is_number = isinstance(background, int | float | np.number) and not isinstance(background, bool)
+    if background is not None and not is_number and not callable(background):
         raise TypeError(
             "background must be a number or a function of the image that returns a mask of the background; given "
             f"{background!r}."
         )
+
+
+def _find_background(image: Any, background: Any) -> Any:
+    """Mask of the background."""
+    check_background(background)
+    if not callable(background):
+        return image == background
     name = f"background function {getattr(background, '__qualname__', repr(background))}"
     try:
         found = background(image)

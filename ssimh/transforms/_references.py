@@ -32,14 +32,18 @@ class ReferenceImage:
     shape: tuple[int, ...]
     spectra: tuple[ReferenceSpectrum, ...]
 
-    def for_image(self, shape: tuple[int, ...], axes: tuple[int, ...]) -> ReferenceSpectrum:
-        """The spectrum on the grid of a channel-first image of ``shape``, transformed along ``axes``.
+    def for_image(self, shape: tuple[int, ...], axes: tuple[int, ...], grid: str) -> ReferenceSpectrum:
+        """The spectrum for a channel-first image of ``shape``, transformed along ``axes``.
 
         Raises:
             ValueError: no reading of the reference's axes gives the image's grid.
         """
         for spectrum in self.spectra:
-            if spectrum.axes == axes and self.shape in (shape, shape[1:]):
+            if spectrum.axes != axes:
+                continue
+            if self.shape in (shape, shape[1:]):
+                return spectrum
+            if grid != "same" and (len(self.shape) == len(shape) - 1 or self.shape[:1] == shape[:1]):
                 return spectrum
         raise ValueError(
             f"the image has shape {shape}, the reference image {self.shape}; a reference image must be channel-first "
@@ -58,7 +62,7 @@ def fit_reference(
         TypeError: neither path, array nor ReferenceSpectrum.
         ValueError: an array that cannot be a reference under these settings.
     """
-    if reference is None or isinstance(reference, ReferenceSpectrum):
+    if reference is None or isinstance(reference, ReferenceSpectrum | ReferenceImage):
         return reference
     if isinstance(reference, str | os.PathLike):
         return ReferenceSpectrum.load(reference)
@@ -130,7 +134,9 @@ def for_image(reference: Any, image: torch.Tensor, settings: SwapSettings) -> An
         reference = ReferenceSpectrum.load(reference)
     if isinstance(reference, ReferenceImage):
         turned = letters is not None and reference.spectra[0].orientation not in (None, letters)
-        reference = reference.spectra[0] if turned else reference.for_image(tuple(image.shape), settings.axes)
+        reference = (
+            reference.spectra[0] if turned else reference.for_image(tuple(image.shape), settings.axes, settings.grid)
+        )
     if isinstance(reference, ReferenceSpectrum):
         turned = letters is not None and reference.orientation not in (None, letters)
         return reference.for_orientation(letters) if turned and letters is not None else reference

@@ -10,6 +10,7 @@ import torch
 from monai.config import NdarrayOrTensor
 from monai.utils import TransformBackends
 
+from ssimh._kernels.inside import check_background
 from ssimh._kernels.settings import SwapSettings
 from ssimh.applied_field import AppliedField
 from ssimh.swap import swap_with_delta
@@ -24,9 +25,11 @@ class SwapTransform(InvertibleArrayTransform):
 
     backend = [TransformBackends.NUMPY, TransformBackends.TORCH]  # noqa: RUF012  (MONAI's own class attribute)
 
-    def __init__(self, mode: str, slice_axis: int | str, settings: SwapSettings) -> None:
+    def __init__(self, mode: str, slice_axis: int | str, settings: SwapSettings, mask: Any, background: Any) -> None:
         _adapter.check_mode(mode, slice_axis)
+        check_background(background)
         self.mode, self.slice_axis, self.settings = mode, slice_axis, settings
+        self.mask, self.background = mask, background
 
     def _fit(self, reference: Any, threshold: int) -> Any:
         return fit_reference(
@@ -38,7 +41,7 @@ class SwapTransform(InvertibleArrayTransform):
         )
 
     def _swap(
-        self, img: NdarrayOrTensor, reference: Any, settings: SwapSettings
+        self, img: NdarrayOrTensor, reference: Any, settings: SwapSettings, mask: Any
     ) -> tuple[torch.Tensor, torch.Tensor, dict[str, Any]]:
         """The image as a tensor, swapped with its metadata, and what the inverse needs."""
         axes = _adapter.transform_axes(img, self.mode, self.slice_axis)
@@ -50,8 +53,16 @@ class SwapTransform(InvertibleArrayTransform):
             orientation=_adapter.orientation(img),
             unit=_adapter.unit(image, settings.unit),
         )
+        if settings.grid != "same":  # an image on another grid is a reference by its coefficients alone
+            reference = self._fit(reference, settings.threshold)
         donor = for_image(reference, image, settings)
-        out, field = swap_with_delta(_adapter.plain(image), donor, settings)
+        out, field = swap_with_delta(
+            _adapter.plain(image),
+            donor,
+            settings,
+            mask=self.mask if mask is None else mask,
+            background=self.background,
+        )
         return image, _adapter.wrap(out, image), field.to_record()
 
     def _undo(self, values: torch.Tensor, record: Mapping[str, Any]) -> torch.Tensor:
@@ -78,6 +89,13 @@ class SpectrumSwap(SwapTransform):
         slice_axis: index among the spatial axes along which the slices are stacked (-1 for MONAI's (x, y, z) order),
             or ``"axial"``: the head-foot axis, read off the MetaTensor's affine.
         region: ``"square"`` (published), ``"triangle"`` or ``"radial"``.
+        grid: ``"same"`` (published): the image has the reference's grid; ``"field-of-view"``: another number of voxels
+            over the same field of view.
+        mask: boolean array or 0/1 integers, of the images' shape or without the channel axis; outside it every voxel
+            keeps its value bit by bit. The coefficients are those of the whole image, as published.
+        background: a number: voxels of exactly this value keep it; or a function of the (C, spatial…) tensor that
+            returns a mask of the background. Name a function that can be pickled, if worker processes get it. With
+            both, nothing moves outside either.
         strength: 0 … 1, share of the way towards the reference.
         clip: (lowest, highest) value of the result, or None.
         method: ``"auto"``, ``"projection"`` or ``"fft"``.
@@ -107,6 +125,9 @@ class SpectrumSwap(SwapTransform):
         mode: str = "slice",
         slice_axis: int | str = -1,
         region: str = "square",
+        grid: str = "same",
+        mask: Any = None,
+        background: Any = None,
         strength: float = 1.0,
         clip: tuple[float, float] | None = None,
         method: str = "auto",
@@ -115,18 +136,25 @@ class SpectrumSwap(SwapTransform):
         warn_above_hu: float | None = BOUND_HU,
     ) -> None:
         settings = SwapSettings(
-            threshold, region=region, strength=strength, clip=clip, method=method, unit=unit, allow_pet=allow_pet
+            threshold,
+            region=region,
+            grid=grid,
+            strength=strength,
+            clip=clip,
+            method=method,
+            unit=unit,
+            allow_pet=allow_pet,
         )
-        super().__init__(mode, slice_axis, settings)
+        super().__init__(mode, slice_axis, settings, mask, background)
         self.warn_above_hu = warn_above_hu
         self.reference = self._fit(reference, threshold)
 
-    def __call__(self, img: NdarrayOrTensor, reference: Any = None) -> torch.Tensor:
-        """Swapped image; ``reference`` takes the place of the constructor's for this call."""
+    def __call__(self, img: NdarrayOrTensor, reference: Any = None, *, mask: Any = None) -> torch.Tensor:
+        """Swapped image; what is given takes the place of the constructor's for this call."""
         reference = self.reference if reference is None else reference
         if reference is None:
             raise ValueError("SpectrumSwap: no reference, neither in the constructor nor with the call.")
-        before, result, record = self._swap(img, reference, self.settings)
+        before, result, record = self._swap(img, reference, self.settings, mask)
         unit = _adapter.unit(before, self.settings.unit)
         warn_if_moved(_adapter.plain(before), _adapter.plain(result), self.warn_above_hu, unit, stacklevel=2)
         self.push_transform(result, extra_info=record)
@@ -136,8 +164,8 @@ class SpectrumSwap(SwapTransform):
 class SpectrumSwapd(InvertibleDictionaryForm, array=SpectrumSwap):
     """Dictionary form of :class:`SpectrumSwap`: its arguments between ``keys`` and ``allow_missing_keys``.
 
-    ``reference`` may be :class:`FromSample`: an image on the same grid, a :class:`ssimh.ReferenceSpectrum` or a path
-    that travels with the sample.
+    ``reference`` and ``mask`` may be :class:`FromSample`, to travel with the sample: an image, a
+    :class:`ssimh.ReferenceSpectrum` or a path, and a mask of the image.
 
     Args:
         keys: keys of the images.

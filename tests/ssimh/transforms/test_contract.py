@@ -4,6 +4,7 @@ import copy
 import inspect
 import json
 import pickle
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from monai.transforms import Compose, Flipd, InvertibleTransform, LazyTransform,
 import ssimh
 from tests.facts import raises_naming
 from tests.ssimh.tolerances import TOLERANCE, as_float64, assert_close
-from tests.ssimh.transforms.transform_cases import AFFINE, CASES, IDS, SHAPE, image
+from tests.ssimh.transforms.transform_cases import AFFINE, CASES, IDS, SHAPE, donor, image
 
 every = pytest.mark.parametrize("case", CASES, ids=IDS)
 invertible = pytest.mark.parametrize("case", [case for case in CASES if case.invertible], ids=lambda case: case.name)
@@ -178,6 +179,28 @@ def test_inverse_of_something_else_is_refused(case):
 
 
 @every
+def test_threads_share_a_transform(case):
+    transform = seeded(case.array(**({"prob": 0.0} if case.random else {})))
+    images = [image(seed=seed) for seed in range(8)]
+    expected = [transform(given) for given in images]
+    with ThreadPoolExecutor(4) as pool:
+        for found, one in zip(pool.map(transform, images), expected, strict=True):
+            assert torch.equal(found.as_tensor(), one.as_tensor())
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if case.name != "SpectrumAlign"], ids=lambda case: case.name)
+def test_one_slice_is_an_image_as_well(case):
+    transform = seeded(case.array(**{name: [donor()[..., 0]] if name == "references" else donor()[..., 0]
+                                     for name in ("reference", "references") if name in case.settings}))  # fmt: skip
+    given = image()[..., 0]
+    result = transform(given)
+    assert result.shape == given.shape
+    assert np.abs(as_float64(result) - as_float64(given)).max() > 1
+    if case.invertible:
+        assert_close(transform.inverse(result), given, "float32")
+
+
+@every
 def test_cached_and_persistent_datasets(case, tmp_path):
     data = [{"ct": image(seed=seed)} for seed in range(2)]
     pipeline = Compose([seeded(case.dictionary())])
@@ -237,6 +260,23 @@ def test_the_random_stream_is_the_states_own(case):
     state = np.random.get_state()[1].copy()  # noqa: NPY002
     np.testing.assert_array_equal(stream(1), stream(1))
     np.testing.assert_array_equal(np.random.get_state()[1], state)  # noqa: NPY002
+
+
+@randomized
+def test_workers_and_pipelines_repeat_their_draws(case):
+    data = [{"ct": image()} for _ in range(3)]
+
+    def epochs(seed):
+        pipeline = Compose([case.dictionary()]).set_random_state(seed)
+        generator = torch.Generator().manual_seed(seed)
+        loader = DataLoader(Dataset(data, pipeline), num_workers=1, generator=generator)
+        alone = [as_float64(pipeline(sample)["ct"]) for sample in data]
+        return np.stack([*alone, *(as_float64(batch["ct"][0]) for batch in loader)])
+
+    first = epochs(1)
+    np.testing.assert_array_equal(first, epochs(1))
+    assert len(np.unique(first.reshape(6, -1), axis=0)) == 6  # no two draws alike, in the workers neither
+    assert not np.array_equal(first, epochs(2))
 
 
 @randomized
