@@ -15,35 +15,16 @@ from ssimh._kernels.arrays import ArrayT, check_array, check_finite, is_tensor, 
 from ssimh._kernels.checks import check_clip, check_mask, check_strength
 from ssimh._kernels.dispatch import kernel_for
 from ssimh.site.body import body_box
+from ssimh.site.difference_field import DifferenceField
 from ssimh.site.field import FRAMES, FieldOnGrid, grid_to_body, sampling_points
 from ssimh.site.flow import apply_flow
 from ssimh.site.mixture import SPACES
+from ssimh.site.scan_checks import EMPTY_MASK, check_tissue, check_without_air
 from ssimh.site.shrinkage import posterior_difference, spread
 from ssimh.site.site_spectrum import LAST_THREE, SiteSpectrum, find_body, to_zyx
 from ssimh.units import refuse_pet
 
 _LOG = logging.getLogger("ssimh")
-EMPTY_MASK = "mask holds no voxel of one of the volumes."
-_FEWEST_TISSUE = 0.05
-_LEAST_RANGE_HU = 20.0  # fat and muscle are 150 HU apart, and the noise of a CT alone exceeds this
-
-
-@dataclass(frozen=True, eq=False)
-class DifferenceField:
-    """The smooth field that an alignment moves along, and the limits of what it moves.
-
-    Args:
-        coefficients: (2, 10), the part in body coordinates and the part in grid coordinates; logarithm of a factor on
-            HU + 1000, or units of 1000 HU. The image is moved by minus their sum.
-        space: ``"log"`` or ``"linear"``.
-        tissue_window_hu: window of soft tissue of both sites.
-        body_threshold_hu: HU above which a voxel can belong to the body, of both sites.
-    """
-
-    coefficients: NDArray[np.float64]
-    space: str
-    tissue_window_hu: tuple[float, float]
-    body_threshold_hu: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -292,48 +273,6 @@ def _align_volume(values: NDArray[Any], mask: Any, field: DifferenceField, stren
         before = values[z][inside].astype(np.float64)
         shift = -strength * on_grid.slice(z)[inside]
         values[z][inside] = apply_flow(before, shift, field.space, threshold)
-
-
-def check_tissue(tissue: int, dense: int, window_hu: tuple[float, float]) -> None:
-    """Refuse a volume with hardly any soft tissue.
-
-    Args:
-        tissue: voxels of the body within 150 HU of the window.
-        dense: voxels of the body above the threshold.
-        window_hu: the tissue window.
-
-    Raises:
-        ValueError: less than one in twenty.
-    """
-    if tissue < max(1, _FEWEST_TISSUE * dense):
-        raise ValueError(
-            f"less than {_FEWEST_TISSUE:.0%} of the body lies within 150 HU of the tissue window {window_hu} HU; are "
-            "the values in HU?"
-        )
-
-
-def check_without_air(lowest: float, share: float, low: float, high: float, body_threshold_hu: float) -> None:
-    """Refuse a volume without air that is no piece of a body in HU: stored values, or values scaled to [0, 1].
-
-    Args:
-        lowest: the lowest value.
-        share: share of the voxels that have it, 0 … 1.
-        low, high: 1st and 99th percentile.
-        body_threshold_hu: which all values exceed.
-
-    Raises:
-        ValueError: a tenth of the voxels has the lowest value, or all values lie closer together than those of tissue.
-    """
-    if share > 0.1:
-        raise ValueError(
-            f"no voxel lies below {body_threshold_hu} HU, and more than 10 % have the lowest value {lowest}: a "
-            "background which is not air. Are these stored values with an offset? Subtract it, or pass a mask."
-        )
-    if high - low < _LEAST_RANGE_HU:
-        raise ValueError(
-            f"no voxel lies below {body_threshold_hu} HU, and 98 % of the values lie within {low:.4g} … {high:.4g}: "
-            f"tissue of a CT differs by more than {_LEAST_RANGE_HU:g} HU. Are the values in HU?"
-        )
 
 
 def as_site(site: Any, name: str) -> SiteSpectrum:

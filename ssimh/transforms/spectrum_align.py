@@ -14,7 +14,6 @@ from ssimh._kernels.arrays import to_numpy
 from ssimh._kernels.checks import check_clip, check_strength
 from ssimh.orientation import zyx_axes
 from ssimh.site.alignment import (
-    DifferenceField,
     SiteDifference,
     as_site,
     check_space,
@@ -22,6 +21,7 @@ from ssimh.site.alignment import (
     move_by_field,
     site_difference,
 )
+from ssimh.site.difference_field import DifferenceField
 from ssimh.site.site_spectrum import LAST_THREE, SiteSpectrum
 from ssimh.transforms import _adapter
 from ssimh.transforms._forms import InvertibleArrayTransform, InvertibleDictionaryForm

@@ -1,0 +1,49 @@
+"""What an alignment refuses: volumes that are no CT in HU, by a few numbers about them."""
+
+from __future__ import annotations
+
+EMPTY_MASK = "mask holds no voxel of one of the volumes."
+_FEWEST_TISSUE = 0.05
+_LEAST_RANGE_HU = 20.0  # fat and muscle are 150 HU apart, and the noise of a CT alone exceeds this
+
+
+def check_tissue(tissue: int, dense: int, window_hu: tuple[float, float]) -> None:
+    """Refuse a volume with hardly any soft tissue.
+
+    Args:
+        tissue: voxels of the body within 150 HU of the window.
+        dense: voxels of the body above the threshold.
+        window_hu: the tissue window.
+
+    Raises:
+        ValueError: less than one in twenty.
+    """
+    if tissue < max(1, _FEWEST_TISSUE * dense):
+        raise ValueError(
+            f"less than {_FEWEST_TISSUE:.0%} of the body lies within 150 HU of the tissue window {window_hu} HU; are "
+            "the values in HU?"
+        )
+
+
+def check_without_air(lowest: float, share: float, low: float, high: float, body_threshold_hu: float) -> None:
+    """Refuse a volume without air that is no piece of a body in HU: stored values, or values scaled to [0, 1].
+
+    Args:
+        lowest: the lowest value.
+        share: share of the voxels that have it, 0 … 1.
+        low, high: 1st and 99th percentile.
+        body_threshold_hu: which all values exceed.
+
+    Raises:
+        ValueError: a tenth of the voxels has the lowest value, or all values lie closer together than those of tissue.
+    """
+    if share > 0.1:
+        raise ValueError(
+            f"no voxel lies below {body_threshold_hu} HU, and more than 10 % have the lowest value {lowest}: a "
+            "background which is not air. Are these stored values with an offset? Subtract it, or pass a mask."
+        )
+    if high - low < _LEAST_RANGE_HU:
+        raise ValueError(
+            f"no voxel lies below {body_threshold_hu} HU, and 98 % of the values lie within {low:.4g} … {high:.4g}: "
+            f"tissue of a CT differs by more than {_LEAST_RANGE_HU:g} HU. Are the values in HU?"
+        )
