@@ -15,13 +15,13 @@ from ssimh._kernels.checks import check_clip, check_strength
 from ssimh._kernels.inside import find_inside
 from ssimh.orientation import zyx_axes
 from ssimh.site.alignment import (
-    DifferenceField,
     SiteDifference,
     check_space,
     check_unit,
     move_by_field,
     site_difference,
 )
+from ssimh.site.difference_field import DifferenceField
 from ssimh.site.site_spectrum import SiteSpectrum
 from ssimh.torchio import _image
 from ssimh.torchio._recorded import Record, RecordedTransform, check_shape
