@@ -36,7 +36,7 @@ class BoxAxis:
         """Share of each of ``n`` voxels that lies in the box, 0 … 1.
 
         >>> BoxAxis(2, 1.0, -1.25).shares(4)
-        array([0.  , 0.25, 1.  , 0.75])
+        array([0.  , 0.75, 1.  , 0.25])
         """
         center, half = self.positions(n), abs(self.scale) / 2
         inside = np.minimum(center + half, self.size - 0.5) - np.maximum(center - half, -0.5)
