@@ -18,7 +18,7 @@ import pytest
 import torch
 
 from hnseg.cohort.checked_cohort import load_check
-from hnseg.errors import HnsegError, WorkDirError
+from hnseg.errors import HnsegError, OutputPathError
 from hnseg.images.geometry import Grid
 from hnseg.images.image_io import read_grid, read_image, write_image
 from hnseg.inference.ensemble import run_ensemble
@@ -321,7 +321,7 @@ def test_an_export_predicts_alike_and_holds_no_paths_and_images(opinionated_run,
     assert str(case.ct.parent) not in texts
     assert str(case.ct.parents[2]) not in texts
     assert {path.suffix for path in model.rglob("*") if path.is_file()} == {".json", ".npz", ".pt", ".yaml"}
-    with raises_naming(WorkDirError, model):
+    with raises_naming(OutputPathError, model):
         export_models(opinionated_run, model)
 
 
