@@ -23,6 +23,20 @@ def spacing_mm(image: tio.Image) -> tuple[float, ...] | None:
     return spacing_of(image.affine)
 
 
+def known_affine(image: tio.Image) -> Any:
+    """The affine, from voxel index to RAS+ millimeters.
+
+    Raises:
+        ValueError: it is the identity.
+    """
+    if spacing_mm(image) is None:
+        raise ValueError(
+            'grid="physical" needs to know where the image lies, and its affine is the identity, which TorchIO gives '
+            "where nothing is known: give the image its affine, ScalarImage(tensor=…, affine=…)."
+        )
+    return image.affine
+
+
 def unit(image: tio.Image, stated: str | None) -> str | None:
     """The unit that the caller stated, else the one among the image's own entries, such as ``unit="HU"``."""
     return unit_from_metadata(image) if stated is None else stated

@@ -50,16 +50,28 @@ def _find_reference(reference: Any, settings: SwapSettings, mode: str) -> Refere
             "reference must be a ReferenceSpectrum, the path of a saved one (.npz) or of an image, or a "
             f"torchio.ScalarImage; given {type(reference).__name__}."
         )
+    spacing = _image.spacing_mm(reference)
     # One channel is a reference for images of any number of channels.
     return ReferenceSpectrum.from_image(
         reference.data[0] if reference.num_channels == 1 else reference.data,
         threshold=settings.threshold,
         axes=_image.transform_axes(reference, mode),
         region=settings.region,
-        spacing_mm=_image.spacing_mm(reference),
         orientation=_image.orientation(reference),
+        affine=None if spacing is None else reference.affine,  # states the voxel sizes, too
         unit=_image.unit(reference, settings.unit),
     )
+
+
+def check_mode_of(reference: ReferenceSpectrum, mode: str) -> None:
+    """Refuse a reference that was fitted in another mode; with ``grid="physical"`` its axes are those of the swap.
+
+    Raises:
+        ValueError: the modes differ.
+    """
+    fitted = "volume" if len(reference.axes) == 3 else "slice"
+    if fitted != mode:
+        raise ValueError(f"the reference was fitted with mode={fitted!r} (axes {reference.axes}); given is {mode!r}.")
 
 
 def as_site(site: Any, name: str) -> SiteSpectrum:

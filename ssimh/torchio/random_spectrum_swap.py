@@ -26,7 +26,8 @@ class RandomSpectrumSwap(RandomTransform, IntensityTransform):
     Args:
         references: donors, each in a form that :class:`SpectrumSwap` takes; kept as coefficients, a few kilobytes each.
         threshold_range: (lowest, highest) τ, both included, or one number for both.
-        mode, region, grid, mask, background, clip, method, unit, allow_pet: as in :class:`SpectrumSwap`.
+        mode, region, grid, center_mm, landmark_mm, mask, background, clip, method, unit, allow_pet: as in
+            :class:`SpectrumSwap`.
         strength_range: (lowest, highest) share of the way, or one number for both.
         kwargs: ``p`` (probability, 1 without it), ``copy``, ``include``, ``exclude``, ``keep``, ``label_keys`` of
             ``torchio.transforms.Transform``.
@@ -50,6 +51,8 @@ class RandomSpectrumSwap(RandomTransform, IntensityTransform):
         mode: str = "slice",
         region: str = "square",
         grid: str = "same",
+        center_mm: Sequence[float] | None = None,
+        landmark_mm: Sequence[Sequence[float]] | None = None,
         mask: Any = None,
         background: Any = None,
         strength_range: float | Sequence[float] = (0.0, 1.0),
@@ -70,7 +73,7 @@ class RandomSpectrumSwap(RandomTransform, IntensityTransform):
             raise ValueError(f"references must be a sequence of at least one donor; given {references!r}.")
         self.references = [as_reference(reference, settings, mode) for reference in references]
         self.mode, self.region, self.grid, self.clip = mode, region, grid, settings.clip
-        self.mask, self.background = mask, background
+        self.center_mm, self.landmark_mm, self.mask, self.background = center_mm, landmark_mm, mask, background
         self.method, self.unit, self.allow_pet = method, unit, allow_pet
 
     def apply_transform(self, subject: tio.Subject) -> tio.Subject:
@@ -83,6 +86,8 @@ class RandomSpectrumSwap(RandomTransform, IntensityTransform):
             mode=self.mode,
             region=self.region,
             grid=self.grid,
+            center_mm=self.center_mm,
+            landmark_mm=self.landmark_mm,
             mask=self.mask,
             background=self.background,
             strength=min(max(self.sample_uniform(*self.strength_range), 0.0), 1.0),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,11 +12,13 @@ import torchio as tio
 from ssimh._kernels.checks import check_mode
 from ssimh._kernels.settings import SwapSettings
 from ssimh.applied_field import AppliedField
+from ssimh.box_swap import Placement
+from ssimh.reference import ReferenceSpectrum
 from ssimh.swap import swap_with_delta
 from ssimh.tissue_warning import BOUND_HU, warn_if_moved
 from ssimh.torchio import _image
 from ssimh.torchio._recorded import Record, RecordedTransform, check_shape
-from ssimh.torchio._references import as_reference
+from ssimh.torchio._references import as_reference, check_mode_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,11 +50,16 @@ class SpectrumSwap(RecordedTransform[SwapRecord]):
         mode: ``"slice"`` (published): the axial slices by the affine; or ``"volume"``. Images of one slice, (C, x, y,
             1), are that slice either way.
         region: ``"square"`` (published), ``"triangle"`` or ``"radial"``.
-        grid: ``"same"``, as published: an image's grid is the reference's; or ``"field-of-view"``: another number of
-            voxels over the same field of view, see :func:`ssimh.swap_spectrum`.
+        grid: ``"same"``, as published: an image's grid is the reference's; ``"field-of-view"``: another number of
+            voxels over the same field of view; or ``"physical"``: the basis lives in the reference's box in
+            millimeters, placed by the affines, so that flips, permutations, padding and sampling do not matter. What
+            each assumes: :func:`ssimh.swap_spectrum`. ``"physical"`` refuses the identity as an affine, which TorchIO
+            gives where nothing is known.
+        center_mm, landmark_mm: with ``grid="physical"``, where the box lies if not by the affines:
+            :func:`ssimh.swap_spectrum`.
         mask: name of a label map in the subject (0 is outside), or an array of the images' shape or spatial shape,
-            boolean or 0 and 1. Outside it every voxel keeps its value bit by bit; the coefficients are those of the
-            whole image, as published.
+            boolean or 0 and 1. Outside it every voxel keeps its value bit by bit. The coefficients are those of the
+            whole image, as published; with ``grid="physical"`` those inside.
         background: a number: voxels of exactly this value keep it; or a function of an image's tensor, (C, x, y, z),
             that returns a mask of the background; a lambda cannot be sent to workers. With a mask, nothing moves
             outside either.
@@ -88,6 +95,8 @@ class SpectrumSwap(RecordedTransform[SwapRecord]):
         mode: str = "slice",
         region: str = "square",
         grid: str = "same",
+        center_mm: Sequence[float] | None = None,
+        landmark_mm: Sequence[Sequence[float]] | None = None,
         mask: Any = None,
         background: Any = None,
         strength: float = 1.0,
@@ -112,28 +121,44 @@ class SpectrumSwap(RecordedTransform[SwapRecord]):
             allow_pet=allow_pet,
         )
         self.reference = as_reference(reference, self._settings, mode)
+        self.center_mm, self.landmark_mm = center_mm, landmark_mm
+        if grid == "physical":
+            check_mode_of(self.reference, mode)
+        else:
+            Placement(None, center_mm, landmark_mm).refuse(grid)
         self.threshold, self.mode, self.region, self.grid = threshold, mode, region, grid
         self.mask, self.background, self.strength = mask, background, self._settings.strength
         self.clip, self.method, self.unit, self.allow_pet = self._settings.clip, method, unit, allow_pet
         self.warn_above_hu = warn_above_hu
         self.args_names = [
-            *("reference", "threshold", "mode", "region", "grid", "mask", "background", "strength", "clip", "method"),
-            *("unit", "allow_pet", "warn_above_hu"),
+            *("reference", "threshold", "mode", "region", "grid", "center_mm", "landmark_mm", "mask", "background"),
+            *("strength", "clip", "method", "unit", "allow_pet", "warn_above_hu"),
         ]
 
     def _apply(self, image: tio.ScalarImage, subject: tio.Subject) -> tuple[torch.Tensor, SwapRecord]:
-        letters, unit = _image.orientation(image), _image.unit(image, self.unit)
-        axes = _image.transform_axes(image, self.mode)
-        settings = replace(
-            self._settings, axes=axes, spacing_mm=_image.spacing_mm(image), orientation=letters, unit=unit
-        )
-        turned = self.reference.orientation not in (None, letters)
-        donor = self.reference.for_orientation(letters) if turned else self.reference
+        unit = _image.unit(image, self.unit)
         mask = _image.find_mask(self.mask, image, subject)
-        values, field = swap_with_delta(image.data, donor, settings, mask=mask, background=self.background)
+        donor, settings, placement = self._fit_to(image)
+        settings = replace(settings, unit=unit)
+        values, field = swap_with_delta(image.data, donor, settings, placement, mask=mask, background=self.background)
         # Counted from here: apply_transform, TorchIO's __call__, the caller.
         warn_if_moved(image.data, values, self.warn_above_hu, unit, stacklevel=4)
         return values, SwapRecord(field.to_record(), tuple(image.data.shape))
+
+    def _fit_to(self, image: tio.ScalarImage) -> tuple[ReferenceSpectrum, SwapSettings, Placement]:
+        """The reference for an image, what the settings state about the image, and where it lies."""
+        if self.grid == "physical":
+            placement = Placement(_image.known_affine(image), self.center_mm, self.landmark_mm)
+            return self.reference, replace(self._settings, axes=self.reference.axes), placement
+        letters = _image.orientation(image)
+        settings = replace(
+            self._settings,
+            axes=_image.transform_axes(image, self.mode),
+            spacing_mm=_image.spacing_mm(image),
+            orientation=letters,
+        )
+        turned = self.reference.orientation not in (None, letters)
+        return self.reference.for_orientation(letters) if turned else self.reference, settings, Placement()
 
     def _undo(self, values: torch.Tensor, record: SwapRecord) -> torch.Tensor:
         check_shape(values, record.shape)

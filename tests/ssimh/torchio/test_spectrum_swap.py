@@ -118,6 +118,33 @@ def test_a_mask_survives_inverted_spatial_transforms():
     assert_close(pipeline(given).apply_inverse_transform()["ct"].data, given["ct"].data, "float64")
 
 
+def test_physical_takes_any_grid_and_its_inverse_is_exact():
+    given = tio.Subject(ct=scan(0, dtype=torch.float64), body=subject()["body"])
+    physical = SpectrumSwap(scan(9), grid="physical", warn_above_hu=None)
+    expected = quiet_swap(scan(9))(given)["ct"].data
+    assert (physical(given)["ct"].data - expected).abs().max() < 1e-3
+    pipeline = tio.Compose([tio.ToOrientation("SPR"), tio.Pad((3, 0, 4, 1, 0, 2)), physical])
+    result = pipeline(given)
+    assert torch.equal(result.get_composed_history()(given)["ct"].data, result["ct"].data)
+    restored = result.apply_inverse_transform(warn=False)
+    back = tio.ToOrientation("LPS")(tio.Crop((3, 0, 4, 1, 0, 2))(result["ct"]))
+    assert (back.data - expected).abs().max() < 0.01
+    assert_close(tio.ToOrientation("LPS")(restored["ct"]).data, given["ct"].data, "float64")
+    center = tuple(AFFINE[:3, :3] @ ((np.array(SHAPE[1:]) - 1) / 2) + AFFINE[:3, 3])
+    placed = RandomSpectrumSwap([scan(9)], grid="physical", center_mm=center, threshold_range=3, strength_range=1)
+    assert (placed(given)["ct"].data - expected).abs().max() < 0.01
+
+
+def test_physical_refuses_what_it_cannot_place():
+    with raises_naming(ValueError, "default_image_name", "affine"):
+        SpectrumSwap(scan(9), grid="physical")(tio.ScalarImage(tensor=scan(1).data))
+    with raises_naming(ValueError, "center_mm", "same"):
+        SpectrumSwap(scan(9), center_mm=(0, 0, 0))
+    volume = ssimh.ReferenceSpectrum.from_image(scan(9).data[0], axes=(-3, -2, -1), affine=AFFINE)
+    with raises_naming(ValueError, "volume", "slice"):
+        SpectrumSwap(volume, grid="physical")
+
+
 def test_masks_that_do_not_fit_are_refused():
     given = subject()
     for mask, error, facts in (
