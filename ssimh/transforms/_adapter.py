@@ -8,6 +8,7 @@ import torch
 from monai.config import NdarrayOrTensor
 from monai.data import MetaTensor, get_track_meta
 from monai.utils import convert_to_dst_type, convert_to_tensor
+from numpy.typing import NDArray
 
 from ssimh._kernels import checks
 from ssimh._kernels.arrays import to_numpy
@@ -64,6 +65,11 @@ def spacing_mm(image: Any) -> tuple[float, ...] | None:
     if not isinstance(image, MetaTensor) or image.ndim != 4:
         return None
     return spacing_of(to_numpy(image.affine))
+
+
+def affine(image: Any) -> NDArray[Any] | None:
+    """The 4 × 4 affine, to RAS+ millimeters, of a three-dimensional MetaTensor that states one, otherwise None."""
+    return None if spacing_mm(image) is None else to_numpy(image.affine)
 
 
 def unit(image: Any, stated: str | None) -> str | None:

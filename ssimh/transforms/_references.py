@@ -73,6 +73,7 @@ def fit_reference(
         )
     values = _adapter.plain(reference) if isinstance(reference, torch.Tensor) else np.asarray(reference)
     letters, intensity_unit = _adapter.orientation(reference), _adapter.unit(reference, None)
+    affine = _adapter.affine(reference)
     spectra: list[ReferenceSpectrum] = []
     problem: ValueError | None = None
     for axes in _readings(reference, mode, slice_axis):
@@ -82,8 +83,8 @@ def fit_reference(
                 threshold=threshold,
                 axes=axes,
                 region=region,
-                spacing_mm=_adapter.spacing_mm(reference),
                 orientation=letters,
+                affine=affine,  # states the voxel sizes
                 unit=intensity_unit,
             )
         except ValueError as error:  # a grid that is too small for one reading may be large enough for another
@@ -116,6 +117,22 @@ def _readings(reference: Any, mode: str, slice_axis: int | str) -> list[tuple[in
             stacked = stacked[:1]
         found += [_adapter.axes_of(spatial, mode, axis) for axis in stacked]
     return list(dict.fromkeys(found))
+
+
+def for_box(reference: Any, mode: str) -> ReferenceSpectrum:
+    """The reference as it lies in its own box, for ``grid="physical"``.
+
+    Args:
+        reference: ReferenceSpectrum or ReferenceImage.
+        mode: that its axes must be those of.
+
+    Raises:
+        ValueError: a reference of the other mode.
+    """
+    spectrum: ReferenceSpectrum = reference.spectra[0] if isinstance(reference, ReferenceImage) else reference
+    if len(spectrum.axes) != (2 if mode == "slice" else 3):
+        raise ValueError(f"mode={mode!r}, but the reference was fitted for axes {spectrum.axes}.")
+    return spectrum
 
 
 def for_image(reference: Any, image: torch.Tensor, settings: SwapSettings) -> Any:

@@ -30,7 +30,8 @@ class RandSpectrumSwap(RandomizableTransform, SwapTransform):
             coefficients, a few kilobytes each.
         prob: probability of a swap, 0 … 1.
         threshold_range: (lowest, highest) τ, both included, or one number for both.
-        mode, slice_axis, region, grid, mask, background, clip, method, unit, allow_pet: as in :class:`SpectrumSwap`.
+        mode, slice_axis, region, grid, center_mm, landmark_mm, mask, background, clip, method, unit, allow_pet: as in
+            :class:`SpectrumSwap`.
         strength_range: (lowest, highest) share of the way, or one number for both.
 
     Raises:
@@ -53,6 +54,8 @@ class RandSpectrumSwap(RandomizableTransform, SwapTransform):
         slice_axis: int | str = -1,
         region: str = "square",
         grid: str = "same",
+        center_mm: Sequence[float] | None = None,
+        landmark_mm: Sequence[Sequence[float]] | None = None,
         mask: Any = None,
         background: Any = None,
         strength_range: float | Sequence[float] = (0.0, 1.0),
@@ -65,7 +68,16 @@ class RandSpectrumSwap(RandomizableTransform, SwapTransform):
             raise ValueError(f"prob must be within 0 … 1; given {prob!r}.")
         RandomizableTransform.__init__(self, prob)
         settings = SwapSettings(region=region, grid=grid, clip=clip, method=method, unit=unit, allow_pet=allow_pet)
-        SwapTransform.__init__(self, mode, slice_axis, settings, mask, background)
+        SwapTransform.__init__(
+            self,
+            mode,
+            slice_axis,
+            settings,
+            center_mm=center_mm,
+            landmark_mm=landmark_mm,
+            mask=mask,
+            background=background,
+        )
         self.threshold_range = check_range(threshold_range, "threshold_range")
         self.strength_range = tuple(check_strength(bound) for bound in check_range(strength_range, "strength_range"))
         if isinstance(references, str) or len(references) == 0:
@@ -80,10 +92,18 @@ class RandSpectrumSwap(RandomizableTransform, SwapTransform):
         threshold = int(self.R.randint(self.threshold_range[0], self.threshold_range[1] + 1))
         self._draw = (donor, threshold, float(self.R.uniform(*self.strength_range)))
 
-    def __call__(self, img: NdarrayOrTensor, randomize: bool = True, *, mask: Any = None) -> torch.Tensor:
+    def __call__(
+        self,
+        img: NdarrayOrTensor,
+        randomize: bool = True,
+        *,
+        center_mm: Sequence[float] | None = None,
+        landmark_mm: Sequence[Sequence[float]] | None = None,
+        mask: Any = None,
+    ) -> torch.Tensor:
         """Swapped or unchanged image; ``randomize=False`` repeats the last draw.
 
-        ``mask`` takes the place of the constructor's for this call.
+        What else is given takes the place of the constructor's for this call.
         """
         if randomize:
             self.randomize()
@@ -91,7 +111,9 @@ class RandSpectrumSwap(RandomizableTransform, SwapTransform):
         record = None
         if self._do_transform:
             settings = replace(self.settings, threshold=threshold, strength=strength)
-            _, result, record = self._swap(img, self.references[donor], settings, mask)
+            _, result, record = self._swap(
+                img, self.references[donor], settings, center_mm=center_mm, landmark_mm=landmark_mm, mask=mask
+            )
         else:
             result = _adapter.unchanged(img)
         self.push_transform(result, extra_info=record)
@@ -101,7 +123,7 @@ class RandSpectrumSwap(RandomizableTransform, SwapTransform):
 class RandSpectrumSwapd(Randomizable, InvertibleDictionaryForm, array=RandSpectrumSwap):
     """Dictionary form of :class:`RandSpectrumSwap`, one draw for all keys: its arguments after ``keys``.
 
-    ``mask`` may be :class:`FromSample`, to travel with the sample.
+    ``center_mm``, ``landmark_mm`` and ``mask`` may be :class:`FromSample`, to travel with the sample.
 
     Args:
         keys: keys of the images.

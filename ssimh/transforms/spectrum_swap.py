@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -13,11 +13,12 @@ from monai.utils import TransformBackends
 from ssimh._kernels.inside import check_background
 from ssimh._kernels.settings import SwapSettings
 from ssimh.applied_field import AppliedField
+from ssimh.box_swap import Placement
 from ssimh.swap import swap_with_delta
 from ssimh.tissue_warning import BOUND_HU, give_tissue_warnings, warn_if_moved
 from ssimh.transforms import _adapter
 from ssimh.transforms._forms import InvertibleArrayTransform, InvertibleDictionaryForm
-from ssimh.transforms._references import fit_reference, for_image
+from ssimh.transforms._references import fit_reference, for_box, for_image
 
 
 class SwapTransform(InvertibleArrayTransform):
@@ -25,11 +26,23 @@ class SwapTransform(InvertibleArrayTransform):
 
     backend = [TransformBackends.NUMPY, TransformBackends.TORCH]  # noqa: RUF012  (MONAI's own class attribute)
 
-    def __init__(self, mode: str, slice_axis: int | str, settings: SwapSettings, mask: Any, background: Any) -> None:
+    def __init__(
+        self,
+        mode: str,
+        slice_axis: int | str,
+        settings: SwapSettings,
+        *,
+        center_mm: Sequence[float] | None,
+        landmark_mm: Sequence[Sequence[float]] | None,
+        mask: Any,
+        background: Any,
+    ) -> None:
         _adapter.check_mode(mode, slice_axis)
         check_background(background)
         self.mode, self.slice_axis, self.settings = mode, slice_axis, settings
-        self.mask, self.background = mask, background
+        self.center_mm, self.landmark_mm, self.mask, self.background = center_mm, landmark_mm, mask, background
+        if settings.grid != "physical":
+            Placement(None, center_mm, landmark_mm).refuse(settings.grid)
 
     def _fit(self, reference: Any, threshold: int) -> Any:
         return fit_reference(
@@ -41,28 +54,35 @@ class SwapTransform(InvertibleArrayTransform):
         )
 
     def _swap(
-        self, img: NdarrayOrTensor, reference: Any, settings: SwapSettings, mask: Any
+        self, img: NdarrayOrTensor, reference: Any, settings: SwapSettings, **given: Any
     ) -> tuple[torch.Tensor, torch.Tensor, dict[str, Any]]:
-        """The image as a tensor, swapped with its metadata, and what the inverse needs."""
-        axes = _adapter.transform_axes(img, self.mode, self.slice_axis)
+        """The image as a tensor, swapped with its metadata, and what the inverse needs.
+
+        Args:
+            img, reference: of the call.
+            settings: of the call, without what the image states.
+            given: ``center_mm``, ``landmark_mm`` and ``mask`` of the call; None for the constructor's.
+        """
         image = _adapter.to_tensor(img)
-        settings = replace(
-            settings,
-            axes=axes,
-            spacing_mm=_adapter.spacing_mm(img),
-            orientation=_adapter.orientation(img),
-            unit=_adapter.unit(image, settings.unit),
-        )
+        settings = replace(settings, unit=_adapter.unit(image, settings.unit))
+        where = {name: getattr(self, name) if value is None else value for name, value in given.items()}
+        mask, placement = where.pop("mask"), Placement(**where)
         if settings.grid != "same":  # an image on another grid is a reference by its coefficients alone
             reference = self._fit(reference, settings.threshold)
-        donor = for_image(reference, image, settings)
-        out, field = swap_with_delta(
-            _adapter.plain(image),
-            donor,
-            settings,
-            mask=self.mask if mask is None else mask,
-            background=self.background,
-        )
+        if settings.grid == "physical":
+            donor = for_box(reference, self.mode)
+            settings = replace(settings, axes=donor.axes)
+            placement = replace(placement, affine=_stated_affine(img))
+        else:
+            settings = replace(
+                settings,
+                axes=_adapter.transform_axes(img, self.mode, self.slice_axis),
+                spacing_mm=_adapter.spacing_mm(img),
+                orientation=_adapter.orientation(img),
+            )
+            donor = for_image(reference, image, settings)
+        values = _adapter.plain(image)
+        out, field = swap_with_delta(values, donor, settings, placement, mask=mask, background=self.background)
         return image, _adapter.wrap(out, image), field.to_record()
 
     def _undo(self, values: torch.Tensor, record: Mapping[str, Any]) -> torch.Tensor:
@@ -70,6 +90,22 @@ class SwapTransform(InvertibleArrayTransform):
         give_tissue_warnings(stacklevel=3)
         restored: torch.Tensor = AppliedField.from_record(record).remove_from(values)
         return restored
+
+
+def _stated_affine(img: Any) -> Any:
+    """The image's affine.
+
+    Raises:
+        ValueError: it has none.
+    """
+    affine = _adapter.affine(img)
+    if affine is None:
+        raise ValueError(
+            'grid="physical" needs the affine of a MetaTensor with three spatial axes, and the identity, which MONAI '
+            f"gives to images without one, states nothing; given is {type(img).__name__} of shape {tuple(img.shape)}. "
+            "Read the image with LoadImage, or set it: MetaTensor(image, affine=…)."
+        )
+    return affine
 
 
 class SpectrumSwap(SwapTransform):
@@ -90,9 +126,14 @@ class SpectrumSwap(SwapTransform):
             or ``"axial"``: the head-foot axis, read off the MetaTensor's affine.
         region: ``"square"`` (published), ``"triangle"`` or ``"radial"``.
         grid: ``"same"`` (published): the image has the reference's grid; ``"field-of-view"``: another number of voxels
-            over the same field of view.
+            over the same field of view; ``"physical"``: any grid, flipped, permuted, padded or sampled otherwise: the
+            basis lives in the reference's box, which the affines of both place, and outside it nothing moves. Then the
+            reference is one with an affine, or a MetaTensor with one, and its own slice axis counts.
+        center_mm: with ``"physical"``, world point (x, y, z) of the images, RAS+, for the center of the box.
+        landmark_mm: with ``"physical"``, two world points (in the image, in the reference) that are to coincide.
         mask: boolean array or 0/1 integers, of the images' shape or without the channel axis; outside it every voxel
-            keeps its value bit by bit. The coefficients are those of the whole image, as published.
+            keeps its value bit by bit. The coefficients are those of the whole image, as published; with
+            ``"physical"``, those that fit inside the mask.
         background: a number: voxels of exactly this value keep it; or a function of the (C, spatial…) tensor that
             returns a mask of the background. Name a function that can be pickled, if worker processes get it. With
             both, nothing moves outside either.
@@ -126,6 +167,8 @@ class SpectrumSwap(SwapTransform):
         slice_axis: int | str = -1,
         region: str = "square",
         grid: str = "same",
+        center_mm: Sequence[float] | None = None,
+        landmark_mm: Sequence[Sequence[float]] | None = None,
         mask: Any = None,
         background: Any = None,
         strength: float = 1.0,
@@ -145,16 +188,34 @@ class SpectrumSwap(SwapTransform):
             unit=unit,
             allow_pet=allow_pet,
         )
-        super().__init__(mode, slice_axis, settings, mask, background)
+        super().__init__(
+            mode,
+            slice_axis,
+            settings,
+            center_mm=center_mm,
+            landmark_mm=landmark_mm,
+            mask=mask,
+            background=background,
+        )
         self.warn_above_hu = warn_above_hu
         self.reference = self._fit(reference, threshold)
 
-    def __call__(self, img: NdarrayOrTensor, reference: Any = None, *, mask: Any = None) -> torch.Tensor:
+    def __call__(
+        self,
+        img: NdarrayOrTensor,
+        reference: Any = None,
+        *,
+        center_mm: Sequence[float] | None = None,
+        landmark_mm: Sequence[Sequence[float]] | None = None,
+        mask: Any = None,
+    ) -> torch.Tensor:
         """Swapped image; what is given takes the place of the constructor's for this call."""
         reference = self.reference if reference is None else reference
         if reference is None:
             raise ValueError("SpectrumSwap: no reference, neither in the constructor nor with the call.")
-        before, result, record = self._swap(img, reference, self.settings, mask)
+        before, result, record = self._swap(
+            img, reference, self.settings, center_mm=center_mm, landmark_mm=landmark_mm, mask=mask
+        )
         unit = _adapter.unit(before, self.settings.unit)
         warn_if_moved(_adapter.plain(before), _adapter.plain(result), self.warn_above_hu, unit, stacklevel=2)
         self.push_transform(result, extra_info=record)
@@ -164,8 +225,7 @@ class SpectrumSwap(SwapTransform):
 class SpectrumSwapd(InvertibleDictionaryForm, array=SpectrumSwap):
     """Dictionary form of :class:`SpectrumSwap`: its arguments between ``keys`` and ``allow_missing_keys``.
 
-    ``reference`` and ``mask`` may be :class:`FromSample`, to travel with the sample: an image, a
-    :class:`ssimh.ReferenceSpectrum` or a path, and a mask of the image.
+    ``reference``, ``center_mm``, ``landmark_mm`` and ``mask`` may be :class:`FromSample`, to travel with the sample.
 
     Args:
         keys: keys of the images.
