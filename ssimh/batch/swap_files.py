@@ -139,11 +139,10 @@ def match_grid(reference: ReferenceSpectrum, scan: LoadedScan, grid: str) -> Ref
     Args:
         reference: any reference.
         scan: the scan it is meant for.
-        grid: ``"same"``, or ``"field-of-view"``: where size or spacing differ, the two fields of view are taken as the
-            same.
+        grid: ``"same"``, or ``"field-of-view"``: another number of voxels over the same field of view.
 
     Raises:
-        ScanError: the grids differ and ``grid`` is ``"same"``.
+        ScanError: the grids differ and ``grid`` is ``"same"``, or the fields of view do.
         ValueError: the orientations name other axes.
     """
     if scan.orientation is not None and reference.orientation not in (None, scan.orientation):
@@ -157,12 +156,25 @@ def match_grid(reference: ReferenceSpectrum, scan: LoadedScan, grid: str) -> Ref
             theirs += f" with {_rounded(reference.spacing_mm)} mm"
         raise ScanError(
             f"{scan.path} has shape {mine}, the reference was fitted on {theirs}; resample the scan, or pass "
-            "--grid physical to swap in the reference's box, or --grid field-of-view to take the two fields of view as "
-            "the same."
+            "--grid physical to swap in the reference's box, or --grid field-of-view for another number of voxels over "
+            "the same field of view."
         )
-    if reference.spacing_mm is not None:
-        spacing_mm = spacing_mm[-len(reference.spacing_mm) :]
-    return replace(reference.for_grid(shape), spacing_mm=spacing_mm, affine=None)
+    return _resize(reference, shape, spacing_mm, scan.path, "; resample the scan, or pass --grid physical")
+
+
+def _resize(
+    spectrum: ReferenceSpectrum, shape: Sequence[int], spacing_mm: Sequence[float] | None, path: Path, remedy: str
+) -> ReferenceSpectrum:
+    """A spectrum on another grid over the same field of view.
+
+    Raises:
+        ScanError: the fields of view differ; ends with ``remedy``.
+    """
+    steps = None if spacing_mm is None else spacing_mm[-len(spectrum.spacing_mm or spacing_mm) :]
+    try:
+        return spectrum.for_grid(shape, steps)
+    except ValueError as error:
+        raise ScanError(f"{path}: {error}{remedy}.") from error
 
 
 def has_same_extent(reference: ReferenceSpectrum, spacing_mm: Sequence[float]) -> bool:
@@ -199,7 +211,7 @@ def fit_reference(
         region: ``"square"``, ``"triangle"`` or ``"radial"``.
         statistic: ``"mean"`` or ``"median"`` of several scans.
         unit: intensity unit of scans that state none.
-        grid: ``"same"``, or ``"field-of-view"``: all scans are taken to cover the same field where their grids differ.
+        grid: ``"same"``, or ``"field-of-view"``: grids of another number of voxels over the same field of view.
 
     Raises:
         ScanError: a scan that cannot be used, that differs from the first one, or a region that makes no difference at
@@ -252,9 +264,10 @@ def _match_first(spectrum: ReferenceSpectrum, first: ReferenceSpectrum, path: Pa
     if not same and grid == "same":
         raise ScanError(
             f"{path} has shape {spectrum.shape} and spacing {_rounded(spectrum.spacing_mm or ())} mm, the first scan "
-            f"{first.shape} and {_rounded(first.spacing_mm or ())} mm; resample it, or pass --grid field-of-view to "
-            "take the two fields of view as the same."
+            f"{first.shape} and {_rounded(first.spacing_mm or ())} mm; resample it, or pass --grid field-of-view for "
+            "another number of voxels over the same field of view."
         )
-    spectrum = spectrum if spectrum.shape == first.shape else spectrum.for_grid(first.shape)
+    if not same:
+        spectrum = _resize(spectrum, first.shape, first.spacing_mm, path, "; resample it")
     affine = spectrum.affine if spectrum.is_placed_as(first) else None
     return replace(spectrum, spacing_mm=first.spacing_mm, affine=affine)

@@ -43,7 +43,7 @@ Figures = Annotated[bool, typer.Option(help="Draw a QC figure per scan.")]
 GridOption = Annotated[
     Grid,
     typer.Option(
-        help="same: scans on the reference's grid; field-of-view: other grids, taken to cover the same field; "
+        help="same: scans on the reference's grid; field-of-view: another number of voxels over the same field; "
         "physical: any grid, swapped in the reference's box in millimeters."
     ),
 ]

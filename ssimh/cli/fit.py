@@ -57,7 +57,7 @@ def fit(
     unit: Annotated[str | None, typer.Option(help="Intensity unit of scans that state none, such as HU.")] = None,
     grid: Annotated[
         FitGrid,
-        typer.Option(help="field-of-view: take the fields of view of all scans as the same where grids differ."),
+        typer.Option(help="field-of-view: scans may have other numbers of voxels over the same field of view."),
     ] = FitGrid.same,
 ) -> None:
     """Fit a reference to one scan or the average of several; one scan in memory at a time."""

@@ -39,9 +39,16 @@ def test_the_field_of_view_agrees_to_half_a_voxel(reference, tmp_path, spacing_x
     with pytest.raises(ScanError) as caught:
         match_grid(reference, scan, grid="same")
     assert all(str(fact) in str(caught.value) for fact in (scan.path, GRID_MM, "--grid"))
+    with pytest.raises(ScanError) as caught:
+        match_grid(reference, scan, grid="field-of-view")
+    assert all(str(fact) in str(caught.value) for fact in (scan.path, GRID_MM, "--grid physical"))
+
+
+def test_another_number_of_voxels_over_the_same_field_is_taken(reference, tmp_path):
+    scan = read_scan(write(tmp_path / "a.nrrd", np.zeros((6, 48, 44), np.int16), spacing=(0.5, 0.5, 2.5)))
     matched = match_grid(reference, scan, grid="field-of-view")
-    assert matched.spacing_mm == pytest.approx(spacing_xyz[::-1])
-    np.testing.assert_array_equal(matched.coefficients, reference.coefficients)
+    assert matched.spacing_mm == pytest.approx((2.5, 0.5, 0.5))
+    np.testing.assert_allclose(matched.coefficients, 2 * reference.coefficients)
 
 
 def test_a_reference_without_spacing_is_taken_at_its_size(tmp_path, rng):

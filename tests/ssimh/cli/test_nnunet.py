@@ -124,7 +124,7 @@ def test_references_of_pet_are_refused(source, target, tmp_path):
 def test_another_grid_needs_the_option(source, target, tmp_path):
     make_case(source / "imagesTr", "HN_2", 1, (6, 20, 22))
     refuse("nnunet", source, "--reference", tmp_path / "donor_0000.nii.gz", "--out", target, naming=("--grid",))
-    convert(source, tmp_path / "other", "--grid", "field-of-view")
+    convert(source, tmp_path / "other", "--grid", "physical")
 
 
 def test_datasets_are_aligned_between_sites(source, target, sites):

@@ -115,14 +115,15 @@ def _(folder):
 @effect("fit", "grid")
 def _(folder):
     values = read(folder / "donor.nii.gz")
-    write(folder / "finer.nrrd", values, spacing=(0.5, 0.5, 2.5))
-    write(folder / "larger.nrrd", np.zeros((6, 30, 22), np.int16))
-    for other in ("finer.nrrd", "larger.nrrd"):
-        scans = (folder / "donor.nii.gz", folder / other)
-        refuse("fit", *scans, "--out", folder / "x.npz")
-        succeed("fit", *scans, "--out", folder / "ref.npz", "--grid", "field-of-view")
-        reference = ReferenceSpectrum.load(folder / "ref.npz")
-        assert (reference.n_subjects, reference.shape, reference.spacing_mm) == (2, values.shape, (2.5, 1.0, 1.0))
+    write(folder / "finer.nrrd", np.zeros((6, 48, 44), np.int16), spacing=(0.5, 0.5, 2.5))
+    write(folder / "smaller.nrrd", values, spacing=(0.5, 0.5, 2.5))
+    scans = (folder / "donor.nii.gz", folder / "finer.nrrd")
+    refuse("fit", *scans, "--out", folder / "x.npz")
+    succeed("fit", *scans, "--out", folder / "ref.npz", "--grid", "field-of-view")
+    reference = ReferenceSpectrum.load(folder / "ref.npz")
+    assert (reference.n_subjects, reference.shape, reference.spacing_mm) == (2, values.shape, (2.5, 1.0, 1.0))
+    other = (folder / "donor.nii.gz", folder / "smaller.nrrd", "--grid", "field-of-view")
+    refuse("fit", *other, "--out", folder / "x.npz", naming=("smaller.nrrd",))
     refuse("fit", folder / "donor.nii.gz", "--out", folder / "x.npz", "--grid", "field-of-view")
 
 
@@ -190,10 +191,11 @@ def _(folder):
 
 @effect("apply", "grid")
 def _(folder):
+    write(folder / "finer.nrrd", np.zeros((6, 48, 44), np.int16), spacing=(0.5, 0.5, 2.5))
+    assert apply(folder, "--grid", "field-of-view", scans="finer.nrrd")[0].shape == (6, 48, 44)
     write(folder / "larger.nrrd", np.zeros((6, 30, 22), np.int16))
-    assert apply(folder, "--grid", "field-of-view", scans="larger.nrrd")[0].shape == (6, 30, 22)
     refuse("apply", folder / "larger.nrrd", "--reference", folder / "other.npz", "--out", folder / "x")
-    in_box = apply(folder, "--grid", "physical", scans="larger.nrrd")[0]
+    in_box = apply(folder, "--grid", "physical", scans="larger.nrrd", out="box")[0]
     assert in_box[:, :24].any()
     assert not in_box[:, 24:].any()
 
