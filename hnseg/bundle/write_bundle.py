@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from pathlib import Path
 
 from hnseg.bundle.config_files import LOGGING, make_inference_config, make_metadata, make_page, read_license
@@ -11,6 +9,7 @@ from hnseg.cohort.splits import load_splits
 from hnseg.inference.export import check_export_folder, export_models
 from hnseg.inference.predict_case import InferenceOptions, open_segmenter
 from hnseg.workdir import write_json, write_text
+from ssimh.files.atomic import atomic_folder
 
 
 def export_bundle(work: Path, folder: Path) -> list[Path]:
@@ -31,10 +30,7 @@ def export_bundle(work: Path, folder: Path) -> list[Path]:
         OutputPathError, WorkDirError: As :func:`hnseg.inference.export.export_models`.
     """
     check_export_folder(work, folder)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    scratch = Path(tempfile.mkdtemp(prefix=".writing-", dir=folder.parent))
-    try:
-        made = scratch / "bundle"  # mkdtemp's own folder is private
+    with atomic_folder(folder) as made:
         models = export_models(work, made)
         segmenter = open_segmenter(made, InferenceOptions(device="cpu"))
         write_json(made / "configs" / "metadata.json", make_metadata(segmenter, load_splits(made).digest))
@@ -42,9 +38,4 @@ def export_bundle(work: Path, folder: Path) -> list[Path]:
         write_text(made / "configs" / "logging.conf", LOGGING)
         write_text(made / "docs" / "README.md", make_page(segmenter))
         write_text(made / "LICENSE", read_license())
-        if folder.exists():
-            folder.rmdir()  # empty; other systems than POSIX replace no folder
-        made.rename(folder)
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
     return [folder / path.relative_to(made) for path in models]

@@ -130,12 +130,16 @@ def export(
     from hnseg.inference.export import export_models
     from hnseg.inference.export_onnx import export_onnx
 
-    ways = {"FOLDER": (folder, export_models), "--bundle": (bundle, export_bundle), "--onnx": (onnx, export_onnx)}
-    given = [(name, target, write) for name, (target, write) in ways.items() if target is not None]
+    ways = {"FOLDER": folder, "--bundle": bundle, "--onnx": onnx}
+    given = {name: target for name, target in ways.items() if target is not None}
     with handle_errors():
         if len(given) != 1:
-            names = " and ".join(name for name, _, _ in given) or "nothing"
+            names = " and ".join(given) or "nothing"
             raise OptionError(f"one of {', '.join(ways)} says what to export and where to; given is {names}")
-        [(_, target, write)] = given
-        models = write(work, target)
+        [target] = given.values()
+        if target is onnx:
+            with show_progress("export", out) as progress:
+                models = export_onnx(work, target, progress=progress)
+        else:
+            models = (export_models if target is folder else export_bundle)(work, target)
     print_line(f"{len(models)} models: {target}")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -25,6 +23,7 @@ from hnseg.provenance import versions
 from hnseg.settings.config import Config
 from hnseg.workdir import load_config
 from ssimh.files.artifact_cache import ArtifactCache
+from ssimh.files.atomic import atomic_folder
 from ssimh.files.json_object import JsonObject
 
 IMAGE, LOGITS = "image", "logits"  # names of the input and the output
@@ -78,13 +77,9 @@ def export_onnx(work: Path, folder: Path, *, progress: ProgressCallback = no_pro
     models = find_finished_models(work)
     config, fabric = load_config(work), open_device("cpu", "32-true")
     key = _made_from(work, models, config)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    scratch = Path(tempfile.mkdtemp(prefix=".writing-", dir=folder.parent))
-    try:
-        made = scratch / "onnx"  # mkdtemp's own folder is private
-        made.mkdir()
-        files: dict[str, Path] = {}
-        parity: dict[str, list[WindowParity]] = {}
+    files: dict[str, Path] = {}
+    parity: dict[str, list[WindowParity]] = {}
+    with atomic_folder(folder) as made:
         for fold, path in enumerate(models):
             network, file = load_network(path, config.train, fabric), made / f"fold_{fold}.onnx"
             write_onnx(network, file, patch_zyx=config.train.patch_zyx, multiple=stride(config.train))
@@ -94,11 +89,6 @@ def export_onnx(work: Path, folder: Path, *, progress: ProgressCallback = no_pro
             largest = max(window.probability for window in parity[file.name])
             progress(fold + 1, len(models), f"fold {fold}: within {largest:.1e} in probability")
         ArtifactCache(made / RECORD, key, files).save({**_describe(config), "parity": _as_json(parity)})
-        if folder.exists():
-            folder.rmdir()  # empty; other systems than POSIX replace no folder
-        made.rename(folder)
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
     return [folder / name for name in files]
 
 

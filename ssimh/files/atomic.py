@@ -1,4 +1,4 @@
-"""Atomic writing: files appear whole or not at all."""
+"""Atomic writing: files and folders appear whole or not at all."""
 
 from __future__ import annotations
 
@@ -38,6 +38,26 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
         temporary.replace(target)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def atomic_folder(folder: Path) -> Iterator[Path]:
+    """A temporary folder beside ``folder``, which takes its name when the block ends well.
+
+    Args:
+        folder: New or empty; its parents are made.
+
+    Raises:
+        OSError: ``folder`` holds something, or writing fails.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=_PREFIX, dir=folder.parent, ignore_cleanup_errors=True) as scratch:
+        made = Path(scratch, folder.name)  # the scratch folder itself is private
+        made.mkdir()
+        yield made
+        if folder.exists():
+            folder.rmdir()  # empty; other systems than POSIX replace no folder
+        made.rename(folder)
 
 
 @contextmanager

@@ -6,7 +6,7 @@ import errno
 
 import pytest
 
-from ssimh.files.atomic import atomic_write, is_leftover, remove_leftovers
+from ssimh.files.atomic import atomic_folder, atomic_write, is_leftover, remove_leftovers
 
 
 def test_a_full_disk_names_the_file(tmp_path):
@@ -38,3 +38,18 @@ def test_what_killed_processes_left_is_recognized_and_removed(tmp_path):
     (tmp_path / ".writing-xyz.json").write_text("half")
     remove_leftovers(tmp_path)
     assert [file.name for file in tmp_path.iterdir()] == ["a.json"]
+
+
+def test_a_folder_appears_whole_or_not_at_all(tmp_path):
+    target = tmp_path / "new" / "folder"
+    with pytest.raises(FileNotFoundError), atomic_folder(target) as made:
+        (made / "missing" / "a.txt").write_text("half")
+    assert list(target.parent.iterdir()) == []
+    target.mkdir()  # an empty one is taken
+    with atomic_folder(target) as made:
+        (made / "a.txt").write_text("whole")
+        assert list(target.iterdir()) == []
+    assert (target / "a.txt").read_text() == "whole"
+    with pytest.raises(OSError), atomic_folder(target):  # noqa: PT011
+        pass
+    assert [path.name for path in target.parent.iterdir()] == ["folder"]
