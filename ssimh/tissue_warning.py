@@ -80,7 +80,9 @@ def _lattice(shape: tuple[int, ...]) -> tuple[slice, ...]:
 def _mean_move(old: Any, new: Any) -> Any:
     """Mean absolute change where ``old`` is soft tissue, 0 where there is none; a number or a tensor of one."""
     tissue = (old >= SOFT_TISSUE_HU[0]) & (old <= SOFT_TISSUE_HU[1])
-    return (abs(new - old) * tissue).sum() / tissue.sum().clip(1)
+    moved = abs(new - old)  # not multiplied by the tissue: outside a mask there may be NaN
+    moved = moved.masked_fill(~tissue, 0) if is_tensor(moved) else np.where(tissue, moved, 0)
+    return moved.sum() / tissue.sum().clip(1)
 
 
 def _warn(moved: Any, bound_hu: float, stacklevel: int) -> None:

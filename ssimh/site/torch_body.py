@@ -68,7 +68,7 @@ def _largest_part(mask: torch.Tensor) -> torch.Tensor:
     while True:
         before = labels
         for axis, run in enumerate(runs):
-            # Later runs have smaller keys, so that the running minimum starts anew in each; and back from the end.
+            # Later runs have smaller keys, so that the running minimum begins again in each; and back from the end.
             labels = (labels - run).cummin(axis).values + run
             labels = (labels.flip(axis) + run.flip(axis)).cummin(axis).values.flip(axis) - run
             labels = labels.masked_fill(~mask, far)

@@ -36,6 +36,14 @@ def test_it_is_silent_below_the_bound_on_request_and_for_other_units():
     SpectrumSwap(FAR)(SCAN + 400)  # no soft tissue in it
 
 
+@pytest.mark.parametrize("kind", [np.asarray, torch.from_numpy])
+def test_nan_outside_a_mask_hides_nothing(kind):
+    before, after = SCAN.copy(), FAR.copy()
+    before[0, 0] = after[0, 0] = np.nan
+    with pytest.warns(TissueMovedWarning, match="80 HU"):
+        warn_if_moved(kind(before), kind(after), BOUND_HU, "HU", 1)
+
+
 def test_the_function_does_not_look():
     swap_spectrum(SCAN, FAR)
 
