@@ -23,9 +23,13 @@ settings.load_profile("project")
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Files with slow tests first: where one of them begins last, one process works and the others wait."""
+    """Files with slow tests first: where one of them begins last, one process works and the others wait.
+
+    Those of the examples come before all others, since they use no trained run: one process would wait for it while the
+    other trains.
+    """
     slow = Counter(item.path for item in items if item.get_closest_marker("slow"))
-    items.sort(key=lambda item: -slow[item.path])
+    items.sort(key=lambda item: (not slow[item.path] or item.path.parent.name != "examples", -slow[item.path]))
 
 
 @pytest.fixture(scope="session")
