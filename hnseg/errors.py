@@ -3,6 +3,8 @@
 HnsegError                  the base: everything a user can correct; the command line prints it without a traceback
 ├── CohortError             a data root as a whole cannot be used
 ├── CaseError               one case cannot be used; names the case and the file
+├── DicomError              one DICOM series cannot be used; names the series and the tag, and no identifier
+├── SuvError                the SUV of a PET cannot be computed; names the tag
 ├── WorkDirError            a work directory does not hold what a stage needs, or holds another run's
 ├── InUseError              another process writes there at this moment
 ├── OptionError             an option that does not apply to what the other ones ask for
@@ -73,3 +75,42 @@ class CaseError(HnsegError):
     def __reduce__(self) -> tuple[type[CaseError], tuple[str, str, Path | None]]:
         # Exceptions with several arguments do not survive a trip through a worker process otherwise.
         return CaseError, (self.case_id, self.reason, self.path)
+
+
+class DicomError(HnsegError):
+    """One DICOM series that cannot be used.
+
+    The message holds no patient name, ID, date, UID or path: a series has a number and a size, a file its position.
+
+    Args:
+        series: The series, as in ``"PET series 3 (128 × 128 × 267)"``.
+        message: What is wrong and what is allowed.
+        tag: Keyword of the DICOM attribute at fault; None where it is not a single one.
+    """
+
+    def __init__(self, series: str, message: str, tag: str | None = None) -> None:
+        self.series = series
+        self.reason = message
+        self.tag = tag
+        where = f" [{tag}]" if tag is not None else ""
+        super().__init__(f"{series}: {message}{where}")
+
+    def __reduce__(self) -> tuple[type[DicomError], tuple[str, str, str | None]]:
+        return DicomError, (self.series, self.reason, self.tag)
+
+
+class SuvError(HnsegError):
+    """A PET whose SUV cannot be computed.
+
+    Args:
+        tag: Keyword of the DICOM attribute at fault.
+        message: What is wrong and what is allowed.
+    """
+
+    def __init__(self, tag: str, message: str) -> None:
+        self.tag = tag
+        self.reason = message
+        super().__init__(f"{message} [{tag}]")
+
+    def __reduce__(self) -> tuple[type[SuvError], tuple[str, str]]:
+        return SuvError, (self.tag, self.reason)

@@ -1,0 +1,1 @@
+"""Structures: RTSTRUCT and SEG to masks, masks to SEG and RTSTRUCT."""
