@@ -1,0 +1,123 @@
+"""Structures of an RTSTRUCT: names and contours, as the file has them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from pydicom import Dataset
+
+from hnseg.dicom.quiet import quiet_pydicom
+from hnseg.dicom.structures.read_dataset import read_dataset, read_numbers
+from hnseg.errors import DicomError
+
+RTSTRUCT = "RTSTRUCT"
+# PS3.3 C.8.8.6.3: of several contours of the second type in a plane, each takes away or adds, as here for both.
+CLOSED_TYPES = ("CLOSED_PLANAR", "CLOSEDPLANAR_XOR")
+
+
+@dataclass(frozen=True)
+class Structure:
+    """One region of interest.
+
+    Attributes:
+        number: ROI number of the file.
+        name: ROI name of the file.
+        contours: Closed contours, float64 (n, 3) each, LPS mm.
+        frame_of_reference_uid: The frame that the points are in; empty where the file does not say.
+        series_uids: Of the series that the file refers to, of any structure.
+        instance_uids: Of the images that the contours refer to.
+        notes: What was left out and why.
+    """
+
+    number: int
+    name: str
+    contours: tuple[NDArray[np.float64], ...]
+    frame_of_reference_uid: str = ""
+    series_uids: tuple[str, ...] = ()
+    instance_uids: frozenset[str] = frozenset()
+    notes: tuple[str, ...] = ()
+
+
+def read_structures(source: Path | Dataset, name: str = RTSTRUCT) -> tuple[Structure, ...]:
+    """Read the structures of an RTSTRUCT, in the order of their list.
+
+    Contours of other types than CLOSED_PLANAR (points, open lines) enclose nothing: they are left out, with a note.
+
+    Args:
+        source: File or dataset.
+        name: The series, for errors and as in :class:`hnseg.errors.DicomError`.
+
+    Raises:
+        DicomError: No RTSTRUCT, no structure, two structures with one number, or a contour whose points are no triples
+            of finite numbers.
+    """
+    with quiet_pydicom():
+        return _read_dataset(read_dataset(source, name, modality=RTSTRUCT), name)
+
+
+def _read_dataset(dataset: Dataset, name: str) -> tuple[Structure, ...]:
+    rois = dataset.get("StructureSetROISequence") or ()
+    if not rois:
+        raise DicomError(name, "the file lists no structure", "StructureSetROISequence")
+    numbers = [int(roi.get("ROINumber", -1)) for roi in rois]
+    doubled = [number for number, count in Counter(numbers).items() if count > 1]
+    if doubled:
+        raise DicomError(name, f"{len(doubled)} structures share a number with another one", "ROINumber")
+    items: dict[int, list[Dataset]] = {number: [] for number in numbers}
+    for roi_contour in dataset.get("ROIContourSequence") or ():
+        items.setdefault(int(roi_contour.get("ReferencedROINumber", -1)), []).extend(
+            roi_contour.get("ContourSequence") or ()
+        )
+    series = tuple(dict.fromkeys(_referenced_series(dataset)))
+    return tuple(
+        _read_structure(roi, number, items[number], series, name) for roi, number in zip(rois, numbers, strict=True)
+    )
+
+
+def _read_structure(
+    roi: Dataset, number: int, items: Iterable[Dataset], series_uids: tuple[str, ...], series: str
+) -> Structure:
+    contours, instances, other = [], set(), Counter[str]()
+    for item in items:
+        kind = str(item.get("ContourGeometricType", "")) or "without a type"
+        for image in item.get("ContourImageSequence") or ():
+            instances.add(str(image.get("ReferencedSOPInstanceUID", "")))
+        if kind not in CLOSED_TYPES:
+            other[kind] += 1
+            continue
+        points = _read_points(item, series)
+        if len(points) < 3:
+            other[f"{kind} of fewer than 3 points"] += 1
+        else:
+            contours.append(points)
+    notes = tuple(f"{count} contours left out: {kind}" for kind, count in sorted(other.items()))
+    return Structure(
+        number,
+        str(roi.get("ROIName", "")).strip(),
+        tuple(contours),
+        str(roi.get("ReferencedFrameOfReferenceUID", "")),
+        series_uids,
+        frozenset(instances),
+        notes,
+    )
+
+
+def _read_points(item: Dataset, series: str) -> NDArray[np.float64]:
+    numbers = read_numbers(item, "ContourData", series)
+    if numbers.size % 3 or not np.isfinite(numbers).all():
+        raise DicomError(
+            series, f"a contour has {numbers.size} numbers; allowed are finite triples (x, y, z)", "ContourData"
+        )
+    return numbers.reshape(-1, 3)
+
+
+def _referenced_series(dataset: Dataset) -> Iterable[str]:
+    for frame in dataset.get("ReferencedFrameOfReferenceSequence") or ():
+        for study in frame.get("RTReferencedStudySequence") or ():
+            for series in study.get("RTReferencedSeriesSequence") or ():
+                yield str(series.get("SeriesInstanceUID", ""))
