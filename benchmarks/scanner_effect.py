@@ -29,7 +29,7 @@ from scanner_effect_real import anatomy, kernels, separability
 
 import ssimh
 from ssimh.site.alignment import SiteDifference, site_difference
-from ssimh.site.body import body_box
+from ssimh.site.body import BODY_THRESHOLD_HU, body_box
 from ssimh.site.field import basis_at
 from ssimh.site.flow import apply_flow
 from ssimh.site.site_spectrum import find_body
@@ -86,7 +86,7 @@ class Measured:
 def measure(subject: Subject, effect: Effect, seed: int) -> Measured:
     """Add the effect, fit the subject's site, sample voxels of the body."""
     hu = subject.load()
-    body = find_body(hu, None, -500.0, (-3, -2, -1))
+    body = find_body(hu, BODY_THRESHOLD_HU)
     box = body_box(body)
     changed = with_effect(hu, effect, box)
     where = np.argwhere(body & (hu > -900))
@@ -164,10 +164,10 @@ def published(subjects: list[Subject], effect: Effect, order: np.ndarray) -> dic
     errors: dict[str, list[float]] = {"swap, b = 3": [], "swap, b = 1": [], "histogram matching": []}
     for number in range(half):
         hu, other = subjects[order[number]].load(), subjects[order[half + number]].load()
-        body = find_body(hu, None, -500.0, (-3, -2, -1))
+        body = find_body(hu, BODY_THRESHOLD_HU)
         changed = with_effect(hu, effect, body_box(body))
         inside = body & (hu > -900)
-        there = find_body(other, None, -500.0, (-3, -2, -1))
+        there = find_body(other, BODY_THRESHOLD_HU)
         results = {"histogram matching": ssimh.match_histogram(changed, other, mask=body, reference_mask=there)}
         if hu.shape == other.shape:
             results |= {f"swap, b = {b}": ssimh.swap_spectrum(changed, other, threshold=b) for b in (1, 3)}

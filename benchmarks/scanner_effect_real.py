@@ -18,7 +18,7 @@ STRUCTURES = {"brainstem": (4,), "parotids": (6, 7)}
 
 def features(hu: np.ndarray) -> list[float]:
     """Features that identify a site: the modes of fat and muscle, and the mean HU of soft tissue in four regions."""
-    body = find_body(hu, None, BODY_THRESHOLD_HU, (-3, -2, -1)) & (hu > -300) & (hu < 300)
+    body = find_body(hu, BODY_THRESHOLD_HU) & (hu > -300) & (hu < 300)
     counts = np.histogram(hu[body], 150, (-300, 300))[0].astype(float)
     smooth = np.convolve(counts, np.ones(5) / 5, mode="same")
     modes = [-300 + 4 * (lo + int(np.argmax(smooth[lo:hi]))) + 2 for lo, hi in ((40, 62), (70, 100))]
@@ -61,7 +61,7 @@ def separability(subjects: list[Subject]) -> dict[str, Any]:
 
 def texture(hu: np.ndarray) -> list[float]:
     """Features that identify a reconstruction kernel: the grain of soft tissue at the scale of a voxel and of three."""
-    body = find_body(hu, None, BODY_THRESHOLD_HU, (-3, -2, -1)) & (hu > -150) & (hu < 150)
+    body = find_body(hu, BODY_THRESHOLD_HU) & (hu > -150) & (hu < 150)
     grains = [hu - scipy.ndimage.gaussian_filter(hu, (0, width, width)) for width in (0.7, 2.0)]
     fine, coarse = (float(np.percentile(np.abs(grain[body]), 50)) for grain in grains)
     return [fine, coarse, fine / coarse]

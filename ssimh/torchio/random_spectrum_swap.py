@@ -17,7 +17,10 @@ from ssimh.torchio.spectrum_swap import SpectrumSwap
 
 
 class RandomSpectrumSwap(RandomTransform, IntensityTransform):
-    """Swap the low frequencies with a random donor out of a bank, to a random degree.
+    """Swap the low frequencies with a random donor out of a bank, to a random degree: Fourier domain adaptation.
+
+    The method of Yang & Soatto (CVPR 2020, doi 10.1109/CVPR42600.2020.00414) with cosine coefficients in place of
+    Fourier amplitudes; see :class:`ssimh.RandSpectrumSwap` for what differs.
 
     Everything is drawn from torch's global generator, as in TorchIO's own transforms, once for all images of a subject.
     The history holds the :class:`SpectrumSwap` with the drawn parameters. Conventions are those of that transform; it
