@@ -1,0 +1,158 @@
+"""From a folder tree of any shape to its series."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import secrets
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from pydicom import Dataset, dcmread
+
+from hnseg.dicom.quiet import quiet_pydicom
+from hnseg.dicom.series.classify import modality_of
+from hnseg.dicom.series.faults import SeriesFault
+from hnseg.dicom.series.list_files import list_files
+from hnseg.dicom.series.read_file import FileFacts, SeriesKey, read_file
+from hnseg.dicom.series.records import LeftOutFile, SeriesIndex, SeriesRecord, SliceRecord
+from hnseg.dicom.series.split import split_slices
+from hnseg.dicom.series.stack import stack_slices
+from hnseg.progress import ProgressCallback, no_progress
+
+
+def find_series(root: str | os.PathLike[str], progress: ProgressCallback = no_progress) -> SeriesIndex:
+    """Find the series below a folder.
+
+    Files may have any name and lie anywhere. Of each only a small record is kept, so that memory grows by about a
+    kilobyte for each file, whatever its size. An instance that is there twice is used once; different content under one
+    instance UID makes its series unusable.
+
+    Args:
+        root: Folder (links are followed, each folder once), or one file.
+        progress: Called after each file.
+
+    Raises:
+        CohortError: There is nothing at ``root``.
+    """
+    paths = list(list_files(root))
+    collected = _Collected(secrets.token_bytes(16))
+    for number, path in enumerate(paths, 1):
+        try:
+            collected.add(read_file(path, number, collected.salt), path, number)
+        except SeriesFault as fault:
+            collected.left_out.append(LeftOutFile(number, path, fault.message))
+        progress(number, len(paths), "files read")
+    return SeriesIndex(tuple(_records(collected)), tuple(collected.left_out), len(paths))
+
+
+class _Collected:
+    """What was found so far.
+
+    Args:
+        salt: What patients are hashed with.
+    """
+
+    def __init__(self, salt: bytes) -> None:
+        self.salt = salt
+        self.groups: dict[SeriesKey, list[SliceRecord]] = {}
+        self.left_out: list[LeftOutFile] = []
+        self.ambiguous: set[str] = set()
+        self._files: dict[str, tuple[Path, int]] = {}
+
+    def add(self, facts: FileFacts, path: Path, number: int) -> None:
+        """Sort the slices of a file into their series.
+
+        Raises:
+            SeriesFault: The file is one that was found before.
+        """
+        first, first_number = self._files.setdefault(facts.sop_uid, (path, number))
+        if first_number != number:
+            if is_same_content(first, path):
+                raise SeriesFault(f"the same instance as file {first_number}")
+            self.ambiguous.add(facts.sop_uid)
+        for key, part in facts.slices:
+            self.groups.setdefault(key, []).append(part)
+
+
+def is_same_content(one: Path, other: Path) -> bool:
+    """Whether two files hold the same bytes, or the same attributes with the same values."""
+    if os.path.getsize(one) == os.path.getsize(other) and _digest(one) == _digest(other):
+        return True
+    with quiet_pydicom():
+        return _content(one) == _content(other)
+
+
+def _digest(path: Path) -> bytes:
+    """Digest of a file."""
+    with open(path, "rb") as stream:
+        return hashlib.file_digest(stream, "sha256").digest()
+
+
+def _content(path: Path) -> Dataset:
+    """All attributes of a file, without its meta information."""
+    return dcmread(path, force=True)
+
+
+def _records(collected: _Collected) -> Iterable[SeriesRecord]:
+    """Series in the order of the walk: numbered by their first files."""
+    found: list[tuple[SeriesKey, list[SliceRecord], str | None]] = []
+    for key, slices in collected.groups.items():
+        if modality_of(key.sop_class) in ("RTSTRUCT", "SEG"):
+            found += [(key, [part], None) for part in slices]
+        elif key.reason_against is not None:
+            found.append((key, slices, None))
+        else:
+            found += [(key, part, split_by) for part, split_by in split_slices(slices)]
+    found.sort(key=lambda item: (item[1][0].file, item[1][0].frame or 0))
+    parts: dict[tuple[str, str, str], list[int]] = {}
+    for number, (key, _, _) in enumerate(found, 1):
+        parts.setdefault((key.patient_key, key.study_uid, key.series_uid), []).append(number)
+    owners: dict[str, set[tuple[str, str]]] = {}
+    for key, _, _ in found:
+        owners.setdefault(key.series_uid, set()).add((key.patient_key, key.study_uid))
+    for number, (key, slices, split_by) in enumerate(found, 1):
+        siblings = parts[key.patient_key, key.study_uid, key.series_uid]
+        record = _record(number, key, slices, collected.ambiguous)
+        notes = list(record.notes)
+        if split_by is not None:
+            notes.append(f"one of several volumes of a series, told apart by {split_by}")
+        if len(owners[key.series_uid]) > 1:
+            notes.append("another patient or study uses the same SeriesInstanceUID; they are kept apart")
+        yield replace(record, part=siblings.index(number) + 1, parts=len(siblings), notes=tuple(notes))
+
+
+def _record(number: int, key: SeriesKey, slices: Sequence[SliceRecord], ambiguous: set[str]) -> SeriesRecord:
+    """One series, with the reason against it or its grid."""
+    record = SeriesRecord(
+        number=number,
+        modality=modality_of(key.sop_class),
+        uid=key.series_uid,
+        study_uid=key.study_uid,
+        patient_key=key.patient_key,
+        frame_of_reference_uid=key.frame_of_reference_uid,
+        slices=tuple(slices),
+        image_type=key.image_type,
+        is_attenuation_corrected=key.is_attenuation_corrected,
+        description=key.description,
+    )
+    reason = key.reason_against
+    twice = [part.file for part in slices if part.sop_uid in ambiguous]
+    if reason is None and twice:
+        reason = f"{len(twice)} files with an instance UID that another file has with other content", "SOPInstanceUID"
+    if reason is not None:
+        return replace(record, why_unusable=reason[0], unusable_tag=reason[1])
+    if record.modality in ("RTSTRUCT", "SEG"):
+        return record
+    try:
+        stack = stack_slices(slices)
+    except SeriesFault as fault:
+        return replace(record, why_unusable=fault.message, unusable_tag=fault.tag)
+    ordered = tuple(slices[index] for plane in stack.planes for index in plane)
+    notes = []
+    if len(ordered) > len(stack.planes):
+        notes.append(f"{len(ordered) - len(stack.planes)} positions that repeat")
+    if stack.shifts_px is not None:
+        notes.append(f"tilt of {stack.tilt_deg:.1f}°")
+    return replace(record, slices=ordered, grid=stack.grid, notes=tuple(notes))
