@@ -118,3 +118,8 @@ def test_the_extra_is_the_one_of_the_package():
 def test_the_version_is_printed(command):
     done = subprocess.run([sys.executable, *command, "--version"], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == __version__
+
+
+def test_without_pydicom_the_dicom_rooms_name_their_extra():
+    done = run(f"{block({'pydicom'})}import hnseg.dicom.series.walk")
+    assert 'pip install "ssimh[dicom]"' in done.stderr.strip().splitlines()[-1]
