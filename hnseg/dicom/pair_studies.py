@@ -10,6 +10,7 @@ from hnseg.dicom.series_facts import IMAGES, STRUCTURES, SeriesFacts, overlap_sh
 from hnseg.errors import OptionError
 
 CONVERTIBLE_UNITS = ("BQML", "GML", "CNTS")
+NO_CASE = "its study gives no case"
 EQUAL_SHARE = 0.02  # of the PET: CTs that differ by less cover it equally well
 EQUAL_EXTENT = 0.01  # relative: PETs that differ by less are equally large
 
@@ -32,6 +33,7 @@ class StudyPlan:
         ct: CT of the case.
         pet: PET of the case.
         structures: Candidates for its mask: those that refer to the CT first, then to the PET, then to neither.
+        are_structures_chosen: The user chose them; several series may then hold the same label.
         reasons: For each series by number, what it is used as or why it is left out.
         problem: Why the study gives no case, and what to do; None where it gives one.
     """
@@ -40,8 +42,14 @@ class StudyPlan:
     ct: SeriesFacts | None = None
     pet: SeriesFacts | None = None
     structures: tuple[SeriesFacts, ...] = ()
+    are_structures_chosen: bool = False
     reasons: dict[int, str] = field(default_factory=dict)
     problem: str | None = None
+
+    @property
+    def used_series(self) -> tuple[SeriesFacts, ...]:
+        """Series that the case is made from."""
+        return tuple(s for s in (self.ct, self.pet, *self.structures) if s is not None)
 
 
 class _Ambiguous(Exception):
@@ -94,19 +102,23 @@ def _check_choices(studies: Sequence[Study], choices: SeriesChoices) -> None:
 
 
 def _plan(study: Study, choices: SeriesChoices, is_pet_only: bool) -> StudyPlan:
-    plan = StudyPlan(study, reasons={s.number: s.why_unusable or "not needed" for s in study.series})
+    plan = StudyPlan(study, reasons={s.number: s.why_unusable or NO_CASE for s in study.series})
     if len(study.patient_keys) > 1:
         problem = (
             f"its files are of {len(study.patient_keys)} patients (PatientID); convert each patient's folder alone"
         )
         return replace(plan, problem=problem)
     try:
-        pet = _choose_pet(study, choices, plan.reasons)
-        ct = _choose_ct(study, pet, choices, plan.reasons, is_pet_only)
+        pet, why_pet = _choose_pet(study, choices, plan.reasons)
+        ct, why_ct = _choose_ct(study, pet, choices, plan.reasons, is_pet_only)
     except _Ambiguous as error:
         return replace(plan, problem=str(error))
+    plan.reasons[pet.number] = why_pet
+    if ct is not None:
+        plan.reasons[ct.number] = why_ct
     structures = _choose_structures(study, ct, pet, choices, plan.reasons)
-    return replace(plan, ct=ct, pet=pet, structures=structures)
+    are_chosen = any(s.number in choices.structures for s in structures)
+    return replace(plan, ct=ct, pet=pet, structures=structures, are_structures_chosen=are_chosen)
 
 
 def _usable(study: Study, modality: str, chosen: Sequence[int]) -> tuple[list[SeriesFacts], bool]:
@@ -124,13 +136,13 @@ def _usable(study: Study, modality: str, chosen: Sequence[int]) -> tuple[list[Se
     return usable, bool(chosen_here)
 
 
-def _choose_pet(study: Study, choices: SeriesChoices, reasons: dict[int, str]) -> SeriesFacts:
+def _choose_pet(study: Study, choices: SeriesChoices, reasons: dict[int, str]) -> tuple[SeriesFacts, str]:
+    """The PET of a study and why it is taken; reasons against the others are added to ``reasons``."""
     found, is_chosen = _usable(study, "PT", choices.pet)
     if not found:
         raise _Ambiguous("CT without PET: no PET series in this study or in the CT's frame of reference")
     if is_chosen:
-        reasons[found[0].number] = "PET, as chosen"
-        return found[0]
+        return _take(study, found[0], "PET, as chosen", reasons)
     corrected = [s for s in found if s.is_attenuation_corrected is not False]
     for s in found:
         if s not in corrected:
@@ -154,23 +166,30 @@ def _choose_pet(study: Study, choices: SeriesChoices, reasons: dict[int, str]) -
         raise _Ambiguous(_which("PET", "--pet-series", equal, "are corrected, equally large"))
     for s in corrected:
         reasons[s.number] = "another PET is better corrected, referred to by structures, or larger"
-    how = "the only one" if len(found) == 1 else "corrected for attenuation" if len(corrected) == 1 else "the best"
-    reasons[equal[0].number] = f"PET, {how}"
-    return equal[0]
+    how = "corrected for attenuation, convertible, referred to by structures, or larger than others"
+    return equal[0], "PET, the only one" if len(found) == 1 else f"PET, {how}"
+
+
+def _take(study: Study, taken: SeriesFacts, why: str, reasons: dict[int, str]) -> tuple[SeriesFacts, str]:
+    """Take a series that was chosen; the others of its kind are not needed."""
+    for s in study.series:
+        if s.modality == taken.modality and s.why_unusable is None:
+            reasons[s.number] = "another one was chosen"
+    return taken, why
 
 
 def _choose_ct(
     study: Study, pet: SeriesFacts, choices: SeriesChoices, reasons: dict[int, str], is_pet_only: bool
-) -> SeriesFacts | None:
+) -> tuple[SeriesFacts | None, str]:
+    """The CT of a study and why it is taken; reasons against the others are added to ``reasons``."""
     found, is_chosen = _usable(study, "CT", choices.ct)
     if not found:
         if is_pet_only:
-            return None
+            return None, ""
         raise _Ambiguous(f"PET without CT: {pet.label} has none in its study; --pet-only writes the PET alone")
     if is_chosen:
         other = "" if found[0].shares_frame(pet) else "; its frame of reference is not the PET's"
-        reasons[found[0].number] = f"CT, as chosen{other}"
-        return found[0]
+        return _take(study, found[0], f"CT, as chosen{other}", reasons)
     same = [s for s in found if s.shares_frame(pet)]
     for s in found:
         reasons[s.number] = "in another frame of reference than the PET" if s not in same else "another CT fits better"
@@ -189,8 +208,7 @@ def _choose_ct(
     if len(equal) > 1:
         raise _Ambiguous(_which("CT", "--ct-series", equal, f"cover {best:.0%} of the PET"))
     how = "the only one" if len(found) == 1 else f"covers {best:.0%} of the PET"
-    reasons[equal[0].number] = f"CT, {'referred to by structures' if equal[0].uid in referenced else how}"
-    return equal[0]
+    return equal[0], f"CT, {'referred to by structures' if equal[0].uid in referenced else how}"
 
 
 def _which(kind: str, option: str, equal: Sequence[SeriesFacts], what: str) -> str:
