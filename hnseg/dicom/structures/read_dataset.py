@@ -14,6 +14,8 @@ from pydicom.errors import InvalidDicomError
 from hnseg.dicom.quiet import quiet_pydicom
 from hnseg.errors import DicomError
 
+_KNOWN_MODALITIES = ("CT", "PT", "MR", "RTSTRUCT", "RTPLAN", "RTDOSE", "REG", "SEG")  # others may be anything
+
 
 def read_dataset(source: Path | Dataset, series: str, *, modality: str) -> Dataset:
     """Read a file, or take a dataset as it is.
@@ -36,9 +38,9 @@ def read_dataset(source: Path | Dataset, series: str, *, modality: str) -> Datas
         except (InvalidDicomError, EOFError, ValueError, KeyError, NotImplementedError, OSError) as error:
             # No text of the error: it may hold values of the file.
             raise DicomError(series, f"the file cannot be read as DICOM ({type(error).__name__})") from None
-    found = str(dataset.get("Modality", "")) or "none"  # type: ignore[union-attr]
+    found = str(dataset.get("Modality", ""))  # type: ignore[union-attr]
     if found != modality:
-        shown = found if found.isalnum() and len(found) <= 16 else "another one"
+        shown = found if found in _KNOWN_MODALITIES else "another one"
         raise DicomError(series, f"the modality is {shown}; it must be {modality}", "Modality")
     return dataset  # type: ignore[return-value]
 

@@ -18,6 +18,7 @@ from hnseg.errors import DicomError
 RTSTRUCT = "RTSTRUCT"
 # PS3.3 C.8.8.6.3: of several contours of the second type in a plane, each takes away or adds, as here for both.
 CLOSED_TYPES = ("CLOSED_PLANAR", "CLOSEDPLANAR_XOR")
+_OTHER_TYPES = ("POINT", "OPEN_PLANAR", "OPEN_NONPLANAR")
 
 
 @dataclass(frozen=True)
@@ -84,11 +85,11 @@ def _read_structure(
 ) -> Structure:
     contours, instances, other = [], set(), Counter[str]()
     for item in items:
-        kind = str(item.get("ContourGeometricType", "")) or "without a type"
+        kind = str(item.get("ContourGeometricType", ""))
         for image in item.get("ContourImageSequence") or ():
             instances.add(str(image.get("ReferencedSOPInstanceUID", "")))
         if kind not in CLOSED_TYPES:
-            other[kind] += 1
+            other[kind if kind in _OTHER_TYPES else "of an unknown type"] += 1
             continue
         points = _read_points(item, series)
         if len(points) < 3:
