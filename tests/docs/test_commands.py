@@ -1,6 +1,7 @@
-"""Every command line in the documentation names a command that exists, with options that it has.
+"""Every command line in the text of the documentation names a command that exists, with options that it has.
 
-Found are console blocks and code spans in Markdown files, and the indented command lines in docstrings of scripts.
+Found are code spans in Markdown files, and the indented command lines in docstrings of scripts;
+``tests/test_documentation.py`` has the console blocks.
 """
 
 from __future__ import annotations
@@ -18,14 +19,8 @@ from hnseg.errors import HnsegError
 from hnseg.evaluation.rules import HECKTOR_2025, parse_rules
 from hnseg.settings.config import Config
 from ssimh.cli.app import app as ssimh_app
+from tests.docs.blocks import PAGES, ROOT
 
-ROOT = Path(__file__).parents[2]
-PAGES = sorted(
-    path
-    for pattern in ("*.md", "docs/*.md", "docs/*/*.md", "examples/**/*.md", "benchmarks/**/*.md")
-    for path in ROOT.glob(pattern)
-    if "_generated" not in path.parts and "_build" not in path.parts
-)
 SCRIPTS = sorted([*(ROOT / "benchmarks").glob("*.py"), *(ROOT / "examples").rglob("*.py")])
 APPS = {"hnseg": typer.main.get_command(hnseg_commands.app), "ssimh": typer.main.get_command(ssimh_app)}
 UsageError = typer.BadParameter.__bases__[0]  # click's, or that of typer's own copy of click
@@ -37,11 +32,9 @@ def find_lines(path: Path) -> list[str]:
     text = path.read_text(encoding="utf-8")
     if path.suffix == ".py":
         return [line.strip() for line in text.splitlines() if re.match(rf" {{4}}{START}", line)]
-    blocks = re.findall(r"^```console\n(.*?)^```", text, flags=re.DOTALL | re.MULTILINE)
-    lines = [line.removeprefix("$ ") for block in blocks for line in block.splitlines()]
     prose = re.sub(r"^```.*?^```", "", text, flags=re.DOTALL | re.MULTILINE)
     spans = [" ".join(span.split()) for span in re.findall(r"`([^`]+)`", prose)]
-    return [line for line in [*lines, *spans] if re.match(START, line)]
+    return [span for span in spans if re.match(START, span)]
 
 
 LINES = sorted({(str(path.relative_to(ROOT)), line) for path in [*PAGES, *SCRIPTS] for line in find_lines(path)})
