@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from hnseg.errors import CohortError
+from hnseg.suv.overrides import PetOverrides
 
 TAGS_NAME = "suv_conversion_tags.csv"
 IDS = ("pid", "patient_id", "patient", "patientid")
@@ -33,44 +34,120 @@ def read_suv_factors(path: Path) -> dict[str, float]:
     """
     if not path.is_file():
         return {}
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file)
-            columns = {name.strip().lower(): name for name in reader.fieldnames or ()}
-            rows = list(reader)
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise CohortError(f"{path} is not a readable CSV file: {error}") from error
-    column = {kind: next((columns[n] for n in names if n in columns), None) for kind, names in _KINDS.items()}
-    if column["id"] is None or not (column["factor"] or (column["weight"] and column["dose"])):
+    columns, rows = _read_rows(path)
+    if not _has_factor_columns(columns):
         raise CohortError(
-            f"{path} has the columns {', '.join(columns) or 'none'}; needed are {IDS[0]}, and {FACTORS[0]} or "
+            f"{path} has the columns {', '.join(columns.values()) or 'none'}; needed are {IDS[0]}, and {FACTORS[0]} or "
             f"{WEIGHTS[0]} with {DOSES[0]}"
         )
     factors: dict[str, float] = {}
-    for line, row in enumerate(rows, start=2):
-        cells = {kind: (row[name] or "").strip() if name else "" for kind, name in column.items()}
+    for line, cells in rows:
         case_id = cells["id"]
         if case_id in factors:
             raise CohortError(f"{path}, line {line}: {case_id} is named twice")
-        if cells["units"] and cells["units"].upper() not in ("BQML", "BQ/ML"):
-            raise CohortError(f"{path}, line {line}: {case_id} is in {cells['units']}; only BQML can be converted")
         try:
-            factors[case_id] = _factor(cells)
+            _check_units(cells)
+            factor = _factor(cells)
+            if factor is None:
+                raise ValueError("there is neither a factor nor a weight with a dose")
         except ValueError as error:
             raise CohortError(f"{path}, line {line}: {case_id}: {error}") from error
+        factors[case_id] = factor
     return factors
 
 
-_KINDS = {"id": IDS, "factor": FACTORS, "weight": WEIGHTS, "dose": DOSES, "units": ("units",)}
+def read_suv_overrides(path: Path) -> dict[str, PetOverrides]:
+    """Read what a table says about PETs in place of their DICOM headers.
+
+    Args:
+        path: A CSV file with a column of IDs (``pid``) and at least one of those of :func:`read_suv_factors`, or
+            ``patient_height_m``, ``patient_sex`` (M, F), ``radionuclide_total_dose_bq`` (at administration) and
+            ``radionuclide_half_life_s``. An empty cell keeps the header's value.
+
+    Returns:
+        Overrides by ID. A factor, or a weight with ``dose_for_suv_bq``, replaces the whole computation for Bq/ml.
+
+    Raises:
+        CohortError: No such file, no such columns, an ID named twice, or an impossible value. Messages name lines, not
+            IDs: those may be a patient's.
+    """
+    if not path.is_file():
+        raise CohortError(f"{path}: no such file")
+    columns, rows = _read_rows(path)
+    if "id" not in columns or len(columns) < 2:
+        wanted = ", ".join(names[0] for kind, names in _KINDS.items() if kind != "id")
+        raise CohortError(f"{path} needs the column {IDS[0]}, and one or more of {wanted}")
+    found: dict[str, PetOverrides] = {}
+    for line, cells in rows:
+        if not cells["id"]:
+            raise CohortError(f"{path}, line {line}: there is no ID")
+        if cells["id"] in found:
+            raise CohortError(f"{path}, line {line}: its ID is named twice")
+        try:
+            _check_units(cells)
+            found[cells["id"]] = _overrides(cells)
+        except ValueError as error:
+            raise CohortError(f"{path}, line {line}: {error}") from error
+    return found
 
 
-def _factor(cells: Mapping[str, str]) -> float:
-    """The factor of one row."""
+def _read_rows(path: Path) -> tuple[dict[str, str], list[tuple[int, dict[str, str]]]]:
+    """Names of the table's columns by what they hold, and its rows with their lines."""
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file)
+            stated = {name.strip().lower(): name for name in reader.fieldnames or ()}
+            rows = list(reader)
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise CohortError(f"{path} is not a readable CSV file: {error}") from error
+    columns = {kind: next((stated[name] for name in names if name in stated), None) for kind, names in _KINDS.items()}
+    cells = [{kind: (row[name] or "").strip() if name else "" for kind, name in columns.items()} for row in rows]
+    return {kind: name for kind, name in columns.items() if name}, list(enumerate(cells, start=2))
+
+
+def _has_factor_columns(columns: Mapping[str, str]) -> bool:
+    return "id" in columns and ("factor" in columns or {"weight", "dose"} <= columns.keys())
+
+
+def _check_units(cells: Mapping[str, str]) -> None:
+    if cells["units"] and cells["units"].upper() not in ("BQML", "BQ/ML"):
+        raise ValueError(f"the unit is {cells['units']}; only BQML can be converted")
+
+
+def _overrides(cells: Mapping[str, str]) -> PetOverrides:
+    factor = _factor(cells)
+    sex = cells["sex"].upper()
+    if sex and sex not in ("M", "F"):
+        raise ValueError("the sex is neither M nor F")
+    return PetOverrides(
+        suv_factor=factor,
+        dose_at_reference_bq=None if factor else _positive("dose in Bq", cells["dose"]),
+        weight_kg=_positive("weight in kg", cells["weight"]),
+        height_m=_positive("height in m", cells["height"]),
+        sex=sex or None,
+        dose_bq=_positive("administered dose in Bq", cells["total_dose"]),
+        half_life_s=_positive("half-life in s", cells["half_life"]),
+    )
+
+
+_KINDS: dict[str, tuple[str, ...]] = {
+    "id": IDS,
+    "factor": FACTORS,
+    "weight": WEIGHTS,
+    "dose": DOSES,
+    "height": ("patient_height_m",),
+    "sex": ("patient_sex",),
+    "total_dose": ("radionuclide_total_dose_bq",),
+    "half_life": ("radionuclide_half_life_s",),
+    "units": ("units",),
+}
+
+
+def _factor(cells: Mapping[str, str]) -> float | None:
+    """The factor of one row; None if it has neither a factor nor a weight with a dose."""
     stated = _positive("factor", cells["factor"])
     weight_kg, dose_bq = _positive("weight in kg", cells["weight"]), _positive("dose in Bq", cells["dose"])
     if weight_kg is None or dose_bq is None:
-        if stated is None:
-            raise ValueError("there is neither a factor nor a weight with a dose")
         return stated
     computed = weight_kg * 1000.0 / dose_bq
     if stated is not None and not math.isclose(stated, computed, rel_tol=AGREEMENT):

@@ -43,7 +43,9 @@ def compute_body_size(header: PetHeader, kind: SuvKind) -> tuple[float, str]:
         base, slope = (48.0, 1.06) if sex == "M" else (45.5, 0.91)
         ideal = base + slope * (height_cm - 152)
         if ideal <= 0:
-            raise SuvError("PatientSize", f"a height of {height_cm:g} cm has no ideal weight; its formula is for adults")
+            raise SuvError(
+                "PatientSize", f"a height of {height_cm:g} cm has no ideal weight; its formula is for adults"
+            )
         return 1000 * ideal, f"({base:g} + {slope:g} × ({height_cm:g} − 152)) kg"
     weight = _get_weight(header)
     base, slope = (6680.0, 216.0) if sex == "M" else (8780.0, 244.0)
@@ -67,7 +69,9 @@ def _get_height(header: PetHeader) -> float:
         raise SuvError("PatientSize", "no body height is stated, and none is assumed; give it in a table")
     if not low <= header.height_m <= high:
         unit = "; it looks like centimeters" if low <= header.height_m / 100 <= high else ""
-        raise SuvError("PatientSize", f"a body height of {header.height_m:g} m; allowed are {low:g} to {high:g} m{unit}")
+        raise SuvError(
+            "PatientSize", f"a body height of {header.height_m:g} m; allowed are {low:g} to {high:g} m{unit}"
+        )
     return header.height_m
 
 

@@ -154,7 +154,9 @@ def _size_inputs(header: PetHeader, *kinds: SuvKind) -> dict[str, str | float]:
     uses = {"bw": "w", "lbm": "whs", "bsa": "wh", "ibw": "hs"}
     used = {letter for kind in kinds for letter in uses[kind]}
     values = {"PatientWeight": header.weight_kg, "PatientSize": header.height_m, "PatientSex": header.sex}
-    return {name: value for (name, value), letter in zip(values.items(), "whs", strict=True) if letter in used and value}
+    return {
+        name: value for (name, value), letter in zip(values.items(), "whs", strict=True) if letter in used and value
+    }
 
 
 def _check_corrections(header: PetHeader) -> tuple[str, ...]:
@@ -169,7 +171,9 @@ def _check_corrections(header: PetHeader) -> tuple[str, ...]:
         raise SuvError("CorrectedImage", "the values are not corrected for attenuation (no ATTN): they have no SUV")
     if (decay == "NONE") == ("DECY" in done):
         stated = "lists DECY" if "DECY" in done else "does not list DECY"
-        raise SuvError("CorrectedImage", f"CorrectedImage {stated}, DecayCorrection is {decay}: they contradict each other")
+        raise SuvError(
+            "CorrectedImage", f"CorrectedImage {stated}, DecayCorrection is {decay}: they contradict each other"
+        )
     return ()
 
 
@@ -196,7 +200,9 @@ def _remaining_doses(header: PetHeader, dose_in_mbq: bool) -> _Activity:
         if dose_in_mbq:
             raise SuvError("RadionuclideTotalDose", "the table gives the dose in Bq: dose_in_mbq would change nothing")
         if decay == "NONE":
-            raise SuvError("DecayCorrection", "the table has one dose for all slices, but they are not corrected for decay")
+            raise SuvError(
+                "DecayCorrection", "the table has one dose for all slices, but they are not corrected for decay"
+            )
         if not 0 < dose < float("inf"):
             raise SuvError("RadionuclideTotalDose", f"the table's dose is {dose:g} Bq; it has to be above 0")
         return _Activity((dose,) * count, f"{dose:g} Bq", inputs | {"table_dose_at_reference_bq": dose}, ())

@@ -141,7 +141,9 @@ def find_slice_times(header: PetHeader, half_life_s: float) -> tuple[datetime, .
     times: list[datetime] = []
     for part in header.slices:
         if part.acquisition_time is None:
-            raise SuvError("AcquisitionTime", "values without decay correction need the acquisition time of every slice")
+            raise SuvError(
+                "AcquisitionTime", "values without decay correction need the acquisition time of every slice"
+            )
         if part.frame_duration_s is None or part.frame_duration_s <= 0:
             raise SuvError("ActualFrameDuration", "values without decay correction need the duration of every frame")
         within_s = average_activity_time_s(part.frame_duration_s, half_life_s)
