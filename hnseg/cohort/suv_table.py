@@ -34,10 +34,10 @@ def read_suv_factors(path: Path) -> dict[str, float]:
     """
     if not path.is_file():
         return {}
-    columns, rows = _read_rows(path)
-    if not _has_factor_columns(columns):
+    stated, columns, rows = _read_rows(path)
+    if "id" not in columns or not ("factor" in columns or {"weight", "dose"} <= columns):
         raise CohortError(
-            f"{path} has the columns {', '.join(columns.values()) or 'none'}; needed are {IDS[0]}, and {FACTORS[0]} or "
+            f"{path} has the columns {', '.join(stated) or 'none'}; needed are {IDS[0]}, and {FACTORS[0]} or "
             f"{WEIGHTS[0]} with {DOSES[0]}"
         )
     factors: dict[str, float] = {}
@@ -73,7 +73,7 @@ def read_suv_overrides(path: Path) -> dict[str, PetOverrides]:
     """
     if not path.is_file():
         raise CohortError(f"{path}: no such file")
-    columns, rows = _read_rows(path)
+    _, columns, rows = _read_rows(path)
     if "id" not in columns or len(columns) < 2:
         wanted = ", ".join(names[0] for kind, names in _KINDS.items() if kind != "id")
         raise CohortError(f"{path} needs the column {IDS[0]}, and one or more of {wanted}")
@@ -91,8 +91,8 @@ def read_suv_overrides(path: Path) -> dict[str, PetOverrides]:
     return found
 
 
-def _read_rows(path: Path) -> tuple[dict[str, str], list[tuple[int, dict[str, str]]]]:
-    """Names of the table's columns by what they hold, and its rows with their lines."""
+def _read_rows(path: Path) -> tuple[list[str], set[str], list[tuple[int, dict[str, str]]]]:
+    """Names of the table's columns, which kinds of columns it has, and its rows with their lines."""
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             reader = csv.DictReader(file)
@@ -102,11 +102,7 @@ def _read_rows(path: Path) -> tuple[dict[str, str], list[tuple[int, dict[str, st
         raise CohortError(f"{path} is not a readable CSV file: {error}") from error
     columns = {kind: next((stated[name] for name in names if name in stated), None) for kind, names in _KINDS.items()}
     cells = [{kind: (row[name] or "").strip() if name else "" for kind, name in columns.items()} for row in rows]
-    return {kind: name for kind, name in columns.items() if name}, list(enumerate(cells, start=2))
-
-
-def _has_factor_columns(columns: Mapping[str, str]) -> bool:
-    return "id" in columns and ("factor" in columns or {"weight", "dose"} <= columns.keys())
+    return list(stated), {kind for kind, name in columns.items() if name}, list(enumerate(cells, start=2))
 
 
 def _check_units(cells: Mapping[str, str]) -> None:

@@ -58,9 +58,9 @@ def compute_suv_conversion(header: PetHeader, kind: SuvKind = "bw", *, dose_in_m
     """Compute the factors from the values of a PET to SUV.
 
     ``SUV = value × size / (dose × 2^(−t / half-life))``, where t is the time from the administration to the time that
-    the values are corrected to (:func:`~hnseg.suv.reference_time.find_reference_time`). DecayCorrection ADMIN has t = 0,
-    NONE the time of each slice's own frame. Values in GML are SUV already. CNTS has Philips' own factors. Nothing that
-    is missing gets a default. See ``docs/hnseg/suv.md``.
+    the values are corrected to (:func:`~hnseg.suv.reference_time.find_reference_time`). DecayCorrection ADMIN has
+    t = 0, NONE the time of each slice's own frame. Values in GML are SUV already. CNTS has Philips' own factors.
+    Nothing that is missing gets a default. See ``docs/hnseg/suv.md``.
 
     Args:
         header: Of the series.
@@ -186,7 +186,7 @@ def _convert_activity(header: PetHeader, kind: SuvKind, dose_in_mbq: bool) -> Su
         tuple(size / dose for dose in left.doses_bq),
         True,
         f"SUV = Bq/ml × ({size_text}) / ({left.formula})",
-        {"Units": "BQML"} | _size_inputs(header, kind) | left.inputs,
+        {"Units": "BQML", **_size_inputs(header, kind), **left.inputs},
         (*header.notes, *notes, *left.notes),
     )
 

@@ -38,8 +38,8 @@ def check_dose_bq(header: PetHeader, *, dose_in_mbq: bool = False) -> float:
     if looks_like_mbq:
         raise SuvError(
             keyword,
-            f"an administered activity of {dose:g} Bq: the standard wants Bq, and this looks like MBq (or mCi); if it is "
-            "MBq, say so with dose_in_mbq (--dose-in-mbq)",
+            f"an administered activity of {dose:g} Bq: the standard wants Bq, and this looks like MBq (or mCi); if "
+            "it is MBq, say so with dose_in_mbq (--dose-in-mbq)",
         )
     low, high = DOSE_BQ
     if not low <= dose <= high:
@@ -88,8 +88,8 @@ def compute_decay_s(header: PetHeader, reference: datetime, half_life_s: float) 
             if not 0 <= decay_s <= MAX_HALF_LIVES_ACROSS_MIDNIGHT * half_life_s:
                 raise SuvError(
                     keyword,
-                    f"the administration is {after_s:.0f} s after the time that the values are corrected to; on the day "
-                    f"before, {decay_s / half_life_s:.1f} half-lives would lie between",
+                    f"the administration is {after_s:.0f} s after the time that the values are corrected to; on the "
+                    f"day before, {decay_s / half_life_s:.1f} half-lives would lie between",
                 )
             notes = ("the administration has a time without a date: on the day before the scan",)
     if decay_s < 0:

@@ -1,8 +1,8 @@
 """The time that the values of a decay-corrected PET are corrected to.
 
-DecayCorrection START means the start of the scan, which is the series time where nothing happened to it. Reconstructions
-made later carry a later series time, and vendors differ. So three attributes are candidates (series time, GE's private
-scan time, the first acquisition), and the decay factor that the scanner wrote into the slices decides between them.
+DecayCorrection START means the start of the scan, which is the series time where nothing happened to it. What is
+reconstructed later has a later series time, and vendors differ. So three attributes are candidates (series time, GE's
+private scan time, the first acquisition), and the decay factor that the scanner wrote into the slices decides.
 """
 
 from __future__ import annotations
@@ -52,8 +52,8 @@ def find_reference_time(header: PetHeader, half_life_s: float) -> ReferenceTime:
 
     1. The series time, if it is not after the first acquisition.
     2. Else GE's private scan time, else the first acquisition: the series was made later.
-    3. The decay factor of the first bed position (0054,1321) contradicts: whichever of the three it agrees with. Without
-       one, the frame reference time (0054,1300) takes its place.
+    3. If the decay factor of the first bed position (0054,1321) contradicts: the one of the three that it agrees with.
+       Without a decay factor, the frame reference time (0054,1300) takes its place.
 
     Args:
         header: Of a PET series.
@@ -152,7 +152,7 @@ def find_slice_times(header: PetHeader, half_life_s: float) -> tuple[datetime, .
     if len(set(times)) == 1 and len(offsets) > 1:
         raise SuvError(
             "AcquisitionTime",
-            f"all slices state one acquisition time, but FrameReferenceTime has {len(offsets)} values: when each bed was "
-            "acquired is not known, and the values are not corrected for decay",
+            f"all slices state one acquisition time, but FrameReferenceTime has {len(offsets)} values: when each bed "
+            "was acquired is not known, and the values are not corrected for decay",
         )
     return tuple(times)
