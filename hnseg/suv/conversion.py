@@ -137,13 +137,13 @@ def _convert_suv(header: PetHeader, units: str, kind: SuvKind, dose_in_mbq: bool
     stored = STORED_KINDS[name]
     ratio, text = _size_ratio(header, stored, kind)
     notes = () if stated else (f"no SUVType is stated: by the standard the values are of kind {name}",)
-    inputs: dict[str, str | float] = {"Units": units, "SUVType": name} | _size_inputs(header, stored, kind)
+    inputs: dict[str, str | float] = {"Units": units, "SUVType": name}
     return SuvConversion(
         kind,
         (ratio,) * len(header.slices),
         stored != kind,
         f"SUV = value{text}",
-        inputs,
+        inputs | _size_inputs(header, stored, kind),
         (*header.notes, *notes),
     )
 
