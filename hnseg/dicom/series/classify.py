@@ -55,6 +55,7 @@ NO_VOLUMES = {
     "FUSION": "a rendered picture",
     "FUSED": "a rendered picture",
 }
+UNITS = {"BQML", "CNTS", "CPS", "GML", "CM2ML", "PROPCNTS", "PROPCPS", "PCNT", "NONE"}  # of a PET; may be shown, too
 TERMS = {"ORIGINAL", "DERIVED", "PRIMARY", "SECONDARY", "AXIAL", "REFORMATTED", "MPR", "VOLUME", "MIXED", *NO_VOLUMES}
 
 

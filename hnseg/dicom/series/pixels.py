@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
@@ -16,6 +15,7 @@ from hnseg.dicom.series.faults import SeriesFault
 AIR_HU = -1024.0  # as outside of a CT, see hnseg.images.resample
 # Padding is far from what a body holds; a header that calls 0 HU padding is wrong, and would punch holes into tissue.
 TISSUE_HU = (-500.0, 3071.0)
+LARGEST_RESCALE = 1e20  # so that every stored value fits into float32
 # RescaleType of a CT that is in HU: the standard demands the attribute only for other units. US is "unspecified".
 HU_TYPES = {"", "HU", "HU_MOD", "US"}
 
@@ -57,15 +57,13 @@ def _why_not_decoded(dataset: Dataset, error: Exception) -> tuple[str, str]:
     if syntax is None or not syntax.is_transfer_syntax or not syntax.keyword:
         return f"pixels in {name}", "TransferSyntaxUID"
     try:
-        is_available = get_decoder(syntax).is_available
+        decoder = get_decoder(syntax)
     except NotImplementedError:
         return f"pixels in {name}, which pydicom does not decode", "TransferSyntaxUID"
-    if not is_available:
-        return (
-            f'pixels in {name}: no decoder is installed; pip install "ssimh[dicom]" (python-gdcm), or pylibjpeg with '
-            "pylibjpeg-libjpeg and pylibjpeg-openjpeg",
-            "TransferSyntaxUID",
-        )
+    if not decoder.is_available:
+        choices = "; ".join(decoder.missing_dependencies)
+        hint = ', or pip install "ssimh[dicom]"' if "gdcm" in choices else ""
+        return f"pixels in {name}, for which no decoder is installed ({choices}){hint}", "TransferSyntaxUID"
     return f"pixels cannot be decoded ({name}; {type(error).__name__}): damaged, or not as the header says", "PixelData"
 
 
@@ -82,8 +80,8 @@ def read_rescale(header: Dataset) -> tuple[float, float]:
             number = float(value)
         except (TypeError, ValueError):
             raise SeriesFault(f"without a valid {keyword}, which CT and PET must state", keyword) from None
-        if not math.isfinite(number):
-            raise SeriesFault(f"{keyword} is not finite", keyword)
+        if not abs(number) <= LARGEST_RESCALE:
+            raise SeriesFault(f"{keyword} is not finite, or above {LARGEST_RESCALE:g}", keyword)
         numbers.append(number)
     slope, intercept = numbers
     if slope <= 0:

@@ -8,7 +8,7 @@ import struct
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO, TypeVar
 
 from pydicom import Dataset, dcmread
 from pydicom.dataelem import RawDataElement
@@ -16,7 +16,7 @@ from pydicom.tag import Tag
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, ImplicitVRLittleEndian
 
 from hnseg.dicom.quiet import quiet_pydicom
-from hnseg.dicom.series.classify import DIRECTORY, ENHANCED, known_terms, modality_of, reason_against
+from hnseg.dicom.series.classify import DIRECTORY, ENHANCED, UNITS, known_terms, modality_of, reason_against
 from hnseg.dicom.series.faults import SeriesFault
 from hnseg.dicom.series.frames import flatten_frames
 from hnseg.dicom.series.records import SliceRecord
@@ -47,6 +47,7 @@ TAGS = [Tag(keyword) for keyword in FIELDS]
 GROUP_TAGS = [Tag("SharedFunctionalGroupsSequence"), Tag("PerFrameFunctionalGroupsSequence")]
 PIXELS = {0x7FE00008, 0x7FE00009, 0x7FE00010}
 UNDEFINED = 0xFFFFFFFF
+Shared = TypeVar("Shared")
 NO_DICOM = "no DICOM"
 TRUNCATED = "truncated"
 
@@ -61,8 +62,9 @@ class SeriesKey:
     sop_class: str = field(repr=False)
     frame_of_reference_uid: str = field(repr=False)
     reason_against: tuple[str, str] | None
-    units: int  # hashed
+    units_hash: int
     is_attenuation_corrected: bool | None
+    units: str = field(compare=False)
     image_type: tuple[str, ...] = field(compare=False)
     description: str = field(compare=False, repr=False)
 
@@ -75,13 +77,30 @@ class FileFacts:
     slices: tuple[tuple[SeriesKey, SliceRecord], ...]
 
 
-def read_file(path: Path, number: int, salt: bytes) -> FileFacts:
+@dataclass(frozen=True)
+class WalkMemory:
+    """What the files of one walk share.
+
+    Attributes:
+        salt: What patients are hashed with.
+        values: Tuples that were seen, so that equal ones are kept once.
+    """
+
+    salt: bytes = b""
+    values: dict[Any, Any] = field(default_factory=dict)
+
+    def share(self, value: Shared) -> Shared:
+        """The equal value that was seen first."""
+        return self.values.setdefault(value, value)
+
+
+def read_file(path: Path, number: int, memory: WalkMemory) -> FileFacts:
     """Read the header of a file.
 
     Args:
         path: Any file.
         number: Its number in the walk.
-        salt: What patients are hashed with.
+        memory: Of the walk.
 
     Raises:
         SeriesFault: The file cannot be used: no DICOM, truncated, no image or structure, or without UIDs.
@@ -92,7 +111,7 @@ def read_file(path: Path, number: int, salt: bytes) -> FileFacts:
             if dataset.get("SOPClassUID") in ENHANCED:
                 stream.seek(0)
                 dataset = dcmread(stream, stop_before_pixels=True, force=True, specific_tags=[*TAGS, *GROUP_TAGS])
-            return _facts(dataset, path, number, salt)
+            return _facts(dataset, path, number, memory)
     except SeriesFault:
         raise
     except Exception as error:  # noqa: BLE001 - a damaged file can raise anything, and the walk goes on
@@ -153,7 +172,7 @@ def _has_all_items(stream: BinaryIO, size: int) -> bool:
     return False
 
 
-def _facts(dataset: Dataset, path: Path, number: int, salt: bytes) -> FileFacts:
+def _facts(dataset: Dataset, path: Path, number: int, memory: WalkMemory) -> FileFacts:
     """Slices of a file."""
     sop_uid = str(dataset.SOPInstanceUID)
     is_enhanced = dataset.SOPClassUID in ENHANCED
@@ -164,18 +183,18 @@ def _facts(dataset: Dataset, path: Path, number: int, salt: bytes) -> FileFacts:
         sop_uid,
         tuple(
             (
-                _series_key(frame, salt),
+                memory.share(_series_key(frame, memory.salt)),
                 SliceRecord(
                     path=os.fspath(path),
                     file=number,
                     frame=index if is_enhanced else None,
                     sop_uid=sop_uid,
-                    orientation=_numbers(frame, "ImageOrientationPatient", 6),
+                    orientation=memory.share(_numbers(frame, "ImageOrientationPatient", 6)),
                     position_mm=_numbers(frame, "ImagePositionPatient", 3),  # type: ignore[arg-type]  # three
-                    pixel_spacing_mm=_numbers(frame, "PixelSpacing", 2),  # type: ignore[arg-type]  # two
+                    pixel_spacing_mm=memory.share(_numbers(frame, "PixelSpacing", 2)),  # type: ignore[arg-type]  # two
                     rows=int(frame.get("Rows") or 0),
                     columns=int(frame.get("Columns") or 0),
-                    moments=tuple(hash(str(frame.get(name))) for name in SPLITS),
+                    moments=memory.share(tuple(hash(str(frame.get(name))) for name in SPLITS)),
                 ),
             )
             for index, frame in enumerate(frames)
@@ -199,17 +218,18 @@ def _series_key(dataset: Dataset, salt: bytes) -> SeriesKey:
         return sys.intern(str(dataset.get(keyword) or "").strip())
 
     names = ("PatientID", "IssuerOfPatientID") if text("PatientID") else ("PatientName", "PatientBirthDate")
-    patient = "\0".join(text(name) for name in names)
+    patient = "\0".join(text(name) for name in names).strip("\0")
     corrections, image_type = _values(dataset, "CorrectedImage"), known_terms(_values(dataset, "ImageType"))
     return SeriesKey(
-        patient_key=sys.intern(hashlib.sha256(salt + patient.encode()).hexdigest()[:16]),
+        patient_key=sys.intern(hashlib.sha256(salt + patient.encode()).hexdigest()[:16]) if patient else "",
         study_uid=text("StudyInstanceUID"),
         series_uid=text("SeriesInstanceUID"),
         sop_class=text("SOPClassUID"),
         frame_of_reference_uid=text("FrameOfReferenceUID"),
         reason_against=reason_against(text("SOPClassUID"), image_type, int(dataset.get("SamplesPerPixel") or 1)),
-        units=hash(text("Units")),
+        units_hash=hash(text("Units")),
         is_attenuation_corrected="ATTN" in corrections if corrections else None,
+        units=text("Units") if text("Units") in UNITS else "",
         image_type=image_type,
         description=text("SeriesDescription"),
     )

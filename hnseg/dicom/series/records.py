@@ -54,13 +54,15 @@ class SeriesRecord:
         modality: What it is; ``"OTHER"`` for whatever is neither read nor written.
         uid: SeriesInstanceUID.
         study_uid: StudyInstanceUID.
-        patient_key: Equal for records of one patient; salted, so it means nothing outside of this walk.
+        patient_key: Equal for records of one patient; salted, so it means nothing outside of this walk. Empty where
+            neither ID nor name are stated.
         frame_of_reference_uid: FrameOfReferenceUID; empty if not stated.
         slices: In the order of their position where the series is a volume, else in the order of the walk.
         part: Number of the volume within the series, from 1.
         parts: Volumes that the series holds.
         image_type: The terms of ImageType that DICOM defines, without any other.
         is_attenuation_corrected: For PET; None if not stated.
+        units: Of a PET (0054,1001), if DICOM defines them; else empty.
         description: SeriesDescription, which may identify a patient.
         grid: Position of the voxels; None where the series is no volume.
         why_unusable: Why the series cannot be used; None if it can.
@@ -79,6 +81,7 @@ class SeriesRecord:
     parts: int = 1
     image_type: tuple[str, ...] = ()
     is_attenuation_corrected: bool | None = None
+    units: str = ""
     description: str = field(default="", repr=False)
     grid: Grid | None = None
     why_unusable: str | None = None

@@ -15,7 +15,7 @@ from hnseg.dicom.quiet import quiet_pydicom
 from hnseg.dicom.series.classify import modality_of
 from hnseg.dicom.series.faults import SeriesFault
 from hnseg.dicom.series.list_files import list_files
-from hnseg.dicom.series.read_file import FileFacts, SeriesKey, read_file
+from hnseg.dicom.series.read_file import FileFacts, SeriesKey, WalkMemory, read_file
 from hnseg.dicom.series.records import LeftOutFile, SeriesIndex, SeriesRecord, SliceRecord
 from hnseg.dicom.series.split import split_slices
 from hnseg.dicom.series.stack import stack_slices
@@ -37,10 +37,10 @@ def find_series(root: str | os.PathLike[str], progress: ProgressCallback = no_pr
         CohortError: There is nothing at ``root``.
     """
     paths = list(list_files(root))
-    collected = _Collected(secrets.token_bytes(16))
+    collected, memory = _Collected(), WalkMemory(secrets.token_bytes(16))
     for number, path in enumerate(paths, 1):
         try:
-            collected.add(read_file(path, number, collected.salt), path, number)
+            collected.add(read_file(path, number, memory), path, number)
         except SeriesFault as fault:
             collected.left_out.append(LeftOutFile(number, path, fault.message))
         progress(number, len(paths), "files read")
@@ -48,14 +48,9 @@ def find_series(root: str | os.PathLike[str], progress: ProgressCallback = no_pr
 
 
 class _Collected:
-    """What was found so far.
+    """What was found so far."""
 
-    Args:
-        salt: What patients are hashed with.
-    """
-
-    def __init__(self, salt: bytes) -> None:
-        self.salt = salt
+    def __init__(self) -> None:
         self.groups: dict[SeriesKey, list[SliceRecord]] = {}
         self.left_out: list[LeftOutFile] = []
         self.ambiguous: set[str] = set()
@@ -135,6 +130,7 @@ def _record(number: int, key: SeriesKey, slices: Sequence[SliceRecord], ambiguou
         slices=tuple(slices),
         image_type=key.image_type,
         is_attenuation_corrected=key.is_attenuation_corrected,
+        units=key.units,
         description=key.description,
     )
     reason = key.reason_against

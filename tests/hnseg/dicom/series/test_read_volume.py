@@ -133,6 +133,7 @@ def test_padding_among_tissue_is_left_and_mentioned(tmp_path):
         (make_ct, {"RescaleIntercept": None}, "RescaleIntercept"),
         (make_pet, {"RescaleSlope": "0"}, "RescaleSlope"),
         (make_pet, {"RescaleSlope": "-1"}, "RescaleSlope"),
+        (make_pet, {"RescaleSlope": "1e99"}, "RescaleSlope"),
         (make_ct, {"RescaleType": "OD"}, "RescaleType"),
         (make_ct, {"HighBit": 11}, "HighBit"),
         (make_ct, {"Rows": 15}, "PixelData"),
