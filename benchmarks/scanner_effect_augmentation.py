@@ -72,7 +72,7 @@ from hnseg.preprocessing.normalize import normalize_ct
 from ssimh import RandSpectrumSwap, align_spectrum
 from ssimh.files.atomic import atomic_write
 
-ARMS = ("none", "swap", "swap, body, 3-D", "swap, test scanners", "intensity", "intensity + swap")
+ARMS = ("none", "swap", "intensity", "swap, body, 3-D", "swap, test scanners", "intensity + swap")
 PROBABILITY = 0.5
 WINDOW_HU = (-250.0, 250.0)
 STEPS, BATCH = 400, 2
@@ -203,11 +203,18 @@ def score_all(network: UNet, split: Split, scans: Scans) -> Scores:
 
 
 def score_aligned(network: UNet, split: Split, scans: Scans) -> Scores:
-    """As :func:`score_all`, on scans aligned to the training site; at home nothing is aligned."""
+    """As :func:`score_all`, on scans aligned to the training site; at home nothing is aligned.
+
+    A scanner at which SpectrumAlign refuses a scan is left out.
+    """
     there = scans.site(split.training, SCANNERS[0])
     found: Scores = {HOME: {s.name: score(network, scans.crop(s, SCANNERS[0])) for s in split.home}}
     for effect in SCANNERS:
-        here = scans.site(split.away, effect)
+        try:
+            here = scans.site(split.away, effect)
+        except ValueError as error:
+            print(f"{effect.name}: not aligned, {error}", flush=True)
+            continue
         found[effect.name] = {
             subject.name: score(network, cut(subject, align_spectrum(at_scanner(subject, effect), here, there)))
             for subject in split.away

@@ -17,15 +17,15 @@ from ssimh import SiteSpectrum
 from ssimh.site.body import BODY_THRESHOLD_HU, body_box
 from ssimh.site.site_spectrum import find_body
 
-SHAPE = (40, 48, 48)
+SHAPE = (32, 40, 40)
 STEP_MM = 4.0
-BELOW_MM = 30.0  # the middle of the crop lies this far below the middle of the brainstem
+BELOW_MM = 25.0  # the middle of the crop lies this far below the middle of the brainstem
 ORGANS = {1: (4,), 2: (5,), 3: (6, 7)}  # class: numbers in the files
 ORGAN_NAMES = ("brainstem", "cord", "parotids")
 TRAINING_GROUPS = 4  # of seven
 
 # Scanners on which no network of this benchmark is trained. The first is the scan as it is. Cone-beam CT shows cupping
-# of a hundred HU and more; the others are those of scanner_effect.py.
+# of a hundred HU; the last one is far beyond any CT; the others are those of scanner_effect.py.
 SCANNERS = (
     Effect("as acquired", "grid"),
     Effect("gain + offset", "grid", lambda z, y, x: 0.96 + 0 * x, -8.0),
@@ -36,6 +36,7 @@ SCANNERS = (
     ),
     Effect("combined", "body", lambda z, y, x: 1.03 * (1 + 0.7 * (0.02 * z - 0.03 * (x * x + y * y))), 12.0),
     Effect("like cone-beam CT", "body", lambda z, y, x: 0.95 * (1 + 0.12 * (x * x + y * y)), -20.0, 0.6, 30.0),
+    Effect("strong cupping", "body", lambda z, y, x: 1 + 0.35 * (x * x + y * y - 0.35)),
 )
 
 

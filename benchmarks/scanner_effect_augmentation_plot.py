@@ -67,7 +67,7 @@ def summarize(seeds: Sequence[Mapping[str, ArmResult]]) -> list[SummaryRow]:
     rows = []
     for place in seeds[0]["none"].scores:
         base = [case_means(seed["none"], place) for seed in seeds]
-        for arm in seeds[0]:
+        for arm in (arm for arm in seeds[0] if all(place in seed[arm].scores for seed in seeds)):
             mine = [case_means(seed[arm], place) for seed in seeds]
             gains = [{case: a[case] - b[case] for case in b} for a, b in zip(mine, base, strict=True)]
             (mean, ends), (gain, gain_ends) = _pooled(mine), _pooled(gains)
