@@ -18,10 +18,17 @@ from hnseg.dicom.quiet import quiet_pydicom
 from hnseg.dicom.series.records import SeriesRecord
 from hnseg.dicom.series.volume import SeriesVolume
 from hnseg.dicom.series_facts import SeriesFacts
-from hnseg.dicom.structures.label_structures import LabeledStructures, label_structures
+from hnseg.dicom.structures.label_structures import (
+    LabeledStructures,
+    NamedMask,
+    label_masks,
+    label_structures,
+)
 from hnseg.dicom.structures.read_rtstruct import Structure, read_structures
+from hnseg.dicom.structures.read_seg import read_segments
 from hnseg.dicom.structures.structure_names import NameMatch, NamePattern, match_structure_names
 from hnseg.errors import DicomError
+from hnseg.images.geometry import Grid
 
 
 @dataclass(frozen=True)
@@ -61,7 +68,7 @@ class _Read:
     """A series of structures with the names of known labels."""
 
     record: SeriesRecord
-    parts: tuple[Structure, ...]
+    parts: tuple[Structure | NamedMask, ...]
     matches: tuple[NameMatch, ...]
 
     @property
@@ -92,7 +99,7 @@ def label_case(
     """
     seen: list[UsedStructure] = []
     for _, group in groupby(plan.structures, key=lambda s: _tier(plan, s)):
-        read = [_read(records[facts.number], patterns) for facts in group]
+        read = [_read(records[facts.number], image.grid, patterns) for facts in group]
         seen += [used for one in read for used in one.used()]
         if matching := [one for one in read if one.labels]:
             if not plan.are_structures_chosen:
@@ -106,14 +113,21 @@ def label_case(
     return CaseLabel(None, (), tuple(seen), ())
 
 
-def read_parts(record: SeriesRecord) -> tuple[Structure, ...]:
-    """The structures of a series, with their names and numbers.
+def read_parts(record: SeriesRecord, grid: Grid | None = None) -> tuple[Structure | NamedMask, ...]:
+    """The structures of an RTSTRUCT, or the segments of a SEG, with their names and numbers.
+
+    Args:
+        record: The series.
+        grid: For the masks of segments; None: the grid of the file.
 
     Raises:
         DicomError: They cannot be read.
     """
     with quiet_pydicom():
-        return read_structures(record.files[0], record.label)
+        if record.modality == "RTSTRUCT":
+            return read_structures(record.files[0], record.label)
+        segments = read_segments(record.files[0], grid, record.label)
+    return tuple(NamedMask(segment.number, segment.name, segment.mask) for segment in segments)
 
 
 def _tier(plan: StudyPlan, structures: SeriesFacts) -> int:
@@ -121,13 +135,17 @@ def _tier(plan: StudyPlan, structures: SeriesFacts) -> int:
     return 0 if plan.are_structures_chosen else structure_tier(structures, plan.ct, plan.pet)
 
 
-def _read(record: SeriesRecord, patterns: Sequence[NamePattern]) -> _Read:
-    parts = read_parts(record)
+def _read(record: SeriesRecord, grid: Grid, patterns: Sequence[NamePattern]) -> _Read:
+    parts = read_parts(record, grid)
     return _Read(record, parts, match_structure_names([part.name for part in parts], patterns))
 
 
 def _draw(read: _Read, image: SeriesVolume, patterns: Sequence[NamePattern]) -> LabeledStructures:
-    return label_structures(read.parts, image.grid, patterns, read.record.label)
+    masks = [part for part in read.parts if isinstance(part, NamedMask)]
+    if masks:
+        return label_masks(masks, image.grid, patterns, read.record.label)
+    contours = [part for part in read.parts if isinstance(part, Structure)]
+    return label_structures(contours, image.grid, patterns, read.record.label)
 
 
 def _refuse_doubles(matching: Sequence[_Read]) -> None:

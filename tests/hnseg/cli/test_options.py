@@ -44,6 +44,16 @@ PROOFS = {
         ),
     },
     "config": dict.fromkeys(("--preset", "--against", "--all"), f"{SETTINGS}test_config_shows_what_differs"),
+    "dicom": {
+        **dict.fromkeys(
+            (
+                *("--layout", "--ids", "--suv", "--dose-in-mbq", "--tags", "--structures", "--keep-uids", "--jobs"),
+                *("--ct-series", "--pet-series", "--structure-series", "--pet-only"),
+            ),
+            "cli/test_dicom.py::test_an_option_reaches_the_conversion",
+        ),
+        "--show-names": "cli/test_dicom.py::test_names_of_structures_are_shown_on_request_alone",
+    },
     "check": {"--preset": REACHES, "--set": REACHES, "--jobs": REACHES},
     "split": {
         **dict.fromkeys(

@@ -29,10 +29,11 @@ def write_dataset(dataset: Dataset, path: Path, transfer_syntax: UID) -> None:
         dataset.save_as(path, enforce_file_format=True)
         _compress_with_gdcm(path, transfer_syntax)
     else:
-        swapped = copy.deepcopy(dataset)
+        written = dataset
         if not transfer_syntax.is_little_endian:
-            swapped.PixelData = swap_bytes(dataset.PixelData)
-        swapped.save_as(path, enforce_file_format=True)
+            written = copy.deepcopy(dataset)
+            written.PixelData = swap_bytes(dataset.PixelData)
+        written.save_as(path, enforce_file_format=True)
 
 
 def swap_bytes(data: bytes) -> bytes:

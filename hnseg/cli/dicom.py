@@ -1,0 +1,100 @@
+"""The command ``hnseg dicom``: studies in DICOM to a cohort."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from hnseg.cli.app import Jobs, app, handle_errors, out, print_error, print_line
+from hnseg.cohort.labels import LESION_CLASSES
+from hnseg.errors import HnsegError
+from hnseg.progress import show_progress
+
+if TYPE_CHECKING:  # needs pydicom
+    from hnseg.dicom.convert import DicomReport
+    from hnseg.dicom.structures.structure_names import NamePattern
+    from hnseg.dicom.tree_record import CaseState
+
+Layout = Literal["hecktor", "nnunet"]
+Suv = Literal["bw", "lbm", "bsa", "ibw"]
+SUV = "Kind of SUV: body weight, lean body mass (Janmahasatian), body surface area, or ideal body weight."
+IDS = "CSV file with the columns id, and folder or patient_id; without it, cases are numbered."
+TAGS = "CSV file with what headers lack or state wrongly for SUV, as suv_conversion_tags.csv of the 2026 challenge."
+STRUCTURES = "PATTERN=LABEL: names of structures that are GTVp (1) or GTVn (2), in place of the usual names."
+SERIES = "Number of the series to take for its study, as dicom.json and messages name it."
+
+
+@app.command()
+def dicom(
+    source: Annotated[Path, typer.Argument(metavar="IN", help="Folder with DICOM files, of any shape.")],
+    target: Annotated[Path, typer.Argument(metavar="OUT", help="Folder for the cohort: new, or to be continued.")],
+    layout: Annotated[Layout, typer.Option(help="Layout of the cohort.")] = "hecktor",
+    ids: Annotated[Path | None, typer.Option(help=IDS)] = None,
+    suv: Annotated[Suv, typer.Option(help=SUV)] = "bw",
+    dose_in_mbq: Annotated[
+        bool, typer.Option("--dose-in-mbq", help="The files state the dose in MBq, not Bq.")
+    ] = False,
+    tags: Annotated[Path | None, typer.Option(help=TAGS)] = None,
+    structures: Annotated[list[str] | None, typer.Option(help=STRUCTURES)] = None,
+    show_names: Annotated[
+        bool, typer.Option("--show-names", help="Print the names of all structures, which may hold identifiers.")
+    ] = False,
+    ct_series: Annotated[list[int] | None, typer.Option(help=SERIES)] = None,
+    pet_series: Annotated[list[int] | None, typer.Option(help=SERIES)] = None,
+    structure_series: Annotated[list[int] | None, typer.Option(help=SERIES)] = None,
+    pet_only: Annotated[bool, typer.Option("--pet-only", help="Write a PET without CT alone.")] = False,
+    keep_uids: Annotated[bool, typer.Option("--keep-uids", help="Record the UIDs of series.")] = False,
+    jobs: Jobs = 1,
+) -> None:
+    """Convert studies of CT, PET and structures in DICOM to a cohort in SUV; nothing written identifies a patient.
+
+    Exit status 1 if a study gives no case; the others are converted.
+    """
+    with handle_errors():
+        try:
+            from hnseg.dicom.convert import convert_dicom
+        except ImportError as error:  # its message names the extra
+            raise HnsegError(str(error)) from error
+        from hnseg.dicom.options import DicomOptions, LoadOptions
+        from hnseg.dicom.pair_studies import SeriesChoices
+        from hnseg.dicom.structures.structure_names import NAME_PATTERNS, parse_name_patterns
+
+        patterns = parse_name_patterns(structures) if structures else NAME_PATTERNS
+        choices = SeriesChoices(*(tuple(numbers or ()) for numbers in (ct_series, pet_series, structure_series)))
+        load = LoadOptions(suv, dose_in_mbq, patterns)
+        options = DicomOptions(layout, load, choices, pet_only, ids, tags, keep_uids)
+        report = convert_dicom(source, target, options, jobs=jobs, progress=lambda stage: show_progress(stage, out))
+        if show_names:
+            _print_names(report, patterns)
+    for state in report.states:
+        if state.problem is None:
+            print_line(_describe_case(state))
+    print_line(f"what became of each series: {target / 'dicom.json'}")
+    for failure in (*map(str, report.failures), *report.unused_rows):
+        print_error(failure)
+    if report.failures or report.unused_rows:
+        raise typer.Exit(1)
+
+
+def _describe_case(state: CaseState) -> str:
+    """A converted case in one line."""
+    record = state.record or {}
+    parts = [record[image]["name"] for image in ("ct", "pet") if image in record]
+    if record["pet"]["is_converted"]:
+        parts.append(f"SUV {record['pet']['suv_kind']}, {record['pet']['formula']}")
+    else:
+        parts.append("is SUV already")
+    label = record.get("label")
+    parts += [f"{c.name} {label[f'{c.key}_ml']:.1f} ml" for c in LESION_CLASSES] if label else ["no mask"]
+    return f"{state.case_id}: {', '.join(parts)}" + (" (kept)" if state.state == "kept" else "")
+
+
+def _print_names(report: DicomReport, patterns: tuple[NamePattern, ...]) -> None:
+    """The table of structures: what the files call them, and what that is taken for."""
+    from hnseg.dicom.structure_table import list_structures
+
+    print_line(f"names: {', '.join(f'{pattern.pattern}={pattern.label}' for pattern in patterns)}")
+    for row in list_structures(report.plans, report.index, patterns):
+        print_line(row)
