@@ -32,7 +32,7 @@ def compute_body_size(header: PetHeader, kind: SuvKind) -> tuple[float, str]:
     """
     if kind == "bw":
         weight = _get_weight(header)
-        return 1000 * weight, f"{weight:g} kg"
+        return 1000 * weight, f"1000 × {weight:g} g"
     height_cm = 100 * _get_height(header)
     if kind == "bsa":
         weight = _get_weight(header)
@@ -46,12 +46,12 @@ def compute_body_size(header: PetHeader, kind: SuvKind) -> tuple[float, str]:
             raise SuvError(
                 "PatientSize", f"a height of {height_cm:g} cm has no ideal weight; its formula is for adults"
             )
-        return 1000 * ideal, f"({base:g} + {slope:g} × ({height_cm:g} − 152)) kg"
+        return 1000 * ideal, f"1000 × ({base:g} + {slope:g} × ({height_cm:g} − 152)) g"
     weight = _get_weight(header)
     base, slope = (6680.0, 216.0) if sex == "M" else (8780.0, 244.0)
     index = weight / (height_cm / 100) ** 2
     lean = 9270 * weight / (base + slope * index)
-    return 1000 * lean, f"9270 × {weight:g} / ({base:g} + {slope:g} × {index:.4g}) kg"
+    return 1000 * lean, f"1000 × 9270 × {weight:g} / ({base:g} + {slope:g} × {index:.6g}) g"
 
 
 def _get_weight(header: PetHeader) -> float:

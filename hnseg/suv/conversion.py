@@ -11,11 +11,15 @@ from hnseg.suv.body_size import KINDS, SuvKind, compute_body_size
 from hnseg.suv.dose import check_dose_bq, check_half_life_s, compute_decay_s
 from hnseg.suv.pet_header import PetHeader
 from hnseg.suv.reference_time import find_reference_time, find_slice_times
+from hnseg.suv.slice_numbers import check_philips_factors
 
 SUV_UNITS = {"GML": "g/ml", "CM2ML": "cm²/ml"}
 STORED_KINDS: dict[str, SuvKind] = {"BW": "bw", "LBMJANMA": "lbm", "BSA": "bsa", "IBW": "ibw"}
 JAMES = ("LBM", "LBMJAMES128")
 AGREEMENT = 0.01  # of Philips' SUV factor with the one by dose and weight, relative
+
+TABLE_FACTOR = (1e-9, 100.0)  # what the limits of weight, dose and decay leave
+TABLE_DOSE_BQ = (1e4, 2e10)
 
 
 @dataclass(frozen=True)
@@ -101,8 +105,9 @@ def _use_factor_of_table(header: PetHeader, units: str, kind: SuvKind, dose_in_m
         raise SuvError("Units", "the table's factor is from Bq/ml, and the values are not in BQML")
     if dose_in_mbq:
         raise SuvError("RadionuclideTotalDose", "the table gives the factor: dose_in_mbq would change nothing")
-    if not 0 < factor < float("inf"):
-        raise SuvError("Units", f"the table's factor is {factor:g}; it has to be above 0")
+    low, high = TABLE_FACTOR
+    if not low <= factor <= high:
+        raise SuvError("Units", f"the table's factor is {factor:g} SUV per Bq/ml; allowed are {low:g} to {high:g}")
     ratio, note = _size_ratio(header, "bw", kind)
     return SuvConversion(
         kind,
@@ -203,8 +208,10 @@ def _remaining_doses(header: PetHeader, dose_in_mbq: bool) -> _Activity:
             raise SuvError(
                 "DecayCorrection", "the table has one dose for all slices, but they are not corrected for decay"
             )
-        if not 0 < dose < float("inf"):
-            raise SuvError("RadionuclideTotalDose", f"the table's dose is {dose:g} Bq; it has to be above 0")
+        low, high = TABLE_DOSE_BQ
+        if not low <= dose <= high:
+            message = f"the table's dose is {dose:g} Bq; allowed are {low:g} to {high:g} Bq"
+            raise SuvError("RadionuclideTotalDose", message)
         return _Activity((dose,) * count, f"{dose:g} Bq", inputs | {"table_dose_at_reference_bq": dose}, ())
     dose = check_dose_bq(header, dose_in_mbq=dose_in_mbq)
     inputs["RadionuclideTotalDose"] = dose
@@ -241,10 +248,9 @@ def _time_of_day(time: datetime) -> str:
 
 def _convert_philips_counts(header: PetHeader, kind: SuvKind, dose_in_mbq: bool) -> SuvConversion:
     """Counts by Philips' private factors: (7053,1000) to SUV body weight, else (7053,1009) to Bq/ml."""
+    check_philips_factors(header)
     to_suv = [part.philips_suv_factor or 0.0 for part in header.slices]
     to_activity = [part.philips_activity_factor or 0.0 for part in header.slices]
-    if any(value < 0 for value in (*to_suv, *to_activity)):
-        raise SuvError("Philips (7053,1000)", "a factor of a slice is negative")
     if all(to_suv):
         return _use_philips_suv_factor(header, kind, dose_in_mbq, tuple(to_suv), all(to_activity))
     if not all(to_activity):

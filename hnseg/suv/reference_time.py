@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 from hnseg.errors import SuvError
 from hnseg.suv.frame_time import average_activity_time_s
 from hnseg.suv.pet_header import PetHeader, PetSlice
+from hnseg.suv.slice_numbers import check_times
 
 TOLERANCE_S = 30.0  # 0.3 % of an 18F SUV
 SAME_S = 1.0  # times that are written to whole seconds, or with a rounding error
@@ -62,6 +63,7 @@ def find_reference_time(header: PetHeader, half_life_s: float) -> ReferenceTime:
     Raises:
         SuvError: There is no time, or the attributes contradict each other.
     """
+    check_times(header)
     acquired = [part.acquisition_time for part in header.slices if part.acquisition_time is not None]
     first = min(acquired, default=None)
     if header.series_time is None and first is None:
@@ -102,8 +104,6 @@ def _describe_late_series(source: str, series: datetime | None, time: datetime) 
 
 def _read_evidence(header: PetHeader, half_life_s: float) -> _Evidence | None:
     timed = [part for part in header.slices if part.acquisition_time is not None]
-    if any(part.decay_factor is not None and part.decay_factor <= 0 for part in timed):
-        raise SuvError("DecayFactor", "a decay factor of a slice is not above 0")
     stated = [part for part in timed if part.decay_factor is not None]
     if stated and not _are_placeholders(stated):
         part = min(stated, key=lambda one: (one.acquisition_time, one.decay_factor))
@@ -138,13 +138,14 @@ def find_slice_times(header: PetHeader, half_life_s: float) -> tuple[datetime, .
     Raises:
         SuvError: A slice has no acquisition time or no duration, or all slices of several beds state the same time.
     """
+    check_times(header)
     times: list[datetime] = []
     for part in header.slices:
         if part.acquisition_time is None:
             raise SuvError(
                 "AcquisitionTime", "values without decay correction need the acquisition time of every slice"
             )
-        if part.frame_duration_s is None or part.frame_duration_s <= 0:
+        if not part.frame_duration_s:
             raise SuvError("ActualFrameDuration", "values without decay correction need the duration of every frame")
         within_s = average_activity_time_s(part.frame_duration_s, half_life_s)
         times.append(part.acquisition_time + timedelta(seconds=within_s))

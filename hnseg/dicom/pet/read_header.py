@@ -111,7 +111,7 @@ def _read_dose_and_times(header: PetHeader, slices: Sequence[Dataset], given: Pe
     administration = _find_administration(slices[0])
     if administration is None:
         return header
-    injected = _read_injection(administration, day)
+    injected = _read_injection(administration, _find_scan_day(timed, day))
     return replace(
         header,
         dose_bq=_read_unless_given(given.dose_bq, (administration,), "RadionuclideTotalDose"),
@@ -130,6 +130,12 @@ def _read_day(slices: Sequence[Dataset]) -> _Day:
         days = (parse_date(read_text(part, "AcquisitionDate"), "AcquisitionDate") for part in slices)
         stated = min((day for day in days if day is not None), default=None)
     return _Day(stated or NO_DATE, stated is not None, offset)
+
+
+def _find_scan_day(slices: Sequence[PetSlice], day: _Day) -> _Day:
+    """The day of the first acquisition: a series that was made later carries a later date."""
+    acquired = [part.acquisition_time for part in slices if part.acquisition_time is not None]
+    return replace(day, date=min(acquired).date()) if acquired else day
 
 
 def _find_administration(dataset: Dataset) -> Dataset | None:
