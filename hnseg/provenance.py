@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import functools
 import hashlib
 import importlib.metadata
 import os
@@ -14,6 +15,11 @@ PACKAGES = ("ssimh", "numpy", "scipy", "torch", "monai", "SimpleITK", "zarr")
 
 def versions() -> dict[str, str]:
     """Versions of the packages that change numbers; ``absent`` where one is not installed."""
+    return dict(_find_versions())
+
+
+@functools.cache
+def _find_versions() -> dict[str, str]:
     found = {"python": platform.python_version()}
     for name in PACKAGES:
         try:

@@ -15,11 +15,18 @@ from hnseg.workdir import write_text
 
 
 def save_epoch(
-    state: TrainingState, folder: Path, history: History, origin: ModelOrigin, picture: ValidationPicture
+    state: TrainingState, folder: Path, history: History, origin: ModelOrigin, picture: ValidationPicture | None
 ) -> None:
     """Write checkpoints, log and pictures of an epoch; ``last.pt`` comes last, so that a kill repeats the epoch.
 
     ``best.pt`` is written when the last epoch of the history is the one to keep.
+
+    Args:
+        state: Of the fold, after the epoch.
+        folder: Of the fold's files.
+        history: All epochs so far.
+        origin: Of the weights.
+        picture: Of the epoch's validation; None: no pictures are drawn.
 
     Raises:
         HnsegError: A file cannot be written; the last checkpoint stays.
@@ -36,7 +43,7 @@ def save_epoch(
         if history[-1].kept_epoch == history[-1].epoch:
             save_checkpoint(folder / "best.pt", {"network": state.eval_network.state_dict(), **facts})
         write_text(folder / "log.csv", as_csv(history))
-        if history[-1].val_loss is not None or history[-1].stopped_early:
+        if picture is not None and (history[-1].val_loss is not None or history[-1].stopped_early):
             draw_curves(folder / "curves.png", history, f"fold {state.fold}")
             picture.draw(folder / "validation.png", title)
         save_checkpoint(folder / "last.pt", {**tensors, **facts})

@@ -14,12 +14,9 @@ from concurrent.futures import FIRST_EXCEPTION, ProcessPoolExecutor, wait
 from multiprocessing.context import BaseContext
 from pathlib import Path
 
-import torch
-
 from hnseg.errors import OptionError
 from hnseg.progress import ProgressCallback, no_progress
 from hnseg.training.log import format_epoch, read_log
-from hnseg.training.loop import train_fold
 from hnseg.workdir import load_config
 from ssimh.processes import end_with_parent
 
@@ -66,6 +63,8 @@ def train_folds(
         )
     jobs = min(jobs, len(wanted)) if trains_on_cpu(device) else 1
     if jobs <= 1:
+        from hnseg.training.loop import train_fold
+
         return [
             train_fold(
                 work, fold, device=device, init=init, progress=_counted(progress, k * config.train.epochs, total)
@@ -87,7 +86,7 @@ def _train_in_processes(
         jobs, mp_context=_open_context(), initializer=_begin_worker, initargs=(threads, os.getpid())
     ) as pool:
         try:
-            futures = [pool.submit(train_fold, work, fold, device=device, init=init) for fold in folds]
+            futures = [pool.submit(_train_fold, work, fold, device, init) for fold in folds]
             pending = set(futures)
             while pending:
                 done, pending = wait(pending, timeout=POLL_INTERVAL_S, return_when=FIRST_EXCEPTION)
@@ -107,7 +106,8 @@ def _train_in_processes(
 def _open_context() -> BaseContext:
     """How folds get their processes: forked from a server that has loaded torch and MONAI once for all of them.
 
-    A forked child of a process with threads can hang; the server has none. Windows has no fork.
+    A forked child of a process with threads can hang; the server has none. Windows has no fork. The command that waits
+    for the folds loads neither torch nor MONAI, which takes as long as it does in the server.
     """
     if "forkserver" not in multiprocessing.get_all_start_methods():
         return multiprocessing.get_context("spawn")
@@ -120,12 +120,24 @@ def _begin_worker(threads: int, parent_pid: int) -> None:
     """Set up a process that trains folds; only its parent answers Ctrl-C, and ends it."""
     end_with_parent(parent_pid)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    import torch
+
     torch.set_num_threads(threads)
+
+
+def _train_fold(work: Path, fold: int, device: str, init: Path | None) -> Path:
+    from hnseg.training.loop import train_fold
+
+    return train_fold(work, fold, device=device, init=init)
 
 
 def trains_on_cpu(device: str) -> bool:
     """Whether folds are trained on the CPU, several at once if asked for."""
-    return device == "cpu" or (device == "auto" and not torch.cuda.is_available())
+    if device != "auto":
+        return device == "cpu"
+    import torch
+
+    return not torch.cuda.is_available()
 
 
 def _counted(progress: ProgressCallback, before: int, whole: int) -> ProgressCallback:

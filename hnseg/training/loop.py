@@ -40,6 +40,7 @@ from ssimh.files.atomic import remove_leftovers
 _LOG = logging.getLogger(__name__)
 LOSS_CHECK_INTERVAL = 20  # steps between two looks at the losses: each look makes a GPU wait for the host
 PROGRESS_INTERVAL_S = 30.0  # least time between two reports within an epoch
+PICTURE_INTERVAL_S = 10.0  # least time between two drawings, which take a second: as long as a short epoch
 
 
 def train_fold(
@@ -92,6 +93,7 @@ def _train_locked(
         folder / "tensorboard", config.train.tensorboard and fabric.global_rank == 0, len(history)
     )
 
+    last_drawn = time.perf_counter()
     for epoch in range(len(history), config.train.epochs):
         started = time.perf_counter()
         row = _train_epoch(state, epoch, progress)
@@ -106,7 +108,10 @@ def _train_locked(
         row = _judge(row, history, config.train)
         history.append(row)
         if fabric.global_rank == 0:
-            save_epoch(state, folder, history, origin, picture)
+            due = row.val_loss is not None and time.perf_counter() - last_drawn >= PICTURE_INTERVAL_S
+            draws = due or is_finished(history, config.train)
+            save_epoch(state, folder, history, origin, picture if draws else None)
+            last_drawn = time.perf_counter() if draws else last_drawn
             logger.write(row)
             progress(epoch + 1, config.train.epochs, format_epoch(fold, row))
         fabric.barrier()
