@@ -37,8 +37,9 @@ layers: $(VENV)/.installed-test
 
 # Two processes of one thread: BLAS, torch and ITK otherwise each start a thread a core and fight over them.
 # xdist begins with the files of most tests; the longest have few (tests/conftest.py orders them).
+# Compiled modules are kept where the environment says otherwise: a hundred processes would compile them again.
 tests: $(VENV)/.installed-test
-	OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder --durations=10
+	PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder --durations=10
 
 docs: $(VENV)/.installed-test
 	$(BIN)/sphinx-build -q -W --keep-going -E docs docs/_build/html

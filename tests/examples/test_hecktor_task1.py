@@ -10,7 +10,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 import numpy as np
 import pytest
@@ -28,7 +28,7 @@ from tests.examples.loading import load_script
 # Two folds of a coarse grid and a few epochs: every stage, with little to compute.
 SMALL = (
     *("--set", "split.folds=2", "--set", "prepare.spacing_mm=6.25"),
-    *("--set", "train.patch_vox=32,32,32", "--set", "train.epochs=4"),
+    *("--set", "train.patch_vox=32,32,32", "--set", "train.epochs=2"),
 )
 SCORES = ("gtvp_dice_mean", "gtvn_dice_agg", "gtvn_f1_agg")
 
@@ -57,13 +57,13 @@ def cohort(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two centers of three coarse cases, the second of them without its PET."""
     root = tmp_path_factory.mktemp("example") / "cohort"
     generate_cohort(
-        root, seed=5, cases_per_center=3, centers=DEFAULT_CENTERS[:2], pixel_mm=4.0, traps={"ALFA-002": "missing-pet"}
+        root, seed=5, cases_per_center=3, centers=DEFAULT_CENTERS[:2], pixel_mm=6.0, traps={"ALFA-002": "missing-pet"}
     )
     return root
 
 
 @pytest.mark.slow
-def test_the_whole_pipeline_with_one_bad_case(example, cohort, tmp_path):
+def test_the_whole_pipeline_with_one_bad_case(example, cohort, monkeypatch, tmp_path):
     work = tmp_path / "work"
     first = run("--data-root", cohort, "--work-dir", work, *SMALL)
     assert first.returncode == 1, first.stdout + first.stderr
@@ -87,6 +87,9 @@ def test_the_whole_pipeline_with_one_bad_case(example, cohort, tmp_path):
     assert not list(work.rglob(".writing-*"))
 
     # The same again: refused without --resume, nothing to do with it, and the same scores after a loss.
+    drawn = []  # the report and the figures of the first call are the ones that are looked at
+    monkeypatch.setattr(example, "write_report", lambda work: drawn.append(work) or work)
+    monkeypatch.setattr(example, "write_figures", lambda work: drawn.append(work) or SimpleNamespace(paths=[work]))
     again = run_here(example, "--data-root", cohort, "--work-dir", work, *SMALL)
     assert again.exit_code == 1
     assert "holds a run already; continue it with --resume" in again.stderr
@@ -101,6 +104,7 @@ def test_the_whole_pipeline_with_one_bad_case(example, cohort, tmp_path):
     assert origins[0].keys() == origins[1].keys()
     assert origins[0]["split"] == origins[1]["split"]
     assert rescored == metrics
+    assert drawn == [work, work]
 
 
 def _nothing(cohort: Path, root: Path) -> None:
@@ -216,8 +220,8 @@ def test_an_option_changes_what_is_run(example, monkeypatch, tmp_path, option, v
 
 
 def test_every_option_is_in_the_table_and_in_the_help(example):
-    shown = run("--help")
-    assert shown.returncode == 0
+    shown = run_here(example, "--help")
+    assert shown.exit_code == 0
     renamed = {"config_file": "--config", "assignments": "--set"}
     parameters = inspect.signature(example.main).parameters
     named = {renamed.get(name, f"--{name.replace('_', '-')}") for name in parameters}

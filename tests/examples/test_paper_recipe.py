@@ -35,7 +35,7 @@ def cohorts(tmp_path_factory):
     """Roots of the cohort of the run and of an external one."""
     roots = tmp_path_factory.mktemp("own"), tmp_path_factory.mktemp("external")
     for root, seed, centers in zip(roots, (1, 2), (DEFAULT_CENTERS[:2], DEFAULT_CENTERS[2:3]), strict=True):
-        generate_cohort(root, seed=seed, cases_per_center=3, centers=centers, pixel_mm=4.0)
+        generate_cohort(root, seed=seed, cases_per_center=3, centers=centers, pixel_mm=6.0)
     return roots
 
 

@@ -1,4 +1,7 @@
-"""Shared fixtures of the hnseg tests: small hand-made cases, and a generated cohort that several tests read."""
+"""Shared fixtures of the hnseg tests: small hand-made cases, and a generated cohort that several tests read.
+
+Torch and MONAI are imported where they are needed: the process that only distributes the tests needs neither.
+"""
 
 from __future__ import annotations
 
@@ -11,21 +14,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hnseg.check.check_cohort import check_cohort
 from hnseg.cohort.open_run import open_run
 from hnseg.cohort.reference import choose_reference
 from hnseg.cohort.splits import make_splits, save_splits
 from hnseg.images.geometry import Grid
 from hnseg.images.image_io import write_image
 from hnseg.phantom import DEFAULT_CENTERS, generate_cohort
-from hnseg.preprocessing.prepare_cohort import prepare_cohort
 from hnseg.settings.config import Config
 from hnseg.settings.predict import PredictConfig
 from hnseg.settings.prepare import PrepareConfig
 from hnseg.settings.split import SplitConfig
 from hnseg.settings.train import TrainConfig
-from hnseg.training.loop import train_fold
 from ssimh.files.lock import hold_lock
+from tests.hnseg.processes import ForkedPool
 
 MakeCase = Callable[..., Path]
 
@@ -104,6 +105,9 @@ TINY_TRAIN = TrainConfig(
 @pytest.fixture(scope="session")
 def prepared_run(small_cohort: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The small cohort, checked, split and prepared on a 6.25 mm grid; copy it before changing anything."""
+    from hnseg.check.check_cohort import check_cohort
+    from hnseg.preprocessing.prepare_cohort import prepare_cohort
+
     config = Config(
         preset="demo",
         seed=1,
@@ -132,11 +136,19 @@ def run(prepared_run: Path, tmp_path: Path) -> Path:
     return tmp_path / "work"
 
 
+@pytest.fixture
+def forked_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Work that is divided among processes has the same results; how joblib starts them is held by test_parallel.py."""
+    monkeypatch.setattr("hnseg.parallel.joblib.Parallel", ForkedPool)
+
+
 @pytest.fixture(scope="session")
 def trained_run(prepared_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The prepared run with both folds trained; read-only."""
 
     def build(work: Path) -> None:
+        from hnseg.training.loop import train_fold
+
         shutil.copytree(prepared_run, work)
         for fold in range(2):
             train_fold(work, fold, device="cpu")

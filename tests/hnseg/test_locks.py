@@ -24,7 +24,7 @@ from hnseg.preprocessing.prepare_cohort import prepare_cohort
 from hnseg.provenance import sha256
 from hnseg.settings.config import Config
 from hnseg.workdir import read_json
-from tests.hnseg.processes import wait_until
+from tests.hnseg.processes import fork, run_command, wait_until
 
 
 def test_the_second_one_is_refused_and_learns_who_has_it(tmp_path):
@@ -62,10 +62,10 @@ def test_each_verb_refuses_a_work_directory_in_use(trained_run, tmp_path, verb):
 
 def test_shares_are_prepared_side_by_side(run):
     shutil.rmtree(run / "prepared")
-    shares = [
-        subprocess.Popen([sys.executable, "-m", "hnseg", "prepare", str(run), "--shard", f"{k}/2"]) for k in (1, 2)
-    ]
-    assert [share.wait(300) for share in shares] == [0, 0]
+    shares = [fork(run_command, run.parent / f"errors-{k}.txt", ["prepare", run, "--shard", f"{k}/2"]) for k in (1, 2)]
+    for share in shares:
+        share.join(300)
+    assert [share.exitcode for share in shares] == [0, 0]
     assert {path.name for path in (run / "prepared").iterdir()} == {case.id for case in load_check(run).cases}
 
 
@@ -121,9 +121,11 @@ def test_one_case_of_two_shares_is_predicted_once(trained_run, tmp_path):
     work = tmp_path / "work"
     shutil.copytree(trained_run, work)
     tests = load_splits(work).test
-    commands = [["predict", str(work), "--device", "cpu", "--shard", share] for share in ("1/1", "1/2")]
-    runs = [subprocess.Popen([sys.executable, "-m", "hnseg", *command]) for command in commands]
-    assert [process.wait(600) for process in runs] == [0, 0]
+    commands = [["predict", work, "--device", "cpu", "--shard", share] for share in ("1/1", "1/2")]
+    runs = [fork(run_command, tmp_path / f"errors-{k}.txt", command) for k, command in enumerate(commands)]
+    for process in runs:
+        process.join(600)
+    assert [process.exitcode for process in runs] == [0, 0]
     for case_id in tests:
         record = read_json(work / "predictions" / f"{case_id}.json", "predict")
         assert sha256(work / "predictions" / f"{case_id}.nii.gz") in record["outputs"].values()

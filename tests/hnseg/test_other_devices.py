@@ -10,8 +10,8 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import pytest
@@ -42,7 +42,7 @@ from hnseg.training import loop as train
 from hnseg.inference.predict_cohort import predict_cohort
 from hnseg.inference.predict_case import InferenceOptions
 
-work = Path(sys.argv[1])
+whole, still = map(Path, sys.argv[1:])
 train.open_device = hnseg.inference.predict_case.open_device = fake_gpu.open_fake
 
 
@@ -51,42 +51,71 @@ def stop(done, total, what):
         raise KeyboardInterrupt
 
 
-waits = []
+waits = {whole: [], still: []}
 step = train.train_step
 
 
-def watched(run, batch, rate):
-    before = len(fake_gpu.WAITS)
-    loss = step(run, batch, rate)
-    assert loss.device == run.raw.state_dict()[next(iter(run.raw.state_dict()))].device == DEVICE
-    waits.append(fake_gpu.WAITS[before:])
-    return loss
+def watch(work):
+    def watched(run, batch, rate):
+        before = len(fake_gpu.WAITS)
+        loss = step(run, batch, rate)
+        assert loss.device == run.raw.state_dict()[next(iter(run.raw.state_dict()))].device == DEVICE
+        waits[work].append(fake_gpu.WAITS[before:])
+        return loss
+
+    train.train_step = watched
 
 
-train.train_step = watched
 with fake_gpu.FakeGpu():
+    watch(still)
+    train.train_fold(still, 0)
+    watch(whole)
     try:
-        train.train_fold(work, 0, progress=stop)
+        train.train_fold(whole, 0, progress=stop)
     except KeyboardInterrupt:
         pass
-    train.train_fold(work, 0)
-    failures = []
-    if sys.argv[2] == "whole":
-        train.train_fold(work, 1)
-        failures = predict_cohort(work, options=InferenceOptions(window="auto", flips="x", disagreement=True))
+    train.train_fold(whole, 0)
+    train.train_fold(whole, 1)
+    failures = predict_cohort(whole, options=InferenceOptions(window="auto", flips="x", disagreement=True))
+waits = [waits[work] for work in (whole, still)]
 print(json.dumps({"waits": waits, "failures": [str(failure) for failure in failures]}))
 """
+SETTINGS = {"augment_on": "device", "ema_decay": 0.5, "epochs": 2, "precision": "32-true"}
+RANDOM = ("affine_p", "elastic_p", "ct_scale_p", "ct_shift_p", "ct_noise_p", "ct_blur_p")
+# Nothing random but flips, which need no number on the host; torch's average waits once a step.
+STILL = {"ema_decay": 0.0, "epochs": 1, "augment.flip_p": 0.5, **{f"augment.{name}": 0.0 for name in RANDOM}}
 
 
-def train_there(run: Path, extent: Literal["fold", "whole"], **settings: object) -> dict:
-    """Interrupt and resume fold 0; if ``whole``, train fold 1 and predict; what the script says."""
-    wanted = {"augment_on": "device", "ema_decay": 0.5, "epochs": 2, "precision": "32-true", **settings}
-    change_config(run, {f"train.{name}": value for name, value in wanted.items()})
+@dataclass(frozen=True)
+class Trained:
+    """What was trained there: with everything random, and with nothing that a step must wait for.
+
+    Attributes:
+        work: Two folds, the first one interrupted and resumed, and the predicted test cases.
+        waits: What each step of it waited for.
+        still_waits: The same of one fold with the settings ``STILL``.
+        failures: Of the prediction.
+    """
+
+    work: Path
+    waits: list[list[str]]
+    still_waits: list[list[str]]
+    failures: list[str]
+
+
+@pytest.fixture(scope="module")
+def trained(prepared_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    """One process for both, since each loads torch and MONAI."""
+    works = [tmp_path_factory.mktemp("there") / name for name in ("whole", "still")]
+    for work, more in zip(works, ({}, STILL), strict=True):
+        shutil.copytree(prepared_run, work)
+        change_config(work, {f"train.{name}": value for name, value in {**SETTINGS, **more}.items()})
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1]), "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-c", SCRIPT, str(run), extent]
+    command = [sys.executable, "-c", SCRIPT, *map(str, works)]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr[-3000:]
-    return json.loads(done.stdout.splitlines()[-1])
+    said = json.loads(done.stdout.splitlines()[-1])
+    return Trained(works[0], *said["waits"], said["failures"])
 
 
 @pytest.mark.parametrize(("in_hardware", "precision"), [(True, "bf16-mixed"), (False, "16-mixed")])
@@ -98,12 +127,10 @@ def test_a_gpu_that_only_emulates_bf16_computes_in_fp16(monkeypatch, in_hardware
 
 
 @pytest.mark.slow
-def test_there_as_on_the_cpu(run):
-    elsewhere = run.parent / "elsewhere"
-    shutil.copytree(run, elsewhere)
-    said = train_there(elsewhere, "whole")
-    assert said["failures"] == []
-    assert any(said["waits"])  # MONAI and the average wait, and are seen to
+def test_there_as_on_the_cpu(run, trained):
+    elsewhere = trained.work
+    assert trained.failures == []
+    assert any(trained.waits)  # MONAI and the average wait, and are seen to
     shutil.copyfile(elsewhere / "config.yaml", run / "config.yaml")
     for fold in range(2):
         train.train_fold(run, fold, device="cpu")
@@ -126,10 +153,6 @@ def test_there_as_on_the_cpu(run):
 
 
 @pytest.mark.slow
-def test_a_step_waits_for_the_device_only_where_random_changes_do(run):
-    random = ("affine_p", "elastic_p", "ct_scale_p", "ct_shift_p", "ct_noise_p", "ct_blur_p")
-    still = {f"augment.{name}": 0.0 for name in random}
-    # torch's average waits once a step
-    said = train_there(run, "fold", ema_decay=0.0, **{**still, "augment.flip_p": 0.5})
-    assert len(said["waits"]) >= 6
-    assert [wait for waits in said["waits"] for wait in waits] == []
+def test_a_step_waits_for_the_device_only_where_random_changes_do(trained):
+    assert len(trained.still_waits) >= 3
+    assert [wait for waits in trained.still_waits for wait in waits] == []

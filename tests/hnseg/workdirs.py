@@ -13,7 +13,6 @@ import pytest
 from hnseg.cohort.cases import Case
 from hnseg.images.geometry import Grid
 from hnseg.images.image_io import write_image
-from hnseg.inference.baselines import empty_baseline
 from hnseg.preprocessing.case_key import case_key
 from hnseg.settings.config import Config
 from hnseg.workdir import save_config
@@ -111,6 +110,8 @@ def write_models(work: Path) -> None:
 
 def make_workdir(work: Path) -> Path:
     """Everything up to the predictions, two centers, four test cases."""
+    from hnseg.inference.baselines import empty_baseline  # with torch, see tests/hnseg/fixtures.py
+
     root = work / "cohort" / "Task 1"
     cases = [write_case(root, case_id) for case_id in (*TESTS, *TRAINS)]
     finding = {

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
+import json
+import resource
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ from hnseg.settings.config import Config
 from hnseg.settings.predict import PredictConfig
 from hnseg.settings.train import TrainConfig
 from tests.facts import raises_naming
+from tests.hnseg.processes import fork
 
 TRAIN = TrainConfig(filters=4, blocks_down=(1, 1, 1), heads=2, patch_vox=(16, 16, 16))
 CONFIG = Config(preset="demo", train=TRAIN, predict=PredictConfig(overlap=0.25))
@@ -153,21 +155,13 @@ def test_weights_that_are_not_numbers_are_refused(models, tmp_path):
         verify_models([tmp_path / "nan.pt"], TRAIN)
 
 
-PEAK = """
-import resource, sys, json, torch
-import zipfile
-from pathlib import Path
-from hnseg.settings.config import Config
-from hnseg.settings.predict import PredictConfig
-from hnseg.settings.train import TrainConfig
-from hnseg.models.device import open_device
-from hnseg.inference.ensemble import ensemble_logits
-config = Config.model_validate_json(sys.argv[1])
-for count in (1, 5):
-    models = [Path(sys.argv[2])] * count
-    ensemble_logits(models, torch.rand(2, 48, 48, 48), config, open_device("cpu", "32-true"))
-    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
-"""
+def write_peaks(config: Config, model: Path, out: Path) -> None:
+    """Peak memory in kB after an ensemble of one model and after one of five."""
+    peaks = []
+    for count in (1, 5):
+        ensemble_logits([model] * count, torch.rand(2, 48, 48, 48), config, open_device("cpu", "32-true"))
+        peaks.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+    out.write_text(json.dumps(peaks))
 
 
 @pytest.mark.slow
@@ -178,7 +172,8 @@ def test_memory_does_not_grow_with_the_number_of_models(tmp_path):
     save_checkpoint(path, {"network": make_network(train).state_dict()})
     size_mb = path.stat().st_size / 2**20
     assert size_mb > 50
-    config = Config(preset="demo", train=train, predict=PredictConfig(overlap=0.0)).model_dump_json()
-    done = subprocess.run([sys.executable, "-c", PEAK, config, str(path)], capture_output=True, text=True, check=True)
-    peaks_mb = [int(line) / 1024 for line in done.stdout.splitlines()]
+    config = Config(preset="demo", train=train, predict=PredictConfig(overlap=0.0))
+    process = fork(write_peaks, config, path, tmp_path / "peaks.json")
+    process.join(300)
+    peaks_mb = [peak / 1024 for peak in json.loads((tmp_path / "peaks.json").read_text())]
     assert peaks_mb[1] - peaks_mb[0] < size_mb

@@ -261,7 +261,7 @@ def test_a_model_of_another_network_is_refused(trained_run):
         load_network(find_models(trained_run)[0], wide, open_device("cpu", "32-true"))
 
 
-def test_two_processes_and_shares_give_the_same_masks(predicted, tmp_path):
+def test_two_processes_and_shares_give_the_same_masks(predicted, forked_workers, tmp_path):
     work = tmp_path / "work"
     shutil.copytree(predicted, work)
     expected = {path.name: path.read_bytes() for path in masks(work / "predictions")}

@@ -245,7 +245,7 @@ def test_out_of_fold_masks_come_from_the_network_that_did_not_train_on_them(tune
         np.testing.assert_array_equal(after, postprocess_label(before, grid.spacing_zyx_mm, DEFAULTS)[0])
 
 
-def test_two_processes_make_the_same_masks_and_choose_the_same(tuned_run, monkeypatch):
+def test_two_processes_make_the_same_masks_and_choose_the_same(tuned_run, forked_workers, monkeypatch):
     monkeypatch.setattr("hnseg.inference.tune.GRID", {name: values[:1] for name, values in GRID.items()})
     home = tuned_run / "out_of_fold"
     postprocess_out_of_fold(tuned_run, predict_out_of_fold(tuned_run, device="cpu"))

@@ -10,12 +10,18 @@ from typing import Any
 import torch
 
 from hnseg.models.checkpoint import load_checkpoint
+from hnseg.training.loop import train_fold
 from hnseg.workdir import change_config
 
 
 def change(work: Path, **settings: object) -> None:
     """Other training settings for a run that has not been trained."""
     change_config(work, {f"train.{name}": value for name, value in settings.items()})
+
+
+def train_first_fold(work: Path) -> None:
+    """To be given to another process."""
+    train_fold(work, 0, device="cpu")
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 from hnseg.cli.commands import app
 from hnseg.errors import InUseError
 from hnseg.training.folds import train_folds
-from tests.hnseg.processes import end_and_check, start
+from tests.hnseg.processes import end_and_check, fork, run_command, start, wait_until
 from tests.hnseg.training.runs import change
 
 # Nothing handles SIGTERM and SIGHUP: the command ends as it does with SIGKILL. Python turns SIGINT into an exception.
@@ -33,7 +33,7 @@ def test_folds_end_with_the_command(run, number):
 def test_a_fold_is_trained_by_one_run_at_a_time(run):
     """Another fold is trained meanwhile; a killed run holds nothing."""
     change(run, epochs=10_000)
-    first = start(["-m", "hnseg", "train", run, "--fold", "0", "--device", "cpu"])
+    first = fork(run_command, run.parent / "errors.txt", ["train", run, "--fold", "0", "--device", "cpu"])
 
     def second() -> bool:
         if not (run / "models" / "fold_0" / "log.csv").is_file():
@@ -47,7 +47,11 @@ def test_a_fold_is_trained_by_one_run_at_a_time(run):
         assert other.exit_code == 1
         return True
 
-    end_and_check(first, second, signal.SIGKILL, least=0)
+    try:
+        wait_until(second, "the first run does not get that far")
+    finally:
+        first.kill()
+        first.join()
     change(run, epochs=1)
     (run / "models" / "fold_0" / "last.pt").unlink()
     train_folds(run, [0, 1], device="cpu")

@@ -9,7 +9,6 @@ import multiprocessing
 import os
 import runpy
 import shutil
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -23,21 +22,14 @@ from hnseg.models.checkpoint import load_checkpoint
 from hnseg.models.device import open_device
 from hnseg.preprocessing.prepared_case import open_case
 from hnseg.settings.train import TrainConfig
-from hnseg.training import epoch_meter
+from hnseg.training import epoch_files, epoch_meter
 from hnseg.training import loop as train
 from hnseg.training.log import EpochRow, read_log
 from hnseg.training.losses import SummedDiceCELoss
 from hnseg.training.validation import ValidationScores
 from hnseg.workdir import load_config
-from tests.hnseg.processes import wait_until
-from tests.hnseg.training.runs import change, equal, last, threads
-
-
-def start(work: Path) -> subprocess.Popen[bytes]:
-    """Training in a process of its own."""
-    code = "import sys, pathlib; from hnseg.training import loop\n"
-    code += "loop.train_fold(pathlib.Path(sys.argv[1]), 0, device='cpu')"
-    return subprocess.Popen([sys.executable, "-c", code, str(work)], env={**os.environ, "OMP_NUM_THREADS": "1"})
+from tests.hnseg.processes import fork, wait_until
+from tests.hnseg.training.runs import change, equal, last, threads, train_first_fold
 
 
 @pytest.mark.slow
@@ -48,9 +40,10 @@ def test_killed_at_any_moment_it_continues_bit_for_bit(run, trained_run):
     reference = run.parent / "reference"
     subprocess.run(["cp", "-r", str(run), str(reference)], check=True)
     path = run / "models" / "fold_0" / "last.pt"
-    with start(run) as process:
-        wait_until(lambda: path.is_file() or process.poll() is not None, "no epoch ends")
-        process.send_signal(signal.SIGKILL)
+    process = fork(train_first_fold, run)
+    wait_until(lambda: path.is_file() or not process.is_alive(), "no epoch ends")
+    process.kill()
+    process.join()
     assert 1 <= len(last(run)["history"]) < 3
     with threads(1):
         for work in (run, reference):
@@ -80,11 +73,20 @@ def test_the_average_is_validated_and_kept(run):
     assert not equal(best["network"], state["weights"])
 
 
+def record_drawings(monkeypatch) -> list[int]:
+    """Epochs after which curves would be drawn."""
+    drawn = []
+    monkeypatch.setattr(epoch_files, "draw_curves", lambda path, history, title: drawn.append(len(history)))
+    return drawn
+
+
 def test_it_stops_early_and_stays_stopped(run, monkeypatch):
     scores = iter([0.5, 0.4, 0.3, 0.2])
     change(run, epochs=4, validate_every=1, patience=2)
     monkeypatch.setattr(train, "validate", lambda *_: ValidationScores(0.1, 0.1, 0.1, 0.1, next(scores)))
+    drawn = record_drawings(monkeypatch)
     train.train_fold(run, 0, device="cpu")
+    assert drawn == [3]  # epochs of less than ten seconds: at the end only
     assert len(last(run)["history"]) == 3
     assert len(load_checkpoint(run / "models" / "fold_0" / "best.pt")["history"]) == 1
     train.train_fold(run, 0, device="cpu")
@@ -95,7 +97,10 @@ def test_by_the_validation_loss_another_epoch_is_kept_and_a_reader_sees_that_it_
     losses, scores, lines = iter([0.5, 0.4, float("nan"), 0.6]), iter([0.5, 0.4, 0.3, 0.2]), []
     change(run, epochs=9, validate_every=1, patience=2, monitor="val_loss")
     monkeypatch.setattr(train, "validate", lambda *_: ValidationScores(next(losses), 0.1, 0.1, 0.1, next(scores)))
+    monkeypatch.setattr(train, "PICTURE_INTERVAL_S", 0.0)
+    drawn = record_drawings(monkeypatch)
     train.train_fold(run, 0, device="cpu", progress=lambda done, total, what: lines.append(what))
+    assert drawn == [1, 2, 3, 4]
     assert len(load_checkpoint(run / "models" / "fold_0" / "best.pt")["history"]) == 2
     rows = read_log(run, 0)
     assert [(row.kept_epoch, row.stopped_early) for row in rows] == [(1, None), (2, None), (2, None), (2, 1)]
@@ -265,13 +270,24 @@ for batch in run.loader:
 if fabric.global_rank == 0:
     torch.save({"gradients": gradients[0], "world": fabric.world_size}, out)
 """
+WORSE_AND_WORSE = """
+import dataclasses, itertools, os
+from hnseg.cli.main import main
+from hnseg.training import validation
+
+score, count = validation._score, itertools.count(int(os.environ["RANK"]))
+validation._score = lambda *what: dataclasses.replace(score(*what), loss=float(next(count)))
+sys.argv = ["hnseg", "train", str(work), "--fold", "0", "--device", "cpu"]
+main()
+"""
 
 
 @pytest.mark.slow
-def test_two_processes_have_the_gradients_of_one_with_the_double_batch(run, tmp_path, monkeypatch):
+def test_two_processes_have_the_gradients_of_one_with_the_double_batch_and_agree_to_stop(run, tmp_path, monkeypatch):
+    """Both in one run of torchrun, whose three processes load torch each."""
     script, paths = tmp_path / "step.py", {world: tmp_path / f"{world}.pt" for world in (1, 2)}
-    script.write_text(STEP)
-    change(run, batch_size=1, clip_norm=1e9)
+    script.write_text(STEP + WORSE_AND_WORSE)
+    change(run, batch_size=1, clip_norm=1e9, epochs=4, validate_every=1, patience=1, monitor="val_loss")
     command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--standalone", str(script)]
     done = subprocess.run(
         [*command, str(run), str(paths[2])],
@@ -281,6 +297,11 @@ def test_two_processes_have_the_gradients_of_one_with_the_double_batch(run, tmp_
         timeout=300,
     )
     assert done.returncode == 0, done.stderr
+    history = last(run)["history"]
+    assert [(row["epoch"], row["kept_epoch"], row["stopped_early"]) for row in history] == [(1, 1, None), (2, 1, 1)]
+    assert all(row["val_score"] is not None for row in history)
+
+    script.write_text(STEP)
     change(run, batch_size=2)
     monkeypatch.setattr(sys, "argv", [str(script), str(run), str(paths[1])])
     runpy.run_path(str(script))
@@ -290,36 +311,6 @@ def test_two_processes_have_the_gradients_of_one_with_the_double_batch(run, tmp_
     # float32, summed in another order; through instance normalization that reaches the fifth digit.
     assert float((one - two).norm()) < 1e-4 * float(one.norm())
     assert float(one.norm()) > 0.1
-
-
-WORSE_AND_WORSE = """
-import dataclasses, itertools, os
-from hnseg.cli.main import main
-from hnseg.training import validation
-
-score, count = validation._score, itertools.count(int(os.environ["RANK"]))
-validation._score = lambda *what: dataclasses.replace(score(*what), loss=float(next(count)))
-main()
-"""
-
-
-@pytest.mark.slow
-def test_a_fold_trains_under_torchrun_and_its_processes_agree_to_stop(run):
-    change(run, epochs=4, validate_every=1, patience=1, monitor="val_loss")
-    script = run / "train.py"
-    script.write_text(WORSE_AND_WORSE)
-    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--standalone"]
-    done = subprocess.run(
-        [*command, str(script), "train", str(run), "--fold", "0", "--device", "cpu"],
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-    assert done.returncode == 0, done.stderr
-    history = last(run)["history"]
-    assert [(row["epoch"], row["kept_epoch"], row["stopped_early"]) for row in history] == [(1, 1, None), (2, 1, 1)]
-    assert all(row["val_score"] is not None for row in history)
 
 
 def test_a_numbered_device_does_not_go_with_several_processes(monkeypatch):
