@@ -69,7 +69,7 @@ def known_terms(image_type: Iterable[object]) -> tuple[str, ...]:
     return tuple(term for value in image_type if (term := str(value).strip().upper()) in TERMS)
 
 
-def reason_against(sop_class: str, image_type: tuple[str, ...], samples: int) -> tuple[str, str] | None:
+def reason_against(sop_class: str, image_type: tuple[str, ...], *, samples: int, frames: int) -> tuple[str, str] | None:
     """Why an image cannot be a volume, and the attribute that says so; None if it can."""
     if modality_of(sop_class) == "OTHER":
         name = UID(sop_class).name if UID(sop_class).keyword else "an unknown class"
@@ -79,4 +79,6 @@ def reason_against(sop_class: str, image_type: tuple[str, ...], samples: int) ->
             return f"{NO_VOLUMES[term]}, and no volume", "ImageType"
     if modality_of(sop_class) in ("CT", "PT") and samples != 1:
         return f"an image in color ({samples} samples per pixel); allowed is 1", "SamplesPerPixel"
+    if modality_of(sop_class) in ("CT", "PT") and frames != 1:
+        return f"{frames} frames without a position for each", "NumberOfFrames"
     return None

@@ -9,9 +9,11 @@ class SeriesFault(Exception):
     Args:
         message: What is wrong and what is allowed; without identifiers.
         tag: Keyword of the attribute at fault.
+        series_uid: Series of the file at fault, where it is known; not part of the message.
     """
 
-    def __init__(self, message: str, tag: str | None = None) -> None:
+    def __init__(self, message: str, tag: str | None = None, series_uid: str = "") -> None:
         self.message = message
         self.tag = tag
+        self.series_uid = series_uid
         super().__init__(message)

@@ -30,7 +30,7 @@ def decode_pixels(dataset: Dataset, frame: int | None) -> NDArray[Any]:
         raise SeriesFault(f"HighBit {dataset.HighBit} with {dataset.get('BitsStored')} bits stored", "HighBit")
     _check_length(dataset)
     try:
-        stored = pixel_array(dataset, index=frame or 0)
+        stored = pixel_array(dataset, index=frame or 0, view_only=True)  # no copy where none is needed
     except Exception as error:  # noqa: BLE001 - decoders are foreign code, and raise anything for damaged data
         raise SeriesFault(*_why_not_decoded(dataset, error)) from None
     if stored.ndim != 2:

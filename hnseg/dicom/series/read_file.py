@@ -13,7 +13,7 @@ from typing import Any, BinaryIO, TypeVar
 from pydicom import Dataset, dcmread
 from pydicom.dataelem import RawDataElement
 from pydicom.tag import Tag
-from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, ImplicitVRLittleEndian
+from pydicom.uid import DeflatedExplicitVRLittleEndian
 
 from hnseg.dicom.quiet import quiet_pydicom
 from hnseg.dicom.series.classify import DIRECTORY, ENHANCED, UNITS, known_terms, modality_of, reason_against
@@ -136,27 +136,28 @@ def _read_header(stream: BinaryIO) -> Dataset:
     if missing:
         raise SeriesFault(f"without {', '.join(missing)}: {TRUNCATED}, or no image", missing[0])
     if not _is_complete(stream, dataset, has_pixels=modality_of(sop_class) in ("CT", "PT", "SEG")):
-        raise SeriesFault(f"{TRUNCATED}: the file ends before its data does", "PixelData")
+        series_uid = str(dataset.SeriesInstanceUID)
+        raise SeriesFault(f"{TRUNCATED}: the file ends before its data does", "PixelData", series_uid)
     return dataset
 
 
 def _is_complete(stream: BinaryIO, dataset: Dataset, *, has_pixels: bool) -> bool:
     """Whether the file holds all bytes that it announces; the stream stands where reading has ended."""
-    syntax = dataset.file_meta.get("TransferSyntaxUID", ImplicitVRLittleEndian)
-    if syntax == DeflatedExplicitVRLittleEndian:
+    is_implicit, is_little_endian = dataset.original_encoding
+    if dataset.file_meta.get("TransferSyntaxUID") == DeflatedExplicitVRLittleEndian:
         return True  # zlib has complained otherwise
     position, size = stream.tell(), os.fstat(stream.fileno()).st_size
     last: object = dataset.get_item(max(dataset.keys()))
     if isinstance(last, RawDataElement) and last.length not in (len(last.value or b""), UNDEFINED):
         return False
-    order = ">" if syntax == ExplicitVRBigEndian else "<"
+    order = "<" if is_little_endian else ">"
     head = stream.read(8)
     if len(head) < 8:
         return position <= size and not has_pixels
     group, element = struct.unpack(f"{order}HH", head[:4])
     if (group << 16 | element) not in PIXELS:
         return not has_pixels
-    length = struct.unpack(f"{order}L", head[4:] if syntax == ImplicitVRLittleEndian else stream.read(4))[0]
+    length = struct.unpack(f"{order}L", head[4:] if is_implicit else stream.read(4))[0]
     return _has_all_items(stream, size) if length == UNDEFINED else bool(stream.tell() + length <= size)
 
 
@@ -226,7 +227,12 @@ def _series_key(dataset: Dataset, salt: bytes) -> SeriesKey:
         series_uid=text("SeriesInstanceUID"),
         sop_class=text("SOPClassUID"),
         frame_of_reference_uid=text("FrameOfReferenceUID"),
-        reason_against=reason_against(text("SOPClassUID"), image_type, int(dataset.get("SamplesPerPixel") or 1)),
+        reason_against=reason_against(
+            text("SOPClassUID"),
+            image_type,
+            samples=int(dataset.get("SamplesPerPixel") or 1),
+            frames=int(dataset.get("NumberOfFrames") or 1),
+        ),
         units_hash=hash(text("Units")),
         is_attenuation_corrected="ATTN" in corrections if corrections else None,
         units=text("Units") if text("Units") in UNITS else "",

@@ -9,6 +9,7 @@ import numpy as np
 import scipy.ndimage
 from numpy.typing import NDArray
 from pydicom import Dataset, dcmread
+from pydicom.uid import UID, ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from hnseg.dicom.quiet import quiet_pydicom
 from hnseg.dicom.series.faults import SeriesFault
@@ -26,6 +27,12 @@ from hnseg.dicom.series.stack import Stack, stack_slices
 from hnseg.dicom.series.volume import SeriesVolume
 from hnseg.errors import DicomError
 
+# Of files from before the preamble, by (implicit VR, little endian)
+NATIVE: dict[tuple[bool | None, bool | None], UID] = {
+    (True, True): ImplicitVRLittleEndian,
+    (False, True): ExplicitVRLittleEndian,
+    (False, False): ExplicitVRBigEndian,
+}
 Tilt = Literal["resample", "refuse"]
 
 
@@ -107,6 +114,8 @@ def _read_slices(slices: Sequence[SliceRecord]) -> Iterator[tuple[int, Dataset, 
             raise SeriesFault(f"file {number} of the walk can no longer be read ({type(error).__name__})") from None
         if dataset.get("SOPInstanceUID") != slices[indices[0]].sop_uid:
             raise SeriesFault(f"file {number} of the walk has changed since", "SOPInstanceUID")
+        if "TransferSyntaxUID" not in dataset.file_meta:
+            dataset.file_meta.TransferSyntaxUID = NATIVE[dataset.original_encoding]
         is_enhanced = slices[indices[0]].frame is not None
         stored = [decode_pixels(dataset, slices[index].frame) for index in indices]
         flat = list(flatten_frames(dataset)) if is_enhanced else [dataset]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import secrets
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -43,6 +44,7 @@ def find_series(root: str | os.PathLike[str], progress: ProgressCallback = no_pr
             collected.add(read_file(path, number, memory), path, number)
         except SeriesFault as fault:
             collected.left_out.append(LeftOutFile(number, path, fault.message))
+            collected.truncated[fault.series_uid] += 1
         progress(number, len(paths), "files read")
     return SeriesIndex(tuple(_records(collected)), tuple(collected.left_out), len(paths))
 
@@ -54,6 +56,7 @@ class _Collected:
         self.groups: dict[SeriesKey, list[SliceRecord]] = {}
         self.left_out: list[LeftOutFile] = []
         self.ambiguous: set[str] = set()
+        self.truncated: Counter[str] = Counter()
         self._files: dict[str, tuple[Path, int]] = {}
 
     def add(self, facts: FileFacts, path: Path, number: int) -> None:
@@ -73,10 +76,13 @@ class _Collected:
 
 def is_same_content(one: Path, other: Path) -> bool:
     """Whether two files hold the same bytes, or the same attributes with the same values."""
-    if os.path.getsize(one) == os.path.getsize(other) and _digest(one) == _digest(other):
-        return True
-    with quiet_pydicom():
-        return _content(one) == _content(other)
+    try:
+        if os.path.getsize(one) == os.path.getsize(other) and _digest(one) == _digest(other):
+            return True
+        with quiet_pydicom():
+            return _content(one) == _content(other)
+    except Exception:  # noqa: BLE001 - what cannot be compared counts as different, and its series is refused
+        return False
 
 
 def _digest(path: Path) -> bytes:
@@ -111,6 +117,8 @@ def _records(collected: _Collected) -> Iterable[SeriesRecord]:
         siblings = parts[key.patient_key, key.study_uid, key.series_uid]
         record = _record(number, key, slices, collected.ambiguous)
         notes = list(record.notes)
+        if collected.truncated[key.series_uid]:
+            notes.append(f"files of this series that are truncated and left out: {collected.truncated[key.series_uid]}")
         if split_by is not None:
             notes.append(f"one of several volumes of a series, told apart by {split_by}")
         if len(owners[key.series_uid]) > 1:

@@ -23,7 +23,7 @@ from hnseg.dicom.series.read_volume import read_volume
 from hnseg.dicom.series.walk import find_series
 from hnseg.errors import DicomError
 from tests.facts import names
-from tests.hnseg.dicom.phantoms import make_ct, make_enhanced
+from tests.hnseg.dicom.phantoms import make_ct, make_enhanced, pattern
 
 SYNTAXES = (
     *(ExplicitVRLittleEndian, ImplicitVRLittleEndian, ExplicitVRBigEndian),
@@ -67,6 +67,7 @@ def test_a_truncated_file_leaves_the_others(tmp_path):
     (left_out,) = index.unreadable
     assert (left_out.number, left_out.path) == (12, last)
     assert len(index.series[0].slices) == 11
+    assert names(index.series[0].notes[0], 1)
 
 
 @pytest.mark.parametrize("content", [b"", b"text", b"PK\x03\x04" + bytes(500), b"\x08\x00" + bytes(200), bytes(1000)])
@@ -76,14 +77,17 @@ def test_what_is_no_dicom_is_left_out(tmp_path, content):
     assert NO_DICOM in left_out.reason or TRUNCATED in left_out.reason
 
 
-def test_a_file_without_its_preamble_is_read(tmp_path):
-    path = one_slice(tmp_path)
-    dataset = pydicom.dcmread(path)
-    del dataset.file_meta
-    dataset.preamble = None
-    pydicom.dcmwrite(path, dataset, implicit_vr=True, little_endian=True, force_encoding=True)
-    assert path.read_bytes()[:2] == b"\x08\x00"
-    assert len(read_file(path, 1, WalkMemory()).slices) == 1
+@pytest.mark.parametrize("implicit", [True, False])
+def test_files_without_their_preamble_are_read(tmp_path, implicit):
+    make_ct(tmp_path, shape=(2, 4, 4))
+    for path in tmp_path.iterdir():
+        dataset = pydicom.dcmread(path)
+        del dataset.file_meta
+        dataset.preamble = None
+        pydicom.dcmwrite(path, dataset, implicit_vr=implicit, little_endian=True, force_encoding=True)
+        assert path.read_bytes()[:2] == b"\x08\x00"
+    (series,) = find_series(tmp_path).series
+    np.testing.assert_array_equal(read_volume(series).values, pattern((2, 4, 4)) - 500)
 
 
 def test_a_dicomdir_is_left_out(tmp_path):

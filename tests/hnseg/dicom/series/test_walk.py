@@ -10,7 +10,7 @@ import pydicom
 import pytest
 from pydicom.uid import MRImageStorage, SecondaryCaptureImageStorage
 
-from hnseg.dicom.series.walk import find_series
+from hnseg.dicom.series.walk import find_series, is_same_content
 from hnseg.errors import CohortError
 from tests.facts import names
 from tests.hnseg.dicom.phantoms import CORONAL, make_ct, make_enhanced, make_pet, uid
@@ -91,6 +91,11 @@ def test_the_same_instance_in_another_transfer_syntax_is_used_once(tmp_path):
     assert labels(find_series(tmp_path)) == ["CT series 1 (4 × 4 × 2)"]
 
 
+def test_a_file_that_cannot_be_compared_counts_as_different(tmp_path):
+    (tmp_path / "there").touch()
+    assert not is_same_content(tmp_path / "there", tmp_path / "missing")
+
+
 def test_other_content_under_one_instance_uid_is_refused(tmp_path):
     make_ct(tmp_path / "a", shape=(3, 4, 4))
     make_ct(tmp_path / "b", shape=(3, 4, 4), intercept=-1000.0)
@@ -110,6 +115,7 @@ def test_other_content_under_one_instance_uid_is_refused(tmp_path):
         ({"SOPClassUID": MRImageStorage}, "SOPClassUID"),
         ({"SOPClassUID": "1.2.3.4"}, "SOPClassUID"),
         ({"SamplesPerPixel": 3}, "SamplesPerPixel"),
+        ({"NumberOfFrames": 3}, "NumberOfFrames"),
         ({"ImagePositionPatient": None}, "ImagePositionPatient"),
         ({"ImageOrientationPatient": None}, "ImageOrientationPatient"),
         ({"PixelSpacing": None}, "PixelSpacing"),
