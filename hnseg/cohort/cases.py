@@ -16,6 +16,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 
 from hnseg.cohort.suv_table import TAGS_NAME, read_suv_factors
@@ -86,6 +87,8 @@ def discover_cases(root: Path) -> list[Case]:
         cases = list(_from_nnunet(root))
     else:
         cases = list(_from_hecktor(root / "Task 1" if (root / "Task 1").is_dir() else root))
+    if not cases and _has_dicom(root):
+        raise CohortError(f"{root} holds DICOM files: make a cohort of them with `hnseg dicom {root} OUT`")
     if not cases:
         raise CohortError(f"no case found in {root}; {_EXPECTED}")
     _refuse_duplicates(cases)
@@ -107,6 +110,19 @@ _EXPECTED = (
     "expected is a folder with `Task 1/<ID>/<ID>__CT.nii.gz` or `imagesTr/<ID>_0000.nii.gz`, "
     "or a CSV file with the columns id, ct, pet, label"
 )
+
+
+_FILES_LOOKED_AT = 100
+
+
+def _has_dicom(root: Path) -> bool:
+    """Whether one of the first files below a folder begins as a DICOM file does."""
+    files = (path for path in root.rglob("*") if path.is_file()) if root.is_dir() else iter(())
+    for path in islice(files, _FILES_LOOKED_AT):
+        with path.open("rb") as file:
+            if file.read(132)[128:] == b"DICM":
+                return True
+    return False
 
 
 def _safe(case_id: str, where: str) -> str:

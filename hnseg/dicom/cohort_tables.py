@@ -50,4 +50,5 @@ def write_cohort_tables(root: Path, layout: Layout, case_ids: Iterable[str]) -> 
 
 def _is_complete(root: Path, layout: Layout, case_id: str) -> bool:
     records = {place_files(root, layout, case_id, has_label=has_label).record for has_label in (True, False)}
-    return any(read_record(path) is not None for path in records)
+    found = [record for path in records if (record := read_record(path)) is not None]
+    return any(record["outputs"] is not None for record in found)

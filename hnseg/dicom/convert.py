@@ -27,7 +27,7 @@ from hnseg.outputs import is_inside
 from hnseg.parallel import map_processes
 from hnseg.progress import ProgressCallback, no_progress
 from hnseg.suv.overrides import PetOverrides
-from ssimh.files.atomic import is_leftover
+from ssimh.files.atomic import is_leftover, remove_leftovers
 
 StageProgress = Callable[[str], AbstractContextManager[ProgressCallback]]
 PROGRESS_INTERVAL_S = 1.0
@@ -102,6 +102,8 @@ def convert_dicom(
     plans = pair_studies([describe_series(r) for r in index.series], options.choices, is_pet_only=options.pet_only)
     target.mkdir(parents=True, exist_ok=True)
     with hold(target, "dicom", "hnseg dicom"):
+        for folder in (target, *(path for path in target.rglob("*") if path.is_dir())):
+            remove_leftovers(folder)  # of a killed process: no other one writes here now
         known = read_known_cases(target)
         sources = [_describe_source(plan, records, source, needs_ids=bool(rows or options.tags)) for plan in plans]
         ids, problems, unused = _assign_ids(sources, rows, known, options)

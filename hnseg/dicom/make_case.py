@@ -134,14 +134,15 @@ def _make(job: CaseJob) -> tuple[str, JsonObject]:
     if other != files:
         for path in (other.record, *other.images().values()):
             path.unlink(missing_ok=True)
-    files.record.unlink(missing_ok=True)  # a killed process leaves no record beside other files than its own
+    outputs = {name: path for name, path in files.images().items() if name in images}
+    cache = ArtifactCache(files.record, key, outputs)
+    cache.begin()
     write_images(files, images)
     dtypes = {name: str(voxels.dtype) for name, (voxels, _) in images.items()}
     details = {"id": job.case_id, **record_case(job.plan, volumes, dtypes, keep_uids=job.keep_uids)}
     if job.layout == "nnunet":
         details["pet"]["resampled_to"] = "the grid of the CT, linear"
-    outputs = {name: path for name, path in files.images().items() if name in images}
-    return "done", ArtifactCache(files.record, key, outputs).save(details)
+    return "done", cache.save(details)
 
 
 def _find_current(files: CaseFiles, key: JsonObject, case_id: str) -> JsonObject | None:
@@ -151,7 +152,9 @@ def _find_current(files: CaseFiles, key: JsonObject, case_id: str) -> JsonObject
         CaseError: Somebody has changed a file of the case, or put it there.
     """
     known = read_record(files.record)
-    names = known["outputs"] or {} if known else {}
+    if known is not None and known["outputs"] is None:
+        return None  # an earlier call was stopped while it wrote
+    names = known["outputs"] if known is not None else {}
     cache = ArtifactCache(files.record, key, {name: path for name, path in files.images().items() if name in names})
     if known is not None and cache.is_current():
         return known

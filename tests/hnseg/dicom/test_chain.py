@@ -6,13 +6,16 @@ import numpy as np
 import pytest
 
 from hnseg.check.check_cohort import check_cohort
+from hnseg.cohort.cases import discover_cases
 from hnseg.cohort.checked_cohort import load_check
 from hnseg.dicom.convert import convert_dicom
+from hnseg.errors import CohortError
 from hnseg.images.image_io import read_image
 from hnseg.preprocessing.harmonization import NoHarmonization
 from hnseg.preprocessing.prepare_case import prepare_case
 from hnseg.preprocessing.prepared_case import open_case
 from hnseg.settings.prepare import PrepareConfig
+from tests.facts import raises_naming
 from tests.hnseg.dicom import phantoms, studies
 
 COARSE = PrepareConfig(spacing_mm=6.25, harmonization="none")
@@ -25,6 +28,12 @@ def prepared(root, home):
     folder = home / "prepared" / case.id
     prepare_case(case.as_case(), COARSE, folder, NoHarmonization())
     return open_case(folder)
+
+
+def test_a_folder_of_dicom_is_no_cohort_and_the_message_says_how_to_make_one(tmp_path):
+    phantoms.make_ct(tmp_path / "in" / "series", shape=(2, 4, 4))
+    with raises_naming(CohortError, tmp_path / "in", "hnseg dicom"):
+        discover_cases(tmp_path / "in")
 
 
 def test_dicom_and_nifti_of_the_same_images_are_prepared_alike(make_case, tmp_path):

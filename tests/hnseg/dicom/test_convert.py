@@ -13,7 +13,8 @@ import SimpleITK as sitk
 
 from hnseg.cohort.cases import discover_cases
 from hnseg.cohort.suv import read_suv
-from hnseg.dicom.case_files import smallest_exact
+from hnseg.dicom import make_case
+from hnseg.dicom.case_files import CaseFiles, smallest_exact
 from hnseg.dicom.convert import DicomReport, convert_dicom
 from hnseg.dicom.options import DicomOptions, LoadOptions
 from hnseg.dicom.pair_studies import SeriesChoices
@@ -131,6 +132,24 @@ def test_an_edited_mask_is_not_replaced(tree, converted, tmp_path):
     (failure,) = convert_dicom(tree, out).failures
     assert (failure.case_id, "case-001.nii.gz" in failure.reason) == ("case-001", True)
     assert mask.read_bytes() == before
+
+
+def test_a_case_that_a_killed_process_left_is_made_again(tree, converted, tmp_path, monkeypatch):
+    out = tmp_path / "out"
+    shutil.copytree(converted[0], out)
+    options = DicomOptions(keep_uids=True)
+
+    def stop(files: CaseFiles, images: object) -> None:
+        (files.ct.with_name(".writing-1")).write_bytes(b"half")
+        files.label.unlink(missing_ok=True)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(make_case, "write_images", stop)
+    with pytest.raises(KeyboardInterrupt):
+        convert_dicom(tree, out, options)
+    monkeypatch.undo()
+    assert states(convert_dicom(tree, out, options)) == {"case-001": "done", "case-002": "done"}
+    assert not list(out.rglob(".writing-*"))
 
 
 def test_numbers_stay_when_studies_are_added(tree, converted, tmp_path):
