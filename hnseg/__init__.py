@@ -55,6 +55,7 @@ if TYPE_CHECKING:
         predict_cohort_from_files,
         predict_pair,
     )
+    from hnseg.inference.predict_study import StudyReading, predict_study
     from hnseg.inference.tune import format_settings, tune_workdir
     from hnseg.models.device import open_device
     from hnseg.parallel import ParallelConfig
@@ -108,6 +109,7 @@ _HOME = {
     "SeedComparison": "hnseg.evaluation.compare_seeds",
     "SharedResults": "hnseg.preprocessing.reuse_prepared",
     "SettingsError": "hnseg.errors",
+    "StudyReading": "hnseg.inference.predict_study",
     "SplitConfig": "hnseg.settings.split",
     "Splits": "hnseg.cohort.splits",
     "TrainConfig": "hnseg.settings.train",
@@ -146,6 +148,7 @@ _HOME = {
     "predict_cohort": "hnseg.inference.predict_cohort",
     "predict_cohort_from_files": "hnseg.inference.predict_cohort",
     "predict_out_of_fold": "hnseg.inference.out_of_fold",
+    "predict_study": "hnseg.inference.predict_study",
     "predict_pair": "hnseg.inference.predict_cohort",
     "prepare_cohort": "hnseg.preprocessing.prepare_cohort",
     "preprocess_case": "hnseg.preprocessing.prepare_case",
@@ -200,6 +203,7 @@ __all__ = [
     "SharedResults",
     "SplitConfig",
     "Splits",
+    "StudyReading",
     "TrainConfig",
     "WorkDirError",
     "WorkdirEvaluation",
@@ -239,6 +243,7 @@ __all__ = [
     "predict_cohort_from_files",
     "predict_out_of_fold",
     "predict_pair",
+    "predict_study",
     "prepare_cohort",
     "preprocess_case",
     "published_splits",

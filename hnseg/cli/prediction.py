@@ -1,9 +1,9 @@
-"""Commands of prediction: a run's test cases, a cohort of files or one pair, and export."""
+"""Commands of prediction: a run's test cases, a cohort of files, one pair or one study in DICOM, and export."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -22,7 +22,7 @@ from hnseg.cli.app import (
 )
 from hnseg.cli.set_option import Assignments, set_settings
 from hnseg.cohort.splits import load_splits
-from hnseg.errors import CaseError, OptionError
+from hnseg.errors import CaseError, HnsegError, OptionError
 from hnseg.parallel import ParallelConfig, parse_shard
 from hnseg.progress import show_progress
 from hnseg.settings.predict import WindowMethod
@@ -35,6 +35,14 @@ WINDOW = "Windows: patch (the training patch, as published) or auto (the cheapes
 
 BUNDLE = "New folder for a MONAI Bundle, which `python -m monai.bundle run` predicts with; `predict` takes it, too."
 ONNX = "New folder for the networks alone, one file for each fold, for onnxruntime; parity is measured and kept there."
+DICOM = "Folder with the CT and the PET of one study in DICOM; --out is then the DICOM file to write."
+FORM = "What --dicom writes: a Segmentation object (binary or labelmap) or an RTSTRUCT. Default: binary."
+TAGS = "CSV file with what the PET's header lacks or states wrongly for SUV; a row is found by the patient's ID."
+SERIES = "Number of the series to take, where the study of --dicom has several, as messages name it."
+StudyForm = Literal["binary", "labelmap", "rtstruct"]
+PAIR_OPTIONS = ("ct", "pet", "mask")
+COHORT_OPTIONS = ("jobs", "shard", "dask")
+STUDY_OPTIONS = ("form", "tags", "dose_in_mbq", "ct_series", "pet_series")
 MEMORY = "Memory for the windows of --window auto, of all processes together; with --dask, of each worker."
 
 
@@ -43,10 +51,20 @@ def predict(
     context: typer.Context,
     work: Work,
     data: Annotated[Path | None, typer.Argument(help="A cohort of CT and PET files. Default: the test cases.")] = None,
-    target: Annotated[Path | None, typer.Option("--out", help="Folder for the cohort's masks.")] = None,
+    target: Annotated[
+        Path | None, typer.Option("--out", help="Folder for the cohort's masks, or file for --dicom.")
+    ] = None,
     ct: Annotated[Path | None, typer.Option(help="A CT in HU, for one pair of files.")] = None,
     pet: Annotated[Path | None, typer.Option(help="Its PET in SUV.")] = None,
     mask: Annotated[Path | None, typer.Option(help="Mask of the pair to write, *.nii.gz.")] = None,
+    dicom: Annotated[Path | None, typer.Option(help=DICOM)] = None,
+    form: Annotated[StudyForm, typer.Option(help=FORM)] = "binary",
+    tags: Annotated[Path | None, typer.Option(help=TAGS)] = None,
+    dose_in_mbq: Annotated[
+        bool, typer.Option("--dose-in-mbq", help="The PET states the dose in MBq, not Bq; for --dicom.")
+    ] = False,
+    ct_series: Annotated[int | None, typer.Option(help=SERIES)] = None,
+    pet_series: Annotated[int | None, typer.Option(help=SERIES)] = None,
     center: Annotated[str, typer.Option(help="The pair's center, of those that trained; for spectrum-align.")] = "",
     window: Annotated[WindowMethod | None, typer.Option(help=WINDOW)] = None,
     flips: Annotated[str | None, typer.Option(help=FLIPS)] = None,
@@ -72,18 +90,11 @@ def predict(
         if dask is not None:
             refuse_options(context, ["jobs"], "processes of this machine; the Dask workers have their own")
         parallel = ParallelConfig(jobs, parse_shard(shard), dask)
-        if ct is not None or pet is not None or mask is not None:
-            if ct is None or pet is None or mask is None or data is not None:
-                raise OptionError("one pair needs --ct, --pet and --mask, and no cohort")
-            refuse_options(context, ["target", "jobs", "shard", "dask"], "for a cohort, not for one pair of files")
-        else:
-            refuse_options(context, ["center"], "for one pair of files; a cohort names the center of each case")
-            if data is None:
-                refuse_options(context, ["target"], f"for a cohort; the test cases' masks go to {work / 'predictions'}")
-            elif target is None:
-                raise OptionError(f"--out is required when predicting the cohort {data}")
+        _check_way(context)
         set_settings(work, assignments, "predict")
-        if ct is not None and pet is not None and mask is not None:
+        if dicom is not None and target is not None:
+            _predict_study(work, dicom, target, form, (ct_series, pet_series), dose_in_mbq, tags, options, center)
+        elif ct is not None and pet is not None and mask is not None:
             predict_pair(work, ct, pet, mask, options=options, center=center)
             print_line(f"mask: {mask}")
         elif data is not None and target is not None:
@@ -97,6 +108,60 @@ def predict(
         print_error(str(failure))
     if failures:
         raise typer.Exit(1)
+
+
+def _check_way(context: typer.Context) -> None:
+    """Refuse options that do not belong to the way of predicting: a study, a pair, a cohort, or the test cases.
+
+    Raises:
+        OptionError: One that would change nothing, or one that is missing.
+    """
+    given = context.params
+    data, target, pair = given["data"], given["target"], [given[name] for name in PAIR_OPTIONS]
+    if given["dicom"] is not None:
+        refuse_options(context, ["data", *PAIR_OPTIONS, "disagreement", *COHORT_OPTIONS], "not for a study in DICOM")
+        if target is None:
+            raise OptionError("--out is required with --dicom: the file to write, *.dcm")
+        return
+    refuse_options(context, STUDY_OPTIONS, "for a study in DICOM, with --dicom")
+    if any(path is not None for path in pair):
+        if None in pair or data is not None:
+            raise OptionError("one pair needs --ct, --pet and --mask, and no cohort")
+        refuse_options(context, ["target", *COHORT_OPTIONS], "for a cohort, not for one pair of files")
+        return
+    refuse_options(context, ["center"], "for one pair of files; a cohort names the center of each case")
+    if data is None:
+        place = given["work"] / "predictions"
+        refuse_options(context, ["target"], f"for a cohort; the test cases' masks go to {place}")
+    elif target is None:
+        raise OptionError(f"--out is required when predicting the cohort {data}")
+
+
+def _predict_study(
+    work: Path,
+    study: Path,
+    target: Path,
+    form: StudyForm,
+    series: tuple[int | None, int | None],
+    dose_in_mbq: bool,
+    tags: Path | None,
+    options: InferenceOptions,
+    center: str,
+) -> None:
+    try:
+        import pydicom  # noqa: F401
+    except ImportError as error:
+        raise HnsegError('--dicom needs pydicom: pip install "ssimh[dicom]"') from error
+    from hnseg.dicom.pair_studies import SeriesChoices
+    from hnseg.inference.predict_study import StudyReading, predict_study
+
+    choices = SeriesChoices(*(() if number is None else (number,) for number in series))
+    reading = StudyReading(choices, dose_in_mbq, tags)
+    with show_progress("walk", out) as progress:
+        record = predict_study(
+            work, study, target, form=form, reading=reading, options=options, center=center, progress=progress
+        )
+    print_line(f"mask: {target}, how it was made: {record}; for research, not for clinical use")
 
 
 def _predict_test_cases(work: Path, options: InferenceOptions, parallel: ParallelConfig) -> list[CaseError]:

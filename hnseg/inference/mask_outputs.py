@@ -46,6 +46,29 @@ def check_pair_outputs(work: Path, mask: Path, inputs: Sequence[Path], *, disagr
     _refuse_changed(mask)
 
 
+def check_study_outputs(work: Path, study: Path, outputs: Sequence[Path], *, suffix: str) -> None:
+    """Refuse the outputs of a study in DICOM before it is read.
+
+    Args:
+        work: Work directory; nothing is written into it.
+        study: Folder or file that is read.
+        outputs: The result, and the record beside it. What is there already is never replaced.
+        suffix: Of the result.
+
+    Raises:
+        OutputPathError: Another ending; a file that is there; a place in ``work`` or ``study``.
+    """
+    result, *_ = outputs
+    if result.suffix != suffix:
+        raise OutputPathError(f"{result}: the result of a study in DICOM must end in {suffix}")
+    for path in outputs:
+        if path.exists() or path.is_symlink():
+            raise OutputPathError(f"{path} exists and is not replaced; choose another name")
+        _refuse_workdir(path, work)
+        if is_inside(path, study):
+            raise OutputPathError(f"{path} lies in the study {study}; choose a place outside it")
+
+
 def check_cohort_outputs(work: Path, out: Path, cases: Sequence[Case], root: Path, *, disagreement: bool) -> None:
     """Refuse the outputs of a cohort before its first case is predicted.
 

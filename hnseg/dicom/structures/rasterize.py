@@ -71,9 +71,10 @@ def rasterize_with_notes(structure: Structure, grid: Grid, name: str = RTSTRUCT)
     for k, contours in planes.items():
         different = _without_copies(contours)
         doubled += len(contours) - len(different)
-        areas = [_fill_plane(contour, grid.shape[1:]) for contour in different]
-        mask[k] = np.logical_xor.reduce(areas)
-        if _are_partly_overlapping(areas):
+        areas = [_fill_contour(contour, grid.shape[1:]) for contour in different]
+        for area in areas:
+            mask[k, area.y0 : area.y1, area.x0 : area.x1] ^= area.inside
+        if any(_is_partial_overlap(a, b) for a, b in combinations(areas, 2)):
             crossed.append(k)
     if doubled:
         notes.append(f"{doubled} contours left out: the same one is there a second time")
@@ -113,16 +114,31 @@ def _without_copies(contours: list[NDArray[np.float64]]) -> list[NDArray[np.floa
     return kept
 
 
-def _are_partly_overlapping(areas: list[NDArray[np.bool_]]) -> bool:
+@dataclass(frozen=True)
+class _Area:
+    """Voxels inside a contour, within its box: rows y0 to y1, columns x0 to x1, without the last."""
+
+    y0: int
+    y1: int
+    x0: int
+    x1: int
+    inside: NDArray[np.bool_]
+
+    def part(self, y0: int, y1: int, x0: int, x1: int) -> NDArray[np.bool_]:
+        """What is within another box that lies in this one."""
+        return self.inside[y0 - self.y0 : y1 - self.y0, x0 - self.x0 : x1 - self.x0]
+
+
+def _is_partial_overlap(a: _Area, b: _Area) -> bool:
     """Whether two areas share voxels and neither contains the other."""
-    sizes = [int(area.sum()) for area in areas]
-    if np.logical_or.reduce(areas).sum() == sum(sizes):
+    box = max(a.y0, b.y0), min(a.y1, b.y1), max(a.x0, b.x0), min(a.x1, b.x1)
+    if box[0] >= box[1] or box[2] >= box[3]:
         return False
-    shared = ((int((a & b).sum()), min(m, n)) for (a, m), (b, n) in combinations(zip(areas, sizes, strict=True), 2))
-    return any(0 < common < smaller for common, smaller in shared)
+    shared = np.count_nonzero(a.part(*box) & b.part(*box))
+    return bool(0 < shared < min(np.count_nonzero(a.inside), np.count_nonzero(b.inside)))
 
 
-def _fill_plane(contour: NDArray[np.float64], shape_yx: tuple[int, int]) -> NDArray[np.bool_]:
+def _fill_contour(contour: NDArray[np.float64], shape_yx: tuple[int, int]) -> _Area:
     """Voxels of a plane inside a contour.
 
     Args:
@@ -131,20 +147,25 @@ def _fill_plane(contour: NDArray[np.float64], shape_yx: tuple[int, int]) -> NDAr
 
     Each edge crosses the rows y of [lower end, upper end); right of a crossing, inside and outside change places.
     """
-    height, width = shape_yx
+    (x0, y0), (x1, y1) = (
+        np.clip(np.ceil(corner).astype(np.int64), 0, shape_yx[::-1]).tolist()
+        for corner in (contour.min(axis=0), contour.max(axis=0))
+    )
+    height, width = y1 - y0, x1 - x0  # a center at the upper end is outside
     begin, end = contour, np.roll(contour, -1, axis=0)
     swapped = begin[:, 1] > end[:, 1]
     low, high = np.where(swapped[:, None], end, begin), np.where(swapped[:, None], begin, end)
-    first = np.clip(np.ceil(low[:, 1]).astype(np.int64), 0, height)
-    last = np.clip(np.ceil(high[:, 1]).astype(np.int64), 0, height)
+    first = np.clip(np.ceil(low[:, 1]).astype(np.int64), y0, y1)
+    last = np.clip(np.ceil(high[:, 1]).astype(np.int64), y0, y1)
     count = last - first
     edge = np.repeat(np.arange(len(count)), count)
     row = np.arange(len(edge)) - np.repeat(np.cumsum(count) - count, count) + first[edge]
     slope = (high[edge, 0] - low[edge, 0]) / (high[edge, 1] - low[edge, 1])
     crossing = np.round(low[edge, 0] + (row - low[edge, 1]) * slope, _INDEX_DECIMALS)
-    column = np.clip(np.ceil(crossing).astype(np.int64), 0, width)
-    crossings = np.bincount(row * (width + 1) + column, minlength=height * (width + 1)).reshape(height, width + 1)
-    return np.cumsum(crossings[:, :width], axis=1) % 2 == 1
+    column = np.clip(np.ceil(crossing).astype(np.int64), x0, x1)
+    cell = (row - y0) * (width + 1) + column - x0
+    crossings = np.bincount(cell, minlength=height * (width + 1)).reshape(height, width + 1)
+    return _Area(y0, y1, x0, x1, np.cumsum(crossings[:, :width], axis=1) % 2 == 1)
 
 
 def _describe_gaps(slices: list[int]) -> tuple[str, ...]:

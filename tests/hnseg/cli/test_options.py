@@ -79,6 +79,7 @@ PROOFS = {
             (
                 *("--out", "--ct", "--pet", "--mask", "--center", "--window", "--flips", "--disagreement"),
                 *("--memory-gb", "--jobs", "--shard", "--dask", "--device"),
+                *("--dicom", "--form", "--tags", "--dose-in-mbq", "--ct-series", "--pet-series"),
             ),
             REACHES,
         ),
@@ -151,14 +152,20 @@ PLACES = {
     "plan": ("hnseg.training.plan.make_plan",),
     "tune": ("hnseg.inference.out_of_fold.predict_out_of_fold",),
     "predict": tuple(
-        f"hnseg.inference.predict_cohort.{name}"
-        for name in ("predict_cohort", "predict_cohort_from_files", "predict_pair")
+        f"hnseg.inference.{name}"
+        for name in (
+            "predict_cohort.predict_cohort",
+            "predict_cohort.predict_cohort_from_files",
+            "predict_cohort.predict_pair",
+            "predict_study.predict_study",
+        )
     ),
     "evaluate": ("hnseg.cli.results.evaluate_workdir", "hnseg.cli.results.evaluate_folder"),
     "compare": ("hnseg.cli.results.evaluate_folder",),
     "report": ("hnseg.report.page.write_report", "hnseg.report.external_page.write_external_report"),
     "figures": ("hnseg.report.paper_figures.write_figures.write_figures",),
 }
+STUDY = ("predict", "WORK", "--dicom", "STUDY", "--out", "seg.dcm")
 PAIR = ("predict", "WORK", "--ct", "ct.nii.gz", "--pet", "pet.nii.gz", "--mask", "mask.nii.gz")
 REACHING: list[tuple[tuple[str, ...], tuple[str, ...], str]] = [
     *(
@@ -194,6 +201,12 @@ REACHING: list[tuple[tuple[str, ...], tuple[str, ...], str]] = [
     ((*PAIR[:2], *PAIR[4:]), PAIR[2:4], "ct.nii.gz"),
     ((*PAIR[:4], *PAIR[6:]), PAIR[4:6], "pet.nii.gz"),
     (PAIR, ("--center", "ALFA"), "ALFA"),
+    (("predict", "WORK", *STUDY[4:]), STUDY[2:4], "STUDY"),
+    (STUDY, ("--form", "labelmap"), "labelmap"),
+    (STUDY, ("--tags", "tags.csv"), "tags=PosixPath('tags.csv')"),
+    (STUDY, ("--dose-in-mbq",), "dose_in_mbq=True"),
+    (STUDY, ("--ct-series", "3"), "ct=(3,)"),
+    (STUDY, ("--pet-series", "4"), "pet=(4,)"),
     (("predict", "WORK"), ("--window", "auto"), "window='auto'"),
     (("predict", "WORK"), ("--flips", "xy"), "flips='xy'"),
     (("predict", "WORK"), ("--disagreement",), "disagreement=True"),
