@@ -35,8 +35,8 @@ def match_histogram(
     Args:
         image: NumPy array or torch tensor of any shape, integer or floating, any unit. Never modified.
         reference: array or tensor of reference values of any shape, or the path of a NumPy ``.npy`` file with one.
-        mask: boolean array of the image's shape; voxels outside keep their value and do not count.
-        reference_mask: boolean array of the reference's shape; voxels outside do not count.
+        mask: boolean array or 0/1 integers of the image's shape; voxels outside keep their value and do not count.
+        reference_mask: boolean array or 0/1 integers of the reference's shape; voxels outside do not count.
         strength: 0 … 1, share of the way from the image's values to the matched ones.
         clip: (lowest, highest) value of the result, or None.
         unit: intensity unit of the image; PET units are refused.

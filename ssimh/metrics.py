@@ -67,8 +67,8 @@ def compare(
         before: image before, (…, y, x), NumPy array or tensor, CT in HU unless the ranges say otherwise.
         after: the same image afterwards.
         reference: image that it was harmonized to, of the same shape, or None.
-        mask: boolean array of the same shape; only voxels inside count. SSIM windows reach beyond it, and the
-            high-frequency energy is that of the whole image.
+        mask: boolean array or 0/1 integers of the same shape; only voxels inside count. SSIM windows reach beyond it,
+            and the high-frequency energy is that of the whole image.
         valid_range: values outside it count as out of range; the histogram covers it too.
         soft_tissue: range of ``before`` in which the change is measured.
         data_range: range for PSNR and SSIM; the width of ``valid_range`` unless given. It is stated in the result.

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ssimh._kernels.arrays import to_numpy
+from ssimh._kernels.inside import as_boolean
 
 MODES = ("slice", "volume")
 
@@ -68,17 +69,18 @@ def check_mask(mask: Any, shape: tuple[int, ...], name: str = "mask") -> NDArray
     """The mask as a NumPy array.
 
     Args:
-        mask: array or tensor.
+        mask: array or tensor, boolean or of the integers 0 and 1.
         shape: shape that it must have.
         name: name in messages.
 
     Raises:
-        ValueError: another dtype than boolean, another shape, or no voxel inside.
+        TypeError: not an array, or neither boolean nor integer.
+        ValueError: another shape, integers other than 0 and 1, or no voxel inside.
     """
-    inside = to_numpy(mask)
-    if inside.dtype != np.bool_ or inside.shape != shape or not inside.any():
+    inside: NDArray[np.bool_] = to_numpy(as_boolean(mask, name))
+    if inside.shape != shape or not inside.any():
         raise ValueError(
-            f"{name} must be boolean of shape {shape} with at least one voxel inside; given {inside.dtype} of shape "
-            f"{inside.shape} with {int(np.count_nonzero(inside))} inside."
+            f"{name} must have the shape {shape} and at least one voxel inside; given is one of shape {inside.shape} "
+            f"with {int(np.count_nonzero(inside))} inside."
         )
     return inside

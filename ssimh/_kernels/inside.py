@@ -50,11 +50,7 @@ def as_mask(mask: Any, image: Any, name: str) -> Any:
         TypeError: not an array, or neither boolean nor integer.
         ValueError: a shape that is not the image's, or integers other than 0 and 1.
     """
-    if not is_array(mask):
-        raise TypeError(f"{name} must be a NumPy array or a torch tensor; given {type(mask).__name__}.")
-    kind = str(mask.dtype).removeprefix("torch.") if is_tensor(mask) else mask.dtype.name
-    if not kind.startswith(("bool", "int", "uint")):
-        raise TypeError(f"{name} must be boolean or of the integers 0 and 1; given has dtype {mask.dtype}.")
+    mask = as_boolean(mask, name)
     shape, whole = tuple(mask.shape), tuple(image.shape)
     tail = whole[-len(shape) :] if shape else ()
     # Only leading axes (channels, batches) may be shared: a mask of one slice for many is more often an error.
@@ -65,13 +61,30 @@ def as_mask(mask: Any, image: Any, name: str) -> Any:
         raise ValueError(
             f"{name} has shape {shape}, the image {whole}; it must be the image's or that of its last axes."
         )
-    if kind != "bool" and not bool(((mask == 0) | (mask == 1)).all()):
-        raise ValueError(f"{name} must be boolean or of the integers 0 and 1; given holds others ({mask.dtype}).")
     if is_tensor(image):
         import torch
 
-        return torch.as_tensor(mask, device=image.device).as_subclass(torch.Tensor).bool()
-    return to_numpy(mask).astype(bool, copy=False)
+        return torch.as_tensor(mask, device=image.device).as_subclass(torch.Tensor)
+    return to_numpy(mask)
+
+
+def as_boolean(mask: Any, name: str) -> Any:
+    """The mask as booleans, a tensor where it is; floats are refused, since a probability is no mask.
+
+    Raises:
+        TypeError: not an array, or neither boolean nor integer.
+        ValueError: integers other than 0 and 1.
+    """
+    if not is_array(mask):
+        raise TypeError(f"{name} must be a NumPy array or a torch tensor; given {type(mask).__name__}.")
+    kind = str(mask.dtype).removeprefix("torch.") if is_tensor(mask) else mask.dtype.name
+    if not kind.startswith(("bool", "int", "uint")):
+        raise TypeError(f"{name} must be boolean or of the integers 0 and 1; given has dtype {mask.dtype}.")
+    if kind == "bool":
+        return mask
+    if not bool(((mask == 0) | (mask == 1)).all()):
+        raise ValueError(f"{name} must be boolean or of the integers 0 and 1; given holds others ({mask.dtype}).")
+    return mask.bool() if is_tensor(mask) else mask.astype(bool)
 
 
 def check_background(background: Any) -> None:

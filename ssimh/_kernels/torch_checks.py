@@ -15,12 +15,13 @@ def mask_on_device(mask: Any, like: torch.Tensor, name: str = "mask") -> torch.T
     """The mask as a plain tensor beside ``like``; one that lies there already is not moved.
 
     Args:
-        mask: boolean array or tensor of the shape of ``like``, or None.
+        mask: boolean array or tensor, or one of the integers 0 and 1, of the shape of ``like``; or None.
         like: tensor that the mask is for.
         name: name in messages.
 
     Raises:
-        ValueError: another dtype than boolean, another shape, or no voxel inside.
+        TypeError: neither boolean nor integer.
+        ValueError: another shape, integers other than 0 and 1, or no voxel inside.
     """
     if mask is None:
         return None

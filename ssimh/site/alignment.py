@@ -150,8 +150,8 @@ def align_spectrum(
         target: site that the result looks like, in the same forms.
         space, shrink: as in :func:`site_difference`.
         axes_zyx: which axes of the image are z (head–foot), y and x; None for the last three in this order.
-        mask: boolean array of the image's shape, in place of the body above the threshold that the sites were fitted
-            with. An image without a voxel of air counts as body throughout.
+        mask: boolean array or 0/1 integers of the image's shape, in place of the body above the threshold that the
+            sites were fitted with. An image without a voxel of air counts as body throughout.
         strength: 0 … 1, share of the way.
         clip: (lowest, highest) HU of the result, or None.
         unit: intensity unit of the image, if known; anything but HU is refused.

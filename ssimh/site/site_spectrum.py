@@ -87,7 +87,8 @@ class SiteSpectrum(StoredSpectrum):
             axes_zyx: which axes of the images are z (head–foot), y and x; None for the last three in this order.
             tissue_window_hu: HU window of soft tissue; fat and muscle are looked for up to 150 HU beyond it.
             body_threshold_hu: HU above which a voxel can belong to the body.
-            masks: boolean arrays of the images' shapes, one per image, in place of the body found by the threshold.
+            masks: boolean arrays or 0/1 integers of the images' shapes, one per image, in place of the body found by
+                the threshold.
             spacing_mm: voxel size along (z, y, x), one triple for all or one per image. The method needs none; with
                 it, the volume of the bodies is recorded and checked.
             orientation: letters of the (z, y, x) axes, such as ``"SPL"``; sites that state different ones are refused.

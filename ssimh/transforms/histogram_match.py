@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from ssimh._kernels.arrays import check_finite, to_numpy
 from ssimh._kernels.checks import check_clip, check_mask, check_strength
+from ssimh._kernels.inside import as_boolean
 from ssimh.histogram import load_values, match_histogram
 from ssimh.transforms import _adapter
 from ssimh.transforms._forms import DictionaryForm
@@ -32,9 +33,9 @@ class HistogramMatch(Transform):
     Args:
         reference: array of values of any shape, kept as 4097 quantiles, or the path of a NumPy ``.npy`` file with such
             an array; None if a reference is given with every call.
-        mask: array of the images' shape, 0 or False outside; voxels outside keep their value and do not count. None
-            for all voxels.
-        reference_mask: array of the reference's shape, 0 or False outside; voxels outside do not count.
+        mask: boolean array or 0/1 integers, of the images' shape; voxels outside keep their value and do not count.
+            None for all voxels.
+        reference_mask: boolean array or 0/1 integers, of the reference's shape; voxels outside do not count.
         strength: 0 … 1, share of the way towards the reference.
         clip: (lowest, highest) value of the result, or None.
         unit: intensity unit of the images; None for what their metadata states. PET is refused.
@@ -67,7 +68,8 @@ class HistogramMatch(Transform):
         self.strength, self.clip = check_strength(strength), check_clip(clip)
         self.unit, self.allow_pet = unit, allow_pet
         self.mask = _boolean(mask)
-        self.reference = None if reference is None else _quantiles(reference, _boolean(reference_mask))
+        inside = _boolean(reference_mask, "reference_mask")
+        self.reference = None if reference is None else _quantiles(reference, inside)
 
     def __call__(
         self, img: NdarrayOrTensor, reference: Any = None, *, mask: Any = None, reference_mask: Any = None
@@ -81,7 +83,7 @@ class HistogramMatch(Transform):
             _adapter.plain(image),
             donor,
             mask=self.mask if mask is None else _boolean(mask),
-            reference_mask=_boolean(reference_mask),
+            reference_mask=_boolean(reference_mask, "reference_mask"),
             strength=self.strength,
             clip=self.clip,
             unit=_adapter.unit(image, self.unit),
@@ -90,11 +92,10 @@ class HistogramMatch(Transform):
         return _adapter.wrap(result, image)
 
 
-def _boolean(mask: Any) -> Any:
-    """MONAI's masks are 0 and 1 in any dtype; a tensor stays where it is."""
+def _boolean(mask: Any, name: str = "mask") -> Any:
     if mask is None:
         return None
-    return _adapter.plain(mask).bool() if isinstance(mask, torch.Tensor) else np.asarray(mask).astype(bool)
+    return as_boolean(_adapter.plain(mask) if isinstance(mask, torch.Tensor) else mask, name)
 
 
 def _quantiles(reference: Any, mask: Any) -> NDArray[np.float32]:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
 import torch
 from monai.config import NdarrayOrTensor
 from monai.utils import TransformBackends
 
 from ssimh._kernels.arrays import to_numpy
 from ssimh._kernels.checks import check_clip, check_strength
+from ssimh._kernels.inside import as_boolean
 from ssimh.orientation import zyx_axes
 from ssimh.site.alignment import (
     SiteDifference,
@@ -44,7 +44,7 @@ class SpectrumAlign(InvertibleArrayTransform):
         shrink: weigh the difference by its evidence.
         axes_zyx: which axes of an image are z (head–foot), y and x. None reads them off the affine of a MetaTensor,
             turned to the directions that the sites state if they state any; without an affine, the last three.
-        mask: array of the images' shape, 0 or False outside, in place of the body found.
+        mask: boolean array or 0/1 integers, of the images' shape or without the channel axis, in place of the body.
         strength: 0 … 1, share of the way.
         clip: (lowest, highest) HU of the result, or None.
         unit: intensity unit of the images; None for what their metadata states. Anything but HU is refused.
@@ -52,6 +52,7 @@ class SpectrumAlign(InvertibleArrayTransform):
     Raises:
         ValueError, TypeError: settings out of range, sites that do not fit each other, or an image that does not fit.
 
+    >>> import numpy as np
     >>> scan = np.full((1, 12, 24, 24), -1000.0)
     >>> scan[..., 4:20, 4:20] = -100
     >>> scan[..., 7:17, 7:17] = 40
@@ -106,7 +107,7 @@ class SpectrumAlign(InvertibleArrayTransform):
         axes, flips = self._directions(img, second.orientation or (None if first is None else first.orientation))
         inside = self.mask if mask is None else mask
         if inside is not None:
-            inside = _flip(_mask(inside, plain.shape), flips)
+            inside = _flip(_mask(inside, plain), flips)
         volume = _flip(plain, flips)
         difference = self.difference
         if difference is None or source is not None or target is not None:
@@ -154,12 +155,18 @@ class SpectrumAlign(InvertibleArrayTransform):
         return _flip(restored, flips)
 
 
-def _mask(given: Any, shape: torch.Size) -> torch.Tensor:
-    """MONAI's masks are 0 and 1 in any dtype, and may lack the channels; a tensor stays where it is."""
-    mask = _adapter.plain(given if isinstance(given, torch.Tensor) else torch.as_tensor(np.asarray(given))).bool()
-    if tuple(mask.shape) not in (tuple(shape), tuple(shape[1:]), (1, *shape[1:])):
-        raise ValueError(f"mask must have the image's shape {tuple(shape)}; its shape is {tuple(mask.shape)}.")
-    return mask.expand(shape)
+def _mask(given: Any, image: torch.Tensor) -> torch.Tensor:
+    """The mask as booleans of the image's shape; a tensor stays where it is, and the channels may be left out.
+
+    Raises:
+        TypeError: neither boolean nor integer.
+        ValueError: another shape, or integers other than 0 and 1.
+    """
+    mask = as_boolean(_adapter.plain(given) if isinstance(given, torch.Tensor) else given, "mask")
+    shape = tuple(image.shape)
+    if tuple(mask.shape) not in (shape, shape[1:], (1, *shape[1:])):
+        raise ValueError(f"mask must have the image's shape {shape}; its shape is {tuple(mask.shape)}.")
+    return torch.as_tensor(mask).expand(shape)
 
 
 def _flip(values: torch.Tensor, axes: tuple[int, ...]) -> torch.Tensor:

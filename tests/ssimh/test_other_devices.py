@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 import torch
 
+import ssimh.transforms
+
 SCRIPT = """
 import fake_gpu
 
@@ -58,6 +60,9 @@ calls = {
     "sites, inside a mask": lambda image: ssimh.SpectrumAlign(*sites, mask=image > -900, clip=(-200, 300))(image[None]),
     "sites, without air": lambda image: ssimh.align_spectrum(image[..., 4:], *sites),
     "transform": lambda image: ssimh.SpectrumSwap(donor[None], slice_axis=0, warn_above_hu=None)(image[None]),
+    "augmentation": lambda image: ssimh.RandSpectrumSwap(
+        [donor[None]], prob=1.0, slice_axis=0, threshold_range=3, strength_range=1.0
+    )(image[None]),
 }
 for name, call in calls.items():
     expected = call(scan)
@@ -92,4 +97,9 @@ def test_results_stay_on_the_device_and_are_those_of_the_cpu():
         [sys.executable, "-c", SCRIPT], env=environment, capture_output=True, text=True, timeout=120, check=False
     )
     assert done.returncode == 0, done.stderr[-2000:]
-    assert done.stdout.split() == ["17"]
+    assert done.stdout.split() == ["18"]
+
+
+def test_every_transform_is_among_the_calls():
+    arrays = {name for name in ssimh.transforms.__all__ if f"{name}d" in ssimh.transforms.__all__}
+    assert {name for name in arrays if f"ssimh.{name}(" in SCRIPT} == arrays

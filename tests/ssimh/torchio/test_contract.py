@@ -30,6 +30,14 @@ def largest_change(first, second):
     return np.abs(as_float64(first.data) - as_float64(second.data)).max()
 
 
+def test_every_public_transform_is_under_contract():
+    assert sorted(case.name for case in CASES) == ssimh.torchio.__all__
+    for case in CASES:
+        kind = getattr(ssimh.torchio, case.name)
+        assert issubclass(kind, tio.transforms.intensity_transform.IntensityTransform)
+        assert issubclass(kind, tio.transforms.augmentation.RandomTransform) == case.random
+
+
 @every
 def test_only_the_values_of_scalar_images_change(case):
     given = subject()
@@ -216,14 +224,26 @@ def test_one_of_and_queue(case):
     assert patches[0]["ct"][tio.DATA].shape == (2, 1, 8, 8, 8)
 
 
-def test_loaders_with_workers_give_what_the_main_process_gives():
-    pipeline = tio.Compose([case() for case in CASES if not case.random])
-    samples = [subject() for _ in range(2)]
+def test_what_workers_give_is_replayed_and_undone_by_its_history():
+    # One pipeline with every transform, so that the processes start once.
+    pipeline = tio.Compose([case() for case in CASES])
     loader = tio.SubjectsLoader(
-        tio.SubjectsDataset(samples, transform=pipeline), batch_size=1, num_workers=1, multiprocessing_context="fork"
+        tio.SubjectsDataset([subject(torch.float64)] * 2, transform=pipeline),
+        batch_size=1,
+        num_workers=1,
+        multiprocessing_context="fork",
+        collate_fn=tio.utils.history_collate,
     )
-    for batch, sample in zip(loader, samples, strict=True):
-        assert_close(batch["ct"][tio.DATA][0], pipeline(sample)["ct"].data, "float32")
+    seen = []
+    for batch in loader:
+        (sample,) = tio.utils.get_subjects_from_batch(batch)
+        assert [type(entry).__name__ for entry in sample.history] == [case.recorded for case in CASES]
+        replayed = sample.get_composed_history()(subject(torch.float64))
+        assert_close(replayed["ct"].data, sample["ct"].data, "float64")
+        assert largest_change(sample.apply_inverse_transform()["ct"], subject()["ct"]) < 1e-3
+        seen.append(sample["ct"].data)
+    assert len(seen) == 2
+    assert not torch.equal(*seen)  # every sample has its own draw
 
 
 @every

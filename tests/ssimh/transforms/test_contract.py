@@ -14,6 +14,7 @@ from monai.data import CacheDataset, DataLoader, Dataset, MetaTensor, Persistent
 from monai.transforms import Compose, Flipd, InvertibleTransform, LazyTransform, Randomizable, Rotate90d
 
 import ssimh
+from ssimh import FromSample
 from tests.facts import raises_naming
 from tests.ssimh.tolerances import TOLERANCE, as_float64, assert_close
 from tests.ssimh.transforms.transform_cases import AFFINE, CASES, IDS, SHAPE, donor, image
@@ -30,6 +31,17 @@ def seeded(transform, seed=3):
     if isinstance(transform, Randomizable):
         transform.set_random_state(seed)
     return transform
+
+
+def test_every_public_transform_is_under_contract():
+    forms = {f"{name}{form}" for name in IDS for form in ("", "d", "D", "Dict")}
+    assert {*forms, "FromSample"} == set(ssimh.transforms.__all__)
+    for name in IDS:
+        promised = next(case for case in CASES if case.name == name)
+        kind = getattr(ssimh, name)
+        assert issubclass(kind, InvertibleTransform) == promised.invertible
+        assert issubclass(kind, Randomizable) == promised.random
+        assert issubclass(getattr(ssimh, f"{name}d"), InvertibleTransform) == promised.invertible
 
 
 @every
@@ -142,6 +154,30 @@ def test_is_not_lazy_and_works_in_a_lazy_pipeline(case):
     # Compose hands its own random state to its steps, so both are seeded just before use.
     expected = seeded(Compose(steps))({"ct": image()})
     assert_close(seeded(Compose(steps, lazy=True))({"ct": image()})["ct"], expected["ct"], "float32")
+
+
+@every
+@pytest.mark.parametrize(
+    ("spoil", "error", "facts"),
+    [
+        (lambda mask: mask.float(), TypeError, ["mask", "float32"]),
+        (lambda mask: mask.numpy().astype(np.float64), TypeError, ["mask", "float64"]),
+        (lambda mask: mask.int() * 2, ValueError, ["mask", "int32"]),
+        (lambda mask: mask[:, 1:], ValueError, ["mask", (1, 13, 12, 6), SHAPE]),
+        (lambda mask: mask & False, ValueError, ["mask"]),
+    ],
+    ids=["floats", "array of floats", "not 0 and 1", "shape", "empty"],
+)
+def test_every_transform_refuses_the_same_masks(case, spoil, error, facts):
+    mask = spoil(torch.ones(SHAPE, dtype=torch.bool))
+    for call in (lambda: case.array(mask=mask)(image()), lambda: case.array()(image(), mask=mask)):
+        with raises_naming(error, *facts):
+            call()
+    with raises_naming(KeyError, "body", "ct"):
+        case.dictionary(mask=FromSample("body"))({"ct": image()})
+    given = case.dictionary(mask=FromSample("body"))
+    with raises_naming(error, *facts):
+        given({"ct": image(), "body": mask})
 
 
 @invertible
