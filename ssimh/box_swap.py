@@ -90,11 +90,12 @@ def _check(image: Any, reference: Any, settings: SwapSettings, placement: Placem
             f'grid="physical" needs a ReferenceSpectrum that knows its box; given {type(reference).__name__}. Make one '
             "with ReferenceSpectrum.from_image(image, affine=…)."
         )
-    given = [name for name in ("spacing_mm", "orientation") if getattr(settings, name) is not None]
+    given = [name for name in ("spacing_mm", "orientation", "workers") if getattr(settings, name) is not None]
     if given or settings.method == "fft":
         names = ", ".join([*given, *(["method='fft'"] if settings.method == "fft" else [])])
         raise ValueError(
-            f'{names} has no effect with grid="physical"; leave it out (the affine says where voxels are).'
+            f'{names} has no effect with grid="physical"; leave it out (the affine says where voxels are, and small '
+            "products of one thread fit the coefficients)."
         )
     if placement.affine is None:
         raise ValueError(

@@ -88,7 +88,8 @@ def swap_spectrum(
             it); needed by ``grid="physical"``, which takes it in place of ``spacing_mm`` and ``orientation``.
         unit: intensity unit of the image; compared with the reference's own, PET units are refused.
         allow_pet: swap PET all the same.
-        workers: threads on the CPU; None for as many as the process may use; of no effect with ``grid="physical"``.
+        workers: threads on the CPU; None for as many as the process may use. Refused with ``grid="physical"``, whose
+            own products are not shared among threads.
 
     Returns:
         Array of the input's kind, shape and device; float16, bfloat16, float32 and float64 stay what they are (half

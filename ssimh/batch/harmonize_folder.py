@@ -115,7 +115,7 @@ def harmonize_scans(
     folder.mkdir(parents=True, exist_ok=True)
     with hold_lock(folder / LOCK, f"ssimh {job.recipe.method}"):
         manifest = read_manifest(folder) if (folder / MANIFEST).exists() else Manifest(job.recipe)
-        tasks = {name.as_posix(): _make_task(source, folder / name) for name, source in scans.items()}
+        tasks = {name.as_posix(): _make_task(source, folder / name, harmonizer) for name, source in scans.items()}
         _refuse_overwriting(folder, manifest, tasks)
         _refuse_leftovers(folder, manifest, job, tasks)
         _remove_unfinished(folder, manifest)
@@ -133,9 +133,11 @@ def harmonize_scans(
         yield from _make(folder, manifest, job, tasks, jobs)
 
 
-def _make_task(source: Path, target: Path) -> Task:
+def _make_task(source: Path, target: Path, harmonizer: FileHarmonizer) -> Task:
+    mask = harmonizer.find_mask(source)
     try:
-        return Task(source, target, list_input_files(source))
+        masks = {} if mask is None else {f"mask/{name}": file for name, file in list_input_files(mask).items()}
+        return Task(source, target, {**list_input_files(source), **masks})
     except OSError:
         return Task(source, target, {})  # reading it fails as well, and then only for this scan
 

@@ -44,6 +44,9 @@ class FileHarmonizer(Protocol):
     def recipe(self) -> Recipe:
         """What decides about the result, for the manifest."""
 
+    def find_mask(self, source: Path) -> Path | None:
+        """The mask file of a scan, which decides about the result as the scan does; None where none is used."""
+
     def harmonize(self, scan: LoadedScan, workers: int | None) -> HarmonizedScan:
         """The scan after harmonization; ``workers`` limits the threads."""
 

@@ -150,7 +150,8 @@ def read_manifest(folder: Path) -> Manifest:
     path = folder / MANIFEST
     if not path.is_file():
         raise FileNotFoundError(
-            f"{folder} holds no {MANIFEST}; it must be the output folder of `ssimh apply` or `ssimh align`."
+            f"{folder} holds no {MANIFEST}; it must be the output folder of `ssimh apply`, `ssimh align` or "
+            "`ssimh nnunet`."
         )
     try:
         content = json.loads(path.read_text(encoding="utf-8"))

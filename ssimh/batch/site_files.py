@@ -65,6 +65,10 @@ class SiteAlignment:
         description = f"Alignment to a site of {self.target.n_subjects} scan(s): {self.difference}"
         return Recipe("align", description, reference, {"strength": self.strength, "clip": self.clip})
 
+    def find_mask(self, source: Path) -> Path | None:
+        """None: the body is found in the scan."""
+        return None
+
     def harmonize(self, scan: LoadedScan, workers: int | None) -> HarmonizedScan:
         """The scan after alignment, in its own directions.
 

@@ -16,6 +16,7 @@ from ssimh._kernels.regions import region_mask
 from ssimh._kernels.settings import SwapSettings
 from ssimh.batch.harmonize_scan import HarmonizedScan
 from ssimh.batch.manifest import Recipe
+from ssimh.batch.mask_files import check_pattern, find_mask, read_mask
 from ssimh.images.scan import LoadedScan, ScanError, read_scan
 from ssimh.reference import ReferenceSpectrum
 from ssimh.swap import swap_spectrum
@@ -35,6 +36,8 @@ class FileSwap:
         grid: ``"same"``, ``"field-of-view"`` (scan and reference are taken to cover the same field where their grids
             differ) or ``"physical"`` (the reference's box in millimeters); see :func:`ssimh.swap_spectrum`.
         background: voxels of exactly this value keep it.
+        mask: pattern of the scans' mask files, with ``{folder}`` and ``{name}`` of a scan
+            (:func:`ssimh.batch.mask_files.find_mask`); outside its mask nothing of a scan moves. None for no masks.
 
     Raises:
         ValueError: settings out of range, PET, a unit that is not the reference's, or a reference without an affine
@@ -48,8 +51,11 @@ class FileSwap:
     allow_pet: bool = False
     grid: str = "same"
     background: float | None = None
+    mask: str | None = None
 
     def __post_init__(self) -> None:
+        if self.mask is not None:
+            check_pattern(self.mask)
         SwapSettings(strength=self.strength, clip=self.clip, unit=self.unit, allow_pet=self.allow_pet, grid=self.grid)
         if self.grid == "physical" and self.reference.affine is None:
             raise ValueError(
@@ -74,15 +80,21 @@ class FileSwap:
             f"{reference.threshold}, axes {reference.axes}, region {reference.region}"
         )
         settings = {
-            name: getattr(self, name) for name in ("strength", "clip", "unit", "allow_pet", "grid", "background")
+            name: getattr(self, name)
+            for name in ("strength", "clip", "unit", "allow_pet", "grid", "background", "mask")
         }
         return Recipe("swap", description, {**reference.header(), "content_hash": reference.content_hash}, settings)
+
+    def find_mask(self, source: Path) -> Path | None:
+        """The mask file of a scan."""
+        return None if self.mask is None else find_mask(self.mask, source)
 
     def harmonize(self, scan: LoadedScan, workers: int | None) -> HarmonizedScan:
         """The scan after the swap.
 
         Raises:
-            ScanError: another grid with ``"same"``, or a unit that contradicts the file.
+            ScanError: another grid with ``"same"``, a unit that contradicts the file, or a mask that is missing or
+                does not fit.
             ValueError: what :func:`ssimh.swap_spectrum` refuses.
         """
         unit = resolve_unit(scan, self.unit)
@@ -96,12 +108,13 @@ class FileSwap:
             region=reference.region,
             grid=self.grid if physical else "same",  # match_grid has brought the reference to the scan's grid
             affine=scan.affine if physical else None,
+            mask=None if self.mask is None else read_mask(self.mask, scan),
             background=self.background,
             unit=unit,
             strength=self.strength,
             clip=self.clip,
             allow_pet=self.allow_pet,
-            workers=workers,
+            workers=None if physical else workers,  # the box's few products are not shared among threads
         )
 
         def make_reference_view() -> NDArray[Any]:

@@ -10,6 +10,7 @@ import typer
 
 from ssimh.batch.harmonize_folder import find_inputs, harmonize_scans
 from ssimh.batch.harmonize_scan import FileHarmonizer, OutputOptions
+from ssimh.batch.mask_files import leave_out_masks
 from ssimh.batch.site_files import SiteAlignment
 from ssimh.batch.swap_files import FileSwap
 from ssimh.cli.console import Scans, handle_errors, print_line
@@ -48,6 +49,14 @@ GridOption = Annotated[
     ),
 ]
 Background = Annotated[float | None, typer.Option(help="Voxels of exactly this value keep it.")]
+Mask = Annotated[
+    str | None,
+    typer.Option(
+        metavar="PATTERN",
+        help="Mask of each scan, outside which nothing moves: a path with {folder} and {name} of the scan, as "
+        "{folder}/{name}_mask.nii.gz. Boolean or 0 and 1, on the scan's grid.",
+    ),
+]
 Jobs = Annotated[int, typer.Option(min=1, help="Scans at a time; changes the time, not the results.")]
 
 
@@ -63,6 +72,7 @@ def apply(
     ] = False,
     grid: GridOption = Grid.same,
     background: Background = None,
+    mask: Mask = None,
     pixel_type: PixelTypeOption = PixelType.same,
     figures: Figures = True,
     reference_image: Annotated[Path | None, typer.Option(help="Scan to show as the reference in the figures.")] = None,
@@ -73,7 +83,8 @@ def apply(
     Geometry is kept, a manifest says what was done, and a second run does only what is missing or has changed.
     """
     with handle_errors():
-        swap = FileSwap(ReferenceSpectrum.load(reference), strength, clip, unit, allow_pet, grid.value, background)
+        spectrum = ReferenceSpectrum.load(reference)
+        swap = FileSwap(spectrum, strength, clip, unit, allow_pet, grid.value, background, mask)
         _harmonize(scans, out, swap, OutputOptions(pixel_type.value, figures, reference_image), jobs)
 
 
@@ -102,5 +113,5 @@ def align(
 
 
 def _harmonize(inputs: list[Path], out: Path, harmonizer: FileHarmonizer, options: OutputOptions, jobs: int) -> None:
-    scans = find_inputs(inputs, out)
+    scans = leave_out_masks(find_inputs(inputs, out), harmonizer.find_mask)
     show_outcomes(harmonize_scans(scans, out, harmonizer, options, jobs), len(scans), out)

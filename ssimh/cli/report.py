@@ -15,7 +15,7 @@ from ssimh.cli.console import handle_errors, print_error, print_line, stdout
 
 
 def report(
-    folder: Annotated[Path, typer.Argument(help="Output folder of `ssimh apply` or `ssimh align`.")],
+    folder: Annotated[Path, typer.Argument(help="Output folder of `ssimh apply`, `ssimh align` or `ssimh nnunet`.")],
 ) -> None:
     """Summarize a run: a table here, report.csv and report.html in the folder."""
     with handle_errors():

@@ -26,6 +26,9 @@ class Misbehaving:
     def recipe(self) -> Recipe:
         return Recipe("swap", "as it is", {"content_hash": "none"}, {})
 
+    def find_mask(self, source):
+        return None
+
     def harmonize(self, scan, workers):
         if scan.path.name.startswith("error"):
             raise KeyError("a mistake in the code")

@@ -43,6 +43,9 @@ def test_the_result_is_complete_and_only_the_channel_has_changed(source, target)
     assert description == json.loads(before["dataset.json"])
     assert (record["channel"], record["method"], record["source"]) == (0, "swap", source.name)
     assert record["reference"] == ReferenceSpectrum.load(target / "ssimh_reference.npz").content_hash
+    succeed("report", target)
+    assert "imagesTs/HN_3_0000.nii.gz" in (target / "report.csv").read_text()
+    assert "3 kept" in convert(source, target).output
     assert not any(path.is_symlink() or path.stat().st_nlink > 1 for path in target.rglob("*") if path.is_file())
 
 

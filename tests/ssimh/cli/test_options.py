@@ -210,6 +210,19 @@ def _(folder):
     assert not moved[:, :8].any()
 
 
+@effect("apply", "mask")
+def _(folder):
+    pattern, body = "{folder}/{name}_mask.nii.gz", (np.indices((6, 24, 22))[1] >= 8).astype(np.uint8)
+    before = read(write(folder / "in/a.nii.gz", read(folder / "donor.nii.gz")))
+    refuse("apply", folder / "in", "--reference", folder / "ref.npz", "--out", folder / "x", "--mask", "{case}")
+    write(folder / "in/a_mask.nii.gz", body)
+    moved = apply(folder, "--mask", pattern, scans="in")[0] != before
+    assert (moved[:, 8:].any(), moved[:, :8].any()) == (True, False)
+    assert set(read_manifest(folder / "out").scans) == {"a.nii.gz"}  # the mask in the folder is no scan
+    write(folder / "in/a_mask.nii.gz", 1 - body)
+    assert (apply(folder, "--mask", pattern, scans="in")[0] != before)[:, :8].any()  # made again with another mask
+
+
 @effect("apply", "pixel_type")
 def _(folder):
     assert apply(folder)[0].dtype == np.int16
