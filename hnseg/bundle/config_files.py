@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib.metadata
 from collections.abc import Mapping
 
+from hnseg.bundle.attribution import Attribution
 from hnseg.cohort.labels import LESION_CLASSES
 from hnseg.inference.predict_case import Segmenter
 from hnseg.models.network import CHANNELS
@@ -96,12 +97,13 @@ def make_inference_config() -> JsonObject:
     }
 
 
-def make_metadata(segmenter: Segmenter, split: str) -> JsonObject:
+def make_metadata(segmenter: Segmenter, split: str, attribution: Attribution) -> JsonObject:
     """``metadata.json``.
 
     Args:
         segmenter: Opened on the exported models.
         split: Digest of the split that they were trained on.
+        attribution: What the exporter states.
     """
     known = versions()
     classes = {"0": "background", **{str(kind.value): kind.name for kind in LESION_CLASSES}}
@@ -119,9 +121,10 @@ def make_metadata(segmenter: Segmenter, split: str) -> JsonObject:
             f"Mean of {len(segmenter.models)} SegResNets, one for each fold of a cross-validation, on a harmonized CT "
             "and a PET in SUV. The package hnseg (pip install 'ssimh[hnseg]') has to be installed."
         ),
-        "authors": "not stated by the run: name yourself before you share the bundle",
-        "copyright": "not stated by the run: name yourself before you share the bundle",
-        "data_source": "not stated by the run",
+        "authors": attribution.text("authors"),
+        "copyright": attribution.text("copyright"),
+        "weights_license": attribution.text("license"),
+        "data_source": attribution.text("data_source"),
         "data_type": "NIfTI, or what else ITK reads: CT in HU, PET in SUV",
         "image_classes": "CT and PET on the crop grid, normalized by hnseg",
         "label_classes": "1 GTVp, 2 GTVn on the CT grid",
@@ -164,7 +167,7 @@ def read_license() -> str:
     return package.read_text("licenses/LICENSE") or package.read_text("LICENSE") or LICENSE_NOTICE
 
 
-def make_page(segmenter: Segmenter) -> str:
+def make_page(segmenter: Segmenter, attribution: Attribution) -> str:
     """``docs/README.md``."""
     config = segmenter.config
     return f"""# {NAME}
@@ -206,7 +209,15 @@ one of `hnseg predict THIS_FOLDER --ct … --pet … --mask …`, which takes th
 No images, paths, names or dates of patients' files are in this folder; case IDs are. With `histogram-match` the
 reference subject's cropped CT is part of the harmonization, and of this folder.
 
+## Authors and licenses
+
+| | |
+|---|---|
+| authors | {attribution.text("authors")} |
+| copyright | {attribution.text("copyright")} |
+| license of the weights | {attribution.text("license")} |
+| training data | {attribution.text("data_source")} |
+
 `LICENSE` is that of the code and of the files in `configs/`. The license of the weights is up to whoever trained them,
-and to the terms of the training data: name it here, and yourself in `configs/metadata.json`, before you share
-it.
+and to the terms of the training data. `configs/metadata.json` says the same.
 """

@@ -185,12 +185,22 @@ def _predict_test_cases(work: Path, options: InferenceOptions, parallel: Paralle
 
 @app.command()
 def export(
+    context: typer.Context,
     work: Work,
     folder: Annotated[Path | None, typer.Argument(help="New folder, which `predict` takes in place of a run.")] = None,
     bundle: Annotated[Path | None, typer.Option(help=BUNDLE)] = None,
     onnx: Annotated[Path | None, typer.Option(help=ONNX)] = None,
+    authors: Annotated[str | None, typer.Option(help="With --bundle: who trained the networks.")] = None,
+    copyright_notice: Annotated[
+        str | None, typer.Option("--copyright", help="With --bundle: copyright notice of the weights.")
+    ] = None,
+    license_name: Annotated[
+        str | None, typer.Option("--license", help="With --bundle: license of the weights, as CC-BY-NC-4.0.")
+    ] = None,
+    data_source: Annotated[str | None, typer.Option(help="With --bundle: training data, and their terms.")] = None,
 ) -> None:
     """Copy the trained models with what predicting new scans needs, without images and paths."""
+    from hnseg.bundle.attribution import Attribution
     from hnseg.bundle.write_bundle import export_bundle
     from hnseg.inference.export import export_models
     from hnseg.inference.export_onnx import export_onnx
@@ -202,9 +212,16 @@ def export(
             names = " and ".join(given) or "nothing"
             raise OptionError(f"one of {', '.join(ways)} says what to export and where to; given is {names}")
         [target] = given.values()
+        if target is not bundle:
+            refuse_options(context, ["authors", "copyright_notice", "license_name", "data_source"], "for --bundle")
+        attribution = Attribution(authors, copyright_notice, data_source, license_name)
         if target is onnx:
             with show_progress("export", out) as progress:
                 models = export_onnx(work, target, progress=progress)
+        elif target is bundle:
+            models = export_bundle(work, target, attribution)
         else:
-            models = (export_models if target is folder else export_bundle)(work, target)
+            models = export_models(work, target)
     print_line(f"{len(models)} models: {target}")
+    if target is bundle and attribution.missing:
+        print_line(f"not stated, and marked in configs/metadata.json: {', '.join(attribution.missing)}")

@@ -13,8 +13,11 @@ import numpy as np
 import pytest
 import torch
 from monai.bundle import ConfigWorkflow
+from monai.bundle.properties import MetaProperties
+from monai.utils import BundleProperty, BundlePropertyConfig
 from typer.testing import CliRunner
 
+from hnseg.bundle.attribution import NOT_STATED, Attribution
 from hnseg.bundle.fold_ensemble import FoldEnsemble, GaussianWindowInferer
 from hnseg.bundle.write_bundle import export_bundle
 from hnseg.cli.commands import app
@@ -159,6 +162,51 @@ def test_a_bundle_says_what_it_was_made_from_and_nothing_of_the_patients_files(b
             assert str(file[name]) not in texts
     assert "Apache License" in (bundle / "LICENSE").read_text()
     assert {path.name for path in bundle.parent.iterdir()} == {"hn"}  # nothing half-written beside it
+
+
+def test_what_the_exporter_states_is_in_the_bundle(trained_run, tmp_path):
+    stated = {
+        "--authors": "A. One, B. Two",
+        "--copyright": "Copyright 2026 One Hospital",
+        "--license": "CC-BY-NC-4.0",
+        "--data-source": "40 scans of One Hospital, by its ethics committee",
+    }
+    options = [word for pair in stated.items() for word in pair]
+    done = CliRunner().invoke(app, ["export", str(trained_run), "--bundle", str(tmp_path / "hn"), *options])
+    assert done.exit_code == 0, done.output
+    assert "not stated" not in done.output
+    metadata = json.loads((tmp_path / "hn" / "configs" / "metadata.json").read_text())
+    keys = ("authors", "copyright", "weights_license", "data_source")
+    assert [metadata[key] for key in keys] == list(stated.values())
+    page = (tmp_path / "hn" / "docs" / "README.md").read_text()
+    assert all(text in page for text in stated.values())
+    assert NOT_STATED not in page
+    for wrong in ([str(tmp_path / "a"), *options[:2]], ["--onnx", str(tmp_path / "a"), *options[-2:]]):
+        assert CliRunner().invoke(app, ["export", str(trained_run), *wrong]).exit_code == 2
+    with raises_naming(OptionError, "authors"):
+        Attribution(authors=" ")
+    assert {path.name for path in tmp_path.iterdir()} == {"hn"}
+
+
+def test_what_is_not_stated_is_marked(bundle):
+    metadata = json.loads((bundle / "configs" / "metadata.json").read_text())
+    assert [key for key, text in metadata.items() if text == NOT_STATED] == [
+        *("authors", "copyright", "weights_license", "data_source")
+    ]
+    assert (bundle / "docs" / "README.md").read_text().count(NOT_STATED) == 4
+
+
+def test_the_metadata_has_what_the_installed_monai_asks_for(bundle):
+    """Beside the rules of the specification's text, MONAI's own list of required properties."""
+    metadata = json.loads((bundle / "configs" / "metadata.json").read_text())
+    required = [name for name, entry in MetaProperties.items() if entry[BundleProperty.REQUIRED]]
+    assert len(required) >= 4
+    for name in required:
+        found = metadata
+        for key in MetaProperties[name][BundlePropertyConfig.ID].split("::"):
+            if key != "_meta_":
+                found = found[key]
+        assert found, name
 
 
 def spoil(work, how):

@@ -88,6 +88,10 @@ PROOFS = {
     "export": {
         "--bundle": "bundle/test_write_bundle.py::test_the_command_exports_one_thing_to_one_place",
         "--onnx": "inference/test_export_onnx.py::test_the_command_exports_onnx",
+        **dict.fromkeys(
+            ("--authors", "--copyright", "--license", "--data-source"),
+            "bundle/test_write_bundle.py::test_what_the_exporter_states_is_in_the_bundle",
+        ),
     },
     "evaluate": {
         "--rule": f"{RESULTS}test_rules_reach_the_counts",
