@@ -2,6 +2,7 @@
 
     python benchmarks/swap.py                      # CPU table, about two minutes on two cores
     python benchmarks/swap.py --quick              # without the peers that take seconds per volume
+    python benchmarks/swap.py --warning            # the cost of warn_above_hu in SpectrumSwap alone, seconds
     python benchmarks/swap.py --device cuda        # batch of 8 volumes against a device-to-device copy
     python benchmarks/swap.py --imports            # import time of ssimh against that of numpy and scipy
 
@@ -178,6 +179,16 @@ def on_cpu(quick: bool) -> None:
             print(f"Not installed, so not measured: {', '.join(missing)}.")
 
 
+def warning_cost(repeats: int = 25) -> None:
+    """Print the share that the look at the soft tissue has in the MONAI transform; also for a small crop."""
+    for shape in (*SHAPES, (40, 96, 96)):
+        stored = ReferenceSpectrum.from_image(scan(shape, 1))
+        times = in_turns(with_and_without_warning(scan(shape, 0), stored), repeats)
+        look, silent = times["warning"], times["SpectrumSwap, silent"]
+        size = " × ".join(map(str, shape))
+        print(f"{size}: SpectrumSwap {1e3 * silent:.2f} ms, warn_above_hu {1e3 * look:.2f} ms, {look / silent:.1%}")
+
+
 def on_device(device: str) -> None:
     """Print the table of a batch of 8 volumes on an accelerator."""
     import torch
@@ -235,9 +246,12 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="leave out the peers that take seconds")
     parser.add_argument("--device", default="cpu", help="cpu or cuda")
     parser.add_argument("--imports", action="store_true", help="measure import time instead")
+    parser.add_argument("--warning", action="store_true", help="measure the cost of warn_above_hu instead")
     arguments = parser.parse_args()
     if arguments.imports:
         imports()
+    elif arguments.warning:
+        warning_cost()
     elif arguments.device == "cpu":
         on_cpu(arguments.quick)
     else:
