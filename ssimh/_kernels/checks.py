@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ssimh._kernels.arrays import to_numpy
-from ssimh._kernels.inside import as_boolean
+from ssimh._kernels.boolean import as_boolean
 
 MODES = ("slice", "volume")
 

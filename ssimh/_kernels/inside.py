@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ssimh._kernels.arrays import is_array, is_tensor, to_numpy
+from ssimh._kernels.arrays import is_tensor, to_numpy
+from ssimh._kernels.boolean import as_boolean
 
 _SLAB_BYTES = 16 * 2**20
 
@@ -66,25 +67,6 @@ def as_mask(mask: Any, image: Any, name: str) -> Any:
 
         return torch.as_tensor(mask, device=image.device).as_subclass(torch.Tensor)
     return to_numpy(mask)
-
-
-def as_boolean(mask: Any, name: str) -> Any:
-    """The mask as booleans, a tensor where it is; floats are refused, since a probability is no mask.
-
-    Raises:
-        TypeError: not an array, or neither boolean nor integer.
-        ValueError: integers other than 0 and 1.
-    """
-    if not is_array(mask):
-        raise TypeError(f"{name} must be a NumPy array or a torch tensor; given {type(mask).__name__}.")
-    kind = str(mask.dtype).removeprefix("torch.") if is_tensor(mask) else mask.dtype.name
-    if not kind.startswith(("bool", "int", "uint")):
-        raise TypeError(f"{name} must be boolean or of the integers 0 and 1; given has dtype {mask.dtype}.")
-    if kind == "bool":
-        return mask
-    if not bool(((mask == 0) | (mask == 1)).all()):
-        raise ValueError(f"{name} must be boolean or of the integers 0 and 1; given holds others ({mask.dtype}).")
-    return mask.bool() if is_tensor(mask) else mask.astype(bool)
 
 
 def check_background(background: Any) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ssimh._kernels.inside import as_boolean
+from ssimh._kernels.boolean import as_boolean
 from ssimh.images.scan import LoadedScan, ScanError, read_scan
 
 _TOLERANCE_MM = 1e-3  # NIfTI keeps single precision

@@ -12,8 +12,8 @@ from monai.utils import TransformBackends
 from numpy.typing import NDArray
 
 from ssimh._kernels.arrays import check_finite, to_numpy
+from ssimh._kernels.boolean import as_boolean
 from ssimh._kernels.checks import check_clip, check_mask, check_strength
-from ssimh._kernels.inside import as_boolean
 from ssimh.histogram import load_values, match_histogram
 from ssimh.transforms import _adapter
 from ssimh.transforms._forms import DictionaryForm

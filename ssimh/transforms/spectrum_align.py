@@ -10,8 +10,8 @@ from monai.config import NdarrayOrTensor
 from monai.utils import TransformBackends
 
 from ssimh._kernels.arrays import to_numpy
+from ssimh._kernels.boolean import as_boolean
 from ssimh._kernels.checks import check_clip, check_strength
-from ssimh._kernels.inside import as_boolean
 from ssimh.orientation import zyx_axes
 from ssimh.site.alignment import (
     SiteDifference,
