@@ -27,8 +27,15 @@ _CODES = {
 
 
 def read_text(dataset: Dataset, keyword: str) -> str:
-    """An attribute as text without padding; several values are joined by backslashes; empty if it is missing."""
-    value = dataset.get(keyword)
+    """An attribute as text without padding; several values are joined by backslashes; empty if it is missing.
+
+    Raises:
+        SuvError: pydicom cannot read it as a value of its kind.
+    """
+    try:
+        value = dataset.get(keyword)
+    except (ValueError, TypeError, OverflowError) as error:
+        raise SuvError(keyword, "the value is not one of its kind") from error
     if value is None:
         return ""
     if isinstance(value, str | bytes) or not isinstance(value, Sequence):
