@@ -140,7 +140,8 @@ def _choose_pet(study: Study, choices: SeriesChoices, reasons: dict[int, str]) -
     """The PET of a study and why it is taken; reasons against the others are added to ``reasons``."""
     found, is_chosen = _usable(study, "PT", choices.pet)
     if not found:
-        raise _Ambiguous("CT without PET: no PET series in this study or in the CT's frame of reference")
+        labels = ", ".join(s.label for s in study.series if s.modality == "CT")
+        raise _Ambiguous(f"CT without PET: there is none in the study of {labels}")
     if is_chosen:
         return _take(study, found[0], "PET, as chosen", reasons)
     corrected = [s for s in found if s.is_attenuation_corrected is not False]
@@ -150,8 +151,7 @@ def _choose_pet(study: Study, choices: SeriesChoices, reasons: dict[int, str]) -
     if not corrected:
         labels = ", ".join(s.label for s in found)
         raise _Ambiguous(
-            f"no PET is corrected for attenuation (CorrectedImage): {labels}; "
-            f"--pet-series {found[0].number} takes it all the same"
+            f"no PET is corrected for attenuation (CorrectedImage): {labels}; uncorrected values have no SUV"
         )
     referenced = _referenced_by_structures(study)
 

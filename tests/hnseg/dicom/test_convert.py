@@ -198,6 +198,34 @@ def test_a_table_names_cases_by_patient_and_folder(tree, tmp_path):
     assert "line 4" in report.unused_rows[0]
 
 
+def test_a_table_says_what_a_header_lacks_and_the_kind_of_suv_is_chosen(tmp_path):
+    """By PatientID, then by case ID; ideal weight of a woman of 160 cm: 45.5 + 0.91 (160 − 152)."""
+    header = {"PatientWeight": None, "PatientSex": "F", "PatientSize": "1.60"}
+    studies.make_study(tmp_path / "in", "a", structures=(), pet={"tags": header})
+    factors = []
+    for line, kind in (("P-a,50", "bw"), ("case-001,60", "bw"), ("case-001,60", "ibw")):
+        (tmp_path / "tags.csv").write_text(f"pid,patient_weight_kg\n{line}\n")
+        report = convert_dicom(
+            tmp_path / "in", tmp_path / "out", DicomOptions(load=LoadOptions(kind), tags=tmp_path / "tags.csv")
+        )
+        assert (states(report), report.states[0].record["pet"]["suv_kind"]) == ({"case-001": "done"}, kind)
+        factors.append(report.states[0].record["pet"]["suv_factor"])
+    assert factors == pytest.approx([studies.FACTOR * kg / 70 for kg in (50, 60, 45.5 + 0.91 * 8)], rel=1e-6)
+    assert "P-a" not in (tmp_path / "out" / "dicom.json").read_text()
+    assert len(convert_dicom(tmp_path / "in", tmp_path / "out").failures) == 1  # without the table
+
+
+def test_an_error_that_is_not_foreseen_shows_no_text_of_its_own(tree, tmp_path, monkeypatch):
+    def fail(*_: object) -> None:
+        raise ValueError("Smith^John")
+
+    monkeypatch.setattr(make_case, "load_case", fail)
+    failures = convert_dicom(tree, tmp_path / "out").failures
+    assert len(failures) == 2
+    assert all("ValueError" in f.reason and "Smith" not in f.reason for f in failures)
+    assert "Smith" not in (tmp_path / "out" / "dicom.json").read_text()
+
+
 def test_choices_settle_what_is_ambiguous(tmp_path):
     written = studies.make_study(tmp_path / "in", "a")
     studies.write_contours(tmp_path / "in" / "rt2" / "again", written["ct"], ["GTVn", "GTVp"])

@@ -83,13 +83,13 @@ def test_the_better_series_is_taken(found, expected):
 @pytest.mark.parametrize(
     ("found", "facts"),
     [
-        ((CT,), ("CT without PET",)),
+        ((CT,), ("CT without PET", "CT series 1")),
         ((PET,), ("PET without CT", "PT series 2", "--pet-only")),
         ((CT, PET, series(3, "CT")), ("CT series 1", "CT series 3", "--ct-series 1 or --ct-series 3")),
         ((CT, PET, series(3, "PT")), ("PT series 2", "PT series 3", "--pet-series 2 or --pet-series 3")),
         ((series(1, "CT", frame_uid="other"), PET), ("FrameOfReferenceUID", "--ct-series 1")),
         ((series(1, "CT", bounds_mm=((0, 0, 900), (1, 1, 901))), PET), ("do not overlap",)),
-        ((CT, series(2, "PT", is_attenuation_corrected=False)), ("CorrectedImage", "--pet-series 2")),
+        ((CT, series(2, "PT", is_attenuation_corrected=False)), ("CorrectedImage", "PT series 2")),
         ((CT, series(2, "PT", why_unusable="slice 3 of 9 is missing")), ("PT series 2", "slice 3 of 9 is missing")),
         ((CT, series(2, "PT", patient_key="patient-b")), ("2 patients",)),
     ],
@@ -106,7 +106,6 @@ def test_what_cannot_be_paired_is_refused_with_what_to_do(found, facts):
         ((CT, PET, series(3, "CT")), SeriesChoices(ct=(3,)), (3, 2)),
         ((CT, PET, series(3, "PT")), SeriesChoices(pet=(3,)), (1, 3)),
         ((series(1, "CT", frame_uid="other"), PET), SeriesChoices(ct=(1,)), (1, 2)),
-        ((CT, series(2, "PT", is_attenuation_corrected=False)), SeriesChoices(pet=(2,)), (1, 2)),
     ],
 )
 def test_a_choice_settles_it(found, choices, expected):
