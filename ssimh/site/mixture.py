@@ -115,11 +115,15 @@ def fit_tissues(counts: NDArray[np.float64], edges: NDArray[np.float64], space: 
     steps = grid_positions(BLOCKS)
     points = np.stack(np.meshgrid(steps, steps, steps, indexing="ij"), axis=-1).reshape(-1, 3)[full]
     terms, degrees = basis_at(points), degree_of_terms()
-    x = to_space((edges[:-1] + edges[1:]) / 2, space)
+    bins = to_space((edges[:-1] + edges[1:]) / 2, space)
     means = to_space(np.array(CLASS_HU), space)
-    even = 1 / (x[-1] - x[0])
+    even = 1 / (bins[-1] - bins[0])
     field = np.zeros(terms.shape[1])
-    field[0] = _first_shift(counts.sum(axis=0), x, means, even)
+    field[0] = _first_shift(counts.sum(axis=0), bins, means, even)
+    # Most bins of a block are empty; the others, block by block: (n,) each, and (2, n) or (3, n) by class.
+    block, column = np.nonzero(counts)
+    first = np.searchsorted(block, np.arange(len(counts)))
+    count, x = counts[block, column], bins[column] - means[:, None]
     widths, shares = np.full(2, _WIDTH[1]), np.tile(_PRIOR_SHARES, (len(counts), 1))
     overall = _PRIOR_SHARES
     for below, iterations in _STAGES:
@@ -127,20 +131,20 @@ def fit_tissues(counts: NDArray[np.float64], edges: NDArray[np.float64], space: 
         part = terms[:, active]
         ridge = np.diag(np.where(degrees[active] == 0, 0.0, _RIDGE))
         for _ in range(iterations):
-            offset = x - means[:, None] - (terms @ field)[:, None, None]
+            offset = x - (terms @ field)[block]
             density = np.exp(-0.5 * (offset / widths[:, None]) ** 2) / (widths[:, None] * np.sqrt(2 * np.pi))
-            joint = np.concatenate([density, np.full((len(counts), 1, len(x)), even)], axis=1) * shares[:, :, None]
-            found = joint / joint.sum(axis=1, keepdims=True) * counts[:, None, :]
-            totals = found.sum(axis=2)
+            joint = np.concatenate([density, np.full((1, len(block)), even)]) * shares.T[:, block]
+            found = joint / joint.sum(axis=0) * count
+            totals = np.add.reduceat(found, first, axis=1).T
             overall = totals.sum(axis=0) / totals.sum()
             shares = (totals + _SHARE_COUNTS * overall) / (totals.sum(axis=1, keepdims=True) + _SHARE_COUNTS)
-            tissue = found[:, :2]
+            tissue = found[:2]
             weight = (totals[:, :2] / widths**2).sum(axis=1)
-            pull = ((tissue * (x - means[:, None])).sum(axis=2) / widths**2).sum(axis=1)
+            pull = np.add.reduceat((tissue * x / widths[:, None] ** 2).sum(axis=0), first)
             # The constant has no prior: without ridge the smallest system is still regular, as weight > 0 somewhere.
             field[active] = np.linalg.solve(part.T @ (part * weight[:, None]) + ridge, part.T @ pull)
-            rest = x - means[:, None] - (terms @ field)[:, None, None]
-            spread = (tissue * rest**2).sum(axis=(0, 2)) / np.maximum(totals[:, :2].sum(axis=0), 1.0)
+            rest = x - (terms @ field)[block]
+            spread = (tissue * rest**2).sum(axis=1) / np.maximum(totals[:, :2].sum(axis=0), 1.0)
             widths = np.clip(np.sqrt(spread), *_WIDTH)
     return TissueFit(field, overall, widths)
 
