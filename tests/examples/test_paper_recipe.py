@@ -40,7 +40,10 @@ def cohorts(tmp_path_factory):
 
 
 @pytest.mark.slow
-def test_the_published_recipe(cohorts, tmp_path):
+def test_the_published_recipe(cohorts, monkeypatch, tmp_path):
+    """Pictures are few and coarse here; test_hecktor_task1.py has those of a run as they are."""
+    monkeypatch.setattr("hnseg.report.page_parts.draw_overlays", lambda case_id, images: [])
+    monkeypatch.setattr("hnseg.report.paper_figures.figure_files.PNG_DPI", 100)
     own, external = cohorts
     work, masks = tmp_path / "work", tmp_path / "masks"
     config = build_config({**COARSE, **QUICK}, base=Config.from_preset("paper"))

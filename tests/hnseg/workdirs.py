@@ -175,6 +175,14 @@ def write_external(work: Path) -> tuple[Path, Path]:
     return out, root
 
 
+def copy_workdir(template: Path, work: Path) -> Path:
+    """Copy a work directory; paths point into the copy."""
+    shutil.copytree(template, work)
+    for path in work.glob("*.json"):
+        path.write_text(path.read_text().replace(str(template), str(work)))
+    return work
+
+
 @pytest.fixture(scope="session")
 def _workdir_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_workdir(tmp_path_factory.mktemp("template") / "work")
@@ -182,13 +190,8 @@ def _workdir_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def small_workdir(_workdir_template: Path, tmp_path: Path) -> Path:
-    """A fresh copy of a finished run's files, up to the predictions; paths point into the copy."""
-    work = tmp_path / "work"
-    shutil.copytree(_workdir_template, work)
-    for name in ("check.json", "run.json"):
-        text = (work / name).read_text()
-        (work / name).write_text(text.replace(str(_workdir_template), str(work)))
-    return work
+    """A fresh copy of a finished run's files, up to the predictions."""
+    return copy_workdir(_workdir_template, tmp_path / "work")
 
 
 @pytest.fixture

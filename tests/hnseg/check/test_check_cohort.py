@@ -52,7 +52,7 @@ def test_a_good_cohort_has_no_findings(small_cohort, tmp_path):
 )
 def test_a_trap_is_named_and_the_other_case_goes_on(tmp_path, trap, severity, message, file):
     root = tmp_path / "cohort"
-    generate_cohort(root, cases_per_center=2, centers=DEFAULT_CENTERS[:1], pixel_mm=4.0, traps=[trap])
+    generate_cohort(root, cases_per_center=2, centers=DEFAULT_CENTERS[:1], pixel_mm=8.0, traps=[trap])
     result = check_cohort(root, PREPARE, work=tmp_path / "work")
     bad = f"{DEFAULT_CENTERS[0].name}-001"
     about = [finding for finding in result.findings if message in finding.message]
@@ -66,7 +66,7 @@ def test_a_trap_is_named_and_the_other_case_goes_on(tmp_path, trap, severity, me
 
 def test_bqml_is_converted_by_the_cohorts_table_and_refused_without_it(tmp_path):
     root = tmp_path / "cohort"
-    generate_cohort(root, cases_per_center=2, centers=DEFAULT_CENTERS[:1], pixel_mm=4.0, traps=["pet-bqml"])
+    generate_cohort(root, cases_per_center=2, centers=DEFAULT_CENTERS[:1], pixel_mm=6.0, traps=["pet-bqml"])
     converted, other = check_cohort(root, PREPARE, work=tmp_path / "work").cases
     assert (converted.pet_unit, other.pet_unit, other.suv_factor) == ("Bq/ml", "SUV", None)
     assert load_check(tmp_path / "work").cases[0].as_case().suv_factor == converted.suv_factor
@@ -101,7 +101,7 @@ def test_flipped_and_oblique_heads_are_found_where_the_straight_one_is(tmp_path)
     for trap in (None, "flipped-direction", "oblique-direction"):
         root = tmp_path / str(trap)
         generate_cohort(
-            root, cases_per_center=1, centers=DEFAULT_CENTERS[:1], pixel_mm=4.0, traps=[trap] if trap else []
+            root, cases_per_center=1, centers=DEFAULT_CENTERS[:1], pixel_mm=6.0, traps=[trap] if trap else []
         )
         (case,) = check_cohort(root, PREPARE).cases
         boxes[trap] = (case.head_found, case.in_view)

@@ -159,7 +159,7 @@ def write_peaks(config: Config, model: Path, out: Path) -> None:
     """Peak memory in kB after an ensemble of one model and after one of five."""
     peaks = []
     for count in (1, 5):
-        ensemble_logits([model] * count, torch.rand(2, 48, 48, 48), config, open_device("cpu", "32-true"))
+        ensemble_logits([model] * count, torch.rand(2, 32, 32, 32), config, open_device("cpu", "32-true"))
         peaks.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
     out.write_text(json.dumps(peaks))
 
@@ -167,7 +167,7 @@ def write_peaks(config: Config, model: Path, out: Path) -> None:
 @pytest.mark.slow
 def test_memory_does_not_grow_with_the_number_of_models(tmp_path):
     """Weights of 74 MB a model: five of them may not take as much as one more."""
-    train = TrainConfig(filters=24, blocks_down=(1, 1, 1, 1, 1), heads=1, patch_vox=(48, 48, 48))
+    train = TrainConfig(filters=24, blocks_down=(1, 1, 1, 1, 1), heads=1, patch_vox=(32, 32, 32))
     path = tmp_path / "model.pt"
     save_checkpoint(path, {"network": make_network(train).state_dict()})
     size_mb = path.stat().st_size / 2**20

@@ -40,13 +40,13 @@ def test_worst_median_best():
         ("predictions", "No overlay of"),
     ],
 )
-def test_a_missing_input_is_said_and_does_not_stop_the_report(scored, gone, said, no_views):
+def test_a_missing_input_is_said_and_does_not_stop_the_report(scored, gone, said, no_pictures):
     path = scored / gone
     shutil.rmtree(path) if path.is_dir() else path.unlink()
     assert said in read(write_report(scored)).text
 
 
-def test_only_the_metrics_are_needed(scored, no_views):
+def test_only_the_metrics_are_needed(scored, no_pictures):
     for path in list(scored.iterdir()):
         if path.name != "metrics.json":
             shutil.rmtree(path) if path.is_dir() else path.unlink()
@@ -56,7 +56,7 @@ def test_only_the_metrics_are_needed(scored, no_views):
 
 
 @pytest.mark.parametrize("content", ["{", "[1]"])
-def test_a_broken_optional_file_is_said(scored, content, no_views):
+def test_a_broken_optional_file_is_said(scored, content, no_pictures):
     (scored / "run.json").write_text(content)
     (scored / "models/fold_0/log.csv").write_text("epoch,loss\nthree,4\n")
     text = read(write_report(scored)).text
@@ -82,7 +82,7 @@ def test_a_run_without_trouble_has_no_warning(scored):
     assert warnings(files) == []
 
 
-def test_masks_settings_or_split_that_metrics_do_not_belong_to(scored, edit_json, no_views):
+def test_masks_settings_or_split_that_metrics_do_not_belong_to(scored, edit_json, no_pictures):
     assert load_run(scored).stale == []
     shutil.copy(scored / "baselines/empty/AAA-001.nii.gz", scored / "predictions/AAA-001.nii.gz")
     (mask,) = load_run(scored).stale
@@ -126,7 +126,7 @@ def put(*path, value):
         ("predictions/AAA-001.json", put("removed", value=1)),
     ],
 )
-def test_a_file_of_another_shape_costs_its_part_of_the_page_alone(scored, edit_json, no_views, name, change):
+def test_a_file_of_another_shape_costs_its_part_of_the_page_alone(scored, edit_json, no_pictures, name, change):
     edit_json(scored / name, change)
     gaps = load_run(scored).gaps
     assert [name.split("/")[-1] in gap for gap in gaps] == [True]

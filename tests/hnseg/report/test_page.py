@@ -30,7 +30,7 @@ def test_the_page_is_whole_self_contained_and_small(scored):
     assert not [p for p in scored.iterdir() if p.name.startswith(".writing")]
 
 
-def test_the_page_says_what_a_reader_must_know(scored, no_views):
+def test_the_page_says_what_a_reader_must_know(scored, no_pictures):
     text = read(write_report(scored)).text
     metrics = json.loads((scored / "metrics.json").read_text())
     for method in ("ensemble", "threshold_baseline", "empty_baseline"):
@@ -48,7 +48,7 @@ def test_the_page_says_what_a_reader_must_know(scored, no_views):
     assert "ssimh 0.1.0" in text
 
 
-def test_validation_stands_beside_the_test(small_workdir, no_views):
+def test_validation_stands_beside_the_test(small_workdir, no_pictures):
     write_validation(small_workdir)
     metrics = evaluate_workdir(small_workdir)
     text = read(write_report(small_workdir)).text
@@ -59,11 +59,11 @@ def test_validation_stands_beside_the_test(small_workdir, no_views):
     assert "the post-processing" not in text  # nothing was tuned
 
 
-def test_without_out_of_fold_masks_the_page_says_how_to_make_them(scored, no_views):
+def test_without_out_of_fold_masks_the_page_says_how_to_make_them(scored, no_pictures):
     assert "no out-of-fold masks to compare the test with: hnseg tune makes them" in read(write_report(scored)).text
 
 
-def test_how_post_processing_was_chosen_is_shown(scored, edit_json, no_views):
+def test_how_post_processing_was_chosen_is_shown(scored, edit_json, no_pictures):
     setting = {"min_gtvp_ml": 0.2, "min_gtvn_ml": 0.5, "max_node_distance_mm": 60.0}
     scores = {"objective": 0.6126, "gtvp_dice_mean": 0.7, "gtvn_dice_agg": 0.6, "gtvn_f1_agg": None}
     tuning = dict.fromkeys(("defaults", "chosen", "best"), setting)
@@ -84,7 +84,7 @@ def test_how_post_processing_was_chosen_is_shown(scored, edit_json, no_views):
     assert "tuned.max_node_distance_mm" in page.text
 
 
-def test_surface_scores_and_volumes_are_shown(scored, no_views):
+def test_surface_scores_and_volumes_are_shown(scored, no_pictures):
     metrics = json.loads((scored / "metrics.json").read_text())
     text = read(write_report(scored)).text
     assert "surface Dice within 3 mm" in text
@@ -97,7 +97,7 @@ def test_surface_scores_and_volumes_are_shown(scored, no_views):
     assert "Volume error" in text
 
 
-def test_under_the_2022_rules_other_scores_come_first(small_workdir, no_views):
+def test_under_the_2022_rules_other_scores_come_first(small_workdir, no_pictures):
     evaluate_workdir(small_workdir, rules=HECKTOR_2022)
     html = write_report(small_workdir).read_text(encoding="utf-8")
     assert "HECKTOR 2022 Task 1 scores" in html
@@ -116,7 +116,7 @@ def test_a_large_change_is_only_explained_where_a_spectrum_was_swapped(scored, e
     assert "spectrum" not in said[0]
 
 
-def test_harmonization_that_fell_back_is_said(scored, edit_json, no_views):
+def test_harmonization_that_fell_back_is_said(scored, edit_json, no_pictures):
     for case_id in ("AAA-001", "BBB-002"):
         edit_json(
             scored / f"prepared/{case_id}/case.json",
@@ -126,7 +126,7 @@ def test_harmonization_that_fell_back_is_said(scored, edit_json, no_views):
     assert "2 of 9 cases (AAA-001, BBB-002): no training case of this center: aligned scan by scan." in text
 
 
-def test_cases_scored_as_empty_masks_are_named(small_workdir, no_views):
+def test_cases_scored_as_empty_masks_are_named(small_workdir, no_pictures):
     (small_workdir / "predictions/AAA-002.nii.gz").unlink()
     evaluate_workdir(small_workdir, missing="empty")
     text = read(write_report(small_workdir)).text
@@ -134,19 +134,19 @@ def test_cases_scored_as_empty_masks_are_named(small_workdir, no_views):
     assert "No overlay of AAA-002" in text
 
 
-def test_a_long_table_of_preparation_is_folded(scored, no_views):
+def test_a_long_table_of_preparation_is_folded(scored, no_pictures):
     assert "All 9 cases" not in read(write_report(scored)).text
     for k in range(6):
         shutil.copytree(scored / "prepared/AAA-001", scored / f"prepared/DDD-00{k}")
     assert "All 15 cases, the conspicuous ones first" in read(write_report(scored)).text
 
 
-def test_a_generated_cohort_makes_no_claim(scored, no_views):
+def test_a_generated_cohort_makes_no_claim(scored, no_pictures):
     (scored / "cohort" / "phantom.json").write_text("{}")
     assert "Generated cohort: no claim about patients." in read(write_report(scored)).text
 
 
-def test_what_comes_from_files_is_escaped(scored, edit_json, no_views):
+def test_what_comes_from_files_is_escaped(scored, edit_json, no_pictures):
     evil = "<script>alert(1)</script>"
     edit_json(scored / "check.json", lambda c: c["findings"].append({**c["findings"][0], "message": evil}))
     edit_json(scored / "prepared/BBB-001/case.json", lambda c: c["crop"].update(reason=evil))
@@ -158,7 +158,7 @@ def test_what_comes_from_files_is_escaped(scored, edit_json, no_views):
     assert "the head is not in view &lt;b&gt;&amp;&lt;/b&gt;" in html
 
 
-def test_undefined_scores_are_written_with_their_reason(small_workdir, edit_json, no_views):
+def test_undefined_scores_are_written_with_their_reason(small_workdir, edit_json, no_pictures):
     edit_json(small_workdir / "splits.json", lambda s: s.update(test=["BBB-002"]))
     for folder in ("predictions", "baselines/threshold"):  # no node anywhere
         shutil.copy(small_workdir / "baselines/empty/BBB-002.nii.gz", small_workdir / folder / "BBB-002.nii.gz")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -21,13 +22,20 @@ def folder(tmp_path: Path, rng: np.random.Generator) -> Path:
     return tmp_path
 
 
-@pytest.fixture
-def sites(tmp_path: Path) -> Path:
-    """Two scans here and there, and the sites fitted to them; one scan of each is stored with y reversed."""
+@pytest.fixture(scope="session")
+def _sites_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("sites")
     for name, factor, first in (("here", 0.96, 0), ("there", 1.0, 10)):
         for seed in range(2):
             values, sign = neck(first + seed, factor=factor), 1 - 2 * seed
-            path = tmp_path / name / f"{seed}.nii.gz"
+            path = folder / name / f"{seed}.nii.gz"
             write(path, values[:, ::sign], spacing=(4.0, 4.0, 3.0), direction=(1, 0, 0, 0, sign, 0, 0, 0, 1))
-        succeed("fit-site", tmp_path / name, "--out", tmp_path / f"{name}.npz")
+        succeed("fit-site", folder / name, "--out", folder / f"{name}.npz")
+    return folder
+
+
+@pytest.fixture
+def sites(_sites_template: Path, tmp_path: Path) -> Path:
+    """Two scans here and there, and the sites fitted to them; one scan of each is stored with y reversed."""
+    shutil.copytree(_sites_template, tmp_path, dirs_exist_ok=True)
     return tmp_path
