@@ -149,9 +149,10 @@ def _predict_study(
     center: str,
 ) -> None:
     try:
+        import highdicom  # noqa: F401
         import pydicom  # noqa: F401
     except ImportError as error:
-        raise HnsegError('--dicom needs pydicom: pip install "ssimh[dicom]"') from error
+        raise HnsegError(f'--dicom needs {error.name}: pip install "ssimh[dicom]"') from error
     from hnseg.dicom.pair_studies import SeriesChoices
     from hnseg.inference.predict_study import StudyReading, predict_study
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,7 @@ from pydicom.datadict import tag_for_keyword
 from pydicom.errors import InvalidDicomError
 
 from hnseg.dicom.quiet import quiet_pydicom
-from hnseg.errors import DicomError
+from hnseg.errors import DicomError, HnsegError
 
 _KNOWN_MODALITIES = ("CT", "PT", "MR", "RTSTRUCT", "RTPLAN", "RTDOSE", "REG", "SEG")  # others may be anything
 
@@ -30,19 +32,34 @@ def read_dataset(source: Path | Dataset, series: str, *, modality: str) -> Datas
     """
     dataset = source
     if isinstance(source, Path):
+        if not source.is_file():
+            raise DicomError(series, "the file does not exist")
         try:
-            with quiet_pydicom():
+            with quiet_pydicom(), refuse_damage(series):
                 dataset = dcmread(source)
-        except FileNotFoundError as error:
-            raise DicomError(series, "the file does not exist") from error
-        except (InvalidDicomError, EOFError, ValueError, KeyError, NotImplementedError, OSError) as error:
-            # No text of the error: it may hold values of the file.
-            raise DicomError(series, f"the file cannot be read as DICOM ({type(error).__name__})") from None
+        except InvalidDicomError as error:
+            raise DicomError(series, "the file is no DICOM") from error
     found = str(dataset.get("Modality", ""))  # type: ignore[union-attr]
     if found != modality:
         shown = found if found in _KNOWN_MODALITIES else "another one"
         raise DicomError(series, f"the modality is {shown}; it must be {modality}", "Modality")
     return dataset  # type: ignore[return-value]
+
+
+@contextmanager
+def refuse_damage(series: str) -> Iterator[None]:
+    """Turn what a damaged dataset raises when its values are read into one message, without the values.
+
+    Raises:
+        DicomError: A value is not what its attribute must hold.
+    """
+    try:
+        yield
+    except (HnsegError, InvalidDicomError, MemoryError):
+        raise
+    except Exception as error:
+        # pydicom raises errors of any type there; no text of them: it may hold values of the file.
+        raise DicomError(series, f"the file is damaged: a value cannot be read ({type(error).__name__})") from error
 
 
 def read_numbers(dataset: Dataset, keyword: str, series: str) -> NDArray[np.float64]:
@@ -53,7 +70,6 @@ def read_numbers(dataset: Dataset, keyword: str, series: str) -> NDArray[np.floa
     Raises:
         DicomError: What is there are no numbers.
     """
-
     tag = tag_for_keyword(keyword)
     if tag is None or tag not in dataset:
         return np.empty(0)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pydicom import Dataset
 
 from hnseg.dicom.quiet import quiet_pydicom
-from hnseg.dicom.structures.read_dataset import read_dataset, read_numbers
+from hnseg.dicom.structures.read_dataset import read_dataset, read_numbers, refuse_damage
 from hnseg.errors import DicomError
 
 RTSTRUCT = "RTSTRUCT"
@@ -54,10 +54,10 @@ def read_structures(source: Path | Dataset, name: str = RTSTRUCT) -> tuple[Struc
         name: The series, for errors and as in :class:`hnseg.errors.DicomError`.
 
     Raises:
-        DicomError: No RTSTRUCT, no structure, two structures with one number, or a contour whose points are no triples
-            of finite numbers.
+        DicomError: No RTSTRUCT, a damaged one, no structure, two structures with one number, or a contour whose points
+            are no triples of finite numbers.
     """
-    with quiet_pydicom():
+    with quiet_pydicom(), refuse_damage(name):
         return _read_dataset(read_dataset(source, name, modality=RTSTRUCT), name)
 
 

@@ -13,7 +13,7 @@ from pydicom import Dataset
 
 from hnseg.dicom.quiet import quiet_pydicom
 from hnseg.dicom.structures.place_frames import find_frame_grid, place_on_grid
-from hnseg.dicom.structures.read_dataset import read_dataset
+from hnseg.dicom.structures.read_dataset import read_dataset, refuse_damage
 from hnseg.dicom.structures.segment_codes import Concept
 from hnseg.errors import DicomError
 from hnseg.images.geometry import Grid
@@ -61,11 +61,11 @@ def read_segments(
         threshold: Of a fractional segment, 0 to 1: voxels with at least this fraction are in it.
 
     Raises:
-        DicomError: No Segmentation object; frames that are no regular stack, or that do not lie on ``grid``; a voxel
-            outside ``grid``; a fractional segmentation without a threshold, since a probability of 0.5 and half of a
-            voxel's volume are different things that the file's reader must decide on.
+        DicomError: No Segmentation object, or a damaged one; frames that are no regular stack, or that do not lie on
+            ``grid``; a voxel outside ``grid``; a fractional segmentation without a threshold, since a probability of
+            0.5 and half of a voxel's volume are different things that the file's reader must decide on.
     """
-    with quiet_pydicom():
+    with quiet_pydicom(), refuse_damage(name):
         dataset = read_dataset(source, name, modality=SEG)
         kind = str(dataset.get("SegmentationType", ""))
         _check_kind(kind, threshold, name)

@@ -2,14 +2,17 @@
 
 import numpy as np
 import pytest
-from pydicom import dcmread
 
+from hnseg.dicom.series.read_volume import read_volume
+from hnseg.dicom.series.walk import find_series
 from hnseg.dicom.structures.label_structures import NamedMask, label_masks, label_structures
 from hnseg.dicom.structures.rasterize import rasterize
 from hnseg.dicom.structures.read_rtstruct import read_structures
+from hnseg.dicom.structures.read_seg import read_segments
 from hnseg.dicom.structures.structure_names import NamePattern
+from hnseg.dicom.structures.write_rtstruct import write_rtstruct
+from hnseg.dicom.structures.write_seg import write_segmentation
 from hnseg.errors import DicomError
-from hnseg.images.geometry import Grid
 from hnseg.images.image_io import read_image
 from tests.hnseg.dicom.structures.rtstructs import STRAIGHT, Roi, box, make_rtstruct
 
@@ -46,20 +49,17 @@ def test_no_matching_name_is_an_error_without_the_names():
     assert "GTVp*" in str(caught.value)
 
 
-def read_slices(folder):
-    """Values (z, y, x) and grid of an axial series, by pydicom alone."""
-    slices = sorted(map(dcmread, folder.glob("*.dcm")), key=lambda d: d.ImagePositionPatient[2])
-    values = np.stack([d.pixel_array * float(d.RescaleSlope) + float(d.RescaleIntercept) for d in slices])
-    first, last = slices[0], slices[-1]
-    step = (last.ImagePositionPatient[2] - first.ImagePositionPatient[2]) / (len(slices) - 1)
-    spacing = (first.PixelSpacing[1], first.PixelSpacing[0], step)
-    return values, Grid(values.shape[::-1], spacing, tuple(first.ImagePositionPatient))
+def read_series(folder):
+    """The one series of a folder."""
+    [series] = find_series(folder).series
+    return read_volume(series)
 
 
 @pytest.mark.realdata
 def test_mass_of_a_whole_body_pet(realdata_dir):
     folder = realdata_dir / "dicom" / "STS_001_wholebody_FDG_PET_BQML"
-    values, grid = read_slices(folder / "image")
+    pet = read_series(folder / "image")
+    values, grid = pet.values, pet.grid
     made = label_structures(read_structures(folder / "mask" / "1-1.dcm"), grid)
     assert [match.label for match in made.matches] == [1, None]  # GTV_Mass, GTV_Edema
     assert made.label.sum() * grid.voxel_ml == pytest.approx(365, abs=3)
@@ -69,11 +69,11 @@ def test_mass_of_a_whole_body_pet(realdata_dir):
 @pytest.mark.realdata
 def test_mass_of_a_cropped_pair_is_the_one_prepared_by_others(realdata_dir):
     folder = realdata_dir / "dicom" / "STS_002_CT_PET_RTSTRUCT"
-    values, grid = read_slices(folder / "PET" / "image")
+    pet = read_series(folder / "PET" / "image")
     [structure] = read_structures(folder / "PET" / "mask" / "RS.dcm")
-    assert values[rasterize(structure, grid)].max() == pytest.approx(21.68, abs=0.005)
+    assert pet.values[rasterize(structure, pet.grid)].max() == pytest.approx(21.68, abs=0.005)
 
-    _, grid = read_slices(folder / "CT" / "image")
+    grid = read_series(folder / "CT" / "image").grid
     mask = label_structures(read_structures(folder / "CT" / "mask" / "RS.dcm"), grid).label == 1
     truth, truth_grid = read_image(realdata_dir / "sts_petct" / "Task 1" / "STAN-002" / "STAN-002.nii.gz", "STAN-002")
     inside = np.argwhere(truth == 1)[:, ::-1]
@@ -81,3 +81,18 @@ def test_mass_of_a_cropped_pair_is_the_one_prepared_by_others(realdata_dir):
     np.testing.assert_allclose(grid.to_index(truth_grid.to_physical(inside)), found, atol=0.05)  # the same voxels
     shared = mask[tuple(found.T[::-1])].sum()
     assert 2 * shared / (mask.sum() + len(inside)) >= 0.95
+
+
+@pytest.mark.realdata
+def test_the_mask_of_a_real_ct_comes_back_from_every_form(realdata_dir, tmp_path):
+    folder = realdata_dir / "dicom" / "STS_002_CT_PET_RTSTRUCT" / "CT"
+    ct = read_series(folder / "image")
+    label = label_structures(read_structures(folder / "mask" / "RS.dcm"), ct.grid).label
+    assert label.any()
+    for form in ("binary", "labelmap"):
+        write_segmentation(label, ct.grid, ct.headers, tmp_path / "seg.dcm", form=form)
+        masks = [NamedMask(s.number, s.name, s.mask) for s in read_segments(tmp_path / "seg.dcm", ct.grid)]
+        np.testing.assert_array_equal(label_masks(masks, ct.grid).label, label)
+    write_rtstruct(label, ct.grid, ct.headers, tmp_path / "rtstruct.dcm")
+    made = label_structures(read_structures(tmp_path / "rtstruct.dcm"), ct.grid)
+    np.testing.assert_array_equal(made.label, label)
