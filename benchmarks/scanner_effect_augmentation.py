@@ -16,7 +16,7 @@ draws groups, scans and first weights; the arms of a seed share them, and the pa
 * intensity + swap: both.
 
 The network of "none" is also tested on scans aligned with SpectrumAlign, with the site of the scanner's other test
-scans. Intervals resample patients, with all their repetitions. About 40 minutes on one core; an interrupted run
+scans. Intervals resample patients, with all their repetitions. About 20 minutes of one core; an interrupted run
 continues. Writes a table (.txt, Markdown), all numbers (.json) and a plot (.png).
 """
 
@@ -28,7 +28,7 @@ import os
 import platform
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from itertools import product
 from pathlib import Path
 
@@ -76,6 +76,7 @@ ARMS = ("none", "swap", "intensity", "swap, body, 3-D", "swap, test scanners", "
 PROBABILITY = 0.5
 WINDOW_HU = (-250.0, 250.0)
 STEPS, BATCH = 400, 2
+NORMS = ("INSTANCE", "BATCH")
 RATE = 3e-3
 FILTERS = (8, 16, 32, 64)
 
@@ -159,21 +160,34 @@ def geometry(seed: int) -> Compose:
     return transform
 
 
-def make_network() -> UNet:
+@dataclass(frozen=True)
+class Setup:
+    """What all arms of a run share.
+
+    Attributes:
+        steps: Steps of the training.
+        norm: Normalization of the network's feature maps, one of :data:`NORMS`.
+    """
+
+    steps: int = STEPS
+    norm: str = NORMS[0]
+
+
+def make_network(setup: Setup) -> UNet:
     """The network, with random weights."""
-    network = UNet(3, 1, 1 + len(ORGANS), FILTERS, (2,) * (len(FILTERS) - 1), num_res_units=1, norm="INSTANCE")
+    network = UNet(3, 1, 1 + len(ORGANS), FILTERS, (2,) * (len(FILTERS) - 1), num_res_units=1, norm=setup.norm)
     network.to(memory_format=torch.channels_last_3d)
     return network
 
 
-def train(augment: Callable[[Crop], torch.Tensor], crops: Sequence[Crop], seed: int, steps: int) -> UNet:
+def train(augment: Callable[[Crop], torch.Tensor], crops: Sequence[Crop], seed: int, setup: Setup) -> UNet:
     """A network after the given steps; batches are drawn from the seed alone."""
     torch.manual_seed(seed)
-    network = make_network()
+    network = make_network(setup)
     optimizer = torch.optim.AdamW(network.parameters(), RATE)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, RATE, total_steps=steps)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, RATE, total_steps=setup.steps)
     criterion, turn, rng = DiceCELoss(softmax=True, to_onehot_y=True), geometry(seed), np.random.default_rng([seed, 1])
-    for _ in range(steps):
+    for _ in range(setup.steps):
         batch = []
         for number in rng.choice(len(crops), BATCH, replace=False):
             crop = crops[int(number)]
@@ -222,7 +236,7 @@ def score_aligned(network: UNet, split: Split, scans: Scans) -> Scores:
     return found
 
 
-def run_arm(work: Path, arm: str, seed: int, steps: int, scans: Scans) -> ArmResult:
+def run_arm(work: Path, arm: str, seed: int, setup: Setup, scans: Scans) -> ArmResult:
     """Train and score one arm of a seed; result and network are kept in files."""
     path = work / f"seed-{seed}-{arm.replace(', ', '-').replace(' ', '-')}.json"
     if path.is_file():
@@ -231,13 +245,13 @@ def run_arm(work: Path, arm: str, seed: int, steps: int, scans: Scans) -> ArmRes
     split = Split.draw(complete(cohort()[0]), seed)
     training = [scans.crop(subject, SCANNERS[0]) for subject in split.training]
     if arm == ALIGNED:
-        network, moved = make_network(), 0.0
+        network, moved = make_network(setup), 0.0
         network.load_state_dict(torch.load(work / f"seed-{seed}-none.pt", weights_only=True))
         scores = score_aligned(network.eval(), split, scans)
     else:
         places = SCANNERS if "test scanners" in arm else ()
         augment = ArmAugmentation(arm, training, [scans.crop(s, e) for e in places for s in split.away], seed)
-        network = train(augment, training, seed, steps)
+        network = train(augment, training, seed, setup)
         with atomic_write(path.with_suffix(".pt")) as scratch:
             torch.save(network.state_dict(), scratch)
         moved = float(np.mean(augment.moved_hu)) if augment.moved_hu else 0.0
@@ -256,24 +270,26 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="path without suffix: .json, .txt, .png are written")
     parser.add_argument("--work", type=Path, default=Path("augmentation"), help="where the results of each arm go")
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--arms", nargs="+", choices=(*ARMS, ALIGNED), default=(*ARMS, ALIGNED), help="none is needed")
     parser.add_argument("--steps", type=int, default=STEPS)
+    parser.add_argument("--norm", choices=NORMS, default=NORMS[0], help="normalization of the network's feature maps")
     given = parser.parse_args()
     given.work.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(1)
-    scans = Scans()
+    scans, setup = Scans(), Setup(given.steps, given.norm)
     seeds: list[dict[str, ArmResult]] = [{} for _ in range(given.seeds)]
-    for arm, (seed, found) in product((*ARMS, ALIGNED), enumerate(seeds)):
-        found[arm] = run_arm(given.work, arm, seed, given.steps, scans)
+    for arm, (seed, found) in product(given.arms, enumerate(seeds)):
+        found[arm] = run_arm(given.work, arm, seed, setup, scans)
     rows = summarize(seeds)
     versions = {"ssimh": ssimh.__version__, "torch": torch.__version__, "monai": monai.__version__}
     versions |= {"numpy": np.__version__, "python": platform.python_version()}
     content = {
         "versions": versions,
-        "steps": given.steps,
+        "setup": asdict(setup),
         "seeds": [{name: asdict(result) for name, result in seed.items()} for seed in seeds],
         "summary": [asdict(row) for row in rows],
     }
-    given.out.with_suffix(".json").write_text(json.dumps(content, indent=1) + "\n")
+    given.out.with_suffix(".json").write_text(json.dumps(content) + "\n")
     given.out.with_suffix(".txt").write_text(table(rows, len(seeds)))
     draw(rows, given.out.with_suffix(".png"))
     print(table(rows, len(seeds)))

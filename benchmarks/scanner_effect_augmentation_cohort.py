@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.ndimage
 from scanner_effect import Effect, with_effect
+from scanner_effect_augmentation_plot import AS_ACQUIRED
 from scanner_effect_cohort import Subject
 
 from hnseg.images.image_io import read_grid
@@ -27,7 +28,7 @@ TRAINING_GROUPS = 4  # of seven
 # Scanners on which no network of this benchmark is trained. The first is the scan as it is. Cone-beam CT shows cupping
 # of a hundred HU; the last one is far beyond any CT; the others are those of scanner_effect.py.
 SCANNERS = (
-    Effect("as acquired", "grid"),
+    Effect(AS_ACQUIRED, "grid"),
     Effect("gain + offset", "grid", lambda z, y, x: 0.96 + 0 * x, -8.0),
     Effect(
         "cupping + tilt",

@@ -96,7 +96,7 @@ def test_inside_the_body_alone_leaves_the_air():
 
 def test_training_is_decided_by_its_seed_and_the_arm():
     def weights(arm: str) -> torch.Tensor:
-        network = sea.train(sea.ArmAugmentation(arm, CROPS, [], 3), CROPS, 3, 2)
+        network = sea.train(sea.ArmAugmentation(arm, CROPS, [], 3), CROPS, 3, sea.Setup(steps=2))
         return torch.cat([values.flatten() for values in network.state_dict().values()])
 
     assert torch.equal(weights("none"), weights("none"))
@@ -105,16 +105,21 @@ def test_training_is_decided_by_its_seed_and_the_arm():
 
 def test_differences_are_paired_by_case_and_patients_are_resampled():
     def result(**cases: float) -> plot.ArmResult:
-        return plot.ArmResult({"home": {case: {"cord": value, "x": value} for case, value in cases.items()}}, 7.0, 0.0)
+        scores = {case: {"cord": value, "x": value} for case, value in cases.items()}
+        lower = {case: {"cord": value - 0.05, "x": value - 0.05} for case, value in cases.items()}
+        return plot.ArmResult({plot.AS_ACQUIRED: scores, "gain": lower}, 7.0, 0.0)
 
     seeds = [
         {"none": result(p=0.2, q=0.6), "swap": result(p=0.3, q=0.7)},
         {"none": result(p=0.4), "swap": result(p=0.5)},
     ]
-    none, swap = plot.summarize(seeds)
-    assert (none.arm, none.cases, none.runs, none.gain, none.gain_interval) == ("none", 2, 3, 0.0, (0.0, 0.0))
-    assert none.dice == pytest.approx(0.4)
-    assert none.dice_interval == pytest.approx((0.3, 0.6))  # p alone in both seeds, or q alone
-    assert swap.gain == pytest.approx(0.1)
-    assert swap.gain_interval == pytest.approx((0.1, 0.1))  # the same for every case, so nothing to be uncertain of
-    assert plot.table([none, swap], 2).count("\n| home |") == 2
+    none, swap, none_gain, swap_gain = plot.summarize(seeds)
+    assert (none.arm, none.tested_at, none.cases, none.runs) == ("none", plot.AS_ACQUIRED, 2, 3)
+    assert none.gain == plot.Estimate(0.0, 0.0, 0.0)
+    assert (none.dice.mean, none.dice.low, none.dice.high) == pytest.approx((0.4, 0.3, 0.6))  # p alone, or q alone
+    for row, gain, effect in ((swap, 0.1, 0.0), (none_gain, 0.0, -0.05), (swap_gain, 0.1, -0.05)):
+        assert row.effect is not None
+        # The same for every case, so there is nothing to be uncertain of.
+        assert (row.gain.mean, row.gain.low, row.gain.high) == pytest.approx((gain,) * 3)
+        assert (row.effect.mean, row.effect.low, row.effect.high) == pytest.approx((effect,) * 3)
+    assert plot.table([none, swap], 2).count("\n| as acquired |") == 2
