@@ -34,7 +34,7 @@ NOT_RUN = (
     NotRun(
         "checks eight cases in six seconds, as the fixtures of all tests do",
         "tests/hnseg/fixtures.py",
-        ("hnseg check runs/first", "hnseg check runs/mine"),
+        ("hnseg check runs/first", "hnseg check runs/mine", "hnseg check OUT"),
     ),
     NotRun(
         "trains the network of the paper; what --set changes is tested on a small run",
@@ -98,6 +98,20 @@ NOT_RUN = (
         (
             "nnUNetv2_plan_and_preprocess -d 101 --verify_dataset_integrity",
             "nnUNetv2_predict -i new_cases_swapped/ -o masks/ -d 101 -c 3d_fullres -f 0",
+        ),
+    ),
+    NotRun(
+        "converts studies in DICOM, which take seconds to generate",
+        "tests/hnseg/dicom/test_convert.py",
+        ("hnseg dicom IN OUT", "hnseg dicom STUDIES COHORT --jobs 4"),
+    ),
+    NotRun(
+        "predicts a study in DICOM, which takes seconds to generate",
+        "tests/hnseg/inference/test_predict_study.py",
+        (
+            "hnseg predict runs/first --dicom STUDY --out seg.dcm",
+            "hnseg predict runs/first --dicom STUDY --out labels.dcm --form labelmap",
+            "hnseg predict runs/first --dicom STUDY --out contours.dcm --form rtstruct",
         ),
     ),
     NotRun(

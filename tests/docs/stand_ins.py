@@ -28,6 +28,7 @@ REPLACED = {
         "hnseg init runs/begun --data DATA --preset recommended",
         BEGUN,
     ),
+    "hnseg init runs/first --data COHORT": ("hnseg init runs/converted --data DATA", BEGUN),
     "hnseg split runs/first": ("hnseg split runs/checked", SPLIT),
     "hnseg split runs/first --folds splits_final.json --test test_ids.txt": (
         "hnseg split runs/checked --folds splits_final.json --test test_ids.txt",
