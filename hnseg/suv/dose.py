@@ -78,7 +78,10 @@ def compute_decay_s(header: PetHeader, reference: datetime, half_life_s: float) 
     """
     keyword = "RadiopharmaceuticalStartDateTime" if header.has_injection_date else "RadiopharmaceuticalStartTime"
     if header.injection_time is None:
-        raise SuvError("RadiopharmaceuticalStartDateTime", "no time of administration is stated, and none is assumed")
+        raise SuvError(
+            "RadiopharmaceuticalStartDateTime",
+            "no time of administration is stated, and none is assumed; give the factor or dose_for_suv_bq in a table",
+        )
     decay_s = (reference - header.injection_time).total_seconds()
     notes: tuple[str, ...] = ()
     if not header.has_injection_date:

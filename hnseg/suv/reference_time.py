@@ -16,7 +16,8 @@ from hnseg.suv.frame_time import average_activity_time_s
 from hnseg.suv.pet_header import PetHeader, PetSlice
 from hnseg.suv.slice_numbers import check_times
 
-TOLERANCE_S = 30.0  # 0.3 % of an 18F SUV
+TOLERANCE = 0.0045  # of a half-life: 0.3 % of a SUV, 30 s for 18F
+LEAST_S, MOST_S = 2.0, 30.0  # times of day are often written to whole seconds
 SAME_S = 1.0  # times that are written to whole seconds, or with a rounding error
 
 
@@ -42,9 +43,10 @@ class _Evidence:
     earliest: datetime
     latest: datetime
     source: str
+    half_life_s: float
 
     def allows(self, time: datetime) -> bool:
-        tolerance = timedelta(seconds=TOLERANCE_S)
+        tolerance = timedelta(seconds=min(MOST_S, max(LEAST_S, TOLERANCE * self.half_life_s)))
         return self.earliest - tolerance <= time <= self.latest + tolerance
 
 
@@ -129,7 +131,7 @@ def _span(part: PetSlice, offset_s: float, half_life_s: float, source: str) -> _
     assert part.acquisition_time is not None
     earliest = part.acquisition_time - timedelta(seconds=offset_s)
     within_s = average_activity_time_s(part.frame_duration_s, half_life_s) if part.frame_duration_s else 0.0
-    return _Evidence(earliest, earliest + timedelta(seconds=within_s), source)
+    return _Evidence(earliest, earliest + timedelta(seconds=within_s), source, half_life_s)
 
 
 def find_slice_times(header: PetHeader, half_life_s: float) -> tuple[datetime, ...]:

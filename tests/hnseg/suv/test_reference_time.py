@@ -138,3 +138,12 @@ def test_without_decay_correction_nothing_is_assumed_about_frames(changes, tag):
     with pytest.raises(SuvError) as caught:
         find_slice_times(make_header(slices=make_beds(**changes)), HALF_LIFE_S)
     assert caught.value.tag == tag
+
+
+@pytest.mark.parametrize(("since_s", "expected"), [(25.0, "SeriesTime"), (1.0, "SeriesTime"), (0.0, "AcquisitionTime")])
+def test_seconds_count_for_a_short_half_life(since_s, expected):
+    """82Rb: 25 s are a quarter of the SUV. The series was prepared 25 s before the bed, or not more than 2 s."""
+    half_life_s, series_s = 76.38, 1.0 if since_s == 1 else 25.0
+    beds = make_beds(1, decay_factor=2 ** (since_s / half_life_s), frame_duration_s=None)
+    header = make_header(series_time=seconds(-series_s), slices=beds)
+    assert find_reference_time(header, half_life_s).source == expected
