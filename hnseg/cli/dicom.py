@@ -14,6 +14,7 @@ from hnseg.progress import show_progress
 
 if TYPE_CHECKING:  # needs pydicom
     from hnseg.dicom.convert import DicomReport
+    from hnseg.dicom.pair_studies import StudyPlan
     from hnseg.dicom.structures.structure_names import NamePattern
     from hnseg.dicom.tree_record import CaseState
 
@@ -23,7 +24,7 @@ SUV = "Kind of SUV: body weight, lean body mass (Janmahasatian), body surface ar
 IDS = "CSV file with the columns id, and folder or patient_id; without it, cases are numbered."
 TAGS = "CSV file with what headers lack or state wrongly for SUV, as suv_conversion_tags.csv of the 2026 challenge."
 STRUCTURES = "PATTERN=LABEL: names of structures that are GTVp (1) or GTVn (2), in place of the usual names."
-SERIES = "Number of the series to take for its study, as dicom.json and messages name it."
+SERIES = "Number of the {} to take for its study, as dicom.json and messages name it; can be repeated."
 
 
 @app.command()
@@ -41,9 +42,9 @@ def dicom(
     show_names: Annotated[
         bool, typer.Option("--show-names", help="Print the names of all structures, which may hold identifiers.")
     ] = False,
-    ct_series: Annotated[list[int] | None, typer.Option(help=SERIES)] = None,
-    pet_series: Annotated[list[int] | None, typer.Option(help=SERIES)] = None,
-    structure_series: Annotated[list[int] | None, typer.Option(help=SERIES)] = None,
+    ct_series: Annotated[list[int] | None, typer.Option(help=SERIES.format("CT series"))] = None,
+    pet_series: Annotated[list[int] | None, typer.Option(help=SERIES.format("PET series"))] = None,
+    structure_series: Annotated[list[int] | None, typer.Option(help=SERIES.format("RTSTRUCT or SEG"))] = None,
     pet_only: Annotated[bool, typer.Option("--pet-only", help="Write a PET without CT alone.")] = False,
     keep_uids: Annotated[bool, typer.Option("--keep-uids", help="Record the UIDs of series.")] = False,
     jobs: Jobs = 1,
@@ -68,9 +69,9 @@ def dicom(
         report = convert_dicom(source, target, options, jobs=jobs, progress=lambda stage: show_progress(stage, out))
         if show_names:
             _print_names(report, patterns)
-    for state in report.states:
+    for state, plan in zip(report.states, report.plans, strict=True):
         if state.problem is None:
-            print_line(_describe_case(state))
+            print_line(_describe_case(state, plan))
     print_line(f"what became of each series: {target / 'dicom.json'}")
     for failure in (*map(str, report.failures), *report.unused_rows):
         print_error(failure)
@@ -78,10 +79,10 @@ def dicom(
         raise typer.Exit(1)
 
 
-def _describe_case(state: CaseState) -> str:
+def _describe_case(state: CaseState, plan: StudyPlan) -> str:
     """A converted case in one line."""
     record = state.record or {}
-    parts = [record[image]["name"] for image in ("ct", "pet") if image in record]
+    parts = [series.label for series in (plan.ct, plan.pet) if series is not None]
     if record["pet"]["is_converted"]:
         parts.append(f"SUV {record['pet']['suv_kind']}, {record['pet']['formula']}")
     else:

@@ -41,9 +41,9 @@ def record_case(plan: StudyPlan, volumes: CaseVolumes, dtypes: Mapping[str, str]
             **_suv(volumes.conversion),
             "suv_max": round(float(volumes.pet.values.max()), 4),
         }
-    content["label"] = _label(volumes.label, image.grid, volumes.pet)
+    content["label"] = _label(volumes.label, plan, image.grid)
     if keep_uids:
-        content["series_uids"] = {str(s.number): s.uid for s in plan.used_series}
+        content["series_uids"] = [s.uid for s in plan.used_series]
     content["versions"] = software()
     return content
 
@@ -55,8 +55,6 @@ def software() -> dict[str, str]:
 
 def _image(facts: SeriesFacts, plan: StudyPlan, volume: SeriesVolume, dtype: str, unit: str) -> JsonObject:
     return {
-        "series": facts.number,
-        "name": facts.label,
         "chosen_as": plan.reasons[facts.number],
         "unit": unit,
         "dtype": dtype,
@@ -80,16 +78,23 @@ def _suv(conversion: SuvConversion) -> JsonObject:
     return content
 
 
-def _label(label: CaseLabel, grid: Grid, pet: SeriesVolume) -> JsonObject | None:
-    """Volumes of the classes, and which pattern made a structure what it is; names of structures are not recorded."""
+def _label(label: CaseLabel, plan: StudyPlan, grid: Grid) -> JsonObject | None:
+    """Volumes of the classes, and which pattern made a structure what it is; names of structures are not recorded.
+
+    Files of structures are numbered in the order in which they are tried: numbers of series change when a tree grows.
+    """
     if label.label is None:
         return None
+    file_of = {s.number: number for number, s in enumerate(plan.structures, start=1)}
     used = [s for s in label.structures if s.match.label is not None]
     values = Counter(dict(zip(*(a.tolist() for a in np.unique(label.label, return_counts=True)), strict=True)))
     content: JsonObject = {
-        "series": list(label.series),
+        "files": [file_of[number] for number in label.series],
+        "unmatched_files": sorted(
+            file_of[number] for number in {s.series for s in label.structures} - set(label.series)
+        ),
         "structures": [
-            {"series": s.series, "structure": s.number, "pattern": s.match.pattern, "label": s.match.label}
+            {"file": file_of[s.series], "structure": s.number, "pattern": s.match.pattern, "label": s.match.label}
             for s in used
         ],
         "left_out": len(label.structures) - len(used),

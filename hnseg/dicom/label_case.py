@@ -105,8 +105,11 @@ def label_case(
             if not plan.are_structures_chosen:
                 _refuse_doubles(matching)
             drawn = [_draw(one, image, patterns) for one in matching]
+            file_of = {facts.number: number for number, facts in enumerate(plan.structures, start=1)}
             notes = tuple(
-                f"{one.record.label}: {note}" for one, d in zip(matching, drawn, strict=True) for note in d.notes
+                f"file {file_of[one.record.number]}: {note}"
+                for one, image_of in zip(matching, drawn, strict=True)
+                for note in image_of.notes
             )
             label = _merge([d.label for d in drawn])
             return CaseLabel(label, tuple(one.record.number for one in matching), tuple(seen), notes)

@@ -112,7 +112,8 @@ def _plan(study: Study, choices: SeriesChoices, is_pet_only: bool) -> StudyPlan:
         pet, why_pet = _choose_pet(study, choices, plan.reasons)
         ct, why_ct = _choose_ct(study, pet, choices, plan.reasons, is_pet_only)
     except _Ambiguous as error:
-        return replace(plan, problem=str(error))
+        left = {number: f"{NO_CASE}: {error}" for number, reason in plan.reasons.items() if reason == NO_CASE}
+        return replace(plan, reasons=plan.reasons | left, problem=str(error))
     plan.reasons[pet.number] = why_pet
     if ct is not None:
         plan.reasons[ct.number] = why_ct
@@ -165,9 +166,21 @@ def _choose_pet(study: Study, choices: SeriesChoices, reasons: dict[int, str]) -
     if len(equal) > 1:
         raise _Ambiguous(_which("PET", "--pet-series", equal, "are corrected, equally large"))
     for s in corrected:
-        reasons[s.number] = "another PET is better corrected, referred to by structures, or larger"
-    how = "corrected for attenuation, convertible, referred to by structures, or larger than others"
-    return equal[0], "PET, the only one" if len(found) == 1 else f"PET, {how}"
+        if s is not equal[0]:
+            reasons[s.number] = _why_not(rank(s), best)
+    how = "the only one that can be used" if len(found) == 1 else "before others, whose reasons are given there"
+    return equal[0], f"PET, {how}"
+
+
+def _why_not(rank: Sequence[bool], best: Sequence[bool]) -> str:
+    """The first reason for which a PET comes after another one."""
+    reasons = (
+        "another PET states its attenuation correction, this one does not (CorrectedImage)",
+        "its unit does not convert to SUV (Units)",
+        "structures refer to another PET",
+    )
+    lost = (reason for reason, own, other in zip(reasons, rank, best, strict=True) if own != other)
+    return next(lost, "another PET is larger")
 
 
 def _take(study: Study, taken: SeriesFacts, why: str, reasons: dict[int, str]) -> tuple[SeriesFacts, str]:
@@ -192,7 +205,8 @@ def _choose_ct(
         return _take(study, found[0], f"CT, as chosen{other}", reasons)
     same = [s for s in found if s.shares_frame(pet)]
     for s in found:
-        reasons[s.number] = "in another frame of reference than the PET" if s not in same else "another CT fits better"
+        if s not in same:
+            reasons[s.number] = "in another frame of reference than the PET (FrameOfReferenceUID)"
     if not same:
         raise _Ambiguous(
             f"no CT lies in the frame of reference of {pet.label} (FrameOfReferenceUID): "
@@ -207,8 +221,13 @@ def _choose_ct(
     equal = [s for s in leading if shares[s.number] >= best - EQUAL_SHARE]
     if len(equal) > 1:
         raise _Ambiguous(_which("CT", "--ct-series", equal, f"cover {best:.0%} of the PET"))
-    how = "the only one" if len(found) == 1 else f"covers {best:.0%} of the PET"
-    return equal[0], f"CT, {'referred to by structures' if equal[0].uid in referenced else how}"
+    for s in same:
+        if s not in leading:
+            reasons[s.number] = "structures refer to another CT"
+        elif s is not equal[0]:
+            reasons[s.number] = f"covers {shares[s.number]:.0%} of the PET, another CT {best:.0%}"
+    how = "structures refer to it" if len(leading) < len(same) else f"covers {best:.0%} of the PET"
+    return equal[0], f"CT, {'the only one that can be used' if len(found) == 1 else how}"
 
 
 def _which(kind: str, option: str, equal: Sequence[SeriesFacts], what: str) -> str:

@@ -10,13 +10,13 @@ from pathlib import Path
 
 from hnseg.dicom.case_files import Layout
 from hnseg.dicom.case_record import MADE_BY, software
-from hnseg.dicom.pair_studies import NO_CASE, StudyPlan
+from hnseg.dicom.pair_studies import NO_CASE, StudyPlan, structure_tier
 from hnseg.dicom.series.records import SeriesIndex
 from hnseg.workdir import write_json
 from ssimh.files.json_object import JsonObject
 
 RECORD_NAME = "dicom.json"
-UNMATCHED = "no name in it matches a pattern, or structures that refer to the CT come first"
+UNMATCHED = "none of its names matches a pattern"
 NO_IMAGES = "its study has neither CT nor PET"
 
 
@@ -130,7 +130,11 @@ def use_of(plan: StudyPlan, number: int, state: CaseState) -> tuple[str | None, 
     uses = {"ct": (plan.ct,), "pet": (plan.pet,), "structures": plan.structures}
     used_as = next((use for use, found in uses.items() if any(s and s.number == number for s in found)), None)
     if used_as == "structures" and state.record is not None:
-        label = state.record.get("label")
-        if label is None or number not in label["series"]:
+        label, file = state.record["label"], [s.number for s in plan.structures].index(number) + 1
+        if label is None or file in label["unmatched_files"]:
             return None, UNMATCHED
+        if file not in label["files"]:
+            first = plan.structures[label["files"][0] - 1]
+            image = "CT" if structure_tier(first, plan.ct, plan.pet) == 0 else "PET"
+            return None, f"{first.label} comes first: it refers to the {image}"
     return used_as, plan.reasons[number]

@@ -189,7 +189,8 @@ def test_a_table_names_cases_by_patient_and_folder(tree, tmp_path):
     options = DicomOptions(ids=tmp_path / "ids.csv", keep_uids=True)
     assert states(convert_dicom(tree, tmp_path / "out", options)) == {"CHUM-001": "done", "CHUM-002": "done"}
     record = read_json(tmp_path / "out" / "Task 1" / "CHUM-001" / "CHUM-001.json")
-    assert record["series_uids"]["1"] == phantoms.uid("series", "a", "ct")
+    assert record["series_uids"] == [phantoms.uid("series", "a", "ct"), phantoms.uid("series", "a", "pet"),
+                                     phantoms.uid(str(tree / "a" / "rt" / "contours"), 2)]  # fmt: skip
     (tmp_path / "ids.csv").write_text("id,patient_id\nCHUM-007,P-a\nCHUM-001,P-b\nCHUM-009,P-c\n")
     report = convert_dicom(tree, tmp_path / "out", options)
     assert states(report) == {None: "failed"}
@@ -240,7 +241,7 @@ def test_choices_settle_what_is_ambiguous(tmp_path):
     for chosen in ((5,), (4, 5)):
         choices = SeriesChoices(pet=(3,), structures=chosen)
         report = convert_dicom(tmp_path / "in", tmp_path / "out", DicomOptions(choices=choices))
-        assert (report.failures, report.states[0].record["label"]["series"]) == ((), list(chosen))
+        assert (report.failures, report.states[0].record["label"]["files"]) == ((), [1, 2][: len(chosen)])
     with pytest.raises(OptionError):
         convert_dicom(tmp_path / "in", tmp_path / "out", DicomOptions(choices=SeriesChoices(ct=(9,))))
 

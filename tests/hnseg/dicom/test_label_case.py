@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -65,7 +66,10 @@ def test_contours_on_the_pet_come_second(tmp_path):
     studies.write_contours(tmp_path / "in" / "pet-contours", written["pet"], ["GTVn"])
     report = convert_dicom(tmp_path / "in", tmp_path / "out")
     assert set(np.unique(read_label(tmp_path / "out"))) == {0, 1}
-    assert report.states[0].record["label"]["series"] == [4]
+    assert report.states[0].record["label"]["files"] == [1]
+    rows = json.loads((tmp_path / "out" / "dicom.json").read_text())["series"]
+    assert [row["used_as"] for row in rows] == [None, "ct", "pet", "structures"]
+    assert "RTSTRUCT series 4" in rows[0]["why"]
     shutil.rmtree(tmp_path / "in" / "rt")
     report = convert_dicom(tmp_path / "in", tmp_path / "out")
     assert set(np.unique(read_label(tmp_path / "out"))) == {0, 2}

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from hnseg.dicom.pair_studies import SeriesChoices, StudyPlan, pair_studies
+from hnseg.dicom.pair_studies import NO_CASE, SeriesChoices, StudyPlan, pair_studies
 from hnseg.dicom.series_facts import SeriesFacts, overlap_share
 from hnseg.errors import OptionError
 
@@ -120,6 +120,38 @@ def test_a_choice_settles_it(found, choices, expected):
 def test_a_choice_that_cannot_be_is_refused(choices):
     with pytest.raises(OptionError):
         pair_studies([CT, PET, series(3, "CT")], choices)
+
+
+@pytest.mark.parametrize(
+    ("left_out", "facts"),
+    [
+        (series(3, "PT", is_attenuation_corrected=False), ("CorrectedImage",)),
+        (series(3, "PT", is_attenuation_corrected=None), ("CorrectedImage",)),
+        (series(3, "PT", units="PROPCPS"), ("Units",)),
+        (series(3, "PT", bounds_mm=NECK), ("larger",)),
+        (series(3, "CT", bounds_mm=NECK), ("40%", "100%")),
+        (series(3, "CT", frame_uid="other"), ("FrameOfReferenceUID",)),
+        (series(3, "CT", why_unusable="a localizer"), ("a localizer",)),
+    ],
+)
+def test_the_reason_against_a_series_is_the_one_that_counts(left_out, facts):
+    plan = plan_of(CT, PET, left_out)
+    assert numbers(plan) == (1, 2)
+    assert [fact for fact in facts if fact not in plan.reasons[3]] == []
+    assert not any(NO_CASE in reason for reason in plan.reasons.values())
+
+
+def test_structures_decide_and_the_reason_says_so():
+    plan = plan_of(CT, PET, series(3, "CT"), series(4, "PT"), contours(5, 1), contours(6, 2))
+    assert numbers(plan) == (1, 2)
+    assert [plan.reasons[number].split(" refer to ")[0] for number in (1, 3, 4)] == [
+        *("CT, structures", "structures", "structures")
+    ]
+
+
+def test_series_of_a_study_without_a_case_say_why_there_is_none():
+    plan = plan_of(PET, contours(3))
+    assert plan.reasons == dict.fromkeys((2, 3), f"{NO_CASE}: {plan.problem}")
 
 
 def test_a_pet_alone_is_a_case_where_that_is_asked_for():
