@@ -236,7 +236,7 @@ def test_workers_end_with_the_command(run, number):
     assert "Traceback" not in text
 
 
-@pytest.mark.parametrize("verb", ["predict", "evaluate"])
+@pytest.mark.parametrize("verb", ["evaluate", pytest.param("predict", marks=pytest.mark.soak)])
 def test_workers_end_as_soon_as_they_begin(trained_run, small_cohort, tmp_path, verb):
     work = tmp_path / "work"
     shutil.copytree(trained_run, work)
