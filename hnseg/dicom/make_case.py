@@ -26,7 +26,7 @@ from ssimh.files.artifact_cache import ArtifactCache, read_record
 from ssimh.files.json_object import JsonObject
 
 Voxels = NDArray[Any]
-VERSION = 1  # to be raised whenever the same input gives other files
+VERSION = 2  # to be raised whenever the same input gives other files
 
 
 @dataclass(frozen=True)

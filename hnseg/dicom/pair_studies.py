@@ -11,6 +11,7 @@ from hnseg.errors import OptionError
 
 CONVERTIBLE_UNITS = ("BQML", "GML", "CNTS")
 NO_CASE = "its study gives no case"
+TIERS = ("they refer to the CT", "they refer to the PET", "in the image's frame of reference")
 EQUAL_SHARE = 0.02  # of the PET: CTs that differ by less cover it equally well
 EQUAL_EXTENT = 0.01  # relative: PETs that differ by less are equally large
 
@@ -252,7 +253,7 @@ def _choose_structures(
     image = ct or pet
     fitting = [s for s in found if s.shares_frame(image) and s.may_share_patient(image)]
     for s in found:
-        reasons[s.number] = "structures"
+        reasons[s.number] = f"structures, {TIERS[structure_tier(s, ct, pet)]}"
         if s not in fitting:
             other = "patient (PatientID)" if s.shares_frame(image) else "frame of reference (FrameOfReferenceUID)"
             reasons[s.number] = f"of another {other} than the image"

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from hnseg.dicom.case_files import Layout
 from hnseg.dicom.case_record import MADE_BY, software
-from hnseg.dicom.pair_studies import NO_CASE, StudyPlan, structure_tier
+from hnseg.dicom.pair_studies import NO_CASE, TIERS, StudyPlan, structure_tier
 from hnseg.dicom.series.records import SeriesIndex
 from hnseg.workdir import write_json
 from ssimh.files.json_object import JsonObject
@@ -135,6 +135,5 @@ def use_of(plan: StudyPlan, number: int, state: CaseState) -> tuple[str | None, 
             return None, UNMATCHED
         if file not in label["files"]:
             first = plan.structures[label["files"][0] - 1]
-            image = "CT" if structure_tier(first, plan.ct, plan.pet) == 0 else "PET"
-            return None, f"{first.label} comes first: it refers to the {image}"
+            return None, f"{first.label} comes first: {TIERS[structure_tier(first, plan.ct, plan.pet)]}"
     return used_as, plan.reasons[number]
