@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -14,6 +15,9 @@ from hnseg.cohort.unit_checks import detect_pet_unit
 from hnseg.errors import CaseError
 from hnseg.images.geometry import Grid
 from hnseg.images.image_io import read_image
+from ssimh.files.artifact_cache import hash_file, read_record
+
+MADE_BY = "hnseg dicom"  # in the record of a case that was made from DICOM
 
 
 @dataclass(frozen=True)
@@ -39,7 +43,7 @@ def read_suv(case: Case) -> Pet:
     """Read the PET of a case in SUV; Bq/ml is converted by the cohort's factor.
 
     The values decide whether to convert, not the table: a file in SUV is not changed, whether the table names the case
-    or not.
+    or not. A file that ``hnseg dicom`` wrote is in SUV, also where its values look like Bq/ml, as with a hot bladder.
 
     Raises:
         CaseError: There is no PET, it cannot be read, it is constant or not a PET, or it is in Bq/ml and no factor is
@@ -51,6 +55,8 @@ def read_suv(case: Case) -> Pet:
     detected = detect_pet_unit(case, pet)
     if detected.unit == "SUV":
         return Pet(pet, grid, "SUV", 1.0, detected.evidence)
+    if _is_marked_suv(case.pet, case.id):
+        return Pet(pet, grid, "SUV", 1.0, f"its record says that it was converted to SUV, although {detected.evidence}")
     if case.suv_factor is None:
         raise CaseError(
             case.id,
@@ -67,3 +73,11 @@ def read_suv(case: Case) -> Pet:
             case.pet,
         )
     return Pet(suv, grid, "Bq/ml", case.suv_factor, detected.evidence)
+
+
+def _is_marked_suv(pet: Path, case_id: str) -> bool:
+    """Whether the record of ``hnseg dicom`` beside a PET says that this very file is in SUV."""
+    record = read_record(pet.with_name(f"{case_id}.json"))
+    if record is None or record.get("made_by") != MADE_BY or not isinstance(stated := record.get("pet"), dict):
+        return False
+    return stated.get("unit") == "SUV" and (record["outputs"] or {}).get("pet") == hash_file(pet)

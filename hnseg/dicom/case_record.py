@@ -9,6 +9,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from hnseg.cohort.labels import LESION_CLASSES
+from hnseg.cohort.suv import MADE_BY
 from hnseg.dicom.label_case import CaseLabel
 from hnseg.dicom.load_case import CaseVolumes
 from hnseg.dicom.pair_studies import StudyPlan
@@ -18,8 +19,6 @@ from hnseg.images.geometry import Grid
 from hnseg.provenance import versions
 from hnseg.suv.conversion import SuvConversion
 from ssimh.files.json_object import JsonObject
-
-MADE_BY = "hnseg dicom"
 
 
 def record_case(plan: StudyPlan, volumes: CaseVolumes, dtypes: Mapping[str, str], *, keep_uids: bool) -> JsonObject:

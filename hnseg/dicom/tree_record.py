@@ -8,8 +8,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from hnseg.cohort.suv import MADE_BY
 from hnseg.dicom.case_files import Layout
-from hnseg.dicom.case_record import MADE_BY, software
+from hnseg.dicom.case_record import software
 from hnseg.dicom.pair_studies import NO_CASE, TIERS, StudyPlan, structure_tier
 from hnseg.dicom.series.records import SeriesIndex
 from hnseg.workdir import write_json

@@ -20,7 +20,7 @@ from hnseg.dicom.options import DicomOptions, LoadOptions
 from hnseg.dicom.pair_studies import SeriesChoices
 from hnseg.dicom.structures.structure_names import NamePattern
 from hnseg.errors import CohortError, OptionError, OutputPathError
-from hnseg.images.image_io import read_image
+from hnseg.images.image_io import read_image, write_image
 from tests.facts import raises_naming
 from tests.hnseg.dicom import phantoms, studies
 
@@ -106,6 +106,21 @@ def test_the_cohort_is_read_in_suv_and_never_converted_again(converted):
     assert (first.label is None, second.label is None) == (False, True)
     pet = read_suv(replace(first, suv_factor=studies.FACTOR))
     assert (pet.stored, pet.factor) == ("SUV", 1.0)
+
+
+@pytest.mark.parametrize("layout", ["hecktor", "nnunet"])
+def test_values_that_look_like_bqml_are_not_converted_where_the_record_says_suv(tmp_path, layout):
+    values = 10 * phantoms.pattern(studies.SHAPE)
+    values[4, 6, 5] = 3000 / studies.FACTOR  # a bladder of SUV 3000
+    studies.make_study(tmp_path / "in", structures=(), pet={"values": values, "slopes": 400.0})
+    convert_dicom(tmp_path / "in", tmp_path / "out", DicomOptions(layout=layout))
+    (case,) = discover_cases(tmp_path / "out")
+    pet = read_suv(replace(case, suv_factor=studies.FACTOR))
+    assert (pet.stored, pet.factor) == ("SUV", 1.0)
+    assert pet.suv.max() > 1000
+    array, grid = read_image(case.pet, case.id)
+    write_image(case.pet, array * np.float32(2), grid)  # no longer the file of the record
+    assert read_suv(replace(case, suv_factor=studies.FACTOR)).stored == "Bq/ml"
 
 
 def test_what_is_up_to_date_is_kept(tree, converted, tmp_path):
