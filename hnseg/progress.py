@@ -21,6 +21,19 @@ def no_progress(done: int, total: int, what: str) -> None:
     """Report nothing."""
 
 
+def limit_rate(progress: ProgressCallback, interval_s: float = 1.0) -> ProgressCallback:
+    """Report the last step, and of the others at most one in an interval: for steps of milliseconds, as files read."""
+    last_s = time.monotonic()
+
+    def report_some(done: int, total: int, what: str) -> None:
+        nonlocal last_s
+        if done == total or time.monotonic() - last_s >= interval_s:
+            last_s = time.monotonic()
+            progress(done, total, what)
+
+    return report_some
+
+
 @contextmanager
 def show_progress(stage: str, console: Console) -> Iterator[ProgressCallback]:
     """Show a stage's steps on a console; ends with the stage's name and time."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
@@ -25,12 +24,11 @@ from hnseg.errors import CaseError, CohortError, OptionError, OutputPathError
 from hnseg.locks import hold, is_lock
 from hnseg.outputs import is_inside
 from hnseg.parallel import map_processes
-from hnseg.progress import ProgressCallback, no_progress
+from hnseg.progress import ProgressCallback, limit_rate, no_progress
 from hnseg.suv.overrides import PetOverrides
 from ssimh.files.atomic import is_leftover, remove_leftovers
 
 StageProgress = Callable[[str], AbstractContextManager[ProgressCallback]]
-PROGRESS_INTERVAL_S = 1.0
 
 
 def no_stages(stage: str) -> AbstractContextManager[ProgressCallback]:
@@ -95,7 +93,7 @@ def convert_dicom(
     rows = read_id_table(options.ids) if options.ids is not None else None
     overrides = read_suv_overrides(options.tags) if options.tags is not None else {}
     with progress("walk") as report:
-        index = find_series(source, _thin_out(report))
+        index = find_series(source, limit_rate(report))
     if not index.series:
         raise CohortError(f"{source}: no DICOM series in {index.n_files} files")
     records = {record.number: record for record in index.series}
@@ -138,19 +136,6 @@ def _refuse_other_data(source: Path, target: Path, options: DicomOptions) -> Non
         raise OutputPathError(f"{target} is not empty and holds no cohort of hnseg dicom; choose another folder")
     if layout not in (None, options.layout):
         raise OutputPathError(f"{target} holds a cohort in the layout {layout}, not {options.layout}; choose another")
-
-
-def _thin_out(report: ProgressCallback) -> ProgressCallback:
-    """Report at most once a second, so that the log of a large tree stays readable."""
-    last_s = time.monotonic()
-
-    def report_some(done: int, total: int, what: str) -> None:
-        nonlocal last_s
-        if done == total or time.monotonic() - last_s >= PROGRESS_INTERVAL_S:
-            last_s = time.monotonic()
-            report(done, total, what)
-
-    return report_some
 
 
 def _describe_source(

@@ -28,7 +28,7 @@ from hnseg.images.image_io import write_image
 from hnseg.inference.mask_outputs import check_study_outputs, record_path
 from hnseg.inference.predict_case import InferenceOptions
 from hnseg.inference.predict_cohort import check_center, predict_pair
-from hnseg.progress import ProgressCallback, no_progress
+from hnseg.progress import ProgressCallback, limit_rate, no_progress
 from hnseg.suv.overrides import PetOverrides
 from hnseg.workdir import write_json
 from ssimh.files.artifact_cache import read_record
@@ -84,7 +84,7 @@ def predict_study(
         reading: How the study is read.
         options: Device, windows and flips.
         center: A center of the training cases that the scan comes from, for a run with ``spectrum-align``.
-        progress: Called after each file that is looked at.
+        progress: Called at most once a second while files are looked at.
 
     Returns:
         The path of the JSON file.
@@ -134,13 +134,15 @@ def _plan_study(
     study: Path, choices: SeriesChoices, progress: ProgressCallback
 ) -> tuple[StudyPlan, dict[int, SeriesRecord]]:
     """Which CT and PET of the one study are used; structures are not."""
-    index = find_series(study, progress)
-    plans = pair_studies([describe_series(record) for record in index.series], choices)
+    index = find_series(study, limit_rate(progress))
+    plans = pair_studies([describe_series(record) for record in index.series], choices, is_pet_only=True)
     if len(plans) != 1:
         raise CohortError(f"{study}: {len(plans)} studies with a CT or a PET in {index.n_files} files; one is needed")
     [plan] = plans
     if plan.problem is not None:
         raise CohortError(f"{study}: {plan.problem}")
+    if plan.ct is None and plan.pet is not None:
+        raise CohortError(f"{study}: PET without CT: {plan.pet.label} has none in its study, and the mask lies on it")
     return replace(plan, structures=()), {record.number: record for record in index.series}
 
 

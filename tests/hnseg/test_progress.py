@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 from rich.console import Console
 
-from hnseg.progress import show_progress
+from hnseg.progress import limit_rate, show_progress
 
 
 def test_a_line_says_how_much_time_is_left(monkeypatch):
@@ -42,3 +42,14 @@ def test_nothing_is_left_of_a_single_step(total):
     with show_progress("check", Console(file=text)) as progress:
         progress(total, total, "case")
     assert "left" not in text.getvalue()
+
+
+def test_steps_of_milliseconds_are_reported_once_a_second_and_at_the_end(monkeypatch):
+    clock = {"now": 0.0}
+    monkeypatch.setattr("hnseg.progress.time", SimpleNamespace(monotonic=lambda: clock["now"]))
+    reported = []
+    report = limit_rate(lambda done, total, what: reported.append(done))
+    for done in range(1, 32):
+        clock["now"] = done / 10
+        report(done, 31, "file")
+    assert reported == [10, 20, 30, 31]

@@ -104,6 +104,7 @@ def _build(mask: Label, grid: Grid, headers: Sequence[Dataset], form: Segmentati
         content_description=CONTENT_DESCRIPTION,
         series_description=SERIES_DESCRIPTION,
         transfer_syntax_uid=ExplicitVRLittleEndian,
+        omit_empty_frames=bool(mask.any()),
     )
     if instances:
         _restore_references(made, instances)

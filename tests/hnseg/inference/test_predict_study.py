@@ -140,12 +140,15 @@ def test_what_cannot_be_predicted_is_refused_before_the_work(trained_run, tmp_pa
     tilted, ct_only = tmp_path / "tilted", tmp_path / "ct only"
     studies.make_study(tilted, ct={"tilt_deg": 10.0})
     phantoms.make_ct(ct_only)
+    pet_only = tmp_path / "pet only"
+    phantoms.make_pet(pet_only)
     tags = tmp_path / "tags.csv"
     tags.write_text("pid,bqml_to_suvbw_factor\nOTHER,0.001\n")
     target = tmp_path / "seg.dcm"
     for source, more, error in (
         (two, {}, CohortError),
         (ct_only, {}, CohortError),
+        (pet_only, {}, CohortError),
         (tilted, {}, DicomError),
         (one, {"form": "fractional"}, OptionError),
         (one, {"options": InferenceOptions("cpu", disagreement=True)}, OptionError),
