@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from hnseg.cohort.labels import Label, read_label
+from hnseg.cohort.suv import MADE_BY as MARKED_BY
 from hnseg.cohort.suv_table import read_suv_overrides
 from hnseg.dicom.case_files import smallest_exact
 from hnseg.dicom.case_record import record_case
@@ -31,7 +32,7 @@ from hnseg.inference.predict_cohort import check_center, predict_pair
 from hnseg.progress import ProgressCallback, limit_rate, no_progress
 from hnseg.suv.overrides import PetOverrides
 from hnseg.workdir import write_json
-from ssimh.files.artifact_cache import read_record
+from ssimh.files.artifact_cache import ArtifactCache, read_record
 from ssimh.files.json_object import JsonObject
 
 StudyForm = Literal["binary", "labelmap", "rtstruct"]
@@ -185,6 +186,9 @@ def _predict_files(
     paths = {key: folder / f"{key}.nii.gz" for key in (*stored, "mask")}
     for key, grid in (("ct", ct.grid), ("pet", pet.grid)):
         write_image(paths[key], stored[key], grid)
+    # As hnseg dicom marks it: in SUV, also where a hot bladder looks like Bq/ml.
+    marked = ArtifactCache(folder / "ct.json", {}, {"pet": paths["pet"]})
+    marked.save({"made_by": MARKED_BY, "pet": {"unit": "SUV"}})
     try:
         predict_pair(work, paths["ct"], paths["pet"], paths["mask"], options=options, center=center)
         mask, _ = read_label(paths["mask"], name)

@@ -12,8 +12,10 @@ from pydicom import dcmread
 from typer.testing import CliRunner
 
 from hnseg.cli.commands import app
+from hnseg.cohort.cases import Case
 from hnseg.cohort.checked_cohort import load_check
 from hnseg.cohort.labels import read_label
+from hnseg.cohort.suv import read_suv
 from hnseg.dicom.convert import convert_dicom
 from hnseg.dicom.pair_studies import SeriesChoices
 from hnseg.dicom.structures.label_structures import NamedMask, label_masks, label_structures
@@ -159,6 +161,20 @@ def test_what_cannot_be_predicted_is_refused_before_the_work(trained_run, tmp_pa
         with pytest.raises(error):
             predict_study(trained_run, source, target, **more)
     assert [path for path in tmp_path.iterdir() if path.name.startswith((".", "seg"))] == []
+
+
+def test_a_pet_that_looks_like_bq_per_ml_is_in_suv(trained_run, tmp_path, monkeypatch):
+    suv = np.ones(studies.SHAPE)
+    suv[4, 5, 5] = 2000.0
+    studies.make_study(tmp_path / "study", pet={"values": suv / studies.FACTOR, "slopes": 0.1 / studies.FACTOR})
+
+    def read_only(work, ct, pet, out, *, options, center=""):
+        found = read_suv(Case(ct.name.split(".")[0], ct, pet, None, center))
+        assert (found.factor, found.suv.max()) == (1.0, pytest.approx(2000.0, rel=1e-2))
+        write_image(out, np.zeros(studies.SHAPE, dtype=np.uint8), read_grid(ct, "study"))
+
+    monkeypatch.setattr("hnseg.inference.predict_study.predict_pair", read_only)
+    predict_study(trained_run, tmp_path / "study", tmp_path / "seg.dcm", options=CPU)
 
 
 def run(*arguments):
