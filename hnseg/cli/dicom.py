@@ -22,7 +22,11 @@ Layout = Literal["hecktor", "nnunet"]
 Suv = Literal["bw", "lbm", "bsa", "ibw"]
 SUV = "Kind of SUV: body weight, lean body mass (Janmahasatian), body surface area, or ideal body weight."
 IDS = "CSV file with the columns id, and folder or patient_id; without it, cases are numbered."
-TAGS = "CSV file with what headers lack or state wrongly for SUV, as suv_conversion_tags.csv of the 2026 challenge."
+TAGS = (
+    "CSV file with what headers lack or state wrongly for SUV, as suv_conversion_tags.csv of the 2026 challenge: pid "
+    "(a case ID or PatientID), and one or more of bqml_to_suvbw_factor, patient_weight_kg, dose_for_suv_bq, "
+    "patient_height_m, patient_sex, radionuclide_total_dose_bq, radionuclide_half_life_s. Empty cells change nothing."
+)
 STRUCTURES = "PATTERN=LABEL: names of structures that are GTVp (1) or GTVn (2), in place of the usual names."
 SERIES = "Number of the {} to take for its study, as dicom.json and messages name it; can be repeated."
 
@@ -72,6 +76,10 @@ def dicom(
     for state, plan in zip(report.states, report.plans, strict=True):
         if state.problem is None:
             print_line(_describe_case(state, plan))
+            for note in _list_notes(state):
+                print_line(f"  note: {note}")
+    if report.index.unreadable:
+        print_line(f"files that are in no series: {len(report.index.unreadable)}; reasons in {target / 'dicom.json'}")
     print_line(f"what became of each series: {target / 'dicom.json'}")
     for failure in (*map(str, report.failures), *report.unused_rows):
         print_error(failure)
@@ -90,6 +98,13 @@ def _describe_case(state: CaseState, plan: StudyPlan) -> str:
     label = record.get("label")
     parts += [f"{c.name} {label[f'{c.key}_ml']:.1f} ml" for c in LESION_CLASSES] if label else ["no mask"]
     return f"{state.case_id}: {', '.join(parts)}" + (" (kept)" if state.state == "kept" else "")
+
+
+def _list_notes(state: CaseState) -> list[str]:
+    """What was unusual about a case."""
+    record = state.record or {}
+    parts = [(name, record[name]) for name in ("ct", "pet", "label") if record.get(name)]
+    return [f"{name}: {note}" for name, part in parts for note in (*part["notes"], *part.get("suv_notes", ()))]
 
 
 def _print_names(report: DicomReport, patterns: tuple[NamePattern, ...]) -> None:

@@ -9,8 +9,10 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 
 from hnseg.cohort.suv_table import read_suv_overrides
+from hnseg.dicom.assign_overrides import assign_overrides
 from hnseg.dicom.case_ids import IdRow, StudySource, name_cases, number_cases, read_id_table
 from hnseg.dicom.cohort_tables import write_cohort_tables
+from hnseg.dicom.earlier_cases import mention_earlier_files, refuse_other_suv
 from hnseg.dicom.fingerprint import hash_source
 from hnseg.dicom.make_case import CaseJob, CaseResult, make_case
 from hnseg.dicom.options import DicomOptions
@@ -44,7 +46,7 @@ class DicomReport:
         states: What became of each study with a CT or a PET.
         index: All series of the tree.
         plans: Which series make which case.
-        unused_rows: Rows of the table of IDs that name no study.
+        unused_rows: Rows of the tables that name no study.
     """
 
     states: tuple[CaseState, ...]
@@ -106,7 +108,10 @@ def convert_dicom(
         sources = [_describe_source(plan, records, source, needs_ids=bool(rows or options.tags)) for plan in plans]
         ids, problems, unused = _assign_ids(sources, rows, known, options)
         known |= {s.source: ids[s.number] for s in sources if s.number in ids}
-        jobs_to_do = _make_jobs(plans, records, ids, sources, target, options, overrides)
+        own, doubtful, unmatched = assign_overrides(sources, ids, overrides, options.tags)
+        problems |= doubtful
+        to_make = {number: case_id for number, case_id in ids.items() if number not in problems}
+        jobs_to_do = _make_jobs(plans, records, to_make, target, options, own)
         write_tree = functools.partial(write_tree_record, target, options.layout, index, plans, known=known)
         write_tree(_states(plans, sources, ids, problems, {}), keep_uids=options.keep_uids)  # claims the folder
         results: dict[int, CaseResult] = {}
@@ -115,10 +120,10 @@ def convert_dicom(
             for done, result in enumerate(made, start=1):
                 results[result.study] = result
                 report(done, len(jobs_to_do), result.case_id)
-        states = _states(plans, sources, ids, problems, results)
+        states = mention_earlier_files(target, options.layout, _states(plans, sources, ids, problems, results))
         write_tree(states, keep_uids=options.keep_uids)
         write_cohort_tables(target, options.layout, known.values())
-    return DicomReport(states, index, plans, unused)
+    return DicomReport(states, index, plans, (*unused, *unmatched))
 
 
 def _refuse_other_data(source: Path, target: Path, options: DicomOptions) -> None:
@@ -136,6 +141,7 @@ def _refuse_other_data(source: Path, target: Path, options: DicomOptions) -> Non
         raise OutputPathError(f"{target} is not empty and holds no cohort of hnseg dicom; choose another folder")
     if layout not in (None, options.layout):
         raise OutputPathError(f"{target} holds a cohort in the layout {layout}, not {options.layout}; choose another")
+    refuse_other_suv(target, options.layout, options.load.suv)
 
 
 def _describe_source(
@@ -178,20 +184,18 @@ def _make_jobs(
     plans: Sequence[StudyPlan],
     records: Mapping[int, SeriesRecord],
     ids: Mapping[int, str],
-    sources: Sequence[StudySource],
     target: Path,
     options: DicomOptions,
-    overrides: Mapping[str, PetOverrides],
+    overrides: Mapping[int, PetOverrides],
 ) -> list[CaseJob]:
     """Cases that can be made."""
     found = []
-    for plan, source in zip(plans, sources, strict=True):
+    for plan in plans:
         number = plan.study.number
         if number not in ids or plan.problem is not None:
             continue
         used = {s.number: records[s.number] for s in plan.used_series}
-        keys = (ids[number], *source.patient_ids)
-        own = next((overrides[key] for key in keys if key in overrides), None)
+        own = overrides.get(number)
         found.append(CaseJob(ids[number], plan, used, target, options.layout, options.load, own, options.keep_uids))
     return found
 

@@ -29,6 +29,10 @@ PHILIPS = "Philips PET Private Group"
 GE = "GEMS_PETD_01"
 NO_DATE = date(2000, 1, 1)  # of files without any date, whose times are on one day, or two
 HALF_A_DAY = timedelta(hours=12)
+ADMINISTRATION = (  # what all slices have to state alike
+    *("RadionuclideTotalDose", "RadionuclideHalfLife"),
+    *("RadiopharmaceuticalStartTime", "RadiopharmaceuticalStartDateTime"),
+)
 AGREEMENT_S = 60.0  # of the two attributes that state the time of administration
 
 
@@ -108,7 +112,7 @@ def _read_dose_and_times(header: PetHeader, slices: Sequence[Dataset], given: Pe
     timed = tuple(_read_times(part, known, day, series) for part, known in zip(slices, header.slices, strict=True))
     scan_time = _read_private_scan_time(slices[0], day)
     header = replace(header, series_time=series, private_scan_time=scan_time, slices=timed)
-    administration = _find_administration(slices[0])
+    administration = _find_administration(slices, given)
     if administration is None:
         return header
     injected = _read_injection(administration, _find_scan_day(timed, day))
@@ -138,12 +142,24 @@ def _find_scan_day(slices: Sequence[PetSlice], day: _Day) -> _Day:
     return replace(day, date=min(acquired).date()) if acquired else day
 
 
-def _find_administration(dataset: Dataset) -> Dataset | None:
+def _find_administration(slices: Sequence[Dataset], given: PetOverrides) -> Dataset | None:
+    """The administration that all slices state; what a table gives may differ."""
     keyword = "RadiopharmaceuticalInformationSequence"
-    items = dataset.get(keyword) or ()
-    if len(items) > 1:
-        raise SuvError(keyword, f"{len(items)} administrations are stated; a SUV has one")
-    return items[0] if items else None
+    stated: list[Dataset] = []
+    for part in slices:
+        items = part.get(keyword) or ()
+        if len(items) > 1:
+            raise SuvError(keyword, f"{len(items)} administrations are stated; a SUV has one")
+        stated += items
+    if not stated:
+        return None
+    if len(stated) < len(slices):
+        raise SuvError(keyword, f"{len(slices) - len(stated)} of {len(slices)} slices state no administration")
+    replaced = {"RadionuclideTotalDose": given.dose_bq, "RadionuclideHalfLife": given.half_life_s}
+    for name in ADMINISTRATION:
+        if replaced.get(name) is None:
+            read_shared_text(stated, name)  # refuses different values
+    return stated[0]
 
 
 def _read_injection(administration: Dataset, day: _Day) -> _Administration:
@@ -156,6 +172,12 @@ def _read_injection(administration: Dataset, day: _Day) -> _Administration:
     notes: tuple[str, ...] = ()
     if offset is not None and day.offset is not None:
         local += day.offset - offset
+    elif offset is not None and alone is None:
+        raise SuvError(
+            "TimezoneOffsetFromUTC",
+            "the administration states an offset from UTC and the series none, and no RadiopharmaceuticalStartTime "
+            "says what its local time is; give the factor, or dose_for_suv_bq, in a table (--tags)",
+        )
     elif offset is not None:
         notes = ("the administration states an offset from UTC and the series none: both are taken as local time",)
     if alone is not None:

@@ -79,6 +79,19 @@ def test_a_study_that_fails_is_named_and_the_others_are_converted(tree, tmp_path
     assert (tmp_path / "out" / "Task 1" / "case-001" / "case-001__PT.nii.gz").is_file()
 
 
+def test_what_was_unusual_is_printed_below_its_case(tmp_path):
+    """A unit of GML without the kind of SUV, a file that is no DICOM, a row of the table that names nothing."""
+    studies.make_study(tmp_path / "in", "a", pet={"tags": {"Units": "GML"}})
+    (tmp_path / "in" / "notes.txt").write_text("not DICOM\n")
+    (tmp_path / "tags.csv").write_text("pid,patient_weight_kg\nnobody,70\n")
+    arguments = ["dicom", str(tmp_path / "in"), str(tmp_path / "out"), "--tags", str(tmp_path / "tags.csv")]
+    result = CliRunner().invoke(app, arguments)
+    assert "  note: pet: no SUVType is stated" in result.output
+    assert "files that are in no series: 1" in result.output
+    assert "1 of 1 rows" in result.output
+    assert result.exit_code == 1
+
+
 def test_names_of_structures_are_shown_on_request_alone(tree, tmp_path):
     result = CliRunner().invoke(app, ["dicom", str(tree), str(tmp_path / "out"), "--show-names"])
     assert "RTSTRUCT series 3, structure 1: GTVp Smith: GTVp (pattern GTVp*)" in result.output

@@ -222,13 +222,17 @@ def test_a_table_says_what_a_header_lacks_and_the_kind_of_suv_is_chosen(tmp_path
     for line, kind in (("P-a,50", "bw"), ("case-001,60", "bw"), ("case-001,60", "ibw")):
         (tmp_path / "tags.csv").write_text(f"pid,patient_weight_kg\n{line}\n")
         report = convert_dicom(
-            tmp_path / "in", tmp_path / "out", DicomOptions(load=LoadOptions(kind), tags=tmp_path / "tags.csv")
+            tmp_path / "in", tmp_path / f"out-{kind}", DicomOptions(load=LoadOptions(kind), tags=tmp_path / "tags.csv")
         )
         assert (states(report), report.states[0].record["pet"]["suv_kind"]) == ({"case-001": "done"}, kind)
         factors.append(report.states[0].record["pet"]["suv_factor"])
     assert factors == pytest.approx([studies.FACTOR * kg / 70 for kg in (50, 60, 45.5 + 0.91 * 8)], rel=1e-6)
-    assert "P-a" not in (tmp_path / "out" / "dicom.json").read_text()
-    assert len(convert_dicom(tmp_path / "in", tmp_path / "out").failures) == 1  # without the table
+    assert "P-a" not in (tmp_path / "out-bw" / "dicom.json").read_text()
+    (failure,) = convert_dicom(tmp_path / "in", tmp_path / "out-bw").failures  # without the table
+    assert "PatientWeight" in failure.reason
+    assert "earlier call" in failure.reason
+    with raises_naming(OutputPathError, "bw", "case-001", "lbm"):
+        convert_dicom(tmp_path / "in", tmp_path / "out-bw", DicomOptions(load=LoadOptions("lbm")))
 
 
 def test_an_error_that_is_not_foreseen_shows_no_text_of_its_own(tree, tmp_path, monkeypatch):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from datetime import datetime
 
 import pytest
@@ -131,3 +132,32 @@ def test_slices_of_two_patients_are_refused():
     with pytest.raises(SuvError) as caught:
         read_pet_header(make_slices(beds=[{}, {"PatientSex": "F"}]))
     assert caught.value.tag == "PatientSex"
+
+
+@pytest.mark.parametrize(
+    ("keyword", "value", "overrides"),
+    [
+        ("RadionuclideTotalDose", "190000000", PetOverrides(dose_bq=3e8)),
+        ("RadionuclideHalfLife", "6580", PetOverrides(half_life_s=6586.0)),
+        ("RadiopharmaceuticalStartTime", "070000", PetOverrides(suv_factor=1e-4)),
+    ],
+)
+def test_slices_that_state_different_administrations_are_refused_unless_a_table_decides(keyword, value, overrides):
+    slices = make_slices(beds=({}, {}))
+    (item,) = deepcopy(slices[1].RadiopharmaceuticalInformationSequence)
+    setattr(item, keyword, value)
+    slices[1].RadiopharmaceuticalInformationSequence = [item]
+    with pytest.raises(SuvError) as caught:
+        read_pet_header(slices)
+    assert caught.value.tag == keyword
+    assert read_pet_header(slices, overrides)
+    del slices[1].RadiopharmaceuticalInformationSequence
+    with pytest.raises(SuvError, match="1 of 2"):
+        read_pet_header(slices)
+
+
+def test_an_offset_of_the_administration_alone_needs_its_local_time():
+    stated = {"RadiopharmaceuticalStartDateTime": "20200101090000+0530", "RadiopharmaceuticalStartTime": None}
+    with pytest.raises(SuvError) as caught:
+        read_pet_header(make_slices(administration=stated))
+    assert caught.value.tag == "TimezoneOffsetFromUTC"
