@@ -16,6 +16,7 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
+import cloudpickle
 import pytest
 
 DEADLINE_S = 300.0
@@ -60,9 +61,15 @@ class ForkedPool:
 
     def __call__(self, calls: Iterable[tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]]) -> Iterator[Any]:
         with self._pool:
-            futures = [self._pool.submit(function, *args, **options) for function, args, options in calls]
+            futures = [self._pool.submit(_call_pickled, cloudpickle.dumps(call)) for call in calls]
             for future in futures if self._ordered else as_completed(futures):
                 yield future.result()
+
+
+def _call_pickled(call: bytes) -> Any:
+    """A call as joblib sends it to its workers: with functions that have no name in a module."""
+    function, args, options = cloudpickle.loads(call)
+    return function(*args, **options)
 
 
 def run_command(errors: Path, arguments: Sequence[object], limit_bytes: int | None = None) -> None:
