@@ -26,7 +26,7 @@ def save_epoch(
         folder: Of the fold's files.
         history: All epochs so far.
         origin: Of the weights.
-        picture: Of the epoch's validation; None: no pictures are drawn.
+        picture: Of the last validation; None: no pictures are drawn.
 
     Raises:
         HnsegError: A file cannot be written; the last checkpoint stays.
@@ -43,9 +43,9 @@ def save_epoch(
         if history[-1].kept_epoch == history[-1].epoch:
             save_checkpoint(folder / "best.pt", {"network": state.eval_network.state_dict(), **facts})
         write_text(folder / "log.csv", as_csv(history))
-        if picture is not None and (history[-1].val_loss is not None or history[-1].stopped_early):
+        if picture is not None:
             draw_curves(folder / "curves.png", history, f"fold {state.fold}")
-            picture.draw(folder / "validation.png", title)
+            picture.draw(folder / "validation.png", f"fold {state.fold}")
         save_checkpoint(folder / "last.pt", {**tensors, **facts})
     except (OSError, RuntimeError) as error:
         raise HnsegError(f"{title}: {folder} cannot be written ({error}); the last whole epoch is kept") from error

@@ -71,11 +71,12 @@ class ValidationPicture:
 
     Args:
         config: How the cases were prepared; their CT is shown in its window.
+        epoch: Number of the epoch that is validated, for the title.
         most: The first so many cases are shown.
     """
 
-    def __init__(self, config: PrepareConfig, most: int = 4) -> None:
-        self._most = most
+    def __init__(self, config: PrepareConfig, epoch: int, most: int = 4) -> None:
+        self._epoch, self._most = epoch, most
         window = np.array(config.ct_window_hu)
         self._ct_limits = normalize_ct(window, config.ct_window_hu, sigmoid=config.sigmoid)
         self._planes: list[tuple[str, NDArray[Any], NDArray[Any], NDArray[Any]]] = []
@@ -89,7 +90,7 @@ class ValidationPicture:
             self._planes.append((case.id, np.asarray(case.image[:, z], np.float32), truth[z], predicted[z]))
 
     def draw(self, path: Path, title: str) -> None:
-        """CT above PET, truth and prediction as contours."""
+        """CT above PET, truth and prediction as contours; nothing where no case was validated."""
         if not self._planes:
             return
         figure = Figure(figsize=(3.1 * len(self._planes), 6.4), layout="constrained")
@@ -103,10 +104,8 @@ class ValidationPicture:
                 _contours(axis, (truth, predicted))
                 axis.set_axis_off()
             axes[0, column].set_title(name, fontsize=9)
-        figure.suptitle(
-            f"{title}; truth {COLOR_NAMES[Color.TRUTH]}, prediction {COLOR_NAMES[Color.PREDICTION]}, GTVn dashed",
-            fontsize=9,
-        )
+        legend = f"truth {COLOR_NAMES[Color.TRUTH]}, prediction {COLOR_NAMES[Color.PREDICTION]}, GTVn dashed"
+        figure.suptitle(f"{title}, epoch {self._epoch}; {legend}", fontsize=9)
         with atomic_write(path) as temporary:
             figure.savefig(temporary, dpi=80)
 

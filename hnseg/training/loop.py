@@ -93,13 +93,13 @@ def _train_locked(
         folder / "tensorboard", config.train.tensorboard and fabric.global_rank == 0, len(history)
     )
 
-    last_drawn = time.perf_counter()
+    picture, last_drawn = ValidationPicture(config.prepare, len(history)), time.perf_counter()
     for epoch in range(len(history), config.train.epochs):
         started = time.perf_counter()
         row = _train_epoch(state, epoch, progress)
-        picture = ValidationPicture(state.config.prepare)
         is_last = epoch + 1 == config.train.epochs
         if is_last or (epoch + 1) % config.train.validate_every == 0:
+            picture = ValidationPicture(config.prepare, epoch + 1)
             scores = validate(state.eval_network, cases.validation, config, fabric, state.criterion, picture.add_case)
             row = replace(row, **asdict(scores))
             if not math.isfinite(scores.val_loss):

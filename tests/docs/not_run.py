@@ -65,15 +65,6 @@ NOT_RUN = (
         ),
     ),
     NotRun(
-        "needs a study in DICOM of the size of a head and neck; one is written and predicted",
-        "tests/hnseg/inference/test_predict_study.py",
-        (
-            "hnseg predict runs/first --dicom STUDY --out seg.dcm",
-            "hnseg predict runs/first --dicom STUDY --out labels.dcm --form labelmap",
-            "hnseg predict runs/first --dicom STUDY --out contours.dcm --form rtstruct",
-        ),
-    ),
-    NotRun(
         "draws for four seconds",
         "tests/hnseg/report/test_page.py",
         ("hnseg report runs/first",),

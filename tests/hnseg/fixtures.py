@@ -138,7 +138,7 @@ def run(prepared_run: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def forked_workers(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Work that is divided among processes has the same results; how joblib starts them is held by test_parallel.py."""
+    """Processes that need not load torch; joblib's own are those of test_evaluate.py and test_parallel.py."""
     monkeypatch.setattr("hnseg.parallel.joblib.Parallel", ForkedPool)
 
 

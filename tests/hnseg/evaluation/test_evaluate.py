@@ -100,7 +100,8 @@ def test_progress_is_told(small_workdir):
     assert calls[-1][2] == "empty baseline: BBB-002"
 
 
-def test_processes_give_the_same_scores(small_workdir, forked_workers):
+def test_processes_give_the_same_scores(small_workdir):
+    """Joblib's own processes, which load no torch for this; other stages have forked ones in the tests."""
     one = evaluate_workdir(small_workdir)
     assert evaluate_workdir(small_workdir, jobs=2) == one
 

@@ -81,16 +81,23 @@ def record_drawings(monkeypatch) -> list[int]:
 
 
 def test_it_stops_early_and_stays_stopped(run, monkeypatch):
-    scores = iter([0.5, 0.4, 0.3, 0.2])
-    change(run, epochs=4, validate_every=1, patience=2)
-    monkeypatch.setattr(train, "validate", lambda *_: ValidationScores(0.1, 0.1, 0.1, 0.1, next(scores)))
+    """Its last epoch has no validation: the picture is that of the one before."""
+    scores, case = iter([0.5, 0.4, 0.3]), open_case(next((run / "prepared").glob("*/case.json")).parent)
+
+    def score(*given):
+        given[-1](case, case.label[:])
+        return ValidationScores(0.1, 0.1, 0.1, 0.1, next(scores))
+
+    change(run, epochs=6, validate_every=2, patience=3)
+    monkeypatch.setattr(train, "validate", score)
     drawn = record_drawings(monkeypatch)
     train.train_fold(run, 0, device="cpu")
-    assert drawn == [3]  # epochs of less than ten seconds: at the end only
-    assert len(last(run)["history"]) == 3
-    assert len(load_checkpoint(run / "models" / "fold_0" / "best.pt")["history"]) == 1
+    assert drawn == [5]  # epochs of less than ten seconds: at the end only
+    assert (run / "models" / "fold_0" / "validation.png").is_file()
+    assert len(last(run)["history"]) == 5
+    assert len(load_checkpoint(run / "models" / "fold_0" / "best.pt")["history"]) == 2
     train.train_fold(run, 0, device="cpu")
-    assert len(last(run)["history"]) == 3
+    assert len(last(run)["history"]) == 5
 
 
 def test_by_the_validation_loss_another_epoch_is_kept_and_a_reader_sees_that_it_stopped(run, monkeypatch):
