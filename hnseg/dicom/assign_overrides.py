@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
-from hnseg.dicom.case_ids import StudySource
 from hnseg.suv.overrides import PetOverrides
 
 
 def assign_overrides(
-    sources: Sequence[StudySource],
+    patient_ids: Mapping[int, frozenset[str]],
     ids: Mapping[int, str],
     overrides: Mapping[str, PetOverrides],
     table: Path | None,
@@ -21,8 +20,8 @@ def assign_overrides(
     A dose and a factor belong to one study: a row that names several, or a study that two rows name, is a problem.
 
     Args:
-        sources: The studies.
-        ids: Case IDs by number of the study.
+        patient_ids: Values of PatientID by number of the study.
+        ids: Case IDs by number of the study; a study may have none.
         overrides: Rows of the table by ID.
         table: The table, for messages; those name no ID, which may be a patient's.
 
@@ -30,9 +29,8 @@ def assign_overrides(
         Overrides by number of the study; why a study cannot have one; a message about rows that name no study.
     """
     keys = {
-        source.number: {ids[source.number], *source.patient_ids} & overrides.keys()
-        for source in sources
-        if source.number in ids
+        number: {key for key in (ids.get(number), *own_ids) if key is not None} & overrides.keys()
+        for number, own_ids in patient_ids.items()
     }
     counts = Counter(key for found in keys.values() for key in found)
     own: dict[int, PetOverrides] = {}

@@ -62,6 +62,12 @@ def place_files(root: Path, layout: Layout, case_id: str, *, has_label: bool) ->
     )
 
 
+def possible_files(root: Path, layout: Layout, case_id: str) -> tuple[CaseFiles, ...]:
+    """Paths that a case can have: with a mask, and, where that is another place, without one."""
+    places = (place_files(root, layout, case_id, has_label=has_label) for has_label in (True, False))
+    return tuple(dict.fromkeys(places))
+
+
 def smallest_exact(values: NDArray[Any]) -> NDArray[Any]:
     """The values in the smallest of int16, int32 and float32 that holds every one of them exactly.
 

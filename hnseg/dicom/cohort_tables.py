@@ -8,8 +8,8 @@ from pathlib import Path
 
 from hnseg.cohort.labels import BACKGROUND, LESION_CLASSES
 from hnseg.dicom.case_files import TASK_FOLDER, Layout, place_files
+from hnseg.dicom.earlier_cases import read_complete_records
 from hnseg.workdir import write_json
-from ssimh.files.artifact_cache import read_record
 from ssimh.files.atomic import atomic_write
 
 HECKTOR_CSV = "HECKTOR_2025_Training_Task_1.csv"
@@ -27,7 +27,7 @@ def write_cohort_tables(root: Path, layout: Layout, case_ids: Iterable[str]) -> 
         layout: Of the cohort.
         case_ids: IDs that the cohort may have.
     """
-    complete = sorted(case_id for case_id in case_ids if _is_complete(root, layout, case_id))
+    complete = sorted(case_id for case_id in case_ids if any(read_complete_records(root, layout, case_id)))
     if not complete:
         return
     if layout == "hecktor":
@@ -46,9 +46,3 @@ def write_cohort_tables(root: Path, layout: Layout, case_ids: Iterable[str]) -> 
         "file_ending": ".nii.gz",
     }
     write_json(root / "dataset.json", content)
-
-
-def _is_complete(root: Path, layout: Layout, case_id: str) -> bool:
-    records = {place_files(root, layout, case_id, has_label=has_label).record for has_label in (True, False)}
-    found = [record for path in records if (record := read_record(path)) is not None]
-    return any(record["outputs"] is not None for record in found)

@@ -108,7 +108,8 @@ def convert_dicom(
         sources = [_describe_source(plan, records, source, needs_ids=bool(rows or options.tags)) for plan in plans]
         ids, problems, unused = _assign_ids(sources, rows, known, options)
         known |= {s.source: ids[s.number] for s in sources if s.number in ids}
-        own, doubtful, unmatched = assign_overrides(sources, ids, overrides, options.tags)
+        patient_ids = {s.number: s.patient_ids for s in sources}
+        own, doubtful, unmatched = assign_overrides(patient_ids, ids, overrides, options.tags)
         problems |= doubtful
         to_make = {number: case_id for number, case_id in ids.items() if number not in problems}
         jobs_to_do = _make_jobs(plans, records, to_make, target, options, own)

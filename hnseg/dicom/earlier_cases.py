@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from hnseg.dicom.case_files import Layout, place_files
+from hnseg.dicom.case_files import Layout, possible_files
 from hnseg.dicom.tree_record import CaseState, read_known_cases
 from hnseg.errors import OutputPathError
 from hnseg.suv.body_size import SuvKind
@@ -21,7 +21,7 @@ def refuse_other_suv(root: Path, layout: Layout, kind: SuvKind) -> None:
         OutputPathError: A case is of another kind.
     """
     for case_id in read_known_cases(root).values():
-        for record in _read_complete_records(root, layout, case_id):
+        for record in read_complete_records(root, layout, case_id):
             stored = record["pet"]["suv_kind"] if "pet" in record else kind
             if stored != kind:
                 raise OutputPathError(
@@ -35,15 +35,15 @@ def mention_earlier_files(root: Path, layout: Layout, states: Sequence[CaseState
         replace(state, problem=f"{state.problem}; its files of an earlier call are still in the cohort")
         if state.problem is not None
         and state.case_id is not None
-        and any(_read_complete_records(root, layout, state.case_id))
+        and any(read_complete_records(root, layout, state.case_id))
         else state
         for state in states
     )
 
 
-def _read_complete_records(root: Path, layout: Layout, case_id: str) -> Iterator[JsonObject]:
-    paths = {place_files(root, layout, case_id, has_label=has_label).record for has_label in (True, False)}
-    for path in sorted(paths):
-        record = read_record(path)
+def read_complete_records(root: Path, layout: Layout, case_id: str) -> Iterator[JsonObject]:
+    """Records of a case whose files were all written."""
+    for files in possible_files(root, layout, case_id):
+        record = read_record(files.record)
         if record is not None and record["outputs"] is not None:
             yield record

@@ -1,4 +1,4 @@
-"""From the record of a series to what pairing needs: units of a PET, and what structures refer to."""
+"""From the record of a series to what pairing needs, and what structures refer to."""
 
 from __future__ import annotations
 
@@ -11,28 +11,25 @@ from pydicom.tag import Tag
 from hnseg.dicom.quiet import quiet_pydicom
 from hnseg.dicom.series.records import SeriesRecord
 from hnseg.dicom.series_facts import STRUCTURES, SeriesFacts
+from hnseg.dicom.structures.read_dataset import refuse_damage
+from hnseg.errors import DicomError
 
-_FIELDS = (
-    *("Units", "FrameOfReferenceUID", "ReferencedFrameOfReferenceSequence", "ReferencedSeriesSequence"),
-    "StructureSetROISequence",
-)
+_FIELDS = "ReferencedFrameOfReferenceSequence", "ReferencedSeriesSequence", "StructureSetROISequence"
 _TAGS = [Tag(name) for name in _FIELDS]
 
 
 def describe_series(record: SeriesRecord) -> SeriesFacts:
-    """Facts of a series. For a PET and for structures, the header of its first file is read."""
-    units, frame_uid, references = "", record.frame_of_reference_uid, frozenset[str]()
+    """Facts of a series. For structures, the header of the file is read."""
+    frame_uid, references = record.frame_of_reference_uid, frozenset[str]()
     why_unusable = record.why_unusable
-    if why_unusable is None and record.modality in ("PT", *STRUCTURES):
+    if why_unusable is None and record.modality in STRUCTURES:
         try:
-            with quiet_pydicom():
+            with quiet_pydicom(), refuse_damage(record.label):
                 header = dcmread(record.files[0], stop_before_pixels=True, force=True, specific_tags=_TAGS)
-                units = str(header.get("Units") or "").strip()
-                if record.modality in STRUCTURES:
-                    references = frozenset(_referenced_series(header))
-                    frame_uid = frame_uid or _referenced_frame(header)
-        except Exception as error:  # noqa: BLE001 - a damaged file can raise anything, with values in the message
-            why_unusable = f"its header cannot be read ({type(error).__name__})"
+                references = frozenset(_referenced_series(header))
+                frame_uid = frame_uid or _referenced_frame(header)
+        except DicomError as error:
+            why_unusable = error.reason
     tag = f" [{record.unusable_tag}]" if record.why_unusable and record.unusable_tag else ""
     return SeriesFacts(
         number=record.number,
@@ -46,7 +43,7 @@ def describe_series(record: SeriesRecord) -> SeriesFacts:
         voxels=record.rows * record.columns * len(record.slices),
         bounds_mm=record.bounds_mm,
         is_attenuation_corrected=record.is_attenuation_corrected,
-        units=units,
+        units=record.units,
         referenced_uids=references,
     )
 

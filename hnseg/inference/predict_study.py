@@ -11,6 +11,7 @@ from typing import Literal, get_args
 from hnseg.cohort.labels import Label, read_label
 from hnseg.cohort.suv import MADE_BY as MARKED_BY
 from hnseg.cohort.suv_table import read_suv_overrides
+from hnseg.dicom.assign_overrides import assign_overrides
 from hnseg.dicom.case_files import smallest_exact
 from hnseg.dicom.case_record import record_case
 from hnseg.dicom.load_case import CaseVolumes, load_case
@@ -30,7 +31,6 @@ from hnseg.inference.mask_outputs import check_study_outputs, record_path
 from hnseg.inference.predict_case import InferenceOptions
 from hnseg.inference.predict_cohort import check_center, predict_pair
 from hnseg.progress import ProgressCallback, limit_rate, no_progress
-from hnseg.suv.overrides import PetOverrides
 from hnseg.workdir import write_json
 from ssimh.files.artifact_cache import ArtifactCache, read_record
 from ssimh.files.json_object import JsonObject
@@ -149,13 +149,13 @@ def _plan_study(
 
 def _load_study(plan: StudyPlan, records: Mapping[int, SeriesRecord], reading: StudyReading) -> CaseVolumes:
     """CT in HU and PET in SUV body weight, which the models were trained with."""
-    overrides: PetOverrides | None = None
+    overrides = None
     if reading.tags is not None and plan.pet is not None:
-        table = read_suv_overrides(reading.tags)
-        rows = [table[key] for key in read_patient_ids(records[plan.pet.number].files[0]) if key in table]
-        if not rows:
+        number, patient_ids = plan.study.number, read_patient_ids(records[plan.pet.number].files[0])
+        own, _, _ = assign_overrides({number: patient_ids}, {}, read_suv_overrides(reading.tags), reading.tags)
+        if number not in own:
             raise OptionError(f"{reading.tags}: no row has the ID of the patient of {plan.pet.label} (PatientID)")
-        overrides = rows[0]
+        overrides = own[number]
     return load_case(plan, records, LoadOptions(dose_in_mbq=reading.dose_in_mbq), overrides)
 
 
