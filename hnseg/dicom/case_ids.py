@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 
@@ -37,15 +37,22 @@ class StudySource:
 
     Attributes:
         number: Of the study.
-        source: Hash of image data, which an earlier run has recorded; see :mod:`hnseg.dicom.fingerprint`.
+        images: Hash of its image data; see :mod:`hnseg.dicom.fingerprint`.
+        file: Hash of a file, which tells studies with the same image data apart.
         folders: Folders of its series, relative to the tree.
         patient_ids: Values of PatientID.
     """
 
     number: int
-    source: str
+    images: str
+    file: str
     folders: tuple[PurePath, ...] = field(repr=False, default=())
     patient_ids: frozenset[str] = field(repr=False, default=frozenset())
+
+    @property
+    def source(self) -> str:
+        """What the record of the tree knows it by."""
+        return f"{self.images}-{self.file}"
 
 
 def read_id_table(path: Path) -> tuple[IdRow, ...]:
@@ -95,22 +102,46 @@ def _refuse_duplicates(path: Path, rows: Sequence[IdRow]) -> None:
         raise CohortError(f"{path}, lines {lines}: one ID twice; IDs must differ by more than upper and lower case")
 
 
-def number_cases(studies: Sequence[StudySource], known: Mapping[str, str]) -> dict[int, str]:
+def recognize_cases(studies: Sequence[StudySource], known: Mapping[str, str]) -> dict[int, str]:
+    """IDs of the studies that an earlier run has met, by the number of the study.
+
+    Of two studies with the same image data, each is known by its file. A study whose file is new is the only one with
+    its image data that is left, if there is one: its header was corrected.
+
+    Args:
+        studies: Of the tree.
+        known: IDs of earlier runs by source.
+
+    >>> recognize_cases([StudySource(1, "a", "new"), StudySource(2, "b", "x")], {"a-old": "case-001"})
+    {1: 'case-001'}
+    """
+    found = {study.number: known[study.source] for study in studies if study.source in known}
+    left = [study for study in studies if study.number not in found]
+    counts = Counter(study.images for study in left)
+    for study in left:
+        cases = {i for key, i in known.items() if key.startswith(f"{study.images}-") and i not in found.values()}
+        if counts[study.images] == len(cases) == 1:
+            found[study.number] = cases.pop()
+    return found
+
+
+def number_cases(studies: Sequence[StudySource], known: Mapping[int, str], used: Collection[str]) -> dict[int, str]:
     """IDs ``case-001``, ``case-002``, … by the number of the study.
 
     Args:
         studies: In their order.
-        known: IDs of an earlier run by source: they are kept, and new studies get numbers above them.
+        known: IDs of an earlier run by the number of the study: they are kept.
+        used: IDs that no new study may have.
 
-    >>> number_cases([StudySource(1, "a"), StudySource(2, "b"), StudySource(3, "c")], {"b": "case-001"})
+    >>> studies = [StudySource(number, "", "") for number in (1, 2, 3)]
+    >>> number_cases(studies, {2: "case-001"}, {"case-001"})
     {1: 'case-002', 2: 'case-001', 3: 'case-003'}
     """
-    used = set(known.values())
     ids: dict[int, str] = {}
     number = 0
     for study in studies:
-        if study.source in known:
-            ids[study.number] = known[study.source]
+        if study.number in known:
+            ids[study.number] = known[study.number]
             continue
         number += 1
         while f"case-{number:03}" in used:

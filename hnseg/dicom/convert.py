@@ -10,7 +10,14 @@ from pathlib import Path, PurePath
 
 from hnseg.cohort.suv_table import read_suv_overrides
 from hnseg.dicom.assign_overrides import assign_overrides
-from hnseg.dicom.case_ids import IdRow, StudySource, name_cases, number_cases, read_id_table
+from hnseg.dicom.case_ids import (
+    IdRow,
+    StudySource,
+    name_cases,
+    number_cases,
+    read_id_table,
+    recognize_cases,
+)
 from hnseg.dicom.cohort_tables import write_cohort_tables
 from hnseg.dicom.earlier_cases import mention_earlier_files, refuse_other_suv
 from hnseg.dicom.fingerprint import hash_source
@@ -107,21 +114,22 @@ def convert_dicom(
         known = read_known_cases(target)
         sources = [_describe_source(plan, records, source, needs_ids=bool(rows or options.tags)) for plan in plans]
         ids, problems, unused = _assign_ids(sources, rows, known, options)
-        known |= {s.source: ids[s.number] for s in sources if s.number in ids}
+        made_of = {s.source: ids[s.number] for s in sources if s.number in ids}
+        known = {key: case_id for key, case_id in known.items() if case_id not in made_of.values()} | made_of
         patient_ids = {s.number: s.patient_ids for s in sources}
         own, doubtful, unmatched = assign_overrides(patient_ids, ids, overrides, options.tags)
         problems |= doubtful
         to_make = {number: case_id for number, case_id in ids.items() if number not in problems}
         jobs_to_do = _make_jobs(plans, records, to_make, target, options, own)
         write_tree = functools.partial(write_tree_record, target, options.layout, index, plans, known=known)
-        write_tree(_states(plans, sources, ids, problems, {}), keep_uids=options.keep_uids)  # claims the folder
+        write_tree(_states(plans, ids, problems, {}), keep_uids=options.keep_uids)  # claims the folder
         results: dict[int, CaseResult] = {}
         with progress("dicom") as report:
             made = map_processes(make_case, jobs_to_do, min(jobs, max(1, len(jobs_to_do))), ordered=False)
             for done, result in enumerate(made, start=1):
                 results[result.study] = result
                 report(done, len(jobs_to_do), result.case_id)
-        states = mention_earlier_files(target, options.layout, _states(plans, sources, ids, problems, results))
+        states = mention_earlier_files(target, options.layout, _states(plans, ids, problems, results))
         write_tree(states, keep_uids=options.keep_uids)
         write_cohort_tables(target, options.layout, known.values())
     return DicomReport(states, index, plans, (*unused, *unmatched))
@@ -156,7 +164,7 @@ def _describe_source(
     folders = dict.fromkeys(path.parent.relative_to(root) if root.is_dir() else PurePath() for path in files)
     try:
         patient_ids = read_patient_ids(record.files[0]) if needs_ids else frozenset()
-        return StudySource(plan.study.number, hash_source(record), tuple(folders), patient_ids)
+        return StudySource(plan.study.number, *hash_source(record), tuple(folders), patient_ids)
     except OSError as error:
         raise CohortError(f"{record.label}: a file can no longer be read ({error.strerror})") from None
 
@@ -165,19 +173,18 @@ def _assign_ids(
     sources: Sequence[StudySource], rows: Sequence[IdRow] | None, known: Mapping[str, str], options: DicomOptions
 ) -> tuple[dict[int, str], dict[int, str], tuple[str, ...]]:
     """IDs by study, why a study has none, and rows that name no study."""
+    recognized, used = recognize_cases(sources, known), set(known.values())
     if rows is None or options.ids is None:
-        return number_cases(sources, known), {}, ()
+        return number_cases(sources, recognized, used), {}, ()
     ids, problems, unused = name_cases(sources, rows, options.ids)
-    for s in sources:
-        earlier = known.get(s.source)
-        if s.number in ids and earlier not in (None, ids[s.number]):
-            problems[s.number] = (
-                f"it is the case {earlier} of an earlier run; convert it into another folder to rename it"
-            )
-            del ids[s.number]
-        elif s.number in ids and any(case_id == ids[s.number] for key, case_id in known.items() if key != s.source):
-            problems[s.number] = f"the ID {ids[s.number]} belongs to another study of an earlier run"
-            del ids[s.number]
+    for number, case_id in list(ids.items()):
+        earlier = recognized.get(number)
+        if earlier is None and case_id in used:
+            problems[number] = f"the ID {case_id} belongs to another study of an earlier run"
+            del ids[number]
+        elif earlier not in (None, case_id):
+            problems[number] = f"it is {earlier} of an earlier run; convert it into another folder to rename it"
+            del ids[number]
     return ids, problems, unused
 
 
@@ -203,20 +210,19 @@ def _make_jobs(
 
 def _states(
     plans: Sequence[StudyPlan],
-    sources: Sequence[StudySource],
     ids: Mapping[int, str],
     problems: Mapping[int, str],
     results: Mapping[int, CaseResult],
 ) -> tuple[CaseState, ...]:
     """What became of each study; ``unfinished`` where it is not known yet."""
     states = []
-    for plan, source in zip(plans, sources, strict=True):
+    for plan in plans:
         number = plan.study.number
         result, case_id = results.get(number), ids.get(number)
         problem = plan.problem or problems.get(number)
         if problem is None and result is not None:
-            states.append(CaseState(number, case_id, source.source, result.state, result.problem, result.record))
+            states.append(CaseState(number, case_id, result.state, result.problem, result.record))
         else:
             state = "failed" if problem else "unfinished"
-            states.append(CaseState(number, case_id, source.source, state, problem))
+            states.append(CaseState(number, case_id, state, problem))
     return tuple(states)

@@ -4,24 +4,49 @@ from __future__ import annotations
 
 import hashlib
 import os
+from pathlib import Path
 
-from hnseg.dicom.series.records import SeriesRecord
+from pydicom import dcmread
+
+from hnseg.dicom.quiet import quiet_pydicom
+from hnseg.dicom.series.records import SeriesRecord, SliceRecord
 from ssimh.files.artifact_cache import hash_file
 
 _DIGITS = 32
 
 
-def hash_source(record: SeriesRecord) -> str:
-    """Hash by which a study is known from run to run: of the file of an image's first slice.
+def hash_source(record: SeriesRecord) -> tuple[str, str]:
+    """Two hashes by which a study is known from run to run, of one slice: of pixels and geometry, and of its file.
 
-    A hash of identifiers alone could be inverted by trying all of them; the noise of an image cannot be tried.
+    The first stays the same when a header is corrected. It holds no identifier: who has the pixels could find one by
+    trying all of them. The second tells two studies with the same images apart.
+
+    The slice lies in the inner half of the series, where there is something to be seen. Of these it is the one whose
+    position has the smallest hash: most often the same one when slices are added at an end.
     """
-    return hash_file(record.files[0])[:_DIGITS]
+    quarter = len(record.slices) // 4
+    inner = record.slices[quarter : len(record.slices) - quarter]
+    chosen = min(inner, key=lambda part: _hash(repr(part.position_mm).encode()))
+    return _hash(repr(_geometry(chosen)).encode() + _pixels(chosen)), hash_file(Path(chosen.path))[:_DIGITS]
 
 
 def hash_series(record: SeriesRecord) -> str:
     """Hash of the input of a case: of the first file, and of size and time of change of every file."""
-    digest = hashlib.sha256(hash_source(record).encode())
+    digest = hashlib.sha256(hash_file(record.files[0]).encode())
     for status in sorted((os.stat(path).st_size, os.stat(path).st_mtime_ns) for path in record.files):
         digest.update(repr(status).encode())
     return digest.hexdigest()[:_DIGITS]
+
+
+def _hash(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()[:_DIGITS]
+
+
+def _geometry(part: SliceRecord) -> tuple[object, ...]:
+    return part.frame, part.rows, part.columns, part.pixel_spacing_mm, part.orientation, part.position_mm
+
+
+def _pixels(part: SliceRecord) -> bytes:
+    """Pixels as the file stores them, of all frames; empty where there are none."""
+    with quiet_pydicom():
+        return bytes(dcmread(part.path, force=True, specific_tags=["PixelData"]).get("PixelData") or b"")

@@ -28,7 +28,6 @@ class CaseState:
     Attributes:
         study: Its number.
         case_id: Its ID; None where it has none.
-        source: Hash by which it is known from run to run.
         state: ``done``, ``kept`` (of an earlier run), ``failed``, or ``unfinished``.
         problem: Why it failed.
         record: The record of the case; None where there is none.
@@ -36,7 +35,6 @@ class CaseState:
 
     study: int
     case_id: str | None
-    source: str
     state: str
     problem: str | None = None
     record: JsonObject | None = field(repr=False, default=None)

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import PurePath
 
 import pytest
 
-from hnseg.dicom.case_ids import IdRow, StudySource, name_cases, number_cases, read_id_table
+from hnseg.dicom.case_ids import IdRow, StudySource, name_cases, number_cases, read_id_table, recognize_cases
 from hnseg.errors import CohortError
 from tests.facts import raises_naming
 
 
 def study(number: int, patient: str, *folders: str) -> StudySource:
-    return StudySource(number, f"hash-{number}", tuple(map(PurePath, folders)), frozenset({patient}))
+    return StudySource(number, f"images{number}", f"file{number}", tuple(map(PurePath, folders)), frozenset({patient}))
 
 
 A, B, C = study(1, "P1", "x/ct", "x/pet"), study(2, "P2", "y/s1"), study(3, "P2", "y/s2")
@@ -49,9 +50,20 @@ def test_the_deeper_folder_counts(tmp_path):
 
 
 def test_numbers_of_an_earlier_run_are_kept():
-    assert number_cases([A, B], {}) == {1: "case-001", 2: "case-002"}
-    assert number_cases([A, B, C], {"hash-3": "case-001"}) == {1: "case-002", 2: "case-003", 3: "case-001"}
-    assert number_cases([A], {"hash-1": "CHUM-001", "gone": "case-001"}) == {1: "CHUM-001"}
+    assert number_cases([A, B], {}, set()) == {1: "case-001", 2: "case-002"}
+    assert number_cases([A, B, C], {3: "case-001"}, {"case-001"}) == {1: "case-002", 2: "case-003", 3: "case-001"}
+    assert number_cases([A, B], {1: "CHUM-001"}, {"CHUM-001", "case-001"}) == {1: "CHUM-001", 2: "case-002"}
+
+
+def test_a_study_is_known_by_its_images_and_of_two_with_the_same_by_its_file():
+    twin = replace(A, number=2, file="twin")
+    known = {"images1-file1": "case-001", "images1-twin": "case-002", "images9-x": "case-003"}
+    assert recognize_cases([A, twin], known) == recognize_cases([twin, A], known) == {1: "case-001", 2: "case-002"}
+    corrected = replace(A, file="corrected")
+    assert recognize_cases([corrected, twin], known) == {1: "case-001", 2: "case-002"}
+    assert recognize_cases([corrected], known) == {}  # either of the two
+    assert recognize_cases([corrected, A], {"images1-file1": "case-001"}) == {1: "case-001"}
+    assert recognize_cases([replace(corrected, number=3), A], {"images1-file1": "case-001"}) == {1: "case-001"}
 
 
 @pytest.mark.parametrize(

@@ -177,6 +177,19 @@ def test_numbers_stay_when_studies_are_added(tree, converted, tmp_path):
     ]
 
 
+def test_a_corrected_header_makes_the_case_again_under_its_id(tmp_path):
+    """Weight 70 → 84 kg in the same files: a factor of 1.2."""
+    home = tmp_path / "in" / "a"
+    studies.make_study(home, "a", structures=())
+    before = convert_dicom(tmp_path / "in", tmp_path / "out").states[0].record["pet"]["suv_factor"]
+    shutil.rmtree(home)
+    studies.make_study(home, "a", structures=(), pet={"tags": {"PatientWeight": "84"}})
+    report = convert_dicom(tmp_path / "in", tmp_path / "out")
+    assert states(report) == {"case-001": "done"}
+    assert report.states[0].record["pet"]["suv_factor"] == pytest.approx(1.2 * before, rel=1e-6)
+    assert list(read_json(tmp_path / "out" / "dicom.json")["known_cases"].values()) == ["case-001"]
+
+
 def test_processes_write_the_same(tree, converted, tmp_path):
     convert_dicom(tree, tmp_path / "out", jobs=2)
     for path in sorted(converted[0].rglob("*.nii.gz")):
