@@ -20,7 +20,7 @@ if TYPE_CHECKING:  # needs pydicom
 
 Layout = Literal["hecktor", "nnunet"]
 Suv = Literal["bw", "lbm", "bsa", "ibw"]
-SUV = "Kind of SUV: body weight, lean body mass (Janmahasatian), body surface area, or ideal body weight."
+SUV = "SUV of all studies by body weight, lean body mass (Janmahasatian), body surface area, or ideal body weight."
 IDS = "CSV file with the columns id, and folder or patient_id; without it, cases are numbered."
 TAGS = (
     "CSV file with what headers lack or state wrongly for SUV, as suv_conversion_tags.csv of the 2026 challenge: pid "
@@ -29,6 +29,7 @@ TAGS = (
 )
 STRUCTURES = "PATTERN=LABEL: names of structures that are GTVp (1) or GTVn (2), in place of the usual names."
 SERIES = "Number of the {} to take for its study, as dicom.json and messages name it; can be repeated."
+LEAVE_OUT = "Number of a series that is not used, as structures that are refused; can be repeated."
 
 
 @app.command()
@@ -39,7 +40,7 @@ def dicom(
     ids: Annotated[Path | None, typer.Option(help=IDS)] = None,
     suv: Annotated[Suv, typer.Option(help=SUV)] = "bw",
     dose_in_mbq: Annotated[
-        bool, typer.Option("--dose-in-mbq", help="The files state the dose in MBq, not Bq.")
+        bool, typer.Option("--dose-in-mbq", help="The files of all studies state the dose in MBq, not Bq.")
     ] = False,
     tags: Annotated[Path | None, typer.Option(help=TAGS)] = None,
     structures: Annotated[list[str] | None, typer.Option(help=STRUCTURES)] = None,
@@ -49,6 +50,7 @@ def dicom(
     ct_series: Annotated[list[int] | None, typer.Option(help=SERIES.format("CT series"))] = None,
     pet_series: Annotated[list[int] | None, typer.Option(help=SERIES.format("PET series"))] = None,
     structure_series: Annotated[list[int] | None, typer.Option(help=SERIES.format("RTSTRUCT or SEG"))] = None,
+    leave_out_series: Annotated[list[int] | None, typer.Option(help=LEAVE_OUT)] = None,
     pet_only: Annotated[bool, typer.Option("--pet-only", help="Write a PET without CT alone.")] = False,
     keep_uids: Annotated[bool, typer.Option("--keep-uids", help="Record the UIDs of series.")] = False,
     jobs: Jobs = 1,
@@ -62,12 +64,15 @@ def dicom(
             from hnseg.dicom.convert import convert_dicom
         except ImportError as error:  # its message names the extra
             raise HnsegError(str(error)) from error
+        from hnseg.dicom.case_record import list_notes
         from hnseg.dicom.options import DicomOptions, LoadOptions
         from hnseg.dicom.pair_studies import SeriesChoices
         from hnseg.dicom.structures.structure_names import NAME_PATTERNS, parse_name_patterns
+        from hnseg.dicom.tree_record import why_no_mask
 
         patterns = parse_name_patterns(structures) if structures else NAME_PATTERNS
-        choices = SeriesChoices(*(tuple(numbers or ()) for numbers in (ct_series, pet_series, structure_series)))
+        numbers = ct_series, pet_series, structure_series, leave_out_series
+        choices = SeriesChoices(*(tuple(chosen or ()) for chosen in numbers))
         load = LoadOptions(suv, dose_in_mbq, patterns)
         options = DicomOptions(layout, load, choices, pet_only, ids, tags, keep_uids)
         report = convert_dicom(source, target, options, jobs=jobs, progress=lambda stage: show_progress(stage, out))
@@ -75,8 +80,8 @@ def dicom(
             _print_names(report, patterns)
     for state, plan in zip(report.states, report.plans, strict=True):
         if state.problem is None:
-            print_line(_describe_case(state, plan))
-            for note in _list_notes(state):
+            print_line(_describe_case(state, why_no_mask(state, plan), plan))
+            for note in (*list_notes(state.record or {}), *state.notes):
                 print_line(f"  note: {note}")
     if report.index.unreadable:
         print_line(f"files that are in no series: {len(report.index.unreadable)}; reasons in {target / 'dicom.json'}")
@@ -87,7 +92,7 @@ def dicom(
         raise typer.Exit(1)
 
 
-def _describe_case(state: CaseState, plan: StudyPlan) -> str:
+def _describe_case(state: CaseState, no_mask: str | None, plan: StudyPlan) -> str:
     """A converted case in one line."""
     record = state.record or {}
     parts = [series.label for series in (plan.ct, plan.pet) if series is not None]
@@ -95,16 +100,18 @@ def _describe_case(state: CaseState, plan: StudyPlan) -> str:
         parts.append(f"SUV {record['pet']['suv_kind']}, {record['pet']['formula']}")
     else:
         parts.append("is SUV already")
-    label = record.get("label")
-    parts += [f"{c.name} {label[f'{c.key}_ml']:.1f} ml" for c in LESION_CLASSES] if label else ["no mask"]
-    return f"{state.case_id}: {', '.join(parts)}" + (" (kept)" if state.state == "kept" else "")
+    if label := record["label"]:
+        parts += [_describe_lesion(c.name, label[f"{c.key}_ml"], label[f"{c.key}_suv_max"]) for c in LESION_CLASSES]
+    else:
+        parts.append(f"no mask: {no_mask}")
+    happened = " (kept)" if state.state == "kept" else ""
+    if state.changed:
+        happened = f" (made again, changed: {', '.join(state.changed)})"
+    return f"{state.case_id}: {', '.join(parts)}{happened}"
 
 
-def _list_notes(state: CaseState) -> list[str]:
-    """What was unusual about a case."""
-    record = state.record or {}
-    parts = [(name, record[name]) for name in ("ct", "pet", "label") if record.get(name)]
-    return [f"{name}: {note}" for name, part in parts for note in (*part["notes"], *part.get("suv_notes", ()))]
+def _describe_lesion(name: str, volume_ml: float, suv_max: float | None) -> str:
+    return f"{name} {volume_ml:.1f} ml" + ("" if suv_max is None else f" with SUVmax {suv_max:.2f}")
 
 
 def _print_names(report: DicomReport, patterns: tuple[NamePattern, ...]) -> None:

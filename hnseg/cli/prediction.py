@@ -26,6 +26,7 @@ from hnseg.errors import CaseError, HnsegError, OptionError
 from hnseg.parallel import ParallelConfig, parse_shard
 from hnseg.progress import show_progress
 from hnseg.settings.predict import WindowMethod
+from hnseg.workdir import read_json
 
 if TYPE_CHECKING:  # loads torch and MONAI
     from hnseg.inference.predict_case import InferenceOptions
@@ -153,8 +154,9 @@ def _predict_study(
         import pydicom  # noqa: F401
     except ImportError as error:
         raise HnsegError(f'--dicom needs {error.name}: pip install "ssimh[dicom]"') from error
+    from hnseg.dicom.case_record import list_notes
     from hnseg.dicom.pair_studies import SeriesChoices
-    from hnseg.inference.predict_study import StudyReading, predict_study
+    from hnseg.inference.predict_study import MADE_BY, StudyReading, predict_study
 
     choices = SeriesChoices(*(() if number is None else (number,) for number in series))
     reading = StudyReading(choices, dose_in_mbq, tags)
@@ -163,6 +165,8 @@ def _predict_study(
             work, study, target, form=form, reading=reading, options=options, center=center, progress=progress
         )
     print_line(f"mask: {target}, how it was made: {record}; for research, not for clinical use")
+    for note in list_notes(read_json(record, MADE_BY)):
+        print_line(f"  note: {note}")
 
 
 def _predict_test_cases(work: Path, options: InferenceOptions, parallel: ParallelConfig) -> list[CaseError]:

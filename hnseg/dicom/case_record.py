@@ -8,17 +8,20 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from hnseg.cohort.labels import LESION_CLASSES
+from hnseg.cohort.labels import LESION_CLASSES, Label
 from hnseg.cohort.suv import MADE_BY
 from hnseg.dicom.label_case import CaseLabel
+from hnseg.dicom.lesion_suv import measure_suv_max
 from hnseg.dicom.load_case import CaseVolumes
 from hnseg.dicom.pair_studies import StudyPlan
 from hnseg.dicom.series.volume import SeriesVolume
-from hnseg.dicom.series_facts import SeriesFacts
+from hnseg.dicom.series_facts import SeriesFacts, overlap_share
 from hnseg.images.geometry import Grid
 from hnseg.provenance import versions
 from hnseg.suv.conversion import SuvConversion
 from ssimh.files.json_object import JsonObject
+
+COVERED = 0.95  # share of the CT; below it, a note says what a PET covers
 
 
 def record_case(plan: StudyPlan, volumes: CaseVolumes, dtypes: Mapping[str, str], *, keep_uids: bool) -> JsonObject:
@@ -37,14 +40,25 @@ def record_case(plan: StudyPlan, volumes: CaseVolumes, dtypes: Mapping[str, str]
     if plan.pet is not None:
         content["pet"] = {
             **_image(plan.pet, plan, volumes.pet, dtypes["pet"], "SUV"),
+            **_coverage(plan),
             **_suv(volumes.conversion),
             "suv_max": round(float(volumes.pet.values.max()), 4),
         }
-    content["label"] = _label(volumes.label, plan, image.grid)
+    content |= _mask(volumes, plan, image.grid)
     if keep_uids:
         content["series_uids"] = [s.uid for s in plan.used_series]
     content["versions"] = software()
     return content
+
+
+def list_notes(record: JsonObject) -> list[str]:
+    """What was unusual about a case, from its record."""
+    parts = [(name, record[name]) for name in ("ct", "pet", "label") if record.get(name)]
+    notes = [f"{name}: {note}" for name, part in parts for note in (*part.get("notes", ()), *part.get("suv_notes", ()))]
+    share = record.get("pet", {}).get("share_of_ct", 1.0)
+    if share < COVERED:
+        notes.append(f"pet: it covers {share:.0%} of the CT (share of its box); elsewhere there is no SUV")
+    return notes
 
 
 def software() -> dict[str, str]:
@@ -58,8 +72,15 @@ def _image(facts: SeriesFacts, plan: StudyPlan, volume: SeriesVolume, dtype: str
         "unit": unit,
         "dtype": dtype,
         "grid": volume.grid.as_dict(),
-        "notes": list(volume.warnings),
+        "notes": list(dict.fromkeys((*facts.notes, *volume.warnings))),
     }
+
+
+def _coverage(plan: StudyPlan) -> JsonObject:
+    """How much of the CT the PET covers."""
+    if plan.ct is None or plan.pet is None:
+        return {}
+    return {"share_of_ct": round(overlap_share(plan.ct, plan.pet), 4)}
 
 
 def _suv(conversion: SuvConversion) -> JsonObject:
@@ -77,27 +98,31 @@ def _suv(conversion: SuvConversion) -> JsonObject:
     return content
 
 
-def _label(label: CaseLabel, plan: StudyPlan, grid: Grid) -> JsonObject | None:
+def _mask(volumes: CaseVolumes, plan: StudyPlan, grid: Grid) -> JsonObject:
+    """What is recorded of the mask, or of its absence."""
+    label = volumes.label.label
+    if label is None:
+        return {"label": None, "unmatched_structures": len(volumes.label.structures)}
+    return {"label": _label(volumes.label, label, plan, grid) | measure_suv_max(label, grid, volumes.pet)}
+
+
+def _label(case: CaseLabel, label: Label, plan: StudyPlan, grid: Grid) -> JsonObject:
     """Volumes of the classes, and which pattern made a structure what it is; names of structures are not recorded.
 
     Files of structures are numbered in the order in which they are tried: numbers of series change when a tree grows.
     """
-    if label.label is None:
-        return None
     file_of = {s.number: number for number, s in enumerate(plan.structures, start=1)}
-    used = [s for s in label.structures if s.match.label is not None]
-    values = Counter(dict(zip(*(a.tolist() for a in np.unique(label.label, return_counts=True)), strict=True)))
+    used = [s for s in case.structures if s.match.label is not None]
+    values = Counter(dict(zip(*(a.tolist() for a in np.unique(label, return_counts=True)), strict=True)))
     content: JsonObject = {
-        "files": [file_of[number] for number in label.series],
-        "unmatched_files": sorted(
-            file_of[number] for number in {s.series for s in label.structures} - set(label.series)
-        ),
+        "files": [file_of[number] for number in case.series],
+        "unmatched_files": sorted(file_of[number] for number in {s.series for s in case.structures} - set(case.series)),
         "structures": [
             {"file": file_of[s.series], "structure": s.number, "pattern": s.match.pattern, "label": s.match.label}
             for s in used
         ],
-        "left_out": len(label.structures) - len(used),
-        "notes": list(label.notes),
+        "left_out": len(case.structures) - len(used),
+        "notes": list(case.notes),
     }
     for lesion in LESION_CLASSES:
         content[f"{lesion.key}_ml"] = round(values[lesion.value] * grid.voxel_ml, 4)

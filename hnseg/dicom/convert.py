@@ -19,7 +19,7 @@ from hnseg.dicom.case_ids import (
     recognize_cases,
 )
 from hnseg.dicom.cohort_tables import write_cohort_tables
-from hnseg.dicom.earlier_cases import mention_earlier_files, refuse_other_suv
+from hnseg.dicom.earlier_cases import mention_copies, mention_earlier_files, refuse_other_suv
 from hnseg.dicom.fingerprint import hash_source
 from hnseg.dicom.make_case import CaseJob, CaseResult, make_case
 from hnseg.dicom.options import DicomOptions
@@ -64,8 +64,11 @@ class DicomReport:
     @property
     def failures(self) -> tuple[CaseError, ...]:
         """Studies that gave no case."""
-        failed = [state for state in self.states if state.problem is not None]
-        return tuple(CaseError(s.case_id or f"study {s.study}", s.problem or "") for s in failed)
+        return tuple(
+            CaseError(state.case_id or f"study {state.study} ({plan.study.series[0].label})", state.problem)
+            for state, plan in zip(self.states, self.plans, strict=True)
+            if state.problem is not None
+        )
 
 
 def convert_dicom(
@@ -130,6 +133,7 @@ def convert_dicom(
                 results[result.study] = result
                 report(done, len(jobs_to_do), result.case_id)
         states = mention_earlier_files(target, options.layout, _states(plans, ids, problems, results))
+        states = mention_copies(states, sources)
         write_tree(states, keep_uids=options.keep_uids)
         write_cohort_tables(target, options.layout, known.values())
     return DicomReport(states, index, plans, (*unused, *unmatched))
@@ -221,7 +225,8 @@ def _states(
         result, case_id = results.get(number), ids.get(number)
         problem = plan.problem or problems.get(number)
         if problem is None and result is not None:
-            states.append(CaseState(number, case_id, result.state, result.problem, result.record))
+            made = result.state, result.problem, result.record, result.changed, result.notes
+            states.append(CaseState(number, case_id, *made))
         else:
             state = "failed" if problem else "unfinished"
             states.append(CaseState(number, case_id, state, problem))

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from hnseg.dicom.case_files import Layout, possible_files
+from hnseg.dicom.case_ids import StudySource
 from hnseg.dicom.tree_record import CaseState, read_known_cases
 from hnseg.errors import OutputPathError
 from hnseg.suv.body_size import SuvKind
@@ -27,6 +28,17 @@ def refuse_other_suv(root: Path, layout: Layout, kind: SuvKind) -> None:
                 raise OutputPathError(
                     f"{root} holds SUV of kind {stored} (case {case_id}), not {kind}; choose another folder"
                 )
+
+
+def mention_copies(states: Sequence[CaseState], sources: Sequence[StudySource]) -> tuple[CaseState, ...]:
+    """Add to a case that another study of the tree has the same images."""
+    first: dict[str, CaseState] = {}
+    found = []
+    for state, source in zip(states, sources, strict=True):
+        other = first.setdefault(source.images, state)
+        note = f"its images are also those of {other.case_id or f'study {other.study}'}: one study twice?"
+        found.append(state if other is state else replace(state, notes=(*state.notes, note)))
+    return tuple(found)
 
 
 def mention_earlier_files(root: Path, layout: Layout, states: Sequence[CaseState]) -> tuple[CaseState, ...]:

@@ -6,7 +6,8 @@ others. The first of these groups in which a name matches counts.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import groupby
 
@@ -138,17 +139,29 @@ def _tier(plan: StudyPlan, structures: SeriesFacts) -> int:
     return 0 if plan.are_structures_chosen else structure_tier(structures, plan.ct, plan.pet)
 
 
+@contextmanager
+def _name_way_out(record: SeriesRecord) -> Iterator[None]:
+    """Structures that are refused cost the case: a mask that is silently missing is worse. Say how to go on."""
+    try:
+        yield
+    except DicomError as error:
+        reason = f"{error.reason}; --leave-out-series {record.number} converts the images without these structures"
+        raise DicomError(error.series, reason, error.tag) from error
+
+
 def _read(record: SeriesRecord, grid: Grid, patterns: Sequence[NamePattern]) -> _Read:
-    parts = read_parts(record, grid)
+    with _name_way_out(record):
+        parts = read_parts(record, grid)
     return _Read(record, parts, match_structure_names([part.name for part in parts], patterns))
 
 
 def _draw(read: _Read, image: SeriesVolume, patterns: Sequence[NamePattern]) -> LabeledStructures:
     masks = [part for part in read.parts if isinstance(part, NamedMask)]
-    if masks:
-        return label_masks(masks, image.grid, patterns, read.record.label)
     contours = [part for part in read.parts if isinstance(part, Structure)]
-    return label_structures(contours, image.grid, patterns, read.record.label)
+    with _name_way_out(read.record):
+        if masks:
+            return label_masks(masks, image.grid, patterns, read.record.label)
+        return label_structures(contours, image.grid, patterns, read.record.label)
 
 
 def _refuse_doubles(matching: Sequence[_Read]) -> None:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from numpy.typing import NDArray
 
-from hnseg.dicom.case_files import CaseFiles, Layout, place_files, smallest_exact, write_images
+from hnseg.dicom.case_files import CaseFiles, Layout, place_files, possible_files, smallest_exact, write_images
 from hnseg.dicom.case_record import record_case
 from hnseg.dicom.fingerprint import hash_series
 from hnseg.dicom.load_case import CaseVolumes, load_case
@@ -22,11 +22,26 @@ from hnseg.images.geometry import Grid
 from hnseg.images.resample import resample
 from hnseg.parallel import MACHINE_ERRORS
 from hnseg.suv.overrides import PetOverrides
-from ssimh.files.artifact_cache import ArtifactCache, read_record
+from ssimh.files.artifact_cache import RECORD, ArtifactCache, read_record
 from ssimh.files.json_object import JsonObject
 
 Voxels = NDArray[Any]
-VERSION = 2  # to be raised whenever the same input gives other files
+VERSION = 3  # to be raised whenever the same input gives other files
+# Parts of a key, and what a user knows them by
+CHANGES = {
+    "version": "the version of hnseg dicom",
+    "series": "its DICOM files",
+    "notes": "its DICOM files",
+    "are_structures_chosen": "--structure-series",
+    "load.suv": "--suv",
+    "load.dose_in_mbq": "--dose-in-mbq",
+    "load.patterns": "--structures",
+    "overrides": "its row of --tags",
+    "keep_uids": "--keep-uids",
+    "outputs": "its files in the cohort",
+    RECORD: "its files in the cohort",
+    "": "options",
+}
 
 
 @dataclass(frozen=True)
@@ -53,10 +68,6 @@ class CaseJob:
     overrides: PetOverrides | None
     keep_uids: bool
 
-    def files(self, *, has_label: bool) -> CaseFiles:
-        """Paths of its files."""
-        return place_files(self.root, self.layout, self.case_id, has_label=has_label)
-
     def key(self) -> JsonObject:
         """What the case is made from; without identifiers."""
         plan = self.plan
@@ -64,6 +75,7 @@ class CaseJob:
         return {
             "version": VERSION,
             "series": {name: hash_series(self.records[s.number]) for name, s in used.items() if s is not None},
+            "notes": {name: list(s.notes) for name, s in used.items() if s is not None},
             "are_structures_chosen": plan.are_structures_chosen,
             "load": asdict(self.load),
             "overrides": None if self.overrides is None else asdict(self.overrides),
@@ -81,6 +93,8 @@ class CaseResult:
         state: ``done``, ``kept``, or ``failed``.
         problem: Why it failed, without identifiers.
         record: The record of the case; None where it failed.
+        changed: For a case that is made again, what has changed since; empty for a new one.
+        notes: What the earlier case had and this one has not.
     """
 
     study: int
@@ -88,6 +102,8 @@ class CaseResult:
     state: str
     problem: str | None = None
     record: JsonObject | None = None
+    changed: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 def make_case(job: CaseJob) -> CaseResult:
@@ -102,7 +118,7 @@ def make_case(job: CaseJob) -> CaseResult:
     """
     number = job.plan.study.number
     try:
-        state, record = _make(job)
+        return _make(job)
     except CaseError as error:
         return CaseResult(number, job.case_id, "failed", error.reason)
     except DicomError as error:
@@ -118,22 +134,30 @@ def make_case(job: CaseJob) -> CaseResult:
         place = f"{frame.filename.rsplit('/', 1)[-1]}:{frame.lineno}"
         reason = f"not foreseen, please report it: {type(error).__name__} ({place})"
         return CaseResult(number, job.case_id, "failed", reason)
-    return CaseResult(number, job.case_id, state, None, record)
 
 
-def _make(job: CaseJob) -> tuple[str, JsonObject]:
-    key = job.key()
-    for has_label in (True, False):
-        known = _find_current(job.files(has_label=has_label), key, job.case_id)
-        if known is not None:
-            return "kept", known
+def _make(job: CaseJob) -> CaseResult:
+    key, number = job.key(), job.plan.study.number
+    places = possible_files(job.root, job.layout, job.case_id)
+    changed: list[str] = []
+    had_label = False
+    for files in places:
+        known = read_record(files.record)
+        differences = _find_differences(files, known, key, job.case_id)
+        if known is None:
+            continue
+        if not differences:
+            return CaseResult(number, job.case_id, "kept", None, known)
+        changed += differences
+        had_label |= "label" in (known["outputs"] or ())
     volumes = load_case(job.plan, job.records, job.load, job.overrides)
     has_label = volumes.label.label is not None
-    files, other = job.files(has_label=has_label), job.files(has_label=not has_label)
+    files = place_files(job.root, job.layout, job.case_id, has_label=has_label)
     images = _images(job, volumes)
-    if other != files:
-        for path in (other.record, *other.images().values()):
-            path.unlink(missing_ok=True)
+    for other in places:
+        if other != files:
+            for path in (other.record, *other.images().values()):
+                path.unlink(missing_ok=True)
     outputs = {name: path for name, path in files.images().items() if name in images}
     cache = ArtifactCache(files.record, key, outputs)
     cache.begin()
@@ -142,28 +166,35 @@ def _make(job: CaseJob) -> tuple[str, JsonObject]:
     details = {"id": job.case_id, **record_case(job.plan, volumes, dtypes, keep_uids=job.keep_uids)}
     if job.layout == "nnunet":
         details["pet"]["resampled_to"] = "the grid of the CT, linear"
-    return "done", cache.save(details)
+    notes = ("the mask that it had is removed",) if had_label and not has_label else ()
+    return CaseResult(number, job.case_id, "done", None, cache.save(details), _name_changes(changed), notes)
 
 
-def _find_current(files: CaseFiles, key: JsonObject, case_id: str) -> JsonObject | None:
-    """The record of a case that is up to date.
+def _name_changes(differences: Iterable[str]) -> tuple[str, ...]:
+    """What a user knows the differing parts of a key by."""
+    names = (next(name for part, name in CHANGES.items() if found.startswith(part)) for found in differences)
+    return tuple(dict.fromkeys(names))
+
+
+def _find_differences(files: CaseFiles, known: JsonObject | None, key: JsonObject, case_id: str) -> tuple[str, ...]:
+    """Why a case is not up to date; empty where it is.
 
     Raises:
         CaseError: Somebody has changed a file of the case, or put it there.
     """
-    known = read_record(files.record)
     if known is not None and known["outputs"] is None:
-        return None  # an earlier call was stopped while it wrote
+        return (RECORD,)  # an earlier call was stopped while it wrote
     names = known["outputs"] if known is not None else {}
     cache = ArtifactCache(files.record, key, {name: path for name, path in files.images().items() if name in names})
-    if known is not None and cache.is_current():
-        return known
+    differences = cache.find_differences()
+    if not differences:
+        return ()
     foreign = [path for name, path in files.images().items() if name not in names and path.exists()]
     changed = [*cache.edited_outputs(), *foreign]
     if changed:
         reason = "not the file that hnseg dicom wrote; move it away to have the case made again"
         raise CaseError(case_id, f"{changed[0]}: {reason}")
-    return None
+    return differences
 
 
 def _images(job: CaseJob, volumes: CaseVolumes) -> dict[str, tuple[Voxels, Grid]]:

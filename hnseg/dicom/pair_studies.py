@@ -11,6 +11,7 @@ from hnseg.errors import OptionError
 
 CONVERTIBLE_UNITS = ("BQML", "GML", "CNTS")
 NO_CASE = "its study gives no case"
+LEFT_OUT = "left out, as chosen"
 TIERS = ("they refer to the CT", "they refer to the PET", "in the image's frame of reference")
 EQUAL_SHARE = 0.02  # of the PET: CTs that differ by less cover it equally well
 EQUAL_EXTENT = 0.01  # relative: PETs that differ by less are equally large
@@ -18,11 +19,12 @@ EQUAL_EXTENT = 0.01  # relative: PETs that differ by less are equally large
 
 @dataclass(frozen=True)
 class SeriesChoices:
-    """Numbers of series that the user chose; each applies to the study that holds it."""
+    """Numbers of series that the user chose, or left out; each applies to the study that holds it."""
 
     ct: tuple[int, ...] = ()
     pet: tuple[int, ...] = ()
     structures: tuple[int, ...] = ()
+    left_out: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,9 @@ def pair_studies(
         OptionError: A chosen series does not exist, is of another modality, or is one of two for the same study.
     """
     choices = choices or SeriesChoices()
-    studies = group_studies(series)
+    if unknown := set(choices.left_out) - {s.number for s in series}:
+        raise OptionError(f"--leave-out-series {min(unknown)}: there is no such series; they are 1 to {len(series)}")
+    studies = group_studies([replace(s, why_unusable=LEFT_OUT) if s.number in choices.left_out else s for s in series])
     _check_choices(studies, choices)
     return tuple(
         _plan(study, choices, is_pet_only) for study in studies if any(s.modality in IMAGES for s in study.series)
@@ -105,8 +109,13 @@ def _check_choices(studies: Sequence[Study], choices: SeriesChoices) -> None:
 def _plan(study: Study, choices: SeriesChoices, is_pet_only: bool) -> StudyPlan:
     plan = StudyPlan(study, reasons={s.number: s.why_unusable or NO_CASE for s in study.series})
     if len(study.patient_keys) > 1:
+        of_patient = [
+            " and ".join(s.label for s in study.series if s.patient_key == key and s.modality in IMAGES)
+            for key in dict.fromkeys(s.patient_key for s in study.series if s.patient_key in study.patient_keys)
+        ]
         problem = (
-            f"its files are of {len(study.patient_keys)} patients (PatientID); convert each patient's folder alone"
+            f"its files are of {len(of_patient)} patients (PatientID): {'; '.join(of_patient)}; convert each patient's "
+            "folder alone"
         )
         return replace(plan, problem=problem)
     try:

@@ -45,6 +45,7 @@ def describe_series(record: SeriesRecord) -> SeriesFacts:
         is_attenuation_corrected=record.is_attenuation_corrected,
         units=record.units,
         referenced_uids=references,
+        notes=record.notes,
     )
 
 

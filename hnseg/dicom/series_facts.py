@@ -29,6 +29,7 @@ class SeriesFacts:
         is_attenuation_corrected: Of a PET; None where CorrectedImage is missing.
         units: Of a PET (0054,1001).
         referenced_uids: Series that structures refer to.
+        notes: What was left out of it or is unusual.
     """
 
     number: int
@@ -44,6 +45,7 @@ class SeriesFacts:
     is_attenuation_corrected: bool | None = None
     units: str = ""
     referenced_uids: frozenset[str] = frozenset()
+    notes: tuple[str, ...] = ()
 
     def shares_frame(self, other: SeriesFacts) -> bool:
         """Whether the positions of both can be compared; also where one of them states no frame of reference."""

@@ -13,6 +13,7 @@ from hnseg.dicom.case_files import Layout
 from hnseg.dicom.case_record import software
 from hnseg.dicom.pair_studies import NO_CASE, TIERS, StudyPlan, structure_tier
 from hnseg.dicom.series.records import SeriesIndex
+from hnseg.dicom.series_facts import STRUCTURES
 from hnseg.workdir import write_json
 from ssimh.files.json_object import JsonObject
 
@@ -31,6 +32,8 @@ class CaseState:
         state: ``done``, ``kept`` (of an earlier run), ``failed``, or ``unfinished``.
         problem: Why it failed.
         record: The record of the case; None where there is none.
+        changed: For a case that was made again, what has changed since; empty for a new one.
+        notes: About it, beside those of its record.
     """
 
     study: int
@@ -38,6 +41,8 @@ class CaseState:
     state: str
     problem: str | None = None
     record: JsonObject | None = field(repr=False, default=None)
+    changed: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 def read_known_cases(root: Path) -> dict[str, str]:
@@ -87,13 +92,36 @@ def write_tree_record(
         "made_by": MADE_BY,
         "layout": layout,
         "files": index.n_files,
-        "cases": [{"id": s.case_id, "study": s.study, "state": s.state, "problem": s.problem} for s in states],
+        "cases": [_case(state, plan) for state, plan in zip(states, plans, strict=True)],
         "series": _series(index, plans, case_of, keep_uids=keep_uids),
         "left_out_files": dict(sorted(Counter(file.reason for file in index.unreadable).items())),
         "known_cases": dict(sorted(known.items(), key=lambda item: item[1])),
         "versions": software(),
     }
     write_json(root / RECORD_NAME, content)
+
+
+def _case(state: CaseState, plan: StudyPlan) -> JsonObject:
+    return {
+        "id": state.case_id,
+        "study": state.study,
+        "state": state.state,
+        "made_again_for": list(state.changed),
+        "problem": state.problem,
+        "no_mask": why_no_mask(state, plan),
+        "notes": list(state.notes),
+    }
+
+
+def why_no_mask(state: CaseState, plan: StudyPlan) -> str | None:
+    """Why a case has no mask; None where it has one, or where there is no case."""
+    if state.record is None or state.record["label"] is not None:
+        return None
+    if count := state.record["unmatched_structures"]:
+        names = "structure, its name matches no" if count == 1 else "structures, no name matches a"
+        return f"{count} {names} pattern; --show-names lists them"
+    left_out = [s for s in plan.study.series if s.modality in STRUCTURES and s not in plan.structures]
+    return "; ".join(f"{s.label}: {plan.reasons[s.number]}" for s in left_out) or "there are no structures"
 
 
 def _series(

@@ -14,6 +14,7 @@ from hnseg.cohort.suv_table import read_suv_overrides
 from hnseg.dicom.assign_overrides import assign_overrides
 from hnseg.dicom.case_files import smallest_exact
 from hnseg.dicom.case_record import record_case
+from hnseg.dicom.lesion_suv import measure_suv_max
 from hnseg.dicom.load_case import CaseVolumes, load_case
 from hnseg.dicom.options import LoadOptions
 from hnseg.dicom.pair_studies import SeriesChoices, StudyPlan, pair_studies
@@ -117,7 +118,8 @@ def predict_study(
     else:
         write_segmentation(made.mask, ct.grid, ct.headers, target, form=form, name=_ct_label(plan))
     content = record_case(plan, volumes, made.dtypes, keep_uids=False)
-    content |= {"made_by": MADE_BY, "notice": NOTICE, "form": form, "label": made.record}
+    label = made.record | measure_suv_max(made.mask, ct.grid, volumes.pet)
+    content |= {"made_by": MADE_BY, "notice": NOTICE, "form": form, "label": label}
     write_json(record, content)
     return record
 

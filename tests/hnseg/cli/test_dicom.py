@@ -40,6 +40,7 @@ LOAD = LoadOptions()
         (("--ct-series", "3", "--ct-series", "9"), replace(PLAIN, choices=SeriesChoices(ct=(3, 9))), 1),
         (("--pet-series", "3"), replace(PLAIN, choices=SeriesChoices(pet=(3,))), 1),
         (("--structure-series", "3"), replace(PLAIN, choices=SeriesChoices(structures=(3,))), 1),
+        (("--leave-out-series", "3"), replace(PLAIN, choices=SeriesChoices(left_out=(3,))), 1),
         (("--pet-only",), replace(PLAIN, pet_only=True), 1),
         (("--keep-uids",), replace(PLAIN, keep_uids=True), 1),
         (("--jobs", "3"), PLAIN, 3),
@@ -90,6 +91,26 @@ def test_what_was_unusual_is_printed_below_its_case(tmp_path):
     assert "files that are in no series: 1" in result.output
     assert "1 of 1 rows" in result.output
     assert result.exit_code == 1
+
+
+def test_what_happened_to_a_case_and_its_mask_is_printed(tmp_path):
+    """A new case; kept; made again for patterns that match nothing; made again for structures that are left out."""
+    studies.make_study(tmp_path / "in", "a")
+
+    def last(*options: str) -> str:
+        return CliRunner().invoke(app, ["dicom", str(tmp_path / "in"), str(tmp_path / "out"), *options]).output
+
+    volume_ml = 60 * 48 / 1000
+    assert f"GTVp {volume_ml:.1f} ml with SUVmax " in (first := last())
+    assert "GTVn 0.0 ml\n" in first
+    assert "(kept)" in last()
+    unmatched = last("--structures", "Tumor*=1")
+    assert "no mask: 1 structure, its name matches no pattern; --show-names" in unmatched
+    assert "(made again, changed: --structures)" in unmatched
+    assert "note: the mask that it had is removed" in unmatched
+    without = last("--leave-out-series", "3")
+    assert "no mask: RTSTRUCT series 3: left out, as chosen (made again, changed: --structures, " in without
+    assert "the mask that it had" not in without
 
 
 def test_names_of_structures_are_shown_on_request_alone(tree, tmp_path):

@@ -83,7 +83,7 @@ DAMAGES: dict[str, tuple[Callable[[Path, dict[str, list[Dataset]]], None], tuple
     "no-pet": (without("pet"), ("CT without PET",)),
     "truncated": (truncate, ("PET series", "ImagePositionPatient")),
     "repeated-uid": (repeat_uid, ("CT series", "SOPInstanceUID")),
-    "contours-outside": (move_contours, ("RTSTRUCT series", "ContourData")),
+    "contours-outside": (move_contours, ("RTSTRUCT series", "ContourData", "--leave-out-series")),
 }
 
 

@@ -91,7 +91,7 @@ def test_the_better_series_is_taken(found, expected):
         ((series(1, "CT", bounds_mm=((0, 0, 900), (1, 1, 901))), PET), ("do not overlap",)),
         ((CT, series(2, "PT", is_attenuation_corrected=False)), ("CorrectedImage", "PT series 2")),
         ((CT, series(2, "PT", why_unusable="slice 3 of 9 is missing")), ("PT series 2", "slice 3 of 9 is missing")),
-        ((CT, series(2, "PT", patient_key="patient-b")), ("2 patients",)),
+        ((CT, series(2, "PT", patient_key="patient-b")), ("2 patients", "CT series 1; PT series 2")),
     ],
 )
 def test_what_cannot_be_paired_is_refused_with_what_to_do(found, facts):
@@ -152,6 +152,14 @@ def test_structures_decide_and_the_reason_says_so():
 def test_series_of_a_study_without_a_case_say_why_there_is_none():
     plan = plan_of(PET, contours(3))
     assert plan.reasons == dict.fromkeys((2, 3), f"{NO_CASE}: {plan.problem}")
+
+
+def test_a_series_that_is_left_out_is_not_used():
+    plan = plan_of(CT, PET, series(3, "CT"), contours(4, 1), choices=SeriesChoices(left_out=(3, 4)))
+    assert (plan.problem, numbers(plan), plan.structures) == (None, (1, 2), ())
+    assert plan.reasons[3] == plan.reasons[4] == "left out, as chosen"
+    with pytest.raises(OptionError):
+        plan_of(CT, PET, choices=SeriesChoices(left_out=(9,)))
 
 
 def test_a_pet_alone_is_a_case_where_that_is_asked_for():

@@ -40,6 +40,7 @@ def test_a_whole_body_pet_in_bqml(converted):
     assert record["label"]["gtvp_ml"] == pytest.approx(365, abs=3)
     suv, _ = read_case(out, "case-001")
     assert suv.max() == pytest.approx(7.91, abs=0.005)
+    assert record["label"]["gtvp_suv_max"] == pytest.approx(float(suv.max()), abs=1e-4)
     assert "ct" not in record
 
 
@@ -50,6 +51,7 @@ def test_a_study_with_ct_and_pet_in_suv(converted, realdata_dir):
     assert (record["pet"]["is_converted"], record["pet"]["suv_factor"]) == (False, 1.0)
     suv, label = read_case(out, "case-002")
     assert suv.max() == pytest.approx(21.68, abs=0.005)
+    assert record["label"]["gtvp_suv_max"] == pytest.approx(float(suv.max()), abs=1e-4)
     home = realdata_dir / "sts_petct" / "Task 1" / "STAN-002"
     other, other_grid = read_image(home / "STAN-002.nii.gz", "STAN-002")
     _, grid = read_image(out / "Task 1" / "case-002" / "case-002.nii.gz", "case-002")

@@ -177,6 +177,26 @@ def test_a_pet_that_looks_like_bq_per_ml_is_in_suv(trained_run, tmp_path, monkey
     predict_study(trained_run, tmp_path / "study", tmp_path / "seg.dcm", options=CPU)
 
 
+def test_a_row_of_the_table_is_found_by_the_patient_and_what_it_changed_is_printed(trained_run, tmp_path, monkeypatch):
+    """140 kg in place of 70: twice the factor."""
+    studies.make_study(tmp_path / "study", "a", structures=())
+    (tmp_path / "tags.csv").write_text("pid,patient_weight_kg\nP-b,60\nP-a,140\n")
+
+    def empty(work, ct, pet, out, *, options, center=""):
+        write_image(out, np.zeros(studies.SHAPE, dtype=np.uint8), read_grid(ct, "study"))
+
+    monkeypatch.setattr("hnseg.inference.predict_study.predict_pair", empty)
+    target = tmp_path / "seg.dcm"
+    result = run(trained_run, "--dicom", tmp_path / "study", "--out", target, "--tags", tmp_path / "tags.csv")
+    assert result.exit_code == 0, result.output
+    record = json.loads(target.with_suffix(".json").read_text(encoding="utf-8"))
+    assert record["pet"]["suv_factor"] == pytest.approx(2 * studies.FACTOR, rel=1e-6)
+    assert record["label"]["gtvp_suv_max"] is None
+    assert "  note: pet: " in result.output
+    assert "140" in result.output
+    assert "P-a" not in result.output
+
+
 def run(*arguments):
     return CliRunner().invoke(app, ["predict", *map(str, arguments)])
 
