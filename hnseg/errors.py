@@ -103,7 +103,7 @@ class SuvError(HnsegError):
     """A PET whose SUV cannot be computed.
 
     Args:
-        tag: Keyword of the DICOM attribute at fault.
+        tag: Keyword of the DICOM attribute at fault, or column of the table (``--tags``).
         message: What is wrong and what is allowed.
     """
 

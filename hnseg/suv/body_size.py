@@ -25,14 +25,14 @@ def compute_body_size(header: PetHeader, kind: SuvKind) -> tuple[float, str]:
         kind: bw, lbm, bsa or ibw.
 
     Returns:
-        ``(size, formula)``: in g, for bsa in cm²; and the formula with its numbers.
+        ``(size, formula)``: in g, for bsa in cm²; and the formula with its numbers, in kg or cm².
 
     Raises:
         SuvError: A value that the kind needs is missing or impossible.
     """
     if kind == "bw":
         weight = _get_weight(header)
-        return 1000 * weight, f"1000 × {weight:g} g"
+        return 1000 * weight, f"{weight:g} kg"
     height_cm = 100 * _get_height(header)
     if kind == "bsa":
         weight = _get_weight(header)
@@ -46,18 +46,18 @@ def compute_body_size(header: PetHeader, kind: SuvKind) -> tuple[float, str]:
             raise SuvError(
                 "PatientSize", f"a height of {height_cm:g} cm has no ideal weight; its formula is for adults"
             )
-        return 1000 * ideal, f"1000 × ({base:g} + {slope:g} × ({height_cm:g} − 152)) g"
+        return 1000 * ideal, f"({base:g} + {slope:g} × ({height_cm:g} − 152)) kg"
     weight = _get_weight(header)
     base, slope = (6680.0, 216.0) if sex == "M" else (8780.0, 244.0)
     index = weight / (height_cm / 100) ** 2
     lean = 9270 * weight / (base + slope * index)
-    return 1000 * lean, f"1000 × 9270 × {weight:g} / ({base:g} + {slope:g} × {index:.6g}) g"
+    return 1000 * lean, f"9270 × {weight:g} / ({base:g} + {slope:g} × {index:.6g}) kg"
 
 
 def _get_weight(header: PetHeader) -> float:
     low, high = WEIGHT_KG
     if header.weight_kg is None:
-        raise SuvError("PatientWeight", "no body weight is stated, and none is assumed; give it in a table")
+        raise SuvError("PatientWeight", "no body weight is stated, and none is assumed; give it in a table (--tags)")
     if not low <= header.weight_kg <= high:
         raise SuvError("PatientWeight", f"a body weight of {header.weight_kg:g} kg; allowed are {low:g} to {high:g} kg")
     return header.weight_kg
@@ -66,7 +66,7 @@ def _get_weight(header: PetHeader) -> float:
 def _get_height(header: PetHeader) -> float:
     low, high = HEIGHT_M
     if header.height_m is None:
-        raise SuvError("PatientSize", "no body height is stated, and none is assumed; give it in a table")
+        raise SuvError("PatientSize", "no body height is stated, and none is assumed; give it in a table (--tags)")
     if not low <= header.height_m <= high:
         unit = "; it looks like centimeters" if low <= header.height_m / 100 <= high else ""
         raise SuvError(

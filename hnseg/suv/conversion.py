@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from hnseg.errors import SuvError
 from hnseg.suv.body_size import KINDS, SuvKind, compute_body_size
 from hnseg.suv.dose import check_dose_bq, check_half_life_s, compute_decay_s
 from hnseg.suv.pet_header import PetHeader
-from hnseg.suv.reference_time import find_reference_time, find_slice_times
+from hnseg.suv.plausibility import note_inputs
+from hnseg.suv.reference_time import compare_administration, find_reference_time, find_slice_times
 from hnseg.suv.slice_numbers import check_philips_factors
 
 SUV_UNITS = {"GML": "g/ml", "CM2ML": "cm²/ml"}
 STORED_KINDS: dict[str, SuvKind] = {"BW": "bw", "LBMJANMA": "lbm", "BSA": "bsa", "IBW": "ibw"}
 JAMES = ("LBM", "LBMJAMES128")
 AGREEMENT = 0.01  # of Philips' SUV factor with the one by dose and weight, relative
+NO_USE = "dose_in_mbq (--dose-in-mbq) would change nothing"
 
 TABLE_FACTOR = (1e-9, 100.0)  # what the limits of weight, dose and decay leave
 TABLE_DOSE_BQ = (1e4, 2e10)
@@ -72,11 +74,18 @@ def compute_suv_conversion(header: PetHeader, kind: SuvKind = "bw", *, dose_in_m
         dose_in_mbq: The file states the dose in MBq, against the standard; refused where it does not look like it.
 
     Raises:
-        SuvError: The unit cannot be converted, or an attribute is missing, impossible, or contradicts another one.
+        SuvError: The unit cannot be converted, or an attribute, or a column of a table, is missing, impossible, or
+            contradicts another one.
         ValueError: Another kind.
     """
     if kind not in KINDS:
         raise ValueError(f"kind must be one of {', '.join(KINDS)}; got {kind!r}")
+    found = _convert(header, kind, dose_in_mbq)
+    return replace(found, notes=(*found.notes, *compare_administration(header), *note_inputs(header, found.inputs)))
+
+
+def _convert(header: PetHeader, kind: SuvKind, dose_in_mbq: bool) -> SuvConversion:
+    """By the unit of the values."""
     units = (header.units or "").upper()
     if header.suv_factor is not None:
         return _use_factor_of_table(header, units, kind, dose_in_mbq)
@@ -104,10 +113,11 @@ def _use_factor_of_table(header: PetHeader, units: str, kind: SuvKind, dose_in_m
     if units != "BQML":
         raise SuvError("Units", "the table's factor is from Bq/ml, and the values are not in BQML")
     if dose_in_mbq:
-        raise SuvError("RadionuclideTotalDose", "the table gives the factor: dose_in_mbq would change nothing")
+        raise SuvError("RadionuclideTotalDose", f"the table gives the factor: {NO_USE}")
     low, high = TABLE_FACTOR
     if not low <= factor <= high:
-        raise SuvError("Units", f"the table's factor is {factor:g} SUV per Bq/ml; allowed are {low:g} to {high:g}")
+        message = f"the table's factor is {factor:g} SUV per Bq/ml; allowed are {low:g} to {high:g}"
+        raise SuvError("bqml_to_suvbw_factor", message)
     ratio, note = _size_ratio(header, "bw", kind)
     return SuvConversion(
         kind,
@@ -130,13 +140,16 @@ def _size_ratio(header: PetHeader, stored: SuvKind, kind: SuvKind) -> tuple[floa
 def _convert_suv(header: PetHeader, units: str, kind: SuvKind, dose_in_mbq: bool) -> SuvConversion:
     """Values that are SUV: as they are, or of another kind by the ratio of the sizes."""
     if dose_in_mbq:
-        raise SuvError("RadionuclideTotalDose", "the values are SUV already: dose_in_mbq would change nothing")
+        raise SuvError("RadionuclideTotalDose", f"the values are SUV already: {NO_USE}")
     stated = (header.suv_type or "").upper()
     name = stated or ("BSA" if units == "CM2ML" else "BW")  # PS3.3 C.8.9.1: no SUV type means body weight
     if (name == "BSA") != (units == "CM2ML"):
         raise SuvError("SUVType", f"values in {SUV_UNITS[units]} do not belong to the stated kind of SUV")
     if name in JAMES:
-        raise SuvError("SUVType", f"values are SUV of kind {name} (lean body mass of James): not convertible to {kind}")
+        other = "lbm (Janmahasatian)" if kind == "lbm" else kind
+        raise SuvError(
+            "SUVType", f"values are SUV of kind {name} (lean body mass of James): not convertible to {other}"
+        )
     if name not in STORED_KINDS:
         raise SuvError("SUVType", f"values are SUV of a kind that is none of {', '.join(STORED_KINDS)}")
     stored = STORED_KINDS[name]
@@ -203,7 +216,7 @@ def _remaining_doses(header: PetHeader, dose_in_mbq: bool) -> _Activity:
     if header.dose_at_reference_bq is not None:
         dose = header.dose_at_reference_bq
         if dose_in_mbq:
-            raise SuvError("RadionuclideTotalDose", "the table gives the dose in Bq: dose_in_mbq would change nothing")
+            raise SuvError("RadionuclideTotalDose", f"the table gives the dose in Bq: {NO_USE}")
         if decay == "NONE":
             raise SuvError(
                 "DecayCorrection", "the table has one dose for all slices, but they are not corrected for decay"
@@ -211,7 +224,7 @@ def _remaining_doses(header: PetHeader, dose_in_mbq: bool) -> _Activity:
         low, high = TABLE_DOSE_BQ
         if not low <= dose <= high:
             message = f"the table's dose is {dose:g} Bq; allowed are {low:g} to {high:g} Bq"
-            raise SuvError("RadionuclideTotalDose", message)
+            raise SuvError("dose_for_suv_bq", message)
         return _Activity((dose,) * count, f"{dose:g} Bq", inputs | {"table_dose_at_reference_bq": dose}, ())
     dose = check_dose_bq(header, dose_in_mbq=dose_in_mbq)
     inputs["RadionuclideTotalDose"] = dose
@@ -276,7 +289,7 @@ def _use_philips_suv_factor(
     ratio, text = _size_ratio(header, "bw", kind)
     notes: tuple[str, ...] = ()
     if dose_in_mbq and not has_activity:
-        raise SuvError("RadionuclideTotalDose", "Philips' SUV factor is used: dose_in_mbq would change nothing")
+        raise SuvError("RadionuclideTotalDose", f"Philips' SUV factor is used: {NO_USE}")
     if has_activity:
         notes = _compare_philips_factors(header, dose_in_mbq, factors)
     inputs: dict[str, str | float] = {"Units": "CNTS", "Philips (7053,1000)": factors[0]}

@@ -29,11 +29,12 @@ def check_dose_bq(header: PetHeader, *, dose_in_mbq: bool = False) -> float:
     keyword = "RadionuclideTotalDose"
     dose = header.dose_bq
     if dose is None:
-        raise SuvError(keyword, "no administered activity is stated, and none is assumed; give it in a table")
+        raise SuvError(keyword, "no administered activity is stated, and none is assumed; give it in a table (--tags)")
     looks_like_mbq = LOOKS_LIKE_MBQ[0] <= dose <= LOOKS_LIKE_MBQ[1]
     if dose_in_mbq:
         if not looks_like_mbq:
-            raise SuvError(keyword, f"an administered activity of {dose:g} cannot be in MBq; leave dose_in_mbq out")
+            message = f"an administered activity of {dose:g} cannot be in MBq; leave out dose_in_mbq (--dose-in-mbq)"
+            raise SuvError(keyword, message)
         return dose * 1e6
     if looks_like_mbq:
         raise SuvError(
@@ -56,7 +57,7 @@ def check_half_life_s(header: PetHeader) -> tuple[float, tuple[str, ...]]:
     keyword = "RadionuclideHalfLife"
     stated = header.half_life_s
     if stated is None:
-        raise SuvError(keyword, "no half-life is stated, and none is assumed; give it in a table")
+        raise SuvError(keyword, "no half-life is stated, and none is assumed; give it in a table (--tags)")
     if not 1 <= stated <= 1e8:
         raise SuvError(keyword, f"a half-life of {stated:g} s; allowed are 1 to 1e8 s")
     if header.nuclide is None:
@@ -80,7 +81,7 @@ def compute_decay_s(header: PetHeader, reference: datetime, half_life_s: float) 
     if header.injection_time is None:
         raise SuvError(
             "RadiopharmaceuticalStartDateTime",
-            "no time of administration is stated, and none is assumed; give the factor or dose_for_suv_bq in a table",
+            "no time of administration is stated, and none is assumed; give injection_time in a table (--tags)",
         )
     decay_s = (reference - header.injection_time).total_seconds()
     notes: tuple[str, ...] = ()
@@ -95,6 +96,12 @@ def compute_decay_s(header: PetHeader, reference: datetime, half_life_s: float) 
                     f"day before, {decay_s / half_life_s:.1f} half-lives would lie between",
                 )
             notes = ("the administration has a time without a date: on the day before the scan",)
+        if decay_s + DAY_S <= MAX_HALF_LIVES * half_life_s:
+            raise SuvError(
+                "RadiopharmaceuticalStartDateTime",
+                f"the administration has a time without a date, and a day is {DAY_S / half_life_s:.1f} half-lives: "
+                "several days are possible; give dose_for_suv_bq in a table (--tags)",
+            )
     if decay_s < 0:
         raise SuvError(
             keyword, f"the administration is {-decay_s:.0f} s after the time that the values are corrected to"

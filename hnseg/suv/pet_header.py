@@ -77,3 +77,8 @@ class PetHeader:
     def __post_init__(self) -> None:
         if not self.slices:
             raise ValueError("a PET header has at least one slice; got none")
+
+    @property
+    def first_acquisition(self) -> datetime | None:
+        """Start of the first bed position; None if no slice states one."""
+        return min((part.acquisition_time for part in self.slices if part.acquisition_time is not None), default=None)

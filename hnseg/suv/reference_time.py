@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from hnseg.errors import SuvError
+from hnseg.suv.dose import DAY_S, check_half_life_s
 from hnseg.suv.frame_time import average_activity_time_s
 from hnseg.suv.pet_header import PetHeader, PetSlice
 from hnseg.suv.slice_numbers import check_times
@@ -66,20 +67,11 @@ def find_reference_time(header: PetHeader, half_life_s: float) -> ReferenceTime:
         SuvError: There is no time, or the attributes contradict each other.
     """
     check_times(header)
-    acquired = [part.acquisition_time for part in header.slices if part.acquisition_time is not None]
-    first = min(acquired, default=None)
-    if header.series_time is None and first is None:
+    if header.series_time is None and header.first_acquisition is None:
         raise SuvError("SeriesTime", "neither the series nor its slices state a time")
-    candidates: list[tuple[str, datetime]] = []
-    series = header.series_time
-    if series is not None and (first is None or series <= first + timedelta(seconds=SAME_S)):
-        candidates.append(("SeriesTime", series))
-    if header.private_scan_time is not None:
-        candidates.append(("GE private (0009,100d)", header.private_scan_time))
-    if first is not None:
-        candidates.append(("AcquisitionTime", first))
+    candidates = _list_starts(header)
     source, time = candidates[0]
-    notes = () if source == "SeriesTime" else (_describe_late_series(source, series, time),)
+    notes = () if source == "SeriesTime" else (_describe_late_series(source, header.series_time, time),)
     evidence = _read_evidence(header, half_life_s)
     if evidence is None:
         return ReferenceTime(time, source, (*notes, "no DecayFactor or FrameReferenceTime to compare the time with"))
@@ -93,8 +85,21 @@ def find_reference_time(header: PetHeader, half_life_s: float) -> ReferenceTime:
     seconds = min(abs((edge - time).total_seconds()) for edge in (evidence.earliest, evidence.latest))
     message = f"{evidence.source} contradicts every time of the file: the nearest to {source} is {seconds:.0f} s away"
     if evidence.source == "DecayFactor" or source != "SeriesTime":
-        raise SuvError(evidence.source, f"{message}; give the factor in a table")
+        raise SuvError(evidence.source, f"{message}; give dose_for_suv_bq in a table (--tags)")
     return ReferenceTime(time, source, (f"{message}; vendors use it differently, so the series time counts",))
+
+
+def _list_starts(header: PetHeader) -> list[tuple[str, datetime]]:
+    """Times that may be the start of the scan, the likeliest first."""
+    series, first = header.series_time, header.first_acquisition
+    found: list[tuple[str, datetime]] = []
+    if series is not None and (first is None or series <= first + timedelta(seconds=SAME_S)):
+        found.append(("SeriesTime", series))
+    if header.private_scan_time is not None:
+        found.append(("GE private (0009,100d)", header.private_scan_time))
+    if first is not None:
+        found.append(("AcquisitionTime", first))
+    return found
 
 
 def _describe_late_series(source: str, series: datetime | None, time: datetime) -> str:
@@ -132,6 +137,43 @@ def _span(part: PetSlice, offset_s: float, half_life_s: float, source: str) -> _
     earliest = part.acquisition_time - timedelta(seconds=offset_s)
     within_s = average_activity_time_s(part.frame_duration_s, half_life_s) if part.frame_duration_s else 0.0
     return _Evidence(earliest, earliest + timedelta(seconds=within_s), source, half_life_s)
+
+
+def compare_administration(header: PetHeader) -> tuple[str, ...]:
+    """Notes on what contradicts DecayCorrection ADMIN, whose SUV needs no times: nothing is refused.
+
+    Returns:
+        That the administration is after the start of the scan; that the decay factors of the slices agree with that
+        start, and not with the administration. Empty for another DecayCorrection.
+    """
+    starts = _list_starts(header)
+    if (header.decay_correction or "").upper() != "ADMIN" or header.injection_time is None or not starts:
+        return ()
+    source, start = starts[0]
+    late_s = (header.injection_time - start).total_seconds()
+    if late_s > 0 and not header.has_injection_date:
+        late_s -= DAY_S  # on the day before
+    notes: tuple[str, ...] = ()
+    if late_s > 0:
+        notes = (f"values are corrected to the administration (ADMIN), which is {late_s:.0f} s after {source}",)
+    if header.half_life_s is None:
+        return notes
+    try:
+        check_times(header)
+        evidence = _read_evidence(header, check_half_life_s(header)[0])
+    except SuvError as error:
+        return (*notes, f"DecayFactor could not be compared with the administration: {error}")
+    if evidence is None or evidence.source != "DecayFactor" or evidence.allows(start + timedelta(seconds=late_s)):
+        return notes
+    agreeing = [other for other, time in starts if evidence.allows(time)]
+    if not agreeing:
+        return notes
+    side = "after" if late_s > 0 else "before"
+    message = f"DecayCorrection is ADMIN, but DecayFactor agrees with {agreeing[0]}, not with the administration"
+    return (
+        *notes,
+        f"{message} {abs(late_s):.0f} s {side} the scan: the values may be corrected to the start of the scan",
+    )
 
 
 def find_slice_times(header: PetHeader, half_life_s: float) -> tuple[datetime, ...]:

@@ -61,6 +61,8 @@ def test_unusual_headers_are_noted_and_usual_ones_are_not():
         {"corrected_image": ()},
         {"nuclide": None},
         {"half_life_s": 6600.0},
+        {"weight_kg": 156.0},
+        {"dose_bq": 3.9e9},
         {"notes": ("from the table",)},
     ):
         assert len(compute_suv_conversion(replace(usual, **change)).notes) == 1, change
@@ -93,10 +95,10 @@ def test_dose_in_mbq_is_refused_where_no_dose_is_used(changes):
 @pytest.mark.parametrize(
     ("changes", "tag"),
     [
-        ({"suv_factor": 0.0}, "Units"),
-        ({"suv_factor": 4e4}, "Units"),
+        ({"suv_factor": 0.0}, "bqml_to_suvbw_factor"),
+        ({"suv_factor": 243.0}, "bqml_to_suvbw_factor"),
         ({"suv_factor": 4e-4, "units": "CNTS"}, "Units"),
-        ({"dose_at_reference_bq": 175.0}, "RadionuclideTotalDose"),
+        ({"dose_at_reference_bq": 175.0}, "dose_for_suv_bq"),
         ({"dose_at_reference_bq": 175e6, "decay_correction": "NONE", "corrected_image": ("ATTN",)}, "DecayCorrection"),
     ],
 )

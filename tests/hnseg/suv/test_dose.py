@@ -116,6 +116,14 @@ def test_days_of_uptake_are_normal_for_a_long_half_life():
     assert (decay_s, notes) == (4 * 86_400, ())
 
 
+def test_a_time_without_a_date_is_refused_where_several_days_are_possible():
+    """A day is a third of a half-life of 89Zr: on the day before, the SUV would be 1.24 times as large."""
+    for half_life_s in (282_276.0, 45_720.0):
+        with pytest.raises(SuvError) as caught:
+            decay(SCANNED - timedelta(hours=1), SCANNED, dated=False, half_life_s=half_life_s)
+        assert caught.value.tag == "RadiopharmaceuticalStartDateTime"
+
+
 def test_no_time_of_administration_is_refused():
     with pytest.raises(SuvError) as caught:
         decay(None, SCANNED)

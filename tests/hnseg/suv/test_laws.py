@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import re
-from dataclasses import replace
+from dataclasses import fields, replace
 from datetime import timedelta
 
 import pytest
@@ -140,12 +140,7 @@ any_float = st.none() | st.floats() | st.sampled_from([0.0, 1.0, 70.0, 350.0, 65
 any_time = st.none() | st.datetimes() | st.sampled_from([INJECTED, SCANNED])
 any_slice = st.builds(
     PetSlice,
-    acquisition_time=any_time,
-    frame_duration_s=any_float,
-    frame_reference_time_s=any_float,
-    decay_factor=any_float,
-    philips_suv_factor=any_float,
-    philips_activity_factor=any_float,
+    **{part.name: any_time if part.name == "acquisition_time" else any_float for part in fields(PetSlice)},
 )
 GOOD = make_header(slices=make_beds(decay_factor=1.01, frame_reference_time_s=0.0))
 FIELDS = {
@@ -186,8 +181,8 @@ def test_any_header_has_finite_factors_or_is_refused(changes, kind, dose_in_mbq)
         assert found.is_converted or found.factor == 1
 
 
-WORDS = {"×": "*", "^": "**", "−": "-", "Bq/ml": "1", "value": "1", "counts": "1"}
-UNITS = re.compile(r"(?<=[\d)]) (Bq/ml|Bq|g|cm²|s)")
+WORDS = {"×": "*", "^": "**", "−": "-", " kg": "*1000", "Bq/ml": "1", "value": "1", "counts": "1"}
+UNITS = re.compile(r"(?<=[\d)]) (Bq/ml|Bq|cm²|s)")
 
 
 @quick

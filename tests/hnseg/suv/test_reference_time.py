@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
 from hnseg.errors import SuvError
+from hnseg.suv.conversion import compute_suv_conversion
+from hnseg.suv.dose import DAY_S
 from hnseg.suv.frame_time import average_activity_time_s
 from hnseg.suv.pet_header import PetSlice
-from hnseg.suv.reference_time import find_reference_time, find_slice_times
-from tests.hnseg.suv.headers import BED_S, HALF_LIFE_S, SCANNED, make_beds, make_header
+from hnseg.suv.reference_time import compare_administration, find_reference_time, find_slice_times
+from tests.hnseg.suv.headers import AT_INJECTION, BED_S, HALF_LIFE_S, SCANNED, make_beds, make_header
 
 MIDDLE_S = 59.937  # of average activity in a frame of 120 s: 60 − ln 2 × 120² / (24 × 6586.2)
 
@@ -147,3 +150,36 @@ def test_seconds_count_for_a_short_half_life(since_s, expected):
     beds = make_beds(1, decay_factor=2 ** (since_s / half_life_s), frame_duration_s=None)
     header = make_header(series_time=seconds(-series_s), slices=beds)
     assert find_reference_time(header, half_life_s).source == expected
+
+
+@pytest.mark.parametrize(
+    ("since_s", "injected_s", "dated", "expected"),
+    [
+        # corrected to the administration, as ADMIN says
+        (HALF_LIFE_S, -HALF_LIFE_S, True, []),
+        (HALF_LIFE_S, DAY_S - HALF_LIFE_S, False, []),  # a time without a date, before midnight
+        # corrected to the start of the scan
+        (0.0, -HALF_LIFE_S, True, ["6586 s before"]),
+        (0.0, DAY_S - HALF_LIFE_S, False, ["6586 s before"]),
+        (0.0, 3600.0, True, ["3600 s after", "3600 s after"]),
+        # the administration after the scan, and no decay factors
+        (None, 3600.0, True, ["3600 s after"]),
+        (None, -HALF_LIFE_S, True, []),
+    ],
+)
+@pytest.mark.parametrize("units", ["BQML", "GML"])
+def test_what_contradicts_a_correction_to_the_administration_is_noted(since_s, injected_s, dated, expected, units):
+    slices = make_beds() if since_s is None else decay_factors(since_s)
+    changes = {"injection_time": seconds(injected_s), "has_injection_date": dated, "slices": slices, "units": units}
+    header = make_header(decay_correction="ADMIN", suv_type="BW", **changes)
+    notes = compute_suv_conversion(header).notes
+    assert [fact in note for fact, note in zip(expected, notes, strict=True)] == [True] * len(expected)
+    assert compare_administration(replace(header, decay_correction="START")) == ()
+
+
+def test_a_comparison_with_the_administration_that_is_impossible_refuses_nothing():
+    wrong = make_header(decay_correction="ADMIN", slices=make_beds(decay_factor=0.0))
+    for header, count in ((wrong, 1), (replace(wrong, half_life_s=1.0), 1), (replace(wrong, half_life_s=None), 0)):
+        found = compute_suv_conversion(header)
+        assert found.factor == AT_INJECTION
+        assert len(found.notes) == count

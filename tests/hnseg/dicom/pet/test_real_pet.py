@@ -31,6 +31,12 @@ def test_whole_body_pet_in_six_beds(realdata_dir):
 
 
 def test_pet_that_is_suv_already(realdata_dir):
-    """GML, by body weight. Its administration is dated a day after the scan, which nothing here needs."""
+    """GML, by body weight. Its administration is dated a day after the scan, which nothing here needs: that is noted.
+
+    So is its decay factor of 1.01268: 119.8 s at 6588 s, half of the frame of 240 s and not the hour since the
+    administration, to which its values are corrected by DecayCorrection.
+    """
     found = convert(read_headers(realdata_dir / "dicom" / "STS_002_CT_PET_RTSTRUCT"))
     assert (found.factor, found.is_converted, len(found.factors)) == (1.0, False, 48)
+    assert len(found.notes) == 2
+    assert all("ADMIN" in note and "82381 s after" in note for note in found.notes)  # 14:57:59 to 13:51:00
