@@ -25,7 +25,8 @@ IDS = "CSV file with the columns id, and folder or patient_id; without it, cases
 TAGS = (
     "CSV file with what headers lack or state wrongly for SUV, as suv_conversion_tags.csv of the 2026 challenge: pid "
     "(a case ID or PatientID), and one or more of bqml_to_suvbw_factor, patient_weight_kg, dose_for_suv_bq, "
-    "patient_height_m, patient_sex, radionuclide_total_dose_bq, radionuclide_half_life_s. Empty cells change nothing."
+    "patient_height_m, patient_sex, radionuclide_total_dose_bq, radionuclide_half_life_s, injection_time (HH:MM:SS, "
+    "local, no date). Empty cells change nothing; commas separate columns, and the decimal separator is a point."
 )
 STRUCTURES = "PATTERN=LABEL: names of structures that are GTVp (1) or GTVn (2), in place of the usual names."
 SERIES = "Number of the {} to take for its study, as dicom.json and messages name it; can be repeated."

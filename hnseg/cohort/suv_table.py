@@ -1,14 +1,18 @@
 """Factors from Bq/ml to SUV body weight, from HECKTOR 2026's table ``suv_conversion_tags.csv``.
 
 ``SUV = Bq/ml * weight in g / dose in Bq``, the dose decay-corrected to the time that the PET is corrected to. Column
-names as in the challenge's own converter (github.com/BioMedIA-MBZUAI/HECKTOR2026, ``convert_nifti_Bq_SUV.py``).
+names as in the challenge's own table and converter (github.com/BioMedIA-MBZUAI/HECKTOR2026,
+``convert_nifti_Bq_SUV.py``).
 """
 
 from __future__ import annotations
 
 import csv
+import difflib
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import time
 from pathlib import Path
 
 from hnseg.errors import CohortError
@@ -19,7 +23,34 @@ IDS = ("pid", "patient_id", "patient", "patientid")
 FACTORS = ("bqml_to_suvbw_factor", "suv_factor", "suvfactor")
 WEIGHTS = ("patient_weight_kg", "weight_kg")
 DOSES = ("dose_for_suv_bq", "decay_corrected_dose_at_scan_bq", "decay_corrected_dose_bq")
+UNITS = ("BQML", "BQ/ML")
+NEAR = 0.84  # likeness of names: patient_weight has 0.90 to patient_weight_kg, patient_age 0.82 to patient_sex
 AGREEMENT = 1e-5  # of a factor with its weight and dose, relative, as in the challenge's converter
+
+
+@dataclass(frozen=True)
+class _Cell:
+    """A cell: the name of its column, and its text without blanks around it."""
+
+    column: str
+    text: str
+
+
+@dataclass(frozen=True)
+class _Table:
+    """Rows of a table.
+
+    Attributes:
+        columns: Their names as stated.
+        kinds: Kinds of columns that the table has, of those in ``_KINDS``.
+        unread: Names of the other columns.
+        rows: Line and cells by kind; an empty cell where there is no such column.
+    """
+
+    columns: tuple[str, ...]
+    kinds: frozenset[str]
+    unread: tuple[str, ...]
+    rows: tuple[tuple[int, dict[str, _Cell]], ...]
 
 
 def read_suv_factors(path: Path) -> dict[str, float]:
@@ -30,19 +61,20 @@ def read_suv_factors(path: Path) -> dict[str, float]:
             and ``dose_for_suv_bq``; with all three they must agree. A column ``units`` must contain ``BQML``.
 
     Raises:
-        CohortError: The table lacks these columns, names a case twice, or has a factor that is not a positive number.
+        CohortError: The table lacks these columns, has one whose name is nearly a known one, names a case twice, or has
+            a factor that is not a positive number.
     """
     if not path.is_file():
         return {}
-    stated, columns, rows = _read_rows(path)
-    if "id" not in columns or not ("factor" in columns or {"weight", "dose"} <= columns):
+    table = _read_table(path)
+    if "id" not in table.kinds or not ("factor" in table.kinds or {"weight", "dose"} <= table.kinds):
         raise CohortError(
-            f"{path} has the columns {', '.join(stated) or 'none'}; needed are {IDS[0]}, and {FACTORS[0]} or "
+            f"{path} has the columns {', '.join(table.columns) or 'none'}; needed are {IDS[0]}, and {FACTORS[0]} or "
             f"{WEIGHTS[0]} with {DOSES[0]}"
         )
     factors: dict[str, float] = {}
-    for line, cells in rows:
-        case_id = cells["id"]
+    for line, cells in table.rows:
+        case_id = cells["id"].text
         if case_id in factors:
             raise CohortError(f"{path}, line {line}: {case_id} is named twice")
         try:
@@ -61,68 +93,112 @@ def read_suv_overrides(path: Path) -> dict[str, PetOverrides]:
 
     Args:
         path: A CSV file with a column of IDs (``pid``) and at least one of those of :func:`read_suv_factors`, or
-            ``patient_height_m``, ``patient_sex`` (M, F), ``radionuclide_total_dose_bq`` (at administration) and
-            ``radionuclide_half_life_s``. An empty cell keeps the header's value.
+            ``patient_height_m``, ``patient_sex`` (M, F), ``radionuclide_total_dose_bq`` (at administration),
+            ``radionuclide_half_life_s`` and ``injection_time`` (time of day, HH:MM:SS or HHMMSS, local time of the
+            scanner; on the day of the scan, or the day before). An empty cell keeps the header's value. Other columns
+            are not used, which the overrides say.
 
     Returns:
         Overrides by ID. A factor, or a weight with ``dose_for_suv_bq``, replaces the whole computation for Bq/ml.
 
     Raises:
-        CohortError: No such file, no such columns, an ID named twice, or an impossible value. Messages name lines, not
-            IDs: those may be a patient's.
+        CohortError: No such file, no such columns, a column whose name is nearly a known one, an ID named twice, or an
+            impossible value. Messages name lines and columns, not the texts of cells: those may be a patient's.
     """
     if not path.is_file():
         raise CohortError(f"{path}: no such file")
-    _, columns, rows = _read_rows(path)
-    if "id" not in columns or len(columns) < 2:
-        wanted = ", ".join(names[0] for kind, names in _KINDS.items() if kind != "id")
-        raise CohortError(f"{path} needs the column {IDS[0]}, and one or more of {wanted}")
+    table = _read_table(path)
+    if "id" not in table.kinds or not table.kinds - {"id", "units"}:
+        wanted = ", ".join(names[0] for kind, names in _KINDS.items() if kind not in ("id", "units"))
+        raise CohortError(f"{path} needs the column {IDS[0]}, and one or more of {wanted}; separated by commas")
     found: dict[str, PetOverrides] = {}
-    for line, cells in rows:
-        if not cells["id"]:
+    for line, cells in table.rows:
+        key = cells["id"].text
+        if not key:
             raise CohortError(f"{path}, line {line}: there is no ID")
-        if cells["id"] in found:
+        if key in found:
             raise CohortError(f"{path}, line {line}: its ID is named twice")
         try:
             _check_units(cells)
-            found[cells["id"]] = _overrides(cells)
+            found[key] = _overrides(cells, table.unread)
         except ValueError as error:
             raise CohortError(f"{path}, line {line}: {error}") from error
     return found
 
 
-def _read_rows(path: Path) -> tuple[list[str], set[str], list[tuple[int, dict[str, str]]]]:
-    """Names of the table's columns, which kinds of columns it has, and its rows with their lines."""
+def _read_table(path: Path) -> _Table:
+    """Read and check the shape of a table.
+
+    Raises:
+        CohortError: It is no CSV file, a column is there twice or has nearly the name of a known one, or a row has more
+            cells than there are columns.
+    """
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file)
-            stated = {name.strip().lower(): name for name in reader.fieldnames or ()}
-            rows = list(reader)
+            reader = csv.reader(file)
+            columns = tuple(name.strip() for name in next(reader, ()))
+            lines = [(reader.line_num, [cell.strip() for cell in row]) for row in reader]
     except (UnicodeDecodeError, csv.Error) as error:
         raise CohortError(f"{path} is not a readable CSV file: {error}") from error
-    columns = {kind: next((stated[name] for name in names if name in stated), None) for kind, names in _KINDS.items()}
-    cells = [{kind: (row[name] or "").strip() if name else "" for kind, name in columns.items()} for row in rows]
-    return list(stated), {kind for kind, name in columns.items() if name}, list(enumerate(cells, start=2))
+    kinds = _find_kinds(path, columns)
+    for line, row in lines:
+        if any(row[len(columns) :]):
+            raise CohortError(
+                f"{path}, line {line}: {len(row)} cells for {len(columns)} columns; commas separate columns, and the "
+                "decimal separator is a point"
+            )
+    rows = tuple((line, _take_cells(columns, kinds, row)) for line, row in lines if any(row))
+    unread = tuple(name for name, kind in zip(columns, kinds, strict=True) if kind is None and name)
+    return _Table(columns, frozenset(kind for kind in kinds if kind), unread, rows)
 
 
-def _check_units(cells: Mapping[str, str]) -> None:
-    if cells["units"] and cells["units"].upper() not in ("BQML", "BQ/ML"):
-        raise ValueError(f"the unit is {cells['units']}; only BQML can be converted")
+def _find_kinds(path: Path, columns: Sequence[str]) -> list[str | None]:
+    """Kind of each column; None for one that means nothing here."""
+    known = {name: kind for kind, names in _KINDS.items() for name in names}
+    stated = [name.lower() for name in columns]
+    kinds = [known.get(name) for name in stated]
+    for place, (name, kind) in enumerate(zip(stated, kinds, strict=True), start=1):
+        near = () if kind else difflib.get_close_matches(name, known, n=1, cutoff=NEAR)
+        if near and "id" in kinds:  # else the first row may be no header, and its cells a patient's
+            raise CohortError(
+                f"{path}, column {place}: {columns[place - 1]} is nearly {near[0]}; correct the name, or choose one "
+                "that is less like it"
+            )
+        if kind and name in stated[: place - 1]:
+            raise CohortError(f"{path}, column {place}: {name} is there twice")
+    return kinds
 
 
-def _overrides(cells: Mapping[str, str]) -> PetOverrides:
+def _take_cells(columns: Sequence[str], kinds: Sequence[str | None], row: Sequence[str]) -> dict[str, _Cell]:
+    """The first cell of each kind that is not empty, as in the challenge's converter."""
+    cells = dict.fromkeys(_KINDS, _Cell("", ""))
+    for kind, column, text in zip(kinds, columns, row, strict=False):
+        if kind and text and not cells[kind].text:
+            cells[kind] = _Cell(column, text)
+    return cells
+
+
+def _check_units(cells: Mapping[str, _Cell]) -> None:
+    units = cells["units"]
+    if units.text and units.text.upper() not in UNITS:
+        raise ValueError(f"column {units.column} does not state {UNITS[0]}, the only unit that can be converted")
+
+
+def _overrides(cells: Mapping[str, _Cell], unread: tuple[str, ...]) -> PetOverrides:
     factor = _factor(cells)
-    sex = cells["sex"].upper()
+    sex = cells["sex"].text.upper()
     if sex and sex not in ("M", "F"):
-        raise ValueError("the sex is neither M nor F")
+        raise ValueError(f"column {cells['sex'].column} is neither M nor F")
     return PetOverrides(
         suv_factor=factor,
-        dose_at_reference_bq=None if factor else _positive("dose in Bq", cells["dose"]),
-        weight_kg=_positive("weight in kg", cells["weight"]),
-        height_m=_positive("height in m", cells["height"]),
+        dose_at_reference_bq=None if factor else _positive(cells["dose"]),
+        weight_kg=_positive(cells["weight"]),
+        height_m=_positive(cells["height"]),
         sex=sex or None,
-        dose_bq=_positive("administered dose in Bq", cells["total_dose"]),
-        half_life_s=_positive("half-life in s", cells["half_life"]),
+        dose_bq=_positive(cells["total_dose"]),
+        half_life_s=_positive(cells["half_life"]),
+        injection_time=_time_of_day(cells["injection_time"]),
+        unread_columns=unread,
     )
 
 
@@ -131,18 +207,18 @@ _KINDS: dict[str, tuple[str, ...]] = {
     "factor": FACTORS,
     "weight": WEIGHTS,
     "dose": DOSES,
-    "height": ("patient_height_m",),
-    "sex": ("patient_sex",),
+    "height": ("patient_height_m", "height_m"),
+    "sex": ("patient_sex", "sex"),
     "total_dose": ("radionuclide_total_dose_bq",),
-    "half_life": ("radionuclide_half_life_s",),
+    "half_life": ("radionuclide_half_life_s", "radionuclide_half_life_sec"),
+    "injection_time": ("injection_time",),
     "units": ("units",),
 }
 
 
-def _factor(cells: Mapping[str, str]) -> float | None:
+def _factor(cells: Mapping[str, _Cell]) -> float | None:
     """The factor of one row; None if it has neither a factor nor a weight with a dose."""
-    stated = _positive("factor", cells["factor"])
-    weight_kg, dose_bq = _positive("weight in kg", cells["weight"]), _positive("dose in Bq", cells["dose"])
+    stated, weight_kg, dose_bq = (_positive(cells[kind]) for kind in ("factor", "weight", "dose"))
     if weight_kg is None or dose_bq is None:
         return stated
     computed = weight_kg * 1000.0 / dose_bq
@@ -151,14 +227,29 @@ def _factor(cells: Mapping[str, str]) -> float | None:
     return computed
 
 
-def _positive(name: str, text: str) -> float | None:
+def _positive(cell: _Cell) -> float | None:
     """A positive number, or None for an empty cell."""
-    if not text:
+    if not cell.text:
         return None
     try:
-        value = float(text)
-    except ValueError as error:
-        raise ValueError(f"the {name} {text!r} is not a number") from error
+        value = float(cell.text)
+    except ValueError:
+        raise ValueError(f"column {cell.column} is not a number; the decimal separator is a point") from None
     if not 0 < value < math.inf:
-        raise ValueError(f"the {name} is {text}; it must be a positive number")
+        raise ValueError(f"column {cell.column} is {value:g}; it must be a positive number")
     return value
+
+
+def _time_of_day(cell: _Cell) -> str | None:
+    """A time as HH:MM:SS, or None for an empty cell."""
+    if not cell.text:
+        return None
+    message = f"column {cell.column} is not a local time of day without a date or a zone (HH:MM:SS or HHMMSS)"
+    text = f"0{cell.text}" if cell.text[1:2] == ":" else cell.text
+    try:
+        value = time.fromisoformat(text)
+    except ValueError:
+        raise ValueError(message) from None
+    if value.tzinfo is not None or len(text) < len("HHMM"):
+        raise ValueError(message)
+    return value.isoformat()

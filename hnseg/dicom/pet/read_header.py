@@ -29,10 +29,12 @@ PHILIPS = "Philips PET Private Group"
 GE = "GEMS_PETD_01"
 NO_DATE = date(2000, 1, 1)  # of files without any date, whose times are on one day, or two
 HALF_A_DAY = timedelta(hours=12)
-ADMINISTRATION = (  # what all slices have to state alike
-    *("RadionuclideTotalDose", "RadionuclideHalfLife"),
-    *("RadiopharmaceuticalStartTime", "RadiopharmaceuticalStartDateTime"),
-)
+ADMINISTRATION = {  # what all slices have to state alike, unless a table replaces it
+    "RadionuclideTotalDose": "dose_bq",
+    "RadionuclideHalfLife": "half_life_s",
+    "RadiopharmaceuticalStartTime": "injection_time",
+    "RadiopharmaceuticalStartDateTime": "injection_time",
+}
 AGREEMENT_S = 60.0  # of the two attributes that state the time of administration
 
 
@@ -115,12 +117,18 @@ def _read_dose_and_times(header: PetHeader, slices: Sequence[Dataset], given: Pe
     administration = _find_administration(slices, given)
     if administration is None:
         return header
-    injected = _read_injection(administration, _find_scan_day(timed, day))
-    return replace(
+    header = replace(
         header,
         dose_bq=_read_unless_given(given.dose_bq, (administration,), "RadionuclideTotalDose"),
         half_life_s=_read_unless_given(given.half_life_s, (administration,), "RadionuclideHalfLife"),
         nuclide=read_nuclide(administration),
+    )
+    if given.injection_time is not None:
+        return header
+    first = header.first_acquisition  # a series that was made later carries a later date
+    injected = _read_injection(administration, replace(day, date=first.date()) if first is not None else day)
+    return replace(
+        header,
         injection_time=injected.time,
         has_injection_date=injected.has_date,
         notes=injected.notes,
@@ -136,12 +144,6 @@ def _read_day(slices: Sequence[Dataset]) -> _Day:
     return _Day(stated or NO_DATE, stated is not None, offset)
 
 
-def _find_scan_day(slices: Sequence[PetSlice], day: _Day) -> _Day:
-    """The day of the first acquisition: a series that was made later carries a later date."""
-    acquired = [part.acquisition_time for part in slices if part.acquisition_time is not None]
-    return replace(day, date=min(acquired).date()) if acquired else day
-
-
 def _find_administration(slices: Sequence[Dataset], given: PetOverrides) -> Dataset | None:
     """The administration that all slices state; what a table gives may differ."""
     keyword = "RadiopharmaceuticalInformationSequence"
@@ -155,9 +157,8 @@ def _find_administration(slices: Sequence[Dataset], given: PetOverrides) -> Data
         return None
     if len(stated) < len(slices):
         raise SuvError(keyword, f"{len(slices) - len(stated)} of {len(slices)} slices state no administration")
-    replaced = {"RadionuclideTotalDose": given.dose_bq, "RadionuclideHalfLife": given.half_life_s}
-    for name in ADMINISTRATION:
-        if replaced.get(name) is None:
+    for name, replacement in ADMINISTRATION.items():
+        if getattr(given, replacement) is None:
             read_shared_text(stated, name)  # refuses different values
     return stated[0]
 
@@ -168,17 +169,16 @@ def _read_injection(administration: Dataset, day: _Day) -> _Administration:
     alone = parse_time(read_text(administration, "RadiopharmaceuticalStartTime"), "RadiopharmaceuticalStartTime")
     if full is None:
         return _Administration(None if alone is None else datetime.combine(day.date, alone), False)
-    local, offset = full
+    local = _to_local(full, day, keyword)
+    assert local is not None
     notes: tuple[str, ...] = ()
-    if offset is not None and day.offset is not None:
-        local += day.offset - offset
-    elif offset is not None and alone is None:
-        raise SuvError(
-            "TimezoneOffsetFromUTC",
-            "the administration states an offset from UTC and the series none, and no RadiopharmaceuticalStartTime "
-            "says what its local time is; give the factor, or dose_for_suv_bq, in a table (--tags)",
-        )
-    elif offset is not None:
+    if full[1] is not None and day.offset is None:
+        if alone is None:
+            raise SuvError(
+                "TimezoneOffsetFromUTC",
+                "the administration states an offset from UTC and the series none, and no RadiopharmaceuticalStartTime "
+                "says what its local time is; give injection_time in a table (--tags)",
+            )
         notes = ("the administration states an offset from UTC and the series none: both are taken as local time",)
     if alone is not None:
         apart_s = abs((datetime.combine(local.date(), alone) - local).total_seconds())
@@ -186,22 +186,15 @@ def _read_injection(administration: Dataset, day: _Day) -> _Administration:
         if apart_s > AGREEMENT_S:
             raise SuvError(
                 "RadiopharmaceuticalStartTime",
-                f"the two attributes that state the time of administration are {apart_s:.0f} s apart; give the factor, "
-                "or dose_for_suv_bq, in a table",
+                f"the two attributes that state the time of administration are {apart_s:.0f} s apart; give "
+                "injection_time in a table (--tags)",
             )
-    if not day.is_stated:
-        return _Administration(datetime.combine(day.date, local.time()), False, notes)
-    return _Administration(local, True, notes)
+    return _Administration(local, day.is_stated, notes)
 
 
 def _read_private_scan_time(dataset: Dataset, day: _Day) -> datetime | None:
-    found = parse_datetime(read_private_text(dataset, 0x0009, GE, 0x0D), f"(0009,100d) of {GE}")
-    if found is None:
-        return None
-    local, offset = found
-    if offset is not None and day.offset is not None:
-        local += day.offset - offset
-    return local if day.is_stated else datetime.combine(day.date, local.time())
+    keyword = f"(0009,100d) of {GE}"
+    return _to_local(parse_datetime(read_private_text(dataset, 0x0009, GE, 0x0D), keyword), day, keyword)
 
 
 def _read_philips(dataset: Dataset) -> PetSlice:
@@ -232,10 +225,22 @@ def _read_acquisition_time(dataset: Dataset, day: _Day, series: datetime | None)
         time = datetime.combine(day.date, alone)
         is_next_day = series is not None and time < series - HALF_A_DAY
         return time + timedelta(days=1) if is_next_day else time
-    full = parse_datetime(read_text(dataset, "AcquisitionDateTime"), "AcquisitionDateTime")
-    if full is None:
+    keyword = "AcquisitionDateTime"
+    return _to_local(parse_datetime(read_text(dataset, keyword), keyword), day, keyword)
+
+
+def _to_local(stated: tuple[datetime, timedelta | None] | None, day: _Day, keyword: str) -> datetime | None:
+    """A date and time (DT) in the zone of the series, and on its day if the series has no date.
+
+    Raises:
+        SuvError: The zone leads out of the calendar.
+    """
+    if stated is None:
         return None
-    local, offset = full
+    local, offset = stated
     if offset is not None and day.offset is not None:
-        local += day.offset - offset
+        try:
+            local += day.offset - offset
+        except OverflowError as error:
+            raise SuvError(keyword, "the value is not a date of the calendar in the zone of the series") from error
     return local if day.is_stated else datetime.combine(day.date, local.time())

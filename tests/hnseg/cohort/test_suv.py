@@ -129,11 +129,11 @@ def test_the_table_is_found_beside_the_images_and_reaches_the_case(make_case):
     [
         ("name,factor\nONE-001,1\n", ["name, factor;", "pid", "bqml_to_suvbw_factor"]),
         ("pid,suv_factor\nONE-001,2e-4\nONE-001,2e-4\n", ["line 3", "ONE-001"]),
-        ("pid,suv_factor\nONE-001,-1\n", ["line 2", "ONE-001", "factor", "-1"]),
-        ("pid,suv_factor\nONE-001,nan\n", ["line 2", "ONE-001", "factor", "nan"]),
-        ("pid,suv_factor\nONE-001,abc\n", ["line 2", "ONE-001", "factor", "'abc'"]),
+        ("pid,suv_factor\nONE-001,-1\n", ["line 2", "ONE-001", "suv_factor", "-1"]),
+        ("pid,suv_factor\nONE-001,nan\n", ["line 2", "ONE-001", "suv_factor", "nan"]),
+        ("pid,suv_factor\nONE-001,abc\n", ["line 2", "ONE-001", "suv_factor", "point"]),
         ("pid,suv_factor\nONE-001,\n", ["line 2", "ONE-001", "factor", "weight", "dose"]),
-        ("pid,units,suv_factor\nONE-001,CNTS,2e-4\n", ["line 2", "ONE-001", "CNTS", "BQML"]),
+        ("pid,units,suv_factor\nONE-001,CNTS,2e-4\n", ["line 2", "ONE-001", "units", "BQML"]),
         (
             "pid,patient_weight_kg,dose_for_suv_bq,suv_factor\nONE-001,80,3.2e8,3e-4\n",
             ["line 2", "ONE-001", "0.0003", "0.00025", "80 kg", "3.2e+08 Bq"],

@@ -17,7 +17,7 @@ from hnseg.errors import SuvError
 from hnseg.suv.conversion import compute_suv_conversion
 from hnseg.suv.nuclides import HALF_LIVES_S
 from hnseg.suv.overrides import PetOverrides
-from tests.hnseg.dicom.pet.pet_headers import GE, PHILIPS, make_slices
+from tests.hnseg.dicom.pet.pet_headers import AT_SCAN, GE, PHILIPS, convert, make_slices
 from tests.hnseg.dicom.phantoms import coded
 
 TOKEN = "ZQTOKEN7"
@@ -140,6 +140,7 @@ def test_slices_of_two_patients_are_refused():
         ("RadionuclideTotalDose", "190000000", PetOverrides(dose_bq=3e8)),
         ("RadionuclideHalfLife", "6580", PetOverrides(half_life_s=6586.0)),
         ("RadiopharmaceuticalStartTime", "070000", PetOverrides(suv_factor=1e-4)),
+        ("RadiopharmaceuticalStartTime", "070000", PetOverrides(injection_time="09:00:00")),
     ],
 )
 def test_slices_that_state_different_administrations_are_refused_unless_a_table_decides(keyword, value, overrides):
@@ -161,3 +162,25 @@ def test_an_offset_of_the_administration_alone_needs_its_local_time():
     with pytest.raises(SuvError) as caught:
         read_pet_header(make_slices(administration=stated))
     assert caught.value.tag == "TimezoneOffsetFromUTC"
+
+
+@pytest.mark.parametrize("stated", [{}, {"RadiopharmaceuticalStartDateTime": "x"}])
+def test_a_table_gives_a_time_of_administration_that_is_missing_or_unusable(stated):
+    none = {"RadiopharmaceuticalStartDateTime": None, "RadiopharmaceuticalStartTime": None}
+    slices = make_slices(administration=none)
+    for keyword, value in stated.items():
+        slices[0].RadiopharmaceuticalInformationSequence[0][keyword] = _raw_element(keyword, value)
+    with pytest.raises(SuvError) as caught:
+        convert(slices)
+    assert caught.value.tag == "RadiopharmaceuticalStartDateTime"
+    assert convert(slices, PetOverrides(injection_time="09:00:00")).factor == pytest.approx(AT_SCAN)
+
+
+def test_a_zone_that_leads_out_of_the_calendar_is_refused():
+    for keyword, target in (("RadiopharmaceuticalStartDateTime", "item"), ("AcquisitionDateTime", "slice")):
+        (dataset,) = make_slices({"TimezoneOffsetFromUTC": "-1200", "AcquisitionTime": None})
+        item = dataset.RadiopharmaceuticalInformationSequence[0]
+        (item if target == "item" else dataset)[keyword] = _raw_element(keyword, "00010101000000+1400")
+        with pytest.raises(SuvError) as caught:
+            read_pet_header([dataset])
+        assert caught.value.tag == keyword
