@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ssimh._kernels.boolean import as_boolean
-from ssimh.images.scan import LoadedScan, ScanError, read_scan
+from ssimh.images.scan import SUFFIXES, LoadedScan, ScanError, read_scan
 
 _TOLERANCE_MM = 1e-3  # NIfTI keeps single precision
 
@@ -22,29 +23,30 @@ def check_pattern(pattern: str) -> None:
         pattern: path with ``{folder}`` and ``{name}`` of a scan, see :func:`find_mask`.
 
     Raises:
-        ValueError: other names in braces, or a brace that is not closed.
+        ValueError: other braces than those of ``{folder}`` and ``{name}``.
     """
-    try:
-        pattern.format(folder="", name="")
-    except (KeyError, IndexError, ValueError) as error:
+    rest = re.sub(r"\{(folder|name)\}", "", pattern)
+    if "{" in rest or "}" in rest:
         raise ValueError(
-            f"mask {pattern!r} must be a path in which {{folder}} and {{name}} stand for those of a scan; cannot use "
-            f"{error}."
-        ) from error
+            f"mask {pattern!r} must be a path in which {{folder}} and {{name}} stand for those of a scan; other braces "
+            "have no meaning."
+        )
 
 
 def find_mask(pattern: str, scan: Path) -> Path:
     """The mask of a scan.
 
     Args:
-        pattern: path; ``{folder}`` is the folder that holds the scan, ``{name}`` its file name up to the first dot, or
-            the name of a DICOM folder.
+        pattern: path; ``{folder}`` is the folder that holds the scan, ``{name}`` its file name without the ending of
+            an image file (``.nii.gz``), or the name of a DICOM folder.
         scan: file, or DICOM folder.
 
-    >>> find_mask("{folder}/masks/{name}.nii.gz", Path("in/a.nii.gz")).as_posix()
-    'in/masks/a.nii.gz'
+    >>> find_mask("{folder}/masks/{name}.nii.gz", Path("in/a.1.nii.gz")).as_posix()
+    'in/masks/a.1.nii.gz'
     """
-    return Path(pattern.format(folder=scan.parent, name=scan.name.split(".")[0]))
+    endings = [] if scan.is_dir() else [ending for ending in SUFFIXES if scan.name.lower().endswith(ending)]
+    name = scan.name[: len(scan.name) - max(map(len, endings), default=0)]
+    return Path(pattern.format(folder=scan.parent, name=name))
 
 
 def leave_out_masks(scans: Mapping[Path, Path], find: Callable[[Path], Path | None]) -> dict[Path, Path]:

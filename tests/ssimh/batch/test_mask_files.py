@@ -23,11 +23,14 @@ def scan(tmp_path):
     return read_scan(write(tmp_path / "a.nii.gz", np.ones((4, 6, 5), np.int16)))
 
 
-def test_names_are_those_of_the_scan():
-    assert find_mask(PATTERN, Path("in/a.b.nii.gz")) == Path("in/a_mask.nii.gz")
+def test_names_are_those_of_the_scan(tmp_path):
+    assert find_mask(PATTERN, Path("in/a.b.nii.gz")) == Path("in/a.b_mask.nii.gz")
+    (tmp_path / "1.2.840").mkdir()
+    for name in ("1.2.840", "1.2.840.nrrd", "1.2.840.NII.GZ"):  # a DICOM folder, and files converted from one
+        assert find_mask("masks/{name}.mha", tmp_path / name) == Path("masks/1.2.840.mha")
     assert find_mask("masks/{name}.nrrd", Path("in/series")) == Path("masks/series.nrrd")
     assert find_mask("body.nii.gz", Path("in/a.nii.gz")) == Path("body.nii.gz")
-    for wrong in ("{case}.nii.gz", "{}.nii.gz", "{name.nii.gz"):
+    for wrong in ("{case}.nii.gz", "{}.nii.gz", "{name.nii.gz", "{name.nii}.gz", "{name.upper}", "{name[0]}"):
         with raises_naming(ValueError, wrong, "{folder}", "{name}"):
             check_pattern(wrong)
     check_pattern(PATTERN)
