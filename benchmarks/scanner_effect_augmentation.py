@@ -2,11 +2,11 @@
 
     python benchmarks/scanner_effect_augmentation.py --out docs/ssimh/scanner_effect_augmentation
 
-Twenty-eight real head-and-neck CTs of seven groups, which stand for institutions (``SSIMH_REALDATA`` or
-``../shared/data``, folder ``openkbp_ct``). A small U-Net segments brainstem, cord and parotids in CT alone. It is
-trained on twelve scans of four groups and tested on one other scan of each of them, and on the twelve of the three
-other groups: as they are, and at four scanners with a known effect, so that a patient is its own control. Every seed
-draws groups, scans and first weights; the arms of a seed share them, and the patches and turns of every step:
+Twenty-seven real head-and-neck CTs of seven groups, which stand for institutions (``SSIMH_REALDATA`` or
+``../shared/data``, folder ``openkbp_ct``; one of 28 lacks an organ). A small U-Net segments brainstem, cord and
+parotids in CT alone. It is trained on four groups but for one scan of each, and tested on these four, and on all scans
+of the three other groups: as they are, and at five scanners with a known effect, so that a patient is its own control.
+Every seed draws groups, scans and first weights; the arms of a seed share them, and patches and turns of every step:
 
 * none: turns, scaling and flips alone, as in all arms;
 * swap: RandSpectrumSwap as it comes, donors from the other training groups;
@@ -274,12 +274,13 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=STEPS)
     parser.add_argument("--norm", choices=NORMS, default=NORMS[0], help="normalization of the network's feature maps")
     given = parser.parse_args()
-    given.work.mkdir(parents=True, exist_ok=True)
+    work = given.work / f"{given.steps}-steps-{given.norm.lower()}"  # results of other settings are not continued
+    work.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(1)
     scans, setup = Scans(), Setup(given.steps, given.norm)
     seeds: list[dict[str, ArmResult]] = [{} for _ in range(given.seeds)]
     for arm, (seed, found) in product(given.arms, enumerate(seeds)):
-        found[arm] = run_arm(given.work, arm, seed, setup, scans)
+        found[arm] = run_arm(work, arm, seed, setup, scans)
     rows = summarize(seeds)
     versions = {"ssimh": ssimh.__version__, "torch": torch.__version__, "monai": monai.__version__}
     versions |= {"numpy": np.__version__, "python": platform.python_version()}

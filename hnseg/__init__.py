@@ -13,6 +13,7 @@ from ssimh._version import __version__
 from ssimh.lazy_exports import lazy_exports
 
 if TYPE_CHECKING:
+    from hnseg.bundle.attribution import Attribution
     from hnseg.bundle.write_bundle import export_bundle
     from hnseg.check.check_cohort import check_cohort
     from hnseg.cohort.cases import Case, discover_cases
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
         published_splits,
         save_splits,
     )
+    from hnseg.dicom.convert import convert_dicom
+    from hnseg.dicom.options import DicomOptions
     from hnseg.errors import (
         CaseError,
         CohortError,
@@ -84,12 +87,14 @@ if TYPE_CHECKING:
     from hnseg.workdir import load_config, save_config
 
 _HOME = {
+    "Attribution": "hnseg.bundle.attribution",
     "AugmentConfig": "hnseg.settings.augment",
     "Case": "hnseg.cohort.cases",
     "CaseError": "hnseg.errors",
     "CohortCheck": "hnseg.cohort.checked_cohort",
     "CohortError": "hnseg.errors",
     "Config": "hnseg.settings.config",
+    "DicomOptions": "hnseg.dicom.options",
     "Finding": "hnseg.cohort.checked_cohort",
     "FolderEvaluation": "hnseg.evaluation.records",
     "Grid": "hnseg.images.geometry",
@@ -123,6 +128,7 @@ _HOME = {
     "choose_reference": "hnseg.cohort.reference",
     "compare": "hnseg.evaluation.compare",
     "compare_seeds": "hnseg.evaluation.compare_seeds",
+    "convert_dicom": "hnseg.dicom.convert",
     "discover_cases": "hnseg.cohort.cases",
     "evaluate_folder": "hnseg.evaluation.evaluate",
     "evaluate_workdir": "hnseg.evaluation.evaluate",
@@ -176,12 +182,14 @@ _HOME = {
 }
 
 __all__ = [
+    "Attribution",
     "AugmentConfig",
     "Case",
     "CaseError",
     "CohortCheck",
     "CohortError",
     "Config",
+    "DicomOptions",
     "Finding",
     "FolderEvaluation",
     "Grid",
@@ -216,6 +224,7 @@ __all__ = [
     "choose_reference",
     "compare",
     "compare_seeds",
+    "convert_dicom",
     "discover_cases",
     "evaluate_folder",
     "evaluate_workdir",

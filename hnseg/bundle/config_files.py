@@ -119,7 +119,7 @@ def make_metadata(segmenter: Segmenter, split: str, attribution: Attribution) ->
         "task": "Segmentation of primary tumors (GTVp) and lymph nodes (GTVn) of the head and neck in FDG-PET/CT",
         "description": (
             f"Mean of {len(segmenter.models)} SegResNets, one for each fold of a cross-validation, on a harmonized CT "
-            "and a PET in SUV. The package hnseg (pip install 'ssimh[hnseg]') has to be installed."
+            "and a PET in SUV. The package hnseg (pip install 'ssimh[bundle]') has to be installed."
         ),
         "authors": attribution.text("authors"),
         "copyright": attribution.text("copyright"),
