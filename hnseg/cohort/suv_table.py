@@ -10,10 +10,11 @@ from __future__ import annotations
 import csv
 import difflib
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import time
 from pathlib import Path
+from typing import TypeVar
 
 from hnseg.errors import CohortError
 from hnseg.suv.overrides import PetOverrides
@@ -25,6 +26,7 @@ WEIGHTS = ("patient_weight_kg", "weight_kg")
 DOSES = ("dose_for_suv_bq", "decay_corrected_dose_at_scan_bq", "decay_corrected_dose_bq")
 UNITS = ("BQML", "BQ/ML")
 NEAR = 0.84  # likeness of names: patient_weight has 0.90 to patient_weight_kg, patient_age 0.82 to patient_sex
+Value = TypeVar("Value")
 AGREEMENT = 1e-5  # of a factor with its weight and dose, relative, as in the challenge's converter
 
 
@@ -72,20 +74,7 @@ def read_suv_factors(path: Path) -> dict[str, float]:
             f"{path} has the columns {', '.join(table.columns) or 'none'}; needed are {IDS[0]}, and {FACTORS[0]} or "
             f"{WEIGHTS[0]} with {DOSES[0]}"
         )
-    factors: dict[str, float] = {}
-    for line, cells in table.rows:
-        case_id = cells["id"].text
-        if case_id in factors:
-            raise CohortError(f"{path}, line {line}: {case_id} is named twice")
-        try:
-            _check_units(cells)
-            factor = _factor(cells)
-            if factor is None:
-                raise ValueError("there is neither a factor nor a weight with a dose")
-        except ValueError as error:
-            raise CohortError(f"{path}, line {line}: {case_id}: {error}") from error
-        factors[case_id] = factor
-    return factors
+    return _read_by_id(path, table, _required_factor, are_ids_shown=True)
 
 
 def read_suv_overrides(path: Path) -> dict[str, PetOverrides]:
@@ -111,18 +100,30 @@ def read_suv_overrides(path: Path) -> dict[str, PetOverrides]:
     if "id" not in table.kinds or not table.kinds - {"id", "units"}:
         wanted = ", ".join(names[0] for kind, names in _KINDS.items() if kind not in ("id", "units"))
         raise CohortError(f"{path} needs the column {IDS[0]}, and one or more of {wanted}; separated by commas")
-    found: dict[str, PetOverrides] = {}
+    return _read_by_id(path, table, lambda cells: _overrides(cells, table.unread), are_ids_shown=False)
+
+
+def _read_by_id(
+    path: Path, table: _Table, read: Callable[[Mapping[str, _Cell]], Value], *, are_ids_shown: bool
+) -> dict[str, Value]:
+    """What each row says, by its ID.
+
+    Raises:
+        CohortError: A row has no ID, that of another row, another unit than Bq/ml, or what ``read`` refuses.
+    """
+    found: dict[str, Value] = {}
     for line, cells in table.rows:
         key = cells["id"].text
+        where = f"{path}, line {line}: " + (f"{key}: " if are_ids_shown and key else "")
         if not key:
-            raise CohortError(f"{path}, line {line}: there is no ID")
+            raise CohortError(f"{where}there is no ID")
         if key in found:
-            raise CohortError(f"{path}, line {line}: its ID is named twice")
+            raise CohortError(f"{where}its ID is named twice")
         try:
             _check_units(cells)
-            found[key] = _overrides(cells, table.unread)
+            found[key] = read(cells)
         except ValueError as error:
-            raise CohortError(f"{path}, line {line}: {error}") from error
+            raise CohortError(f"{where}{error}") from error
     return found
 
 
@@ -225,6 +226,13 @@ def _factor(cells: Mapping[str, _Cell]) -> float | None:
     if stated is not None and not math.isclose(stated, computed, rel_tol=AGREEMENT):
         raise ValueError(f"the factor {stated:g} is not the {computed:g} of {weight_kg:g} kg and {dose_bq:g} Bq")
     return computed
+
+
+def _required_factor(cells: Mapping[str, _Cell]) -> float:
+    factor = _factor(cells)
+    if factor is None:
+        raise ValueError("there is neither a factor nor a weight with a dose")
+    return factor
 
 
 def _positive(cell: _Cell) -> float | None:

@@ -14,6 +14,7 @@ MAX_HALF_LIVES = 6.0  # 1.6 % of the activity is left
 MAX_HALF_LIVES_ACROSS_MIDNIGHT = 4.0  # where no date is stated
 UNUSUAL_HALF_LIVES = 2.0
 DAY_S = 86400.0
+IN_A_TABLE = "give injection_time in a table (--tags)"
 
 
 def check_dose_bq(header: PetHeader, *, dose_in_mbq: bool = False) -> float:
@@ -81,7 +82,7 @@ def compute_decay_s(header: PetHeader, reference: datetime, half_life_s: float) 
     if header.injection_time is None:
         raise SuvError(
             "RadiopharmaceuticalStartDateTime",
-            "no time of administration is stated, and none is assumed; give injection_time in a table (--tags)",
+            f"no time of administration is stated, and none is assumed; {IN_A_TABLE}",
         )
     decay_s = (reference - header.injection_time).total_seconds()
     notes: tuple[str, ...] = ()
@@ -93,7 +94,7 @@ def compute_decay_s(header: PetHeader, reference: datetime, half_life_s: float) 
                 raise SuvError(
                     keyword,
                     f"the administration is {after_s:.0f} s after the time that the values are corrected to; on the "
-                    f"day before, {decay_s / half_life_s:.1f} half-lives would lie between",
+                    f"day before, {decay_s / half_life_s:.1f} half-lives would lie between; {IN_A_TABLE}",
                 )
             notes = ("the administration has a time without a date: on the day before the scan",)
         if decay_s + DAY_S <= MAX_HALF_LIVES * half_life_s:
@@ -103,15 +104,14 @@ def compute_decay_s(header: PetHeader, reference: datetime, half_life_s: float) 
                 "several days are possible; give dose_for_suv_bq in a table (--tags)",
             )
     if decay_s < 0:
-        raise SuvError(
-            keyword, f"the administration is {-decay_s:.0f} s after the time that the values are corrected to"
-        )
+        late = f"the administration is {-decay_s:.0f} s after the time that the values are corrected to"
+        raise SuvError(keyword, f"{late}; {IN_A_TABLE}")
     half_lives = decay_s / half_life_s
     if half_lives > MAX_HALF_LIVES:
         raise SuvError(
             keyword,
             f"{decay_s:.0f} s lie between administration and scan, {half_lives:.1f} half-lives; up to "
-            f"{MAX_HALF_LIVES:g} are allowed",
+            f"{MAX_HALF_LIVES:g} are allowed; {IN_A_TABLE}",
         )
     if half_lives > UNUSUAL_HALF_LIVES:
         notes = (*notes, f"{decay_s:.0f} s lie between administration and scan, {half_lives:.1f} half-lives")

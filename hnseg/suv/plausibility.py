@@ -14,11 +14,12 @@ BODY_MASS_INDEX = (12.0, 45.0)
 WEIGHT_KG = 227.0  # 500 lb, what the tables of PET/CT scanners are built for
 # 18F: adults get about 185 to 740 MBq (SNMMI and EANM guidelines for FDG), infants at least 14 (EANM dosage card).
 DOSE_18F_BQ = (1e7, 1e9)
+UPTAKE_18F_S = 600.0  # static scans of 18F begin after 30 to 90 min; a time of injection that is the scan's is a slip
 KG_PER_POUND = 0.45359237
 
 
 def note_inputs(header: PetHeader, inputs: Mapping[str, str | float]) -> tuple[str, ...]:
-    """Notes on the weight and the dose that a SUV depends on.
+    """Notes on the weight, the dose and the uptake time that a SUV depends on.
 
     Args:
         header: Of the series.
@@ -28,10 +29,17 @@ def note_inputs(header: PetHeader, inputs: Mapping[str, str | float]) -> tuple[s
     weight_kg, dose_bq = inputs.get("PatientWeight"), inputs.get("RadionuclideTotalDose")
     if isinstance(weight_kg, float | int):
         notes += _note_weight(weight_kg, header.height_m)
+    if header.nuclide != "18F":
+        return notes
     low, high = DOSE_18F_BQ
-    if isinstance(dose_bq, float | int) and header.nuclide == "18F" and not low <= dose_bq <= high:
+    if isinstance(dose_bq, float | int) and not low <= dose_bq <= high:
         usual = f"usual are {low / 1e6:g} to {high / 1e6:g} MBq"
         notes += (f"an administered activity of {dose_bq / 1e6:g} MBq of 18F; {usual}",)
+    uptake_s = inputs.get("decay_s")
+    if isinstance(uptake_s, float | int) and uptake_s < UPTAKE_18F_S:
+        notes += (
+            f"{uptake_s:.0f} s lie between administration and scan; usual for 18F are {UPTAKE_18F_S:g} s or more",
+        )
     return notes
 
 

@@ -19,6 +19,8 @@ from hnseg.dicom.pet.attributes import (
 from hnseg.dicom.pet.times import parse_date, parse_datetime, parse_offset, parse_time
 from hnseg.dicom.quiet import quiet_pydicom
 from hnseg.errors import SuvError
+from hnseg.suv.conversion import SUV_UNITS
+from hnseg.suv.dose import IN_A_TABLE
 from hnseg.suv.overrides import PetOverrides, apply_overrides
 from hnseg.suv.pet_header import PetHeader, PetSlice
 
@@ -78,6 +80,7 @@ def read_pet_header(slices: Sequence[Dataset], overrides: PetOverrides | None = 
 
     Raises:
         SuvError: An attribute has an impossible value, differs between slices, or there are several administrations.
+            Values that are SUV already need no dose and no times: what is wrong with those is a note then.
     """
     given = overrides or PetOverrides()
     with quiet_pydicom():
@@ -92,7 +95,7 @@ def read_pet_header(slices: Sequence[Dataset], overrides: PetOverrides | None = 
             slices=tuple(_read_philips(part) for part in slices),
         )
         if given.suv_factor is None and given.dose_at_reference_bq is None:
-            header = _read_dose_and_times(header, slices, given)
+            header = _add_dose_and_times(header, slices, given)
     return apply_overrides(header, overrides)
 
 
@@ -104,6 +107,16 @@ def _read_unless_given(given: float | None, slices: Sequence[Dataset], keyword: 
         if given is None:
             raise
         return None
+
+
+def _add_dose_and_times(header: PetHeader, slices: Sequence[Dataset], given: PetOverrides) -> PetHeader:
+    try:
+        return _read_dose_and_times(header, slices, given)
+    except SuvError as error:
+        if (header.units or "").upper() not in SUV_UNITS:
+            raise
+        note = f"the values are SUV already, and what the header says of dose and times is not used: {error}"
+        return replace(header, notes=(note,))
 
 
 def _read_dose_and_times(header: PetHeader, slices: Sequence[Dataset], given: PetOverrides) -> PetHeader:
@@ -177,7 +190,7 @@ def _read_injection(administration: Dataset, day: _Day) -> _Administration:
             raise SuvError(
                 "TimezoneOffsetFromUTC",
                 "the administration states an offset from UTC and the series none, and no RadiopharmaceuticalStartTime "
-                "says what its local time is; give injection_time in a table (--tags)",
+                f"says what its local time is; {IN_A_TABLE}",
             )
         notes = ("the administration states an offset from UTC and the series none: both are taken as local time",)
     if alone is not None:
@@ -186,8 +199,7 @@ def _read_injection(administration: Dataset, day: _Day) -> _Administration:
         if apart_s > AGREEMENT_S:
             raise SuvError(
                 "RadiopharmaceuticalStartTime",
-                f"the two attributes that state the time of administration are {apart_s:.0f} s apart; give "
-                "injection_time in a table (--tags)",
+                f"the two attributes that state the time of administration are {apart_s:.0f} s apart; {IN_A_TABLE}",
             )
     return _Administration(local, day.is_stated, notes)
 

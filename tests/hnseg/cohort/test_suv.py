@@ -129,6 +129,7 @@ def test_the_table_is_found_beside_the_images_and_reaches_the_case(make_case):
     [
         ("name,factor\nONE-001,1\n", ["name, factor;", "pid", "bqml_to_suvbw_factor"]),
         ("pid,suv_factor\nONE-001,2e-4\nONE-001,2e-4\n", ["line 3", "ONE-001"]),
+        ("pid,suv_factor\n,2e-4\n", ["line 2", "ID"]),
         ("pid,suv_factor\nONE-001,-1\n", ["line 2", "ONE-001", "suv_factor", "-1"]),
         ("pid,suv_factor\nONE-001,nan\n", ["line 2", "ONE-001", "suv_factor", "nan"]),
         ("pid,suv_factor\nONE-001,abc\n", ["line 2", "ONE-001", "suv_factor", "point"]),

@@ -46,6 +46,16 @@ def test_doses(dose_bq, nuclide, facts):
     assert [all(fact in note for fact in facts or ()) for note in notes] == [True] * (facts is not None)
 
 
+@pytest.mark.parametrize(
+    ("uptake_s", "nuclide", "count"), [(3600.0, "18F", 0), (0.0, "18F", 1), (0.0, "82Rb", 0), (None, "18F", 0)]
+)
+def test_uptake_times(uptake_s, nuclide, count):
+    inputs = {} if uptake_s is None else {"decay_s": uptake_s}
+    notes = note_inputs(make_header(nuclide=nuclide), inputs)
+    assert len(notes) == count
+    assert all(f"{uptake_s:.0f} s" in note for note in notes)
+
+
 @pytest.mark.parametrize("is_converted", [True, False])
 def test_largest_suv(is_converted):
     for usual in (0.5, 7.91, 21.68, 1000.0):

@@ -184,3 +184,15 @@ def test_a_zone_that_leads_out_of_the_calendar_is_refused():
         with pytest.raises(SuvError) as caught:
             read_pet_header([dataset])
         assert caught.value.tag == keyword
+
+
+def test_values_that_are_suv_do_not_fail_for_dose_and_times_which_they_do_not_need():
+    for units, is_refused in (("GML", False), ("BQML", True)):
+        (dataset,) = make_slices({"Units": units, "SUVType": "BW"})
+        dataset.RadiopharmaceuticalInformationSequence = [*dataset.RadiopharmaceuticalInformationSequence] * 2
+        if is_refused:
+            with pytest.raises(SuvError):
+                convert([dataset])
+        else:
+            (note,) = convert([dataset]).notes
+            assert "RadiopharmaceuticalInformationSequence" in note
