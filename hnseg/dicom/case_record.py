@@ -102,7 +102,8 @@ def _mask(volumes: CaseVolumes, plan: StudyPlan, grid: Grid) -> JsonObject:
     """What is recorded of the mask, or of its absence."""
     label = volumes.label.label
     if label is None:
-        return {"label": None, "unmatched_structures": len(volumes.label.structures)}
+        count = len(volumes.label.structures)
+        return {"label": None, **({"unmatched_structures": count} if count else {})}
     return {"label": _label(volumes.label, label, plan, grid) | measure_suv_max(label, grid, volumes.pet)}
 
 

@@ -65,7 +65,7 @@ class DicomReport:
     def failures(self) -> tuple[CaseError, ...]:
         """Studies that gave no case."""
         return tuple(
-            CaseError(state.case_id or f"study {state.study} ({plan.study.series[0].label})", state.problem)
+            CaseError(state.case_id or f"study {state.study}, {plan.study.series[0].label}", state.problem)
             for state, plan in zip(self.states, self.plans, strict=True)
             if state.problem is not None
         )

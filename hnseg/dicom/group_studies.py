@@ -30,11 +30,6 @@ class Study:
         """Patients that its CTs and PETs state."""
         return frozenset(s.patient_key for s in self.series if s.patient_key and s.modality in IMAGES)
 
-    @property
-    def uids(self) -> tuple[str, ...]:
-        """StudyInstanceUIDs, sorted; several where a CT or structures come from another study."""
-        return tuple(sorted({s.study_uid for s in self.series}))
-
 
 def group_studies(series: Sequence[SeriesFacts]) -> tuple[Study, ...]:
     """Group series by StudyInstanceUID.

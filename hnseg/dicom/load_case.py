@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,7 @@ from hnseg.dicom.series.volume import SeriesVolume
 from hnseg.errors import DicomError, HnsegError, SuvError
 from hnseg.suv.conversion import SuvConversion, compute_suv_conversion
 from hnseg.suv.overrides import PetOverrides
+from hnseg.suv.plausibility import note_largest_suv
 
 
 @dataclass(frozen=True)
@@ -82,6 +83,9 @@ def load_pet(
     except SuvError as error:
         raise DicomError(record.label, error.reason, error.tag) from error
     suv = apply_conversion(volume.values, conversion)
+    note = note_largest_suv(float(suv.max()), is_converted=conversion.is_converted)
+    if note is not None:
+        conversion = replace(conversion, notes=(*conversion.notes, note))
     return SeriesVolume(suv, volume.grid, volume.headers, volume.warnings), conversion
 
 

@@ -117,7 +117,7 @@ def why_no_mask(state: CaseState, plan: StudyPlan) -> str | None:
     """Why a case has no mask; None where it has one, or where there is no case."""
     if state.record is None or state.record["label"] is not None:
         return None
-    if count := state.record["unmatched_structures"]:
+    if count := state.record.get("unmatched_structures"):
         names = "structure, its name matches no" if count == 1 else "structures, no name matches a"
         return f"{count} {names} pattern; --show-names lists them"
     left_out = [s for s in plan.study.series if s.modality in STRUCTURES and s not in plan.structures]

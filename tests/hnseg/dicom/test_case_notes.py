@@ -54,6 +54,15 @@ def test_suvmax_of_a_lesion_is_that_of_the_pet(tmp_path):
     assert state.record["pet"]["suv_max"] == pytest.approx(20, abs=0.01)
 
 
+def test_an_implausible_suv_is_said(tmp_path):
+    """Bq/ml in a file that says that it is SUV."""
+    studies.make_study(
+        tmp_path / "in", structures=(), pet={"tags": {"Units": "GML"}, "slopes": 100.0, "intercept": 3e4}
+    )
+    (state,) = convert_dicom(tmp_path / "in", tmp_path / "out").states
+    assert [note for note in list_notes(state.record) if "largest SUV" in note]
+
+
 def test_structures_of_another_frame_and_studies_with_the_same_images_are_named(tmp_path):
     for name in ("a", "b"):
         written = studies.make_study(tmp_path / "in" / name, name, structures=())

@@ -82,20 +82,23 @@ def edit_contours(root: Path, planter: Planter) -> None:
         studies.write_contours(home / planter.token(), written["ct"], [f"GTVp {planter.token()}"], edit=edit)
 
 
-@pytest.mark.parametrize("options", [(), ("--layout", "nnunet", "--structures", "GTVp*=2")])
-def test_no_identifier_is_written_or_shown(planted, tmp_path, caplog, options):
+@pytest.mark.parametrize(
+    ("options", "again"), [((), ()), (("--layout", "nnunet", "--structures", "GTVp*=2"), ("--structures", "none=1"))]
+)
+def test_no_identifier_is_written_or_shown(planted, tmp_path, caplog, options, again):
     root, planter = planted
     assert planter.count >= 10_000
     runner = CliRunner()
     out = tmp_path / "out"
     with caplog.at_level(logging.DEBUG), warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        for _ in range(2):  # the second time, what is there is kept
-            result = runner.invoke(app, ["dicom", str(root), str(out), *options])
+        first = runner.invoke(app, ["dicom", str(root), str(out), *options])
+        result = runner.invoke(app, ["dicom", str(root), str(out), *(again and options[:2]), *again])
     assert result.exit_code == 1, result.output
-    assert "not foreseen" not in result.output
+    assert "not foreseen" not in first.output + result.output
+    assert ("made again, changed: --structures" if again else "(kept)") in result.output
     assert sum(path.name.endswith(".nii.gz") for path in out.rglob("*")) >= 6
-    shown = [result.output, caplog.text, *(str(warning.message) for warning in caught)]
+    shown = [first.output, result.output, caplog.text, *(str(warning.message) for warning in caught)]
     everything = [*(("shown", text.encode()) for text in shown), *read_outputs(out)]
     leaks = {name: found for name, content in everything if (found := find_identifiers(content, planter.dates))}
     assert leaks == {}
