@@ -211,12 +211,10 @@ reference subject's cropped CT is part of the harmonization, and of this folder.
 
 ## Authors and licenses
 
-| | |
-|---|---|
-| authors | {attribution.text("authors")} |
-| copyright | {attribution.text("copyright")} |
-| license of the weights | {attribution.text("license")} |
-| training data | {attribution.text("data_source")} |
+- Authors: {attribution.text("authors")}
+- Copyright: {attribution.text("copyright")}
+- License of the weights: {attribution.text("license")}
+- Training data: {attribution.text("data_source")}
 
 `LICENSE` is that of the code and of the files in `configs/`. The license of the weights is up to whoever trained them,
 and to the terms of the training data. `configs/metadata.json` says the same.

@@ -44,11 +44,12 @@ def test_integers_of_0_and_1_are_booleans(function):
         (BODY.astype(np.float32), TypeError, ["mask", "float32"]),
         (torch.from_numpy(BODY).float(), TypeError, ["mask", "float32"]),
         (BODY.tolist(), TypeError, ["mask", "list"]),
+        (np.ma.masked_array(BODY, ~BODY), TypeError, ["mask", "masked array"]),
         (BODY * 2, ValueError, ["mask", "int64"]),
         (BODY[:, 1:], ValueError, ["mask", (20, 39, 44), SHAPE]),
         (np.zeros(SHAPE, bool), ValueError, ["mask", SHAPE]),
     ],
-    ids=["floats", "tensor of floats", "list", "not 0 and 1", "shape", "empty"],
+    ids=["floats", "tensor of floats", "list", "masked array", "not 0 and 1", "shape", "empty"],
 )
 def test_everything_else_is_refused(function, mask, error, facts):
     with pytest.raises(error) as caught:

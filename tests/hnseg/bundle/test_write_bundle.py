@@ -166,7 +166,7 @@ def test_a_bundle_says_what_it_was_made_from_and_nothing_of_the_patients_files(b
 
 def test_what_the_exporter_states_is_in_the_bundle(trained_run, tmp_path):
     stated = {
-        "--authors": "A. One, B. Two",
+        "--authors": "A. One | B. Two",
         "--copyright": "Copyright 2026 One Hospital",
         "--license": "CC-BY-NC-4.0",
         "--data-source": "40 scans of One Hospital, by its ethics committee",
@@ -179,7 +179,7 @@ def test_what_the_exporter_states_is_in_the_bundle(trained_run, tmp_path):
     keys = ("authors", "copyright", "weights_license", "data_source")
     assert [metadata[key] for key in keys] == list(stated.values())
     page = (tmp_path / "hn" / "docs" / "README.md").read_text()
-    assert all(text in page for text in stated.values())
+    assert all(f": {text}\n" in page for text in stated.values())
     assert NOT_STATED not in page
     for wrong in ([str(tmp_path / "a"), *options[:2]], ["--onnx", str(tmp_path / "a"), *options[-2:]]):
         assert CliRunner().invoke(app, ["export", str(trained_run), *wrong]).exit_code == 2
