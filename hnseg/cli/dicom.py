@@ -9,7 +9,7 @@ import typer
 
 from hnseg.cli.app import Jobs, app, handle_errors, out, print_error, print_line
 from hnseg.cohort.labels import LESION_CLASSES
-from hnseg.errors import HnsegError
+from hnseg.errors import HnsegError, listed
 from hnseg.progress import show_progress
 
 if TYPE_CHECKING:  # needs pydicom
@@ -86,6 +86,8 @@ def dicom(
                 print_line(f"  note: {note}")
     if report.index.unreadable:
         print_line(f"files that are in no series: {len(report.index.unreadable)}; reasons in {target / 'dicom.json'}")
+    if report.other_cases:
+        print_line(f"cases of earlier calls, whose studies are not in {source}: {listed(report.other_cases)}")
     print_line(f"what became of each series: {target / 'dicom.json'}")
     for failure in (*map(str, report.failures), *report.unused_rows):
         print_error(failure)

@@ -19,7 +19,12 @@ from hnseg.dicom.case_ids import (
     recognize_cases,
 )
 from hnseg.dicom.cohort_tables import write_cohort_tables
-from hnseg.dicom.earlier_cases import mention_copies, mention_earlier_files, refuse_other_suv
+from hnseg.dicom.earlier_cases import (
+    mention_copies,
+    mention_earlier_files,
+    read_complete_records,
+    refuse_other_suv,
+)
 from hnseg.dicom.fingerprint import hash_source
 from hnseg.dicom.make_case import CaseJob, CaseResult, make_case
 from hnseg.dicom.options import DicomOptions
@@ -54,12 +59,14 @@ class DicomReport:
         index: All series of the tree.
         plans: Which series make which case.
         unused_rows: Rows of the tables that name no study.
+        other_cases: IDs of cases in the cohort whose studies are not in the tree.
     """
 
     states: tuple[CaseState, ...]
     index: SeriesIndex = field(repr=False)
     plans: tuple[StudyPlan, ...] = field(repr=False)
     unused_rows: tuple[str, ...] = ()
+    other_cases: tuple[str, ...] = ()
 
     @property
     def failures(self) -> tuple[CaseError, ...]:
@@ -126,17 +133,15 @@ def convert_dicom(
         jobs_to_do = _make_jobs(plans, records, to_make, target, options, own)
         write_tree = functools.partial(write_tree_record, target, options.layout, index, plans, known=known)
         write_tree(_states(plans, ids, problems, {}), keep_uids=options.keep_uids)  # claims the folder
-        results: dict[int, CaseResult] = {}
         with progress("dicom") as report:
-            made = map_processes(make_case, jobs_to_do, min(jobs, max(1, len(jobs_to_do))), ordered=False)
-            for done, result in enumerate(made, start=1):
-                results[result.study] = result
-                report(done, len(jobs_to_do), result.case_id)
+            results = _make_cases(jobs_to_do, jobs, report)
         states = mention_earlier_files(target, options.layout, _states(plans, ids, problems, results))
         states = mention_copies(states, sources)
         write_tree(states, keep_uids=options.keep_uids)
         write_cohort_tables(target, options.layout, known.values())
-    return DicomReport(states, index, plans, (*unused, *unmatched))
+        others = sorted(set(known.values()) - {state.case_id for state in states})
+        others = [i for i in others if any(read_complete_records(target, options.layout, i))]
+    return DicomReport(states, index, plans, (*unused, *unmatched), tuple(others))
 
 
 def _refuse_other_data(source: Path, target: Path, options: DicomOptions) -> None:
@@ -210,6 +215,16 @@ def _make_jobs(
         own = overrides.get(number)
         found.append(CaseJob(ids[number], plan, used, target, options.layout, options.load, own, options.keep_uids))
     return found
+
+
+def _make_cases(to_do: Sequence[CaseJob], jobs: int, report: ProgressCallback) -> dict[int, CaseResult]:
+    """Make cases in processes; results by the number of the study."""
+    results: dict[int, CaseResult] = {}
+    made = map_processes(make_case, to_do, min(jobs, max(1, len(to_do))), ordered=False)
+    for done, result in enumerate(made, start=1):
+        results[result.study] = result
+        report(done, len(to_do), result.case_id)
+    return results
 
 
 def _states(

@@ -175,6 +175,10 @@ def test_numbers_stay_when_studies_are_added(tree, converted, tmp_path):
     assert [(state.study, state.case_id, state.state) for state in report.states] == [
         *((1, "case-003", "done"), (2, "case-001", "kept"), (3, "case-002", "kept"))
     ]
+    assert report.other_cases == ()
+    shutil.rmtree(tmp_path / "in" / "a")
+    report = convert_dicom(tmp_path / "in", tmp_path / "out")
+    assert (states(report), report.other_cases) == ({"case-003": "kept", "case-002": "kept"}, ("case-001",))
 
 
 def test_a_corrected_header_makes_the_case_again_under_its_id(tmp_path):
