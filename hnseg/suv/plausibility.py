@@ -8,11 +8,10 @@ from hnseg.suv.body_size import HEIGHT_M
 from hnseg.suv.pet_header import PetHeader
 
 LARGEST_SUV = (0.5, 1000.0)  # blood and liver alone reach 2, a full bladder some hundreds; SUV 1 is above 1,000 Bq/ml
-# Below 12 adults do not survive (Henry, Eur J Clin Nutr 1990); of US adults 9 % are above 40 (NHANES 2017 to 2018). In
-# pounds everybody with an index above 20.4 is above 45.
+# The limits below are choices, wide enough that a note is rare. A weight in pounds turns an index above 20.4 into one
+# above 45.
 BODY_MASS_INDEX = (12.0, 45.0)
-WEIGHT_KG = 227.0  # 500 lb, what the tables of PET/CT scanners are built for
-# 18F: adults get about 185 to 740 MBq (SNMMI and EANM guidelines for FDG), infants at least 14 (EANM dosage card).
+WEIGHT_KG = 227.0  # 500 lb, without a height
 DOSE_18F_BQ = (1e7, 1e9)
 UPTAKE_18F_S = 600.0  # static scans of 18F begin after 30 to 90 min; a time of injection that is the scan's is a slip
 KG_PER_POUND = 0.45359237
@@ -51,7 +50,7 @@ def _note_weight(weight_kg: float, height_m: float | None) -> tuple[str, ...]:
         unusual = f"a body mass index of {index:.1f} ({weight_kg:g} kg, {height_m:g} m)"
         return (f"{unusual}; usual are {low:g} to {high:g}{pounds}",)
     if weight_kg > WEIGHT_KG:
-        return (f"a body weight of {weight_kg:g} kg; tables of scanners are built for up to {WEIGHT_KG:g} kg (500 lb)",)
+        return (f"a body weight of {weight_kg:g} kg; usual are up to {WEIGHT_KG:g} kg (500 lb)",)
     return ()
 
 
