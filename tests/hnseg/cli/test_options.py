@@ -48,7 +48,7 @@ PROOFS = {
         **dict.fromkeys(
             (
                 *("--layout", "--ids", "--suv", "--dose-in-mbq", "--tags", "--structures", "--keep-uids", "--jobs"),
-                *("--ct-series", "--pet-series", "--structure-series", "--pet-only"),
+                *("--ct-series", "--pet-series", "--structure-series", "--leave-out-series", "--pet-only"),
             ),
             "cli/test_dicom.py::test_an_option_reaches_the_conversion",
         ),
