@@ -7,7 +7,7 @@ left out and the others were done); 2 unusable arguments.
 from __future__ import annotations
 
 from hnseg.cli import settings  # isort: skip  (its commands come first)
-from hnseg.cli import cohort, dicom, prediction, results, training
+from hnseg.cli import cohort, dicom, prediction, results, training, view
 from hnseg.cli.app import app
 
-__all__ = ["app", "cohort", "dicom", "prediction", "results", "settings", "training"]
+__all__ = ["app", "cohort", "dicom", "prediction", "results", "settings", "training", "view"]

@@ -97,6 +97,7 @@ def make_runs(folder: Path, inputs: Inputs) -> dict[str, object]:
     for kind, source in (("ct", first.ct), ("pet", first.pet)):
         for name in (kind, kind.upper()):
             shutil.copy(source, folder / f"{name}.nii.gz")
+    shutil.copy(first.label or first.ct, folder / "truth.nii.gz")
     for name in ("MASKS", "MASKS_A", "MASKS_B"):
         (folder / name).mkdir()
         for case in cases:

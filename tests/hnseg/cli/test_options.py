@@ -107,6 +107,7 @@ PROOFS = {
     },
     "report": {"--external": REACHES},
     "figures": dict.fromkeys(("--case", "--external", "--only"), REACHES),
+    "view": dict.fromkeys(("--out", "--prediction", "--disagreement"), REACHES),
 }
 
 
@@ -168,6 +169,7 @@ PLACES = {
     "compare": ("hnseg.cli.results.evaluate_folder",),
     "report": ("hnseg.report.page.write_report", "hnseg.report.external_page.write_external_report"),
     "figures": ("hnseg.report.paper_figures.write_figures.write_figures",),
+    "view": ("hnseg.report.view_page.write_view",),
 }
 STUDY = ("predict", "WORK", "--dicom", "STUDY", "--out", "seg.dcm")
 PAIR = ("predict", "WORK", "--ct", "ct.nii.gz", "--pet", "pet.nii.gz", "--mask", "mask.nii.gz")
@@ -224,6 +226,9 @@ REACHING: list[tuple[tuple[str, ...], tuple[str, ...], str]] = [
     (("figures", "WORK"), ("--case", "A-1"), "A-1"),
     (("figures", "WORK"), ("--external", "OUT"), "OUT"),
     (("figures", "WORK"), ("--only", "1,5"), "[1, 5]"),
+    (("view", "CT", "PET"), ("--out", "page.html"), "page.html"),
+    (("view", "CT", "PET", "MASK"), ("--prediction", "OTHER"), "OTHER"),
+    (("view", "CT", "PET", "MASK"), ("--disagreement", "MAP"), "MAP"),
 ]
 
 
