@@ -1,16 +1,20 @@
 """Sphinx configuration; built with warnings as errors by ``make docs``.
 
-Before the pages are read, the picture of the house, the list of its rooms and the list of public names are made.
+Before the pages are read, pictures are drawn, and the lists of rooms and of public names are made.
 """
 
 import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
+sys.path.insert(0, str(Path(__file__).parent / "pictures"))
 
+import mathml
 from draw_house import PACKAGES, write_house
+from drawn import Drawn
 from list_api import api_tables
 from read_house import rooms_page
+from write_pictures import write_pictures
 
 import hnseg
 from ssimh._version import __version__
@@ -24,13 +28,17 @@ extensions = [
     "myst_parser",
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
-    "sphinx.ext.mathjax",
     "sphinx.ext.napoleon",
 ]
 exclude_patterns = ["_build", "_generated"]
 html_theme = "furo"
 html_title = f"ssimh and hnseg {release}"
-myst_enable_extensions = ["amsmath", "colon_fence", "dollarmath"]
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
+html_js_files = [("site.js", {"defer": "defer"})]
+html_math_renderer = "mathml"
+html_copy_source = html_show_sourcelink = False  # the pages are for reading; their source is in the repository
+myst_enable_extensions = ["amsmath", "attrs_block", "colon_fence", "dollarmath"]
 myst_heading_anchors = 3
 autodoc_typehints = "description"
 autodoc_member_order = "bysource"
@@ -38,7 +46,8 @@ napoleon_use_rtype = False
 
 
 def write_generated_parts(_app):
-    """Draw docs/house.svg, and write what docs/house.md and docs/hnseg/reference.md include."""
+    """Draw the pictures, and write what the pages include."""
+    write_pictures()
     write_house()
     generated = Path(__file__).parent / "_generated"
     generated.mkdir(exist_ok=True)
@@ -48,4 +57,6 @@ def write_generated_parts(_app):
 
 def setup(app):
     """Hook of Sphinx."""
+    app.add_directive("drawn", Drawn)
+    app.add_html_math_renderer("mathml", (mathml.write_inline, None), (mathml.write_block, None))
     app.connect("builder-inited", write_generated_parts)

@@ -266,7 +266,7 @@ class ReferenceSpectrum(StoredSpectrum):
     def for_grid(self, shape: Sequence[int], spacing_mm: Sequence[float] | None = None) -> ReferenceSpectrum:
         r"""The same reference on a grid of another size over the same field of view.
 
-        A coefficient of N samples becomes :math:`\\sqrt{N'/N}` times as large on N' samples. Axes that are not
+        A coefficient of N samples becomes :math:`\sqrt{N'/N}` times as large on N' samples. Axes that are not
         transformed (the slices of the slice-wise mode) are resampled by their own cosine series. Exact for content
         that is band-limited on the coarser of the two grids.
 

@@ -31,6 +31,7 @@ from hnseg.settings.building import build_config
 from hnseg.settings.config import Config
 from ssimh.cli.app import app as ssimh_app
 from tests.docs.blocks import BLOCKS, PAGES, ROOT, Block, read_blocks
+from tests.docs.drawing import PICTURES
 from tests.docs.not_run import NOT_RUN, OUTPUT
 from tests.docs.stand_ins import FEWER, FRESH, PYTHON, REPLACED, SETUPS, VARIABLES, Inputs
 from tests.examples.loading import load_script
@@ -142,6 +143,14 @@ def find_pages(block: Block, names: dict[str, object]) -> None:
     assert all((folder / f"{entry}.md").is_file() for entry in entries)
 
 
+def find_drawn(block: Block, names: dict[str, object]) -> None:
+    """Every picture that the build draws is known, and has an alternative text; so have those inside a container."""
+    directives = [f":::{block.language}\n{block.text}", block.text][block.kind != "{drawn}" :]
+    for name, rest in re.findall(r":{3,}\{drawn\} (\S+)\n((?:.*\n)*?)(?=:{3,}|\Z)", directives[0]):
+        assert name in PICTURES
+        assert re.match(r"---\nalt: >-\n  \S", rest), f"{block.page}: {name} has no alternative text"
+
+
 def find_objects(block: Block, names: dict[str, object]) -> None:
     """Every module, class and function of the reference is there, with the members that are named."""
     for directive in re.split(r"^\.\. ", block.text, flags=re.MULTILINE)[1:]:
@@ -161,8 +170,12 @@ HANDLERS: dict[str, Callable[[Block, dict[str, object]], None]] = {
     "{include}": find_include,
     "{toctree}": find_pages,
     "{eval-rst}": find_objects,
+    "{drawn}": find_drawn,
+    "{container}": find_drawn,
+    "{admonition}": lambda block, names: None,  # text in a box
     "text": lambda block, names: None,  # see test_output_is_not_run
 }
+COLON_FENCED = {"{drawn}", "{container}", "{admonition}"}
 
 
 @pytest.fixture
@@ -212,7 +225,8 @@ def test_blocks_are_found():
     assert {"README.md", "docs/ssimh/howto.md", "docs/hnseg/howto.md"} <= {block.page for block in BLOCKS}
     for path in PAGES:
         fences = re.findall(r"^ *```", path.read_text(encoding="utf-8"), flags=re.MULTILINE)
-        assert len(fences) == 2 * sum(block.page == path.relative_to(ROOT).as_posix() for block in BLOCKS)
+        blocks = [block for block in BLOCKS if block.page == path.relative_to(ROOT).as_posix()]
+        assert len(fences) == 2 * sum(block.kind not in COLON_FENCED for block in blocks)  # and none inside of those
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ def resize_coefficients(
 ) -> NDArray[np.float64]:
     r"""Coefficients on a grid of another size over the same field of view.
 
-    A coefficient of N samples becomes :math:`\\sqrt{N'/N}` times as large on N' samples; axes that are not transformed
+    A coefficient of N samples becomes :math:`\sqrt{N'/N}` times as large on N' samples; axes that are not transformed
     are resampled by their own cosine series.
 
     Args:
