@@ -11,6 +11,7 @@ from hnseg.cli.app import Jobs, app, handle_errors, out, print_error, print_line
 from hnseg.cohort.labels import LESION_CLASSES
 from hnseg.errors import HnsegError, listed
 from hnseg.progress import show_progress
+from hnseg.suv.body_size import SuvKind
 
 if TYPE_CHECKING:  # needs pydicom
     from hnseg.dicom.convert import DicomReport
@@ -19,7 +20,6 @@ if TYPE_CHECKING:  # needs pydicom
     from hnseg.dicom.tree_record import CaseState
 
 Layout = Literal["hecktor", "nnunet"]
-Suv = Literal["bw", "lbm", "bsa", "ibw"]
 SUV = "SUV of all studies by body weight, lean body mass (Janmahasatian), body surface area, or ideal body weight."
 IDS = "CSV file with the columns id, and folder or patient_id; without it, cases are numbered."
 TAGS = (
@@ -39,7 +39,7 @@ def dicom(
     target: Annotated[Path, typer.Argument(metavar="OUT", help="Folder for the cohort: new, or to be continued.")],
     layout: Annotated[Layout, typer.Option(help="Layout of the cohort.")] = "hecktor",
     ids: Annotated[Path | None, typer.Option(help=IDS)] = None,
-    suv: Annotated[Suv, typer.Option(help=SUV)] = "bw",
+    suv: Annotated[SuvKind, typer.Option(help=SUV)] = "bw",
     dose_in_mbq: Annotated[
         bool, typer.Option("--dose-in-mbq", help="The files of all studies state the dose in MBq, not Bq.")
     ] = False,

@@ -26,6 +26,7 @@ from hnseg.errors import CaseError, HnsegError, OptionError
 from hnseg.parallel import ParallelConfig, parse_shard
 from hnseg.progress import show_progress
 from hnseg.settings.predict import WindowMethod
+from hnseg.suv.body_size import SuvKind
 from hnseg.workdir import read_json
 
 if TYPE_CHECKING:  # loads torch and MONAI
@@ -39,11 +40,12 @@ ONNX = "New folder for the networks alone, one file for each fold, for onnxrunti
 DICOM = "Folder with the CT and the PET of one study in DICOM; --out is then the DICOM file to write."
 FORM = "What --dicom writes: a Segmentation object (binary or labelmap) or an RTSTRUCT. Default: binary."
 TAGS = "CSV file with what the PET's header lacks or states wrongly for SUV; a row is found by the patient's ID."
+SUV = "Kind of SUV to convert the PET of --dicom to: that of the scans which the models were trained with."
 SERIES = "Number of the series to take, where the study of --dicom has several, as messages name it."
 StudyForm = Literal["binary", "labelmap", "rtstruct"]
 PAIR_OPTIONS = ("ct", "pet", "mask")
 COHORT_OPTIONS = ("jobs", "shard", "dask")
-STUDY_OPTIONS = ("form", "tags", "dose_in_mbq", "ct_series", "pet_series")
+STUDY_OPTIONS = ("form", "tags", "suv", "dose_in_mbq", "ct_series", "pet_series")
 MEMORY = "Memory for the windows of --window auto, of all processes together; with --dask, of each worker."
 
 
@@ -61,6 +63,7 @@ def predict(
     dicom: Annotated[Path | None, typer.Option(help=DICOM)] = None,
     form: Annotated[StudyForm, typer.Option(help=FORM)] = "binary",
     tags: Annotated[Path | None, typer.Option(help=TAGS)] = None,
+    suv: Annotated[SuvKind, typer.Option(help=SUV)] = "bw",
     dose_in_mbq: Annotated[
         bool, typer.Option("--dose-in-mbq", help="The PET states the dose in MBq, not Bq; for --dicom.")
     ] = False,
@@ -94,7 +97,7 @@ def predict(
         _check_way(context)
         set_settings(work, assignments, "predict")
         if dicom is not None and target is not None:
-            _predict_study(work, dicom, target, form, (ct_series, pet_series), dose_in_mbq, tags, options, center)
+            _predict_study(work, dicom, target, form, (ct_series, pet_series), dose_in_mbq, suv, tags, options, center)
         elif ct is not None and pet is not None and mask is not None:
             predict_pair(work, ct, pet, mask, options=options, center=center)
             print_line(f"mask: {mask}")
@@ -145,6 +148,7 @@ def _predict_study(
     form: StudyForm,
     series: tuple[int | None, int | None],
     dose_in_mbq: bool,
+    suv: SuvKind,
     tags: Path | None,
     options: InferenceOptions,
     center: str,
@@ -159,7 +163,7 @@ def _predict_study(
     from hnseg.inference.predict_study import MADE_BY, StudyReading, predict_study
 
     choices = SeriesChoices(*(() if number is None else (number,) for number in series))
-    reading = StudyReading(choices, dose_in_mbq, tags)
+    reading = StudyReading(choices, dose_in_mbq, suv, tags)
     with show_progress("walk", out) as progress:
         record = predict_study(
             work, study, target, form=form, reading=reading, options=options, center=center, progress=progress

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from pathlib import Path
 
 from pydicom import dcmread
@@ -33,7 +32,8 @@ def hash_source(record: SeriesRecord) -> tuple[str, str]:
 def hash_series(record: SeriesRecord) -> str:
     """Hash of the input of a case: of the first file, and of size and time of change of every file."""
     digest = hashlib.sha256(hash_file(record.files[0]).encode())
-    for status in sorted((os.stat(path).st_size, os.stat(path).st_mtime_ns) for path in record.files):
+    found = (path.stat() for path in record.files)
+    for status in sorted((status.st_size, status.st_mtime_ns) for status in found):
         digest.update(repr(status).encode())
     return digest.hexdigest()[:_DIGITS]
 

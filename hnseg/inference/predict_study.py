@@ -32,6 +32,7 @@ from hnseg.inference.mask_outputs import check_study_outputs, record_path
 from hnseg.inference.predict_case import InferenceOptions
 from hnseg.inference.predict_cohort import check_center, predict_pair
 from hnseg.progress import ProgressCallback, limit_rate, no_progress
+from hnseg.suv.body_size import SuvKind
 from hnseg.workdir import write_json
 from ssimh.files.artifact_cache import ArtifactCache, read_record
 from ssimh.files.json_object import JsonObject
@@ -51,12 +52,14 @@ class StudyReading:
     Attributes:
         choices: Series that were chosen where the study has several.
         dose_in_mbq: The files state the dose in MBq where it must be in Bq.
+        suv: Kind of SUV, that of the scans which the models were trained with.
         tags: Table of corrections to what the headers state for SUV, found by the patient's ID; see
             :func:`hnseg.cohort.suv_table.read_suv_overrides`.
     """
 
     choices: SeriesChoices = field(default_factory=SeriesChoices)
     dose_in_mbq: bool = False
+    suv: SuvKind = "bw"
     tags: Path | None = None
 
 
@@ -150,7 +153,7 @@ def _plan_study(
 
 
 def _load_study(plan: StudyPlan, records: Mapping[int, SeriesRecord], reading: StudyReading) -> CaseVolumes:
-    """CT in HU and PET in SUV body weight, which the models were trained with."""
+    """CT in HU and PET in SUV."""
     overrides = None
     if reading.tags is not None and plan.pet is not None:
         number, patient_ids = plan.study.number, read_patient_ids(records[plan.pet.number].files[0])
@@ -158,7 +161,7 @@ def _load_study(plan: StudyPlan, records: Mapping[int, SeriesRecord], reading: S
         if number not in own:
             raise OptionError(f"{reading.tags}: no row has the ID of the patient of {plan.pet.label} (PatientID)")
         overrides = own[number]
-    return load_case(plan, records, LoadOptions(dose_in_mbq=reading.dose_in_mbq), overrides)
+    return load_case(plan, records, LoadOptions(reading.suv, reading.dose_in_mbq), overrides)
 
 
 def _check_ct(volumes: CaseVolumes, plan: StudyPlan) -> SeriesVolume:

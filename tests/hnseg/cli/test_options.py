@@ -79,7 +79,7 @@ PROOFS = {
             (
                 *("--out", "--ct", "--pet", "--mask", "--center", "--window", "--flips", "--disagreement"),
                 *("--memory-gb", "--jobs", "--shard", "--dask", "--device"),
-                *("--dicom", "--form", "--tags", "--dose-in-mbq", "--ct-series", "--pet-series"),
+                *("--dicom", "--form", "--tags", "--suv", "--dose-in-mbq", "--ct-series", "--pet-series"),
             ),
             REACHES,
         ),
@@ -210,6 +210,7 @@ REACHING: list[tuple[tuple[str, ...], tuple[str, ...], str]] = [
     (("predict", "WORK", *STUDY[4:]), STUDY[2:4], "STUDY"),
     (STUDY, ("--form", "labelmap"), "labelmap"),
     (STUDY, ("--tags", "tags.csv"), "tags=PosixPath('tags.csv')"),
+    (STUDY, ("--suv", "lbm"), "suv='lbm'"),
     (STUDY, ("--dose-in-mbq",), "dose_in_mbq=True"),
     (STUDY, ("--ct-series", "3"), "ct=(3,)"),
     (STUDY, ("--pet-series", "4"), "pet=(4,)"),

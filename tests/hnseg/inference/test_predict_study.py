@@ -178,19 +178,22 @@ def test_a_pet_that_looks_like_bq_per_ml_is_in_suv(trained_run, tmp_path, monkey
 
 
 def test_a_row_of_the_table_is_found_by_the_patient_and_what_it_changed_is_printed(trained_run, tmp_path, monkeypatch):
-    """140 kg in place of 70: twice the factor."""
+    """140 kg in place of 70: twice the factor; ideal weight of a woman of 160 cm: 45.5 + 0.91 (160 − 152) kg."""
     studies.make_study(tmp_path / "study", "a", structures=())
-    (tmp_path / "tags.csv").write_text("pid,patient_weight_kg\nP-b,60\nP-a,140\n")
+    (tmp_path / "tags.csv").write_text("pid,patient_weight_kg,patient_height_m,patient_sex\nP-b,60,,\nP-a,140,1.6,F\n")
 
     def empty(work, ct, pet, out, *, options, center=""):
         write_image(out, np.zeros(studies.SHAPE, dtype=np.uint8), read_grid(ct, "study"))
 
     monkeypatch.setattr("hnseg.inference.predict_study.predict_pair", empty)
-    target = tmp_path / "seg.dcm"
-    result = run(trained_run, "--dicom", tmp_path / "study", "--out", target, "--tags", tmp_path / "tags.csv")
-    assert result.exit_code == 0, result.output
-    record = json.loads(target.with_suffix(".json").read_text(encoding="utf-8"))
-    assert record["pet"]["suv_factor"] == pytest.approx(2 * studies.FACTOR, rel=1e-6)
+    for kind, more, weight_kg in (("ibw", ("--suv", "ibw"), 45.5 + 0.91 * 8), ("bw", (), 140)):
+        target = tmp_path / f"{kind}.dcm"
+        given = ("--dicom", tmp_path / "study", "--out", target, "--tags", tmp_path / "tags.csv", *more)
+        result = run(trained_run, *given)
+        assert result.exit_code == 0, result.output
+        record = json.loads(target.with_suffix(".json").read_text(encoding="utf-8"))
+        assert record["pet"]["suv_kind"] == kind
+        assert record["pet"]["suv_factor"] == pytest.approx(weight_kg / 70 * studies.FACTOR, rel=1e-6)
     assert record["label"]["gtvp_suv_max"] is None
     assert "  note: pet: " in result.output
     assert "140" in result.output
@@ -212,6 +215,7 @@ def test_options_that_do_not_apply_are_refused(tmp_path):
         ((tmp_path, "--form", "labelmap"), "--form"),
         ((tmp_path, "--tags", "tags.csv"), "--tags"),
         ((tmp_path, "--dose-in-mbq"), "--dose-in-mbq"),
+        ((tmp_path, "--suv", "lbm"), "--suv"),
         ((tmp_path, "--pet-series", "2"), "--pet-series"),
         ((tmp_path, tmp_path / "data", "--out", "masks", "--ct-series", "2"), "--ct-series"),
     ):
