@@ -89,7 +89,7 @@ def smallest_exact(values: NDArray[Any]) -> NDArray[Any]:
 def write_images(files: CaseFiles, images: dict[str, tuple[NDArray[Any], Grid]]) -> None:
     """Write the images of a case; a file of an earlier run that is not made again is removed.
 
-    All are first written under names of their own, so that the files that are there stay until the new ones are complete.
+    All are first written under other names, so that the files that are there stay until the new ones are complete.
 
     Args:
         files: Where they go.
