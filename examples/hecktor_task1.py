@@ -139,7 +139,7 @@ def run(config: Config, data_root: Path | None, work_dir: Path, *, device: str, 
     with show_progress("baselines", console) as progress:
         predict_baselines(work_dir, jobs=jobs, progress=progress)
     scores = evaluate_workdir(work_dir, missing="empty", jobs=jobs)  # a case without a prediction counts as missed
-    report = write_report(work_dir)
+    report = write_report(work_dir, viewer_cases=20)
     print_scores(scores, len(splits.test))
     console.print(f"report: {report.resolve()}", soft_wrap=True, highlight=False)
     figures = write_figures(work_dir)

@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
+from hnseg.check.case_viewer import write_check_viewer
 from hnseg.check.check_case import CaseCheck, check_case
 from hnseg.check.page import write_check_page
 from hnseg.cohort.cases import Case, cohort_suv_factors, discover_cases
@@ -26,6 +27,7 @@ def check_cohort(
     *,
     work: Path | None = None,
     jobs: int = 1,
+    viewer_cases: int = 0,
     progress: ProgressCallback = no_progress,
 ) -> CohortCheck:
     """Check every case of a cohort; with ``work``, write ``check.json`` and ``check.html`` there.
@@ -35,17 +37,19 @@ def check_cohort(
         config: The crop that prepare will use.
         work: Without it nothing is written and no picture drawn.
         jobs: Processes.
-        progress: Called after each case.
+        viewer_cases: Cases in the viewer beside the page (``check_files``), those with the worst findings first.
+        progress: Called after each case, and again after each case of the viewer.
 
     Raises:
         CohortError: The root cannot be used (nothing is written), or no case of it can (what was found is written).
     """
     cases = discover_cases(root)
+    shown = 0 if work is None else min(viewer_cases, len(cases))
     results = map_processes(functools.partial(check_case, config=config, pictures=work is not None), cases, jobs)
     checks: list[CaseCheck] = []
     for case, result in zip(cases, results, strict=True):
         checks.append(result)
-        progress(len(checks), len(cases), case.id)
+        progress(len(checks), len(cases) + shown, case.id)
     found = CohortCheck(
         tuple(check.checked for check in checks if check.checked is not None),
         (
@@ -57,7 +61,11 @@ def check_cohort(
         read_settings(config),
     )
     if work is not None:
-        write_check_page(found, {check.overview.id: check.views for check in checks}, root, work / "check.html")
+        html = work / "check.html"
+        viewer = write_check_viewer(
+            html, cases, checks, config, shown, jobs=jobs, progress=_later(progress, len(cases))
+        )
+        write_check_page(found, {check.overview.id: check.views for check in checks}, root, html, viewer)
         if found.cases or not (work / "check.json").is_file():  # a run outlives data that are away for a while
             save_check(found, work)
     if not found.cases:
@@ -66,6 +74,15 @@ def check_cohort(
         page = [f"  see {work / 'check.html'}"] if work is not None else []
         raise CohortError("\n".join([f"no case below {root} can be used:", *lines[:MOST_LINES], *more, *page]))
     return found
+
+
+def _later(progress: ProgressCallback, before: int) -> ProgressCallback:
+    """Progress of steps that come after ``before`` other ones."""
+
+    def report(done: int, total: int, what: str) -> None:
+        progress(before + done, before + total, f"{what} in the viewer")
+
+    return report
 
 
 def check_together(cases: Sequence[Case], checks: Sequence[CaseCheck]) -> list[Finding]:

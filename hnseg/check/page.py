@@ -11,10 +11,13 @@ from hnseg.images.geometry import Grid
 from hnseg.pictures.html import environment
 from hnseg.pictures.planes import CT, PET, View
 from hnseg.provenance import versions
+from hnseg.viewer.case_folder import ViewerFolder
 from hnseg.workdir import write_text
 
 
-def write_check_page(check: CohortCheck, views: Mapping[str, Sequence[View]], root: Path, path: Path) -> None:
+def write_check_page(
+    check: CohortCheck, views: Mapping[str, Sequence[View]], root: Path, path: Path, viewer: ViewerFolder | None = None
+) -> None:
     """Write the page, whole or not at all.
 
     Args:
@@ -22,6 +25,7 @@ def write_check_page(check: CohortCheck, views: Mapping[str, Sequence[View]], ro
         views: Pictures by case ID.
         root: The data root, named on the page.
         path: File to write.
+        viewer: Beside the page.
     """
     of_case: dict[str, list[Finding]] = {overview.id: [] for overview in check.overviews}
     general = [finding for finding in check.findings if finding.case_id not in of_case]
@@ -40,6 +44,7 @@ def write_check_page(check: CohortCheck, views: Mapping[str, Sequence[View]], ro
             general=general,
             counts={name: sum(case.worst == name for case in cases) for name in order},
             usable=sum(case.usable for case in cases),
+            viewer=viewer or ViewerFolder(),
             windows={"ct": CT.window, "pet": PET.window},
             versions=versions(),
         )

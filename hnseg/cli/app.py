@@ -43,6 +43,10 @@ Root = Annotated[Path, typer.Argument(help="Folder in HECKTOR 2025 or nnU-Net la
 Jobs = Annotated[int, typer.Option(min=1, help="Processes.")]
 Shard = Annotated[str, typer.Option(help="Share of the cases: 2/8 is the second of eight.")]
 Dask = Annotated[str | None, typer.Option(help="Address of a Dask scheduler: run on its workers.")]
+Viewer = Annotated[
+    int,
+    typer.Option("--viewer", min=0, help="Cases in the viewer beside the page, the worst first; each ≤ 5 MB."),
+]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:<n> or mps.")]
 
 

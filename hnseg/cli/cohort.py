@@ -17,6 +17,7 @@ from hnseg.cli.app import (
     Jobs,
     Root,
     Shard,
+    Viewer,
     Work,
     app,
     err,
@@ -44,6 +45,7 @@ from hnseg.settings.config_file import CONFIG_FILE
 from hnseg.settings.effects import stages_reading
 from hnseg.settings.fields import list_fields
 from hnseg.settings.presets import Preset
+from hnseg.viewer.case_folder import DEFAULT_CASES
 from hnseg.workdir import RUN_FILE, load_config, load_run_record
 
 
@@ -83,6 +85,7 @@ def check(
     ],
     preset: Annotated[Preset, typer.Option(help="For a data root: preset whose crop is checked.")] = "recommended",
     assignments: Assignments = None,
+    viewer: Viewer = DEFAULT_CASES,
     jobs: Jobs = 1,
 ) -> None:
     """Check every case; for a run, write check.json and check.html. Exit status 1 if a case cannot be used."""
@@ -90,6 +93,7 @@ def check(
         work = path if (path / RUN_FILE).is_file() else None
         if work is None:
             _refuse_unchecked(values := parse_assignments(assignments or ()))
+            refuse_options(context, ["viewer"], "for a run; nothing is written for a data root")
             root, config = path, build_config(values, base=Config.from_preset(preset))
         else:
             refuse_options(context, ["preset"], f"for a data root; the settings of a run are in its {CONFIG_FILE}")
@@ -98,7 +102,7 @@ def check(
             discover_cases(root)  # nothing is written for a data root that cannot be used
             stack.enter_context(hold(work, "run", "hnseg check"))
         progress = stack.enter_context(show_progress("check", out))
-        result = check_cohort(root, config.prepare, work=work, jobs=jobs, progress=progress)
+        result = check_cohort(root, config.prepare, work=work, jobs=jobs, viewer_cases=viewer, progress=progress)
     out.print(cohort_table(result))
     for finding in result.findings:
         if finding.severity != "info":

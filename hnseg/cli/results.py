@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from hnseg.cli.app import Device, Jobs, Work, app, err, handle_errors, out, print_line
+from hnseg.cli.app import Device, Jobs, Viewer, Work, app, err, handle_errors, out, print_line
 from hnseg.cli.set_option import Assignments, set_settings
 from hnseg.cli.tables import comparison_table, tuning_table
 from hnseg.errors import HnsegError
@@ -21,6 +21,7 @@ from hnseg.evaluation.score_specs import headline
 from hnseg.locks import hold
 from hnseg.outputs import check_output_file, is_json_with
 from hnseg.progress import show_progress
+from hnseg.viewer.case_folder import DEFAULT_CASES
 from hnseg.workdir import list_files, load_config, write_json
 
 
@@ -183,13 +184,19 @@ def report(
     external: Annotated[
         Path | None, typer.Option(help="Masks of an external cohort, evaluated: their report, in that folder.")
     ] = None,
+    viewer: Viewer = DEFAULT_CASES,
+    jobs: Jobs = 1,
 ) -> None:
     """Write report.html: of the run or, with --external, of another cohort beside the run's validation."""
     from hnseg.report.external_page import write_external_report
     from hnseg.report.page import write_report
 
     with handle_errors():
-        page = write_report(work) if external is None else write_external_report(work, external)
+        with show_progress("viewer", out) as progress:
+            if external is None:
+                page = write_report(work, viewer_cases=viewer, jobs=jobs, progress=progress)
+            else:
+                page = write_external_report(work, external, viewer_cases=viewer, jobs=jobs, progress=progress)
         print_line(f"report: {page}")
 
 

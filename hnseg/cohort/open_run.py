@@ -23,7 +23,7 @@ from hnseg.workdir import (
 from ssimh.files.artifact_cache import find_differences
 from ssimh.files.atomic import is_leftover
 
-_BEFORE_A_RUN = {"cohort", CONFIG_FILE, RUN_FILE, "check.json", "check.html"}
+_BEFORE_A_RUN = {"cohort", CONFIG_FILE, RUN_FILE, "check.json", "check.html", "check_files"}
 _FOREIGN = "{work} is not empty and holds no run; choose an empty or a new work directory"
 
 

@@ -30,7 +30,8 @@ from hnseg.progress import ProgressCallback, no_progress
 from hnseg.settings.config import Config
 from hnseg.settings.config_file import CONFIG_FILE
 from hnseg.settings.effects import find_changes, stages_reading
-from hnseg.workdir import RUN_FILE, load_config, load_run_record, read_config, write_text
+from hnseg.viewer.case_folder import viewer_folder
+from hnseg.workdir import RUN_FILE, list_files, load_config, load_run_record, read_config, write_text
 from ssimh.files.artifact_cache import ArtifactCache, find_differences, read_record
 from ssimh.files.hard_link import is_linked, link_file
 
@@ -196,6 +197,11 @@ def _open_new(work: Path, config: Config, root: Path) -> None:
 
 
 def _copy_check(source: Path, work: Path) -> None:
+    """Take over the check: its page and record as copies, the cases of its viewer as links."""
+    theirs, own = (viewer_folder(folder / "check.html") for folder in (source, work))
+    for path in list_files(theirs, "*"):
+        own.mkdir(exist_ok=True)
+        link_file(path, own / path.name)
     for name in ("check.html", "check.json"):  # the record last
         if (source / name).is_file():
             write_text(work / name, (source / name).read_text(encoding="utf-8"))

@@ -351,6 +351,11 @@ def ranked_cases(cases: Sequence[CaseRow]) -> list[tuple[str, CaseRow]]:
     return [(name, scored[k]) for name, k in picks.get(len(scored), some if scored else [])]
 
 
+def worst_cases(cases: Sequence[CaseRow], count: int) -> list[CaseRow]:
+    """The ``count`` cases of the lowest mean score, the lowest first; cases without a score come last."""
+    return sorted(cases, key=lambda case: (case.mean_score is None, case.mean_score or 0.0, case.case_id))[:count]
+
+
 def validation_rows(files: RunFiles) -> list[dict[str, float | None]]:
     """Each fold's kept validation beside its epoch; empty without logs."""
     rows = []

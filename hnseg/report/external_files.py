@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
@@ -20,6 +20,7 @@ from hnseg.report.data import (
     preparation_warnings,
     ranked_cases,
     scoring_warnings,
+    worst_cases,
 )
 from hnseg.report.records import CaseFiles, Part, PredictionRecord, PreparedRecord
 from ssimh.files.artifact_cache import InputFile, content_of, read_record
@@ -59,13 +60,14 @@ class ExternalFiles:
         return self.metrics.data_root is not None and (Path(self.metrics.data_root) / PHANTOM_RECORD).is_file()
 
 
-def load_external(run: RunFiles, folder: Path, metrics: FolderEvaluation) -> ExternalFiles:
+def load_external(run: RunFiles, folder: Path, metrics: FolderEvaluation, viewer_cases: int = 0) -> ExternalFiles:
     """Read what an external cohort's report shows.
 
     Args:
         run: Whose models made the masks.
         folder: That ``hnseg predict --out`` wrote.
         metrics: Its scores, as :func:`hnseg.report.external_scores.read_external_scores` reads them.
+        viewer_cases: Cases whose images are also shown, the worst first.
     """
     files = ExternalFiles(folder, metrics)
     hashes: dict[str, str] = {}
@@ -78,7 +80,9 @@ def load_external(run: RunFiles, folder: Path, metrics: FolderEvaluation) -> Ext
         hashes |= {case.case_id: sha256} if (sha256 := _ct_hash(path)) else {}
     of_run = {sha256: case_id for case_id in run.prepared if (sha256 := _ct_hash(_case_file(run.work, case_id)))}
     files.in_run.update({case_id: of_run[sha256] for case_id, sha256 in hashes.items() if sha256 in of_run})
-    _find_images(files)
+    shown = {row.case_id: row for _, row in ranked_cases(files.cases)}
+    shown |= {row.case_id: row for row in worst_cases(files.cases, viewer_cases)}
+    _find_images(files, list(shown.values()))
     return files
 
 
@@ -115,7 +119,7 @@ def _read(model: type[P], path: Path) -> P | None:
         return None
 
 
-def _find_images(files: ExternalFiles) -> None:
+def _find_images(files: ExternalFiles, shown: Sequence[CaseRow]) -> None:
     """The images of the cases to be shown, if they are those that the masks were made from."""
     root, again = files.metrics.data_root, "run `hnseg evaluate` with the cohort's root to show pictures"
     try:
@@ -123,7 +127,7 @@ def _find_images(files: ExternalFiles) -> None:
     except HnsegError as error:
         files.gaps.append(f"No picture: {error}; {again}.")
         return
-    for _, row in ranked_cases(files.cases):
+    for row in shown:
         case = known.get(row.case_id)
         if case is None:
             files.gaps.append(f"{root or 'metrics.json'} does not name the images of {row.case_id}: {again}.")

@@ -16,7 +16,9 @@ from hnseg.evaluation.score_specs import DEFINITION_TITLES, SUM_SCORES, ScoreSpe
 from hnseg.outputs import check_output_file
 from hnseg.pictures.encoding import DPI, encode_png
 from hnseg.pictures.planes import CT, PET
+from hnseg.progress import ProgressCallback, no_progress
 from hnseg.provenance import versions
+from hnseg.report.case_viewer import viewer_content, write_case_viewer
 from hnseg.report.data import LARGE_CHANGE_HU, RunFiles, load_run, preparation_rows
 from hnseg.report.external_files import ExternalFiles, external_warnings, load_external
 from hnseg.report.external_scores import read_external_scores
@@ -38,7 +40,14 @@ class PartColumn:
     scores: EvaluatedCohort
 
 
-def write_external_report(work: Path, external: Path) -> Path:
+def write_external_report(
+    work: Path,
+    external: Path,
+    *,
+    viewer_cases: int = 0,
+    jobs: int = 1,
+    progress: ProgressCallback = no_progress,
+) -> Path:
     """Write ``report.html`` into the folder of an external cohort's masks, whole or not at all.
 
     Scores, cases, pictures and warnings as in the report of a run, and the gap between the run's out-of-fold validation
@@ -48,6 +57,7 @@ def write_external_report(work: Path, external: Path) -> Path:
     Args:
         work: Evaluated, with out-of-fold masks; its models made the masks.
         external: Folder that ``hnseg predict WORK DATA --out`` wrote, with the ``metrics.json`` of ``hnseg evaluate``.
+        viewer_cases, jobs, progress: As of :func:`hnseg.report.page.write_report`.
 
     Returns:
         The page.
@@ -58,11 +68,14 @@ def write_external_report(work: Path, external: Path) -> Path:
     """
     run = load_run(work)
     require_validation(run)
-    files = load_external(run, external, read_external_scores(work, external, run.metrics))
+    files = load_external(run, external, read_external_scores(work, external, run.metrics), viewer_cases)
     page = external / PAGE
     inputs = [Path(path) for case in files.inputs.values() for path in (case.ct, case.pet, case.label) if path]
     check_output_file(page, inputs=inputs, is_ours=_is_ours)
-    html = page_environment().get_template("external.html.j2").render(_content(run, files))
+    title, rules = f"Cases of {external.resolve().name}", files.metrics.rules
+    viewer = write_case_viewer(page, title, files, rules, viewer_cases, jobs=jobs, progress=progress)
+    content = {**_content(run, files), **viewer_content(viewer)}
+    html = page_environment().get_template("external.html.j2").render(content)
     write_text(page, html)
     return page
 

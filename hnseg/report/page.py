@@ -13,7 +13,9 @@ from hnseg.evaluation.records import EvaluatedCohort, WorkdirEvaluation
 from hnseg.evaluation.score_specs import DEFINITION_TITLES, SUM_SCORES, ScoreSpec, headline
 from hnseg.pictures.encoding import Picture
 from hnseg.pictures.planes import CT, PET
+from hnseg.progress import ProgressCallback, no_progress
 from hnseg.provenance import versions
+from hnseg.report.case_viewer import viewer_content, write_case_viewer
 from hnseg.report.data import (
     LARGE_CHANGE_HU,
     PreparationRow,
@@ -48,10 +50,16 @@ TUNED_NAMES = {
 }
 
 
-def write_report(work: Path) -> Path:
+def write_report(work: Path, *, viewer_cases: int = 0, jobs: int = 1, progress: ProgressCallback = no_progress) -> Path:
     """Write ``report.html`` into a work directory, whole or not at all.
 
     Reads ``metrics.json`` and whatever else of ``docs/hnseg/workdir.md`` is there.
+
+    Args:
+        work: Evaluated.
+        viewer_cases: Cases in the viewer beside the page (``report_files``), the worst scores first.
+        jobs: Processes that pack them.
+        progress: Called after each of them.
 
     Returns:
         The page.
@@ -60,8 +68,10 @@ def write_report(work: Path) -> Path:
         WorkDirError: ``metrics.json`` is missing or is not what evaluate writes.
     """
     files = load_run(work)
-    html = page_environment().get_template("report.html.j2").render(_content(files))
     path = work / "report.html"
+    title, rules = f"Cases of {work.resolve().name}", files.metrics.rules
+    viewer = write_case_viewer(path, title, files, rules, viewer_cases, jobs=jobs, progress=progress)
+    html = page_environment().get_template("report.html.j2").render({**_content(files), **viewer_content(viewer)})
     write_text(path, html)
     return path
 

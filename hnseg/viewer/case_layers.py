@@ -106,7 +106,7 @@ def _masks(volumes: CaseVolumes) -> tuple[MaskLayer, ...]:
     masks = {key: mask for key, mask in there.items() if mask is not None}
     layers = []
     if volumes.box is not None:
-        style = MaskStyle(1, "", Color.CROP_BOX, (14.0, 6.0))
+        style = MaskStyle(1, "inside", Color.CROP_BOX, (14.0, 6.0))
         layers.append(MaskLayer("box", "Crop box", _image(volumes.box), (style,)))
     for key, mask in masks.items():
         styles = []

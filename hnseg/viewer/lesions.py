@@ -69,21 +69,23 @@ def mark_lesions(
     if truth is not None and prediction is not None and not prediction.grid.matches(truth.grid):
         sampled = resample(prediction.values, prediction.grid, truth.grid, outside=0, interpolation="nearest")
         prediction = Volume(sampled, truth.grid)
+    if truth is None or prediction is None:
+        only = truth or prediction
+        return () if only is None else list_lesions(only, pet, rule.connectivity)
     for lesion in LESION_CLASSES:
-        if truth is None or prediction is None:
-            only = truth or prediction
-            marks += [] if only is None else _mark_single(only, lesion, pet, rule)
-        else:
-            marks += _mark_compared(truth, prediction, lesion, pet, rule)
+        marks += _mark_compared(truth, prediction, lesion, pet, rule)
     return tuple(marks)
 
 
-def _mark_single(mask: Volume, lesion: LesionClass, pet: Volume | None, rule: MatchingRule) -> list[LesionMark]:
-    found = connected_components(mask.values == lesion.value, rule.connectivity)
-    return [
+def list_lesions(mask: Volume, pet: Volume | None, connectivity: Connectivity = 26) -> tuple[LesionMark, ...]:
+    """Every lesion of one mask, without a status; arguments as of :func:`mark_lesions`."""
+    return tuple(
         _mark(mask.grid, points, f"{_letter(lesion)}{n}", "", (lesion.name,), pet)
-        for n, points in enumerate(_iter_points(found), start=1)
-    ]
+        for lesion in LESION_CLASSES
+        for n, points in enumerate(
+            _iter_points(connected_components(mask.values == lesion.value, connectivity)), start=1
+        )
+    )
 
 
 def _mark_compared(

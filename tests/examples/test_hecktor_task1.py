@@ -88,7 +88,7 @@ def test_the_whole_pipeline_with_one_bad_case(example, cohort, monkeypatch, tmp_
 
     # The same again: refused without --resume, nothing to do with it, and the same scores after a loss.
     drawn = []  # the report and the figures of the first call are the ones that are looked at
-    monkeypatch.setattr(example, "write_report", lambda work: drawn.append(work) or work)
+    monkeypatch.setattr(example, "write_report", lambda work, **_: drawn.append(work) or work)
     monkeypatch.setattr(example, "write_figures", lambda work: drawn.append(work) or SimpleNamespace(paths=[work]))
     again = run_here(example, "--data-root", cohort, "--work-dir", work, *SMALL)
     assert again.exit_code == 1

@@ -134,7 +134,7 @@ function fillDisplay() {
   if (S.case.modes.some(mode => mode.overlay)) {
     const opacity = makeElement("input", { type: "range", id: "opacity", min: 0, max: 100, value: Math.round(S.opacity * 100) });
     opacity.addEventListener("input", () => setOpacity(opacity.value / 100));
-    made.push(control("Opacity of what is laid over", opacity, input => `${input.value} %`));
+    made.push(control("Opacity of the overlay", opacity, input => `${input.value} %`));
   }
   if (S.case.presets.length) {
     const choice = makeElement("select", { id: "preset" }, ...S.case.presets.map((preset, n) => makeElement("option", { value: n, textContent: preset.name })), makeElement("option", { value: "", textContent: "as set below", disabled: true }));

@@ -75,7 +75,7 @@ function fillLegend() {
       box.checked ? S.shown.add(name) : S.shown.delete(name);
       redraw();
     });
-    return makeElement("label", {}, box, sampleLine(style), `${mask.name} ${style.name}`.trim());
+    return makeElement("label", {}, box, sampleLine(style), mask.styles.length > 1 ? `${mask.name} ${style.name}` : mask.name);
   }));
   if (S.case.lesions.length) {
     const box = makeElement("input", { type: "checkbox", checked: S.marks });

@@ -320,4 +320,5 @@ def test_the_command_prints_a_table_and_tells_by_its_status(make_case, tmp_path)
         "run.json",
         "check.json",
         "check.html",
+        "check_files",
     }

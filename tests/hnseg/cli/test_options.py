@@ -54,7 +54,12 @@ PROOFS = {
         ),
         "--show-names": "cli/test_dicom.py::test_names_of_structures_are_shown_on_request_alone",
     },
-    "check": {"--preset": REACHES, "--set": REACHES, "--jobs": REACHES},
+    "check": {
+        "--preset": REACHES,
+        "--set": REACHES,
+        "--jobs": REACHES,
+        "--viewer": "check/test_case_viewer.py::test_the_command_shows_as_many_cases_as_it_is_told",
+    },
     "split": {
         **dict.fromkeys(
             ("--test", "--folds", "--leave-one-center-out"),
@@ -105,7 +110,7 @@ PROOFS = {
         **dict.fromkeys(("--method-a", "--common", "--seed"), f"{HERE}test_options_of_compare_change_the_result"),
         "--jobs": f"{HERE}test_the_processes_of_compare_score_its_folders",
     },
-    "report": {"--external": REACHES},
+    "report": {"--external": REACHES, "--viewer": REACHES, "--jobs": REACHES},
     "figures": dict.fromkeys(("--case", "--external", "--only"), REACHES),
     "view": dict.fromkeys(("--out", "--prediction", "--disagreement"), REACHES),
 }
@@ -224,6 +229,8 @@ REACHING: list[tuple[tuple[str, ...], tuple[str, ...], str]] = [
     (("predict", "WORK"), ("--device", "cpu"), "device='cpu'"),
     (("evaluate", "WORK"), ("--jobs", "3"), "3"),
     (("report", "WORK"), ("--external", "OUT"), "OUT"),
+    (("report", "WORK"), ("--viewer", "7"), "7"),
+    (("report", "WORK"), ("--jobs", "3"), "3"),
     (("figures", "WORK"), ("--case", "A-1"), "A-1"),
     (("figures", "WORK"), ("--external", "OUT"), "OUT"),
     (("figures", "WORK"), ("--only", "1,5"), "[1, 5]"),
@@ -298,6 +305,7 @@ def test_the_processes_of_compare_score_its_folders(small_workdir, monkeypatch):
 
 
 REFUSED = [
+    (("check", "ROOT"), ("--viewer", "3")),
     (("split", "WORK", "--leave-one-center-out"), ("--folds", "f.json")),
     (("prepare", "WORK"), ("--memory-gb", "4")),
     (("prepare", "WORK", "--jobs", "2", "--dask", "tcp://a:1"), ("--memory-gb", "4")),
