@@ -16,9 +16,10 @@ from hnseg.errors import CaseError
 from hnseg.images.geometry import Grid
 from hnseg.progress import ProgressCallback, no_progress
 from hnseg.settings.prepare import PrepareConfig
-from hnseg.viewer.case_folder import CaseSource, ViewerFolder, write_viewer_folder
+from hnseg.viewer.case_folder import make_source, write_cases
 from hnseg.viewer.case_layers import CaseVolumes
 from hnseg.viewer.lesions import Volume, list_lesions
+from ssimh.viewer.case_folder import CaseSource, ViewerFolder
 
 
 def write_check_viewer(
@@ -46,13 +47,13 @@ def write_check_viewer(
     pairs = [pair for pair in zip(cases, checks, strict=True) if pair[1].overview.ct_grid is not None]
     pairs.sort(key=lambda pair: (order.index(worst(pair[1].findings)), pair[0].id))
     sources = [_make_source(case, config) for case, _ in pairs]
-    return write_viewer_folder(page, "Input check", sources[:count], jobs=jobs, progress=progress)
+    return write_cases(page, "Input check", sources[:count], jobs=jobs, progress=progress)
 
 
 def _make_source(case: Case, config: PrepareConfig) -> CaseSource:
     settings = {"prepare": config.model_dump(mode="json"), "suv_factor": case.suv_factor}
     files = {"ct": case.ct, "pet": case.pet, "label": case.label}
-    return CaseSource(case.id, files, settings, functools.partial(read_checked_case, case, config))
+    return make_source(case.id, files, settings, functools.partial(read_checked_case, case, config))
 
 
 def read_checked_case(case: Case, config: PrepareConfig) -> CaseVolumes:

@@ -11,8 +11,8 @@ from hnseg.images.geometry import Grid
 from hnseg.pictures.html import environment
 from hnseg.pictures.planes import CT, PET, View
 from hnseg.provenance import versions
-from hnseg.viewer.case_folder import ViewerFolder
 from hnseg.workdir import write_text
+from ssimh.viewer.case_folder import ViewerFolder
 
 
 def write_check_page(

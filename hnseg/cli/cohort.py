@@ -45,8 +45,8 @@ from hnseg.settings.config_file import CONFIG_FILE
 from hnseg.settings.effects import stages_reading
 from hnseg.settings.fields import list_fields
 from hnseg.settings.presets import Preset
-from hnseg.viewer.case_folder import DEFAULT_CASES
 from hnseg.workdir import RUN_FILE, load_config, load_run_record
+from ssimh.viewer.case_folder import DEFAULT_CASES
 
 
 @app.command()

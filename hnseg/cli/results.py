@@ -21,8 +21,8 @@ from hnseg.evaluation.score_specs import headline
 from hnseg.locks import hold
 from hnseg.outputs import check_output_file, is_json_with
 from hnseg.progress import show_progress
-from hnseg.viewer.case_folder import DEFAULT_CASES
 from hnseg.workdir import list_files, load_config, write_json
+from ssimh.viewer.case_folder import DEFAULT_CASES
 
 
 @app.command()

@@ -30,10 +30,10 @@ from hnseg.progress import ProgressCallback, no_progress
 from hnseg.settings.config import Config
 from hnseg.settings.config_file import CONFIG_FILE
 from hnseg.settings.effects import find_changes, stages_reading
-from hnseg.viewer.case_folder import viewer_folder
 from hnseg.workdir import RUN_FILE, list_files, load_config, load_run_record, read_config, write_text
 from ssimh.files.artifact_cache import ArtifactCache, find_differences, read_record
 from ssimh.files.hard_link import is_linked, link_file
+from ssimh.viewer.case_folder import viewer_folder
 
 PREPARED = "prepared"
 _NO_LINKS = {errno.EXDEV, errno.EPERM, errno.EMLINK, errno.EOPNOTSUPP, errno.ENOTSUP}

@@ -12,7 +12,8 @@ from hnseg.report.data import worst_cases
 from hnseg.report.page_parts import ScoredFiles
 from hnseg.report.records import CaseFiles
 from hnseg.report.view_page import read_volumes
-from hnseg.viewer.case_folder import CaseSource, ViewerFolder, write_viewer_folder
+from hnseg.viewer.case_folder import make_source, write_cases
+from ssimh.viewer.case_folder import CaseSource, ViewerFolder
 
 
 def write_case_viewer(
@@ -38,7 +39,7 @@ def write_case_viewer(
     """
     chosen = [case.case_id for case in worst_cases(files.cases, count)]
     sources = [_make_source(files.inputs[name], files.masks, rules) for name in chosen if name in files.inputs]
-    return write_viewer_folder(page, title, sources, jobs=jobs, progress=progress)
+    return write_cases(page, title, sources, jobs=jobs, progress=progress)
 
 
 def viewer_content(viewer: ViewerFolder) -> dict[str, object]:
@@ -53,7 +54,7 @@ def _make_source(case: CaseFiles, masks: Path, rules: Rules) -> CaseSource:
     disagreement = disagreement_path(mask) if disagreement_path(mask).is_file() else None
     ct, pet, label = (None if path is None else Path(path) for path in (case.ct, case.pet, case.label))
     assert ct is not None
-    return CaseSource(
+    return make_source(
         case.id,
         {"ct": ct, "pet": pet, "label": label, "prediction": prediction, "disagreement": disagreement},
         {"rules": rules.as_dict(), "suv_factor": case.suv_factor},

@@ -21,9 +21,10 @@ from ssimh.viewer.records import (
     WindowPreset,
 )
 
+BONE = (-500.0, 1500.0)
 PRESETS = (  # of CT, in HU
     WindowPreset("Soft tissue", *CT.window),
-    WindowPreset("Bone", -500.0, 1500.0),
+    WindowPreset("Bone", *BONE),
     WindowPreset("Lung", -1350.0, 150.0),
     WindowPreset("Brain", 0.0, 80.0),
 )
@@ -93,6 +94,7 @@ def build_case(volumes: CaseVolumes) -> ViewerCase:
         modes=tuple(modes),
         masks=_masks(volumes),
         projected="pet" if volumes.pet is not None else "ct",
+        projected_window=None if volumes.pet is not None else BONE,
         presets=PRESETS,
         lesion_columns=(COMPARED_COLUMNS if both else SINGLE_COLUMNS) if volumes.truth or volumes.prediction else (),
         lesions=volumes.lesions,

@@ -12,6 +12,7 @@ from urllib.parse import quote
 from ssimh.batch.manifest import Manifest
 from ssimh.files.atomic import atomic_write
 from ssimh.files.output_guard import check_output
+from ssimh.viewer.case_folder import ViewerFolder, viewer_folder
 
 CSV_NAME, PAGE_NAME = "report.csv", "report.html"
 # name → heading, format
@@ -26,11 +27,13 @@ COLUMNS = {
     "limited_voxels": ("limited voxels", "{}"),
 }
 _PAGE_START = '<!doctype html><html lang="en"><meta charset="utf-8"><title>ssimh report</title>'
+_VIEWPORT = '<meta name="viewport" content="width=device-width, initial-scale=1">'
 _STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 75rem; padding: 0 1rem; color: #1a1a1a }
 table { border-collapse: collapse; margin: 1rem 0 } th, td { padding: .3rem .8rem; text-align: right }
 th:first-child, td:first-child { text-align: left } thead { border-bottom: 2px solid #888 }
 tbody tr:nth-child(even) { background: #f2f2f2 } img { max-width: 100% } .failed { color: #a00 }
+.scroll { overflow-x: auto } h1, h2 { overflow-wrap: anywhere }
 """
 _TITLES = {"swap": "What spectrum swapping changed", "align": "What alignment changed"}
 
@@ -70,8 +73,13 @@ def make_report_rows(manifest: Manifest) -> list[ReportRow]:
     ]
 
 
-def write_report(folder: Path, manifest: Manifest) -> Path:
+def write_report(folder: Path, manifest: Manifest, *, viewer_scans: int = 0) -> Path:
     """Write ``report.csv`` and ``report.html`` beside the figures that the page shows; returns the page.
+
+    Args:
+        folder: Output folder of the run.
+        manifest: Of the run.
+        viewer_scans: Scans in the viewer beside the page (``report_files``), those that changed most first.
 
     Raises:
         OutputError: a file of one of these names that is no report of ours.
@@ -84,9 +92,18 @@ def write_report(folder: Path, manifest: Manifest) -> Path:
         writer = csv.DictWriter(stream, list(COLUMNS))
         writer.writeheader()
         writer.writerows(asdict(row) for row in rows)
+    viewer = _write_viewer(page, manifest, viewer_scans)
     with atomic_write(page) as temporary:
-        temporary.write_text(format_page(manifest, rows), encoding="utf-8")
+        temporary.write_text(format_page(manifest, rows, viewer), encoding="utf-8")
     return page
+
+
+def _write_viewer(page: Path, manifest: Manifest, count: int) -> ViewerFolder:
+    if count == 0 and not viewer_folder(page).is_dir():
+        return ViewerFolder()
+    from ssimh.batch.scan_viewer import write_scan_viewer  # reads images
+
+    return write_scan_viewer(page, manifest, count)
 
 
 def _begins_with(path: Path, text: str) -> bool:
@@ -94,22 +111,42 @@ def _begins_with(path: Path, text: str) -> bool:
         return stream.read(len(text.encode())) == text.encode()
 
 
-def format_page(manifest: Manifest, rows: Sequence[ReportRow]) -> str:
+def format_page(manifest: Manifest, rows: Sequence[ReportRow], viewer: ViewerFolder | None = None) -> str:
     """The HTML page; every text in it is escaped, every address quoted."""
-    heading = "".join(f"<th>{escape(title)}</th>" for title, _ in COLUMNS.values())
+    viewer = viewer or ViewerFolder()
+    heading = "".join(f'<th scope="col">{escape(title)}</th>' for title, _ in COLUMNS.values())
     body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row.cells()) + "</tr>" for row in rows)
     failed = "".join(
         f'<p class="failed">{escape(name)}: {escape(message)}</p>' for name, message in sorted(manifest.failed.items())
     )
     figures = "".join(
-        f'<h2>{escape(name)}</h2><img alt="reference, before, after, difference" '
-        f'src="{escape(quote((Path(name).parent / record.figure).as_posix()))}">'
+        _format_scan(name, record.figure, viewer)
         for name, record in sorted(manifest.scans.items())
-        if record.figure is not None
+        if record.figure is not None or name in viewer.cases or name in viewer.left_out
     )
-    return f"""{_PAGE_START}<style>{_STYLE}</style>
-<h1>{_TITLES.get(manifest.recipe.method, "What harmonization changed")}</h1>
+    looks = ""
+    if viewer.address:
+        looks = (
+            f'<p><a href="{escape(viewer.address)}">Viewer</a> with {len(viewer.cases)} of the scans, those that '
+            "changed most first: before, after and the change. It lies in a folder beside this page.</p>"
+        )
+    return f"""{_PAGE_START}{_VIEWPORT}<style>{_STYLE}</style>
+<main><h1>{_TITLES.get(manifest.recipe.method, "What harmonization changed")}</h1>
 <p>{escape(manifest.recipe.description)}.
-Soft tissue is what lies within ±150 HU before; SSIM is taken at a data range of 4095 HU.</p>
-<table><thead><tr>{heading}</tr></thead><tbody>{body}</tbody></table>{failed}{figures}</html>
+Soft tissue is what lies within ±150 HU before; SSIM is taken at a data range of 4095 HU.</p>{looks}
+<div class="scroll" role="region" aria-label="Scans" tabindex="0">
+<table><thead><tr>{heading}</tr></thead><tbody>{body}</tbody></table></div>{failed}{figures}</main></html>
 """
+
+
+def _format_scan(name: str, figure: str | None, viewer: ViewerFolder) -> str:
+    """Heading, link to the viewer and figure of a scan."""
+    parts = [f"<h2>{escape(name)}</h2>"]
+    if name in viewer.cases:
+        parts.append(f'<p><a href="{escape(viewer.cases[name].address)}">Look at {escape(name)} in the viewer</a></p>')
+    elif name in viewer.left_out:
+        parts.append(f"<p>Not in the viewer: {escape(viewer.left_out[name])}.</p>")
+    if figure is not None:
+        source = escape(quote((Path(name).parent / figure).as_posix()))
+        parts.append(f'<img alt="{escape(name)}: reference, before, after, difference" src="{source}">')
+    return "".join(parts)

@@ -12,15 +12,19 @@ from rich.table import Table
 from ssimh.batch.manifest import read_manifest
 from ssimh.batch.report import COLUMNS, make_report_rows, write_report
 from ssimh.cli.console import handle_errors, print_error, print_line, stdout
+from ssimh.viewer.case_folder import DEFAULT_CASES
 
 
 def report(
     folder: Annotated[Path, typer.Argument(help="Output folder of `ssimh apply`, `ssimh align` or `ssimh nnunet`.")],
+    viewer: Annotated[
+        int, typer.Option(min=0, help="Scans in the viewer, those that changed most first; each ≤ 5 MB.")
+    ] = DEFAULT_CASES,
 ) -> None:
     """Summarize a run: a table here, report.csv and report.html in the folder."""
     with handle_errors():
         manifest = read_manifest(folder)
-        page = write_report(folder, manifest)
+        page = write_report(folder, manifest, viewer_scans=viewer)
         rows = make_report_rows(manifest)
         table = Table(title=escape(f"{len(rows)} scan(s), {manifest.recipe.description}"))
         for name, (heading, _) in COLUMNS.items():

@@ -57,6 +57,7 @@ def pack_case(case: ViewerCase, *, limit_bytes: int = LARGEST_CASE_BYTES) -> Pac
         "masks": [_pack_mask(layer, frame, case.scans[0].name) for layer in case.masks],
         "modes": [asdict(mode) for mode in case.modes],
         "projected": case.projected,
+        "projectedWindow": case.projected_window and list(case.projected_window),
         "presets": [asdict(preset) for preset in case.presets],
         "lesionColumns": list(case.lesion_columns),
         "lesions": [_pack_lesion(lesion, frame) for lesion in case.lesions],

@@ -122,6 +122,7 @@ class ViewerCase:
         modes: At least one.
         masks: Later ones are drawn on top.
         projected: Key of the scan of the projection that turns; None for none.
+        projected_window: Window of the projection; None for that of the scan.
         presets: Windows of the first scan.
         lesion_columns: Headings of the table of lesions.
         lesions: Its rows.
@@ -133,6 +134,7 @@ class ViewerCase:
     modes: tuple[Mode, ...]
     masks: tuple[MaskLayer, ...] = ()
     projected: str | None = None
+    projected_window: tuple[float, float] | None = None
     presets: tuple[WindowPreset, ...] = ()
     lesion_columns: tuple[str, ...] = ()
     lesions: tuple[LesionMark, ...] = ()

@@ -259,13 +259,13 @@ function slicePicture(plane) {
 }
 
 function projectionPicture() {
-  const { scan } = S.projection, table = tableOf(scan, S.projectedColormap), picture = project(S.projection, S.angle, table);
+  const { scan } = S.projection, table = tableOf(scan, S.projectedColormap, S.case.projectedWindow), picture = project(S.projection, S.angle, table);
   const half = (picture.columns * S.projection.pixel) / 2, low = S.projection.edge, ground = S.projectedColormap === "gray_r" ? "#fff" : "#000";
   return { ...picture, left: -half, right: half, low, high: low + picture.rows * S.projection.step[2], ground };
 }
 
-function tableOf(scan, colormap) {
-  const window = S.windows.get(scan.key), name = `${scan.key} ${colormap} ${window}`;
+function tableOf(scan, colormap, fixed = null) {
+  const window = fixed || S.windows.get(scan.key), name = `${scan.key} ${colormap} ${window}`;
   if (!S.tables.has(name)) {
     if (S.tables.size > 8) S.tables.clear();
     S.tables.set(name, lookup(scan, window, colormap));

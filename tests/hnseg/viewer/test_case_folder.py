@@ -1,87 +1,30 @@
-"""The folder of a page's viewer: kept where it is up to date, without cases that are gone, and never outside itself."""
+"""Cases of hnseg in the viewer's folder: an error of a case is its reason, and progress is reported."""
 
 import functools
-import json
 
 import numpy as np
 
 from hnseg.errors import CaseError
 from hnseg.images.geometry import Grid
-from hnseg.viewer.case_folder import CaseSource, viewer_folder, write_viewer_folder
+from hnseg.viewer.case_folder import make_source, write_cases
 from hnseg.viewer.case_layers import CaseVolumes
 from hnseg.viewer.lesions import Volume, list_lesions
 
 GRID = Grid((6, 5, 4), (2.0, 2.0, 2.0), (0.0, 0.0, 0.0))
 
 
-def read_case(name, path):
-    """A case whose CT has the value that a file holds."""
-    with path.with_suffix(".read").open("a") as times:
-        times.write("x")
-    if path.read_text() == "broken":
-        raise CaseError(name, "it is broken", path)
-    label = Volume(np.eye(4, 5, dtype=np.uint8)[:, :, None] * np.ones(6, np.uint8), GRID)
-    ct = Volume(np.full(GRID.shape, int(path.read_text()), np.int16), GRID)
+def read_case(name):
+    if name == "A-1":
+        raise CaseError(name, "it is broken")
+    label = Volume(np.ones(GRID.shape, np.uint8), GRID)
+    ct = Volume(np.zeros(GRID.shape, np.int16), GRID)
     return CaseVolumes(name, ct, truth=label, lesions=list_lesions(label, None))
 
 
-def source(folder, name, content="7", **settings):
-    path = folder / f"{name.replace('/', '_')}.txt"
-    path.write_text(content)
-    return CaseSource(name, {"ct": path, "pet": None}, settings, functools.partial(read_case, name, path))
-
-
-def times_read(case):
-    return len(case.files["ct"].with_suffix(".read").read_text())
-
-
-def test_a_case_is_packed_once_and_again_when_something_changes(tmp_path):
-    page = tmp_path / "report.html"
-    case = source(tmp_path, "A-1")
-    first = write_viewer_folder(page, "Cases", [case])
-    again = write_viewer_folder(page, "Cases", [case])
-    assert first == again
-    assert times_read(case) == 1
-    assert first.address == "report_files/index.html"
-    viewed = first.cases["A-1"]
-    assert viewed.address == "report_files/index.html#case=A-1"
-    assert [(row.label, row.status, row.address) for row in viewed.lesions] == [
-        ("P1", "", "report_files/index.html#case=A-1&lesion=1")
-    ]
-    assert viewed.columns[0] == "Class"
-    write_viewer_folder(page, "Cases", [source(tmp_path, "A-1", "7", rule="other")])
-    assert times_read(case) == 2
-    (viewer_folder(page) / "A-1.js").write_text("edited")
-    write_viewer_folder(page, "Cases", [source(tmp_path, "A-1", "8", rule="other")])
-    assert times_read(case) == 3
-    assert (viewer_folder(page) / "A-1.js").read_text().startswith("ssimhViewer.add(")
-
-
-def test_cases_that_are_gone_are_removed_and_foreign_files_are_not(tmp_path):
-    page, folder = tmp_path / "report.html", tmp_path / "report_files"
-    write_viewer_folder(page, "Cases", [source(tmp_path, name) for name in ("A-1", "A-2")])
-    (folder / "notes.txt").write_text("mine")
-    (folder / "mine.json").write_text("{}")
-    found = write_viewer_folder(page, "Cases", [source(tmp_path, "A-2")])
-    names = {path.name for path in folder.iterdir()}
-    assert names == {"index.html", "A-2.js", "A-2.json", "notes.txt", "mine.json"}
-    assert list(found.cases) == ["A-2"]
-    none = write_viewer_folder(page, "Cases", [])
-    assert (none.address, dict(none.cases)) == ("", {})
-    assert {path.name for path in folder.iterdir()} == {"notes.txt", "mine.json"}
-    other = tmp_path / "other" / "report.html"
-    write_viewer_folder(other, "Cases", [source(tmp_path, "A-2")])
-    write_viewer_folder(other, "Cases", [])
-    assert not viewer_folder(other).exists()
-
-
-def test_a_case_that_cannot_be_shown_is_named_with_its_reason(tmp_path):
-    page = tmp_path / "report.html"
-    cases = [source(tmp_path, name, text) for name, text in (("A-1", "broken"), ("../A-2", "7"), ("A 3?", "7"))]
-    found = write_viewer_folder(page, "Cases", cases)
-    assert found.left_out == {"A-1": "it is broken", "../A-2": "its ID is no name of a file"}
-    assert list(found.cases) == ["A 3?"]
-    assert found.cases["A 3?"].address == "report_files/index.html#case=A+3%3F"
-    assert "A%203%3F.js" in (tmp_path / "report_files" / "index.html").read_text()
-    assert not (tmp_path / "A-2.js").exists()
-    assert json.loads((tmp_path / "report_files" / "A 3?.json").read_text())["outputs"]
+def test_an_error_of_a_case_is_its_reason(tmp_path):
+    done = []
+    sources = [make_source(name, {}, {}, functools.partial(read_case, name)) for name in ("A-1", "A-2")]
+    found = write_cases(tmp_path / "check.html", "Cases", sources, progress=lambda *step: done.append(step))
+    assert found.left_out == {"A-1": "it is broken"}
+    assert [lesion.cells[0] for lesion in found.cases["A-2"].lesions] == ["GTVp"]
+    assert done == [(1, 2, "A-1"), (2, 2, "A-2")]

@@ -392,6 +392,14 @@ def _(folder):
     )
 
 
+@effect("report", "viewer")
+def _(folder):
+    apply(folder)
+    for number in (1, 0):
+        succeed("report", folder / "out", "--viewer", number)
+        assert len(list((folder / "out/report_files").glob("*.js"))) == number
+
+
 @effect("report", "folder")
 def _(folder):
     apply(folder)
