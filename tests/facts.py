@@ -49,3 +49,8 @@ def names(message: str, fact: object) -> bool:
     before = r"(?<![\w.-])" if text[:1].isdigit() else r"(?<!\w)" if text[:1].isalnum() else ""
     after = r"(?!\w|\.(?!0\b)\d)" if text[-1:].isalnum() else ""
     return re.search(before + re.escape(text) + after, message) is not None
+
+
+def names_all(message: str, *facts: object) -> bool:
+    """Whether a message holds every fact; see :func:`names`."""
+    return all(names(message, fact) for fact in facts)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -84,8 +85,11 @@ def dicom(
             print_line(_describe_case(state, why_no_mask(state, plan), plan))
             for note in (*list_notes(state.record or {}), *state.notes):
                 print_line(f"  note: {note}")
-    if report.index.unreadable:
-        print_line(f"files that are in no series: {len(report.index.unreadable)}; reasons in {target / 'dicom.json'}")
+    for series in report.damaged_series:
+        print_line(f"not used: {series}")
+    if files := report.index.unreadable:
+        reasons = Counter(file.reason for file in files).most_common()
+        print_line(f"files that are in no series: {'; '.join(f'{number} × {why}' for why, number in reasons)}")
     if report.other_cases:
         print_line(f"cases of earlier calls, whose studies are not in {source}: {listed(report.other_cases)}")
     print_line(f"what became of each series: {target / 'dicom.json'}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
@@ -30,9 +30,9 @@ from hnseg.dicom.make_case import CaseJob, CaseResult, make_case
 from hnseg.dicom.options import DicomOptions
 from hnseg.dicom.pair_studies import StudyPlan, pair_studies
 from hnseg.dicom.read_facts import describe_series, read_patient_ids
-from hnseg.dicom.series.records import SeriesIndex, SeriesRecord
+from hnseg.dicom.series.records import IMAGES, SeriesIndex, SeriesRecord
 from hnseg.dicom.series.walk import find_series
-from hnseg.dicom.series_facts import IMAGES
+from hnseg.dicom.series_facts import SeriesFacts
 from hnseg.dicom.tree_record import CaseState, read_known_cases, read_layout, write_tree_record
 from hnseg.errors import CaseError, CohortError, OptionError, OutputPathError
 from hnseg.locks import hold, is_lock
@@ -59,6 +59,7 @@ class DicomReport:
         index: All series of the tree.
         plans: Which series make which case.
         unused_rows: Rows of the tables that name no study.
+        damaged_series: Series that cannot be used and are in no message of ``failures``, each with its reason.
         other_cases: IDs of cases in the cohort whose studies are not in the tree.
     """
 
@@ -66,6 +67,7 @@ class DicomReport:
     index: SeriesIndex = field(repr=False)
     plans: tuple[StudyPlan, ...] = field(repr=False)
     unused_rows: tuple[str, ...] = ()
+    damaged_series: tuple[str, ...] = ()
     other_cases: tuple[str, ...] = ()
 
     @property
@@ -116,7 +118,8 @@ def convert_dicom(
     if not index.series:
         raise CohortError(f"{source}: no DICOM series in {index.n_files} files")
     records = {record.number: record for record in index.series}
-    plans = pair_studies([describe_series(r) for r in index.series], options.choices, is_pet_only=options.pet_only)
+    facts = [describe_series(record) for record in index.series]
+    plans = pair_studies(facts, options.choices, is_pet_only=options.pet_only)
     target.mkdir(parents=True, exist_ok=True)
     with hold(target, "dicom", "hnseg dicom"):
         for folder in (target, *(path for path in target.rglob("*") if path.is_dir())):
@@ -141,7 +144,17 @@ def convert_dicom(
         write_cohort_tables(target, options.layout, known.values())
         others = sorted(set(known.values()) - {state.case_id for state in states})
         others = [i for i in others if any(read_complete_records(target, options.layout, i))]
-    return DicomReport(states, index, plans, (*unused, *unmatched), tuple(others))
+    damaged = _list_damaged(facts, options.choices.left_out, plans, states)
+    return DicomReport(states, index, plans, (*unused, *unmatched), damaged, tuple(others))
+
+
+def _list_damaged(
+    facts: Sequence[SeriesFacts], left_out: Collection[int], plans: Sequence[StudyPlan], states: Sequence[CaseState]
+) -> tuple[str, ...]:
+    """Series that cannot be used, though they would be images or structures: also where their study gives a case."""
+    pairs = zip(plans, states, strict=True)
+    failed = {s.number for plan, state in pairs if state.problem is not None for s in plan.study.series}
+    return tuple(f"{s.label}: {s.why_unusable}" for s in facts if s.is_damaged and s.number not in {*failed, *left_out})
 
 
 def _refuse_other_data(source: Path, target: Path, options: DicomOptions) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from hnseg.dicom.series_facts import IMAGES, STRUCTURES, SeriesFacts
+from hnseg.dicom.series.records import IMAGES, STRUCTURES
+from hnseg.dicom.series_facts import SeriesFacts
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from itertools import groupby
 import numpy as np
 
 from hnseg.cohort.labels import GTVP, LESION_CLASSES, Label
-from hnseg.dicom.pair_studies import StudyPlan, structure_tier
+from hnseg.dicom.pair_studies import StudyPlan, name_way_out, structure_tier
 from hnseg.dicom.quiet import quiet_pydicom
 from hnseg.dicom.series.records import SeriesRecord
 from hnseg.dicom.series.volume import SeriesVolume
@@ -140,17 +140,16 @@ def _tier(plan: StudyPlan, structures: SeriesFacts) -> int:
 
 
 @contextmanager
-def _name_way_out(record: SeriesRecord) -> Iterator[None]:
+def _with_way_out(record: SeriesRecord) -> Iterator[None]:
     """Structures that are refused cost the case: a mask that is silently missing is worse. Say how to go on."""
     try:
         yield
     except DicomError as error:
-        reason = f"{error.reason}; --leave-out-series {record.number} converts the images without these structures"
-        raise DicomError(error.series, reason, error.tag) from error
+        raise DicomError(error.series, f"{error.reason}; {name_way_out(record.number)}", error.tag) from error
 
 
 def _read(record: SeriesRecord, grid: Grid, patterns: Sequence[NamePattern]) -> _Read:
-    with _name_way_out(record):
+    with _with_way_out(record):
         parts = read_parts(record, grid)
     return _Read(record, parts, match_structure_names([part.name for part in parts], patterns))
 
@@ -158,7 +157,7 @@ def _read(record: SeriesRecord, grid: Grid, patterns: Sequence[NamePattern]) -> 
 def _draw(read: _Read, image: SeriesVolume, patterns: Sequence[NamePattern]) -> LabeledStructures:
     masks = [part for part in read.parts if isinstance(part, NamedMask)]
     contours = [part for part in read.parts if isinstance(part, Structure)]
-    with _name_way_out(read.record):
+    with _with_way_out(read.record):
         if masks:
             return label_masks(masks, image.grid, patterns, read.record.label)
         return label_structures(contours, image.grid, patterns, read.record.label)

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from hnseg.dicom.group_studies import Study, group_studies
-from hnseg.dicom.series_facts import IMAGES, STRUCTURES, SeriesFacts, overlap_share
+from hnseg.dicom.series.records import IMAGES, STRUCTURES
+from hnseg.dicom.series_facts import SeriesFacts, overlap_share
 from hnseg.errors import OptionError
 
 CONVERTIBLE_UNITS = ("BQML", "GML", "CNTS")
@@ -121,6 +122,7 @@ def _plan(study: Study, choices: SeriesChoices, is_pet_only: bool) -> StudyPlan:
     try:
         pet, why_pet = _choose_pet(study, choices, plan.reasons)
         ct, why_ct = _choose_ct(study, pet, choices, plan.reasons, is_pet_only)
+        _refuse_unusable_structures(study, choices)
     except _Ambiguous as error:
         left = {number: f"{NO_CASE}: {error}" for number, reason in plan.reasons.items() if reason == NO_CASE}
         return replace(plan, reasons=plan.reasons | left, problem=str(error))
@@ -248,6 +250,20 @@ def _which(kind: str, option: str, equal: Sequence[SeriesFacts], what: str) -> s
 
 def _referenced_by_structures(study: Study) -> frozenset[str]:
     return frozenset(uid for s in study.series if s.modality in STRUCTURES for uid in s.referenced_uids)
+
+
+def name_way_out(number: int) -> str:
+    """How a study is converted whose structures cannot be used: a mask that is silently missing would be worse."""
+    return f"--leave-out-series {number} converts the images without these structures"
+
+
+def _refuse_unusable_structures(study: Study, choices: SeriesChoices) -> None:
+    """Refuse a study with structures that cannot be read, unless others were chosen, or these left out."""
+    found = [s for s in study.series if s.modality in STRUCTURES]
+    chosen = [s for s in found if s.number in choices.structures]
+    for s in chosen or [s for s in found if s.number not in choices.left_out]:
+        if s.why_unusable is not None:
+            raise _Ambiguous(f"{s.label}: {s.why_unusable}; {name_way_out(s.number)}")
 
 
 def _choose_structures(

@@ -9,8 +9,9 @@ from pydicom import Dataset, dcmread
 from pydicom.tag import Tag
 
 from hnseg.dicom.quiet import quiet_pydicom
-from hnseg.dicom.series.records import SeriesRecord
-from hnseg.dicom.series_facts import STRUCTURES, SeriesFacts
+from hnseg.dicom.series.classify import NO_VOLUME_TAGS
+from hnseg.dicom.series.records import STRUCTURES, SeriesRecord
+from hnseg.dicom.series_facts import SeriesFacts
 from hnseg.dicom.structures.read_dataset import refuse_damage
 from hnseg.errors import DicomError
 
@@ -30,6 +31,7 @@ def describe_series(record: SeriesRecord) -> SeriesFacts:
                 frame_uid = frame_uid or _referenced_frame(header)
         except DicomError as error:
             why_unusable = error.reason
+    is_damaged = why_unusable is not None and record.unusable_tag not in NO_VOLUME_TAGS
     tag = f" [{record.unusable_tag}]" if record.why_unusable and record.unusable_tag else ""
     return SeriesFacts(
         number=record.number,
@@ -39,6 +41,7 @@ def describe_series(record: SeriesRecord) -> SeriesFacts:
         study_uid=record.study_uid,
         patient_key=record.patient_key,
         frame_uid=frame_uid,
+        is_damaged=is_damaged,
         why_unusable=why_unusable and f"{why_unusable}{tag}",
         voxels=record.rows * record.columns * len(record.slices),
         bounds_mm=record.bounds_mm,

@@ -7,9 +7,6 @@ from dataclasses import dataclass
 
 from hnseg.images.geometry import Vector
 
-IMAGES = ("CT", "PT")
-STRUCTURES = ("RTSTRUCT", "SEG")
-
 
 @dataclass(frozen=True)
 class SeriesFacts:
@@ -23,7 +20,8 @@ class SeriesFacts:
         study_uid: StudyInstanceUID.
         patient_key: Hash of the patient; empty where the files state none.
         frame_uid: FrameOfReferenceUID; empty where the files state none. For structures, that of the image.
-        why_unusable: Reason why it cannot be read as a volume.
+        why_unusable: Reason why it cannot be read.
+        is_damaged: What cannot be read would be a volume or structures, unlike a localizer.
         voxels: Number of voxels.
         bounds_mm: Lower and upper corner of the centers of its voxels, LPS; None where it is not known.
         is_attenuation_corrected: Of a PET; None where CorrectedImage is missing.
@@ -40,6 +38,7 @@ class SeriesFacts:
     patient_key: str = ""
     frame_uid: str = ""
     why_unusable: str | None = None
+    is_damaged: bool = False
     voxels: int = 0
     bounds_mm: tuple[Vector, Vector] | None = None
     is_attenuation_corrected: bool | None = None

@@ -12,8 +12,7 @@ from hnseg.cohort.suv import MADE_BY
 from hnseg.dicom.case_files import Layout
 from hnseg.dicom.case_record import software
 from hnseg.dicom.pair_studies import NO_CASE, TIERS, StudyPlan, structure_tier
-from hnseg.dicom.series.records import SeriesIndex
-from hnseg.dicom.series_facts import STRUCTURES
+from hnseg.dicom.series.records import STRUCTURES, SeriesIndex
 from hnseg.workdir import write_json
 from ssimh.files.json_object import JsonObject
 

@@ -20,7 +20,7 @@ from hnseg.dicom.options import LoadOptions
 from hnseg.dicom.pair_studies import SeriesChoices, StudyPlan, pair_studies
 from hnseg.dicom.quiet import quiet_pydicom
 from hnseg.dicom.read_facts import describe_series, read_patient_ids
-from hnseg.dicom.series.records import SeriesRecord
+from hnseg.dicom.series.records import STRUCTURES, SeriesRecord
 from hnseg.dicom.series.volume import SeriesVolume
 from hnseg.dicom.series.walk import find_series
 from hnseg.dicom.structures.source_headers import check_source
@@ -141,7 +141,9 @@ def _plan_study(
 ) -> tuple[StudyPlan, dict[int, SeriesRecord]]:
     """Which CT and PET of the one study are used; structures are not."""
     index = find_series(study, limit_rate(progress))
-    plans = pair_studies([describe_series(record) for record in index.series], choices, is_pet_only=True)
+    facts = (describe_series(record) for record in index.series)
+    readable = [s for s in facts if s.modality not in STRUCTURES or s.why_unusable is None]  # structures are not used
+    plans = pair_studies(readable, choices, is_pet_only=True)
     if len(plans) != 1:
         raise CohortError(f"{study}: {len(plans)} studies with a CT or a PET in {index.n_files} files; one is needed")
     [plan] = plans

@@ -56,6 +56,7 @@ NO_VOLUMES = {
     "FUSED": "a rendered picture",
 }
 UNITS = {"BQML", "CNTS", "CPS", "GML", "CM2ML", "PROPCNTS", "PROPCPS", "PCNT", "NONE"}  # of a PET; may be shown, too
+NO_VOLUME_TAGS = ("SOPClassUID", "ImageType", "SamplesPerPixel", "NumberOfFrames")  # what reason_against goes by
 TERMS = {"ORIGINAL", "DERIVED", "PRIMARY", "SECONDARY", "AXIAL", "REFORMATTED", "MPR", "VOLUME", "MIXED", *NO_VOLUMES}
 
 

@@ -9,11 +9,11 @@ class SeriesFault(Exception):
     Args:
         message: What is wrong and what is allowed; without identifiers.
         tag: Keyword of the attribute at fault.
-        series_uid: Series of the file at fault, where it is known; not part of the message.
+        is_damage: Of a file: it may have been an image of a series.
     """
 
-    def __init__(self, message: str, tag: str | None = None, series_uid: str = "") -> None:
+    def __init__(self, message: str, tag: str | None = None, *, is_damage: bool = False) -> None:
         self.message = message
         self.tag = tag
-        self.series_uid = series_uid
+        self.is_damage = is_damage
         super().__init__(message)

@@ -6,6 +6,7 @@ import hashlib
 import os
 import struct
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
@@ -71,10 +72,17 @@ class SeriesKey:
 
 @dataclass(frozen=True, slots=True)
 class FileFacts:
-    """One file: for each frame its series and its place."""
+    """One file: for each frame its series and its place.
+
+    Attributes:
+        sop_uid: Its instance.
+        slices: Series and place of each frame; of a truncated file, as far as they are known.
+        is_truncated: The file ends before its data does.
+    """
 
     sop_uid: str = field(repr=False)
     slices: tuple[tuple[SeriesKey, SliceRecord], ...]
+    is_truncated: bool = False
 
 
 @dataclass(frozen=True)
@@ -103,24 +111,30 @@ def read_file(path: Path, number: int, memory: WalkMemory) -> FileFacts:
         memory: Of the walk.
 
     Raises:
-        SeriesFault: The file cannot be used: no DICOM, truncated, no image or structure, or without UIDs.
+        SeriesFault: The file cannot be used: no DICOM, no image or structure, or without UIDs.
     """
     try:
         with open(path, "rb") as stream, quiet_pydicom():
             dataset = _read_header(stream)
-            if dataset.get("SOPClassUID") in ENHANCED:
+            if not _is_complete(stream, dataset):
+                return FileFacts(str(dataset.SOPInstanceUID), _slices([dataset], path, number, memory), True)
+            frames = [dataset]
+            if dataset.SOPClassUID in ENHANCED:
                 stream.seek(0)
-                dataset = dcmread(stream, stop_before_pixels=True, force=True, specific_tags=[*TAGS, *GROUP_TAGS])
-            return _facts(dataset, path, number, memory)
+                frames = _read_frames(stream)
+            return FileFacts(str(dataset.SOPInstanceUID), _slices(frames, path, number, memory))
     except SeriesFault:
         raise
     except Exception as error:  # noqa: BLE001 - a damaged file can raise anything, and the walk goes on
-        raise SeriesFault(f"cannot be read ({type(error).__name__}): {TRUNCATED}, damaged, or unreadable") from None
+        reason = f"cannot be read ({type(error).__name__}): {TRUNCATED}, damaged, or unreadable"
+        raise SeriesFault(reason, is_damage=True) from None
 
 
 def _read_header(stream: BinaryIO) -> Dataset:
-    """Attributes of ``TAGS``; the file must be DICOM, with all its bytes."""
+    """Attributes of ``TAGS``; the file must be DICOM."""
     start = stream.read(132)
+    if not start.strip(b"\x00"):
+        raise SeriesFault("empty, or filled with zeros, as an interrupted copy is", is_damage=True)
     if start[128:] != b"DICM" and start[:2] != b"\x08\x00":  # the second: files from before the preamble
         raise SeriesFault(NO_DICOM)
     stream.seek(0)
@@ -134,15 +148,13 @@ def _read_header(stream: BinaryIO) -> Dataset:
         if not dataset.get(name)
     ]
     if missing:
-        raise SeriesFault(f"without {', '.join(missing)}: {TRUNCATED}, or no image", missing[0])
-    if not _is_complete(stream, dataset, has_pixels=modality_of(sop_class) in ("CT", "PT", "SEG")):
-        series_uid = str(dataset.SeriesInstanceUID)
-        raise SeriesFault(f"{TRUNCATED}: the file ends before its data does", "PixelData", series_uid)
+        raise SeriesFault(f"without {', '.join(missing)}: {TRUNCATED}, or no image", missing[0], is_damage=True)
     return dataset
 
 
-def _is_complete(stream: BinaryIO, dataset: Dataset, *, has_pixels: bool) -> bool:
+def _is_complete(stream: BinaryIO, dataset: Dataset) -> bool:
     """Whether the file holds all bytes that it announces; the stream stands where reading has ended."""
+    has_pixels = modality_of(str(dataset.SOPClassUID)) in ("CT", "PT", "SEG")
     is_implicit, is_little_endian = dataset.original_encoding
     if dataset.file_meta.get("TransferSyntaxUID") == DeflatedExplicitVRLittleEndian:
         return True  # zlib has complained otherwise
@@ -173,33 +185,39 @@ def _has_all_items(stream: BinaryIO, size: int) -> bool:
     return False
 
 
-def _facts(dataset: Dataset, path: Path, number: int, memory: WalkMemory) -> FileFacts:
-    """Slices of a file."""
-    sop_uid = str(dataset.SOPInstanceUID)
-    is_enhanced = dataset.SOPClassUID in ENHANCED
-    frames = list(flatten_frames(dataset)) if is_enhanced else [dataset]
-    if not frames:
-        raise SeriesFault("no frame in the functional groups", "PerFrameFunctionalGroupsSequence")
-    return FileFacts(
-        sop_uid,
-        tuple(
-            (
-                memory.share(_series_key(frame, memory.salt)),
-                SliceRecord(
-                    path=os.fspath(path),
-                    file=number,
-                    frame=index if is_enhanced else None,
-                    sop_uid=sop_uid,
-                    orientation=memory.share(_numbers(frame, "ImageOrientationPatient", 6)),
-                    position_mm=_numbers(frame, "ImagePositionPatient", 3),  # type: ignore[arg-type]  # three
-                    pixel_spacing_mm=memory.share(_numbers(frame, "PixelSpacing", 2)),  # type: ignore[arg-type]  # two
-                    rows=int(frame.get("Rows") or 0),
-                    columns=int(frame.get("Columns") or 0),
-                    moments=memory.share(tuple(hash(str(frame.get(name))) for name in SPLITS)),
-                ),
-            )
-            for index, frame in enumerate(frames)
-        ),
+def _read_frames(stream: BinaryIO) -> list[Dataset]:
+    """The frames of an enhanced image."""
+    dataset = dcmread(stream, stop_before_pixels=True, force=True, specific_tags=[*TAGS, *GROUP_TAGS])
+    frames = list(flatten_frames(dataset))
+    announced = int(dataset.get("NumberOfFrames") or 0)
+    if not frames or len(frames) != announced:
+        reason = f"functional groups of {len(frames)} frames; the header announces {announced}"
+        raise SeriesFault(reason, "PerFrameFunctionalGroupsSequence", is_damage=True)
+    return frames
+
+
+def _slices(
+    frames: Sequence[Dataset], path: Path, number: int, memory: WalkMemory
+) -> tuple[tuple[SeriesKey, SliceRecord], ...]:
+    """Series and place of each frame of a file."""
+    is_enhanced = frames[0].SOPClassUID in ENHANCED
+    return tuple(
+        (
+            memory.share(_series_key(frame, memory.salt)),
+            SliceRecord(
+                path=os.fspath(path),
+                file=number,
+                frame=index if is_enhanced else None,
+                sop_uid=str(frame.SOPInstanceUID),
+                orientation=memory.share(_numbers(frame, "ImageOrientationPatient", 6)),
+                position_mm=_numbers(frame, "ImagePositionPatient", 3),  # type: ignore[arg-type]  # three
+                pixel_spacing_mm=memory.share(_numbers(frame, "PixelSpacing", 2)),  # type: ignore[arg-type]  # two
+                rows=int(frame.get("Rows") or 0),
+                columns=int(frame.get("Columns") or 0),
+                moments=memory.share(tuple(hash(str(frame.get(name))) for name in SPLITS)),
+            ),
+        )
+        for index, frame in enumerate(frames)
     )
 
 

@@ -92,6 +92,9 @@ def _read(series: SeriesRecord, tilt: Tilt) -> SeriesVolume:
             )
     if repeated:
         warnings[f"{repeated} slices were there twice with the same pixels; one of each is used"] = None
+    announced = header.get("NumberOfSlices")  # of a PET, for each volume
+    if isinstance(announced, int) and announced > len(stack.planes) and series.parts == 1:
+        warnings[f"NumberOfSlices is {announced}, and {len(stack.planes)} slices are there: is it complete?"] = None
     if stack.shifts_px is not None:
         values = _shift_slices(values, stack, AIR_HU if series.modality == "CT" else 0.0)
         warnings[

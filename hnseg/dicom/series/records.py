@@ -12,6 +12,8 @@ from typing import Literal
 from hnseg.images.geometry import Grid, Vector
 
 Modality = Literal["CT", "PT", "RTSTRUCT", "SEG", "OTHER"]
+IMAGES: tuple[Modality, ...] = ("CT", "PT")
+STRUCTURES: tuple[Modality, ...] = ("RTSTRUCT", "SEG")  # each file is a series of its own
 SPOKEN = {"PT": "PET", "OTHER": "Other"}
 
 
@@ -128,11 +130,13 @@ class LeftOutFile:
         number: Number of the file in the walk, from 1.
         path: The file, whose name may identify a patient.
         reason: Why it is left out; without identifiers.
+        is_damaged: It may have been an image of a series, which is shorter without it.
     """
 
     number: int
     path: Path = field(repr=False)
     reason: str
+    is_damaged: bool = False
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,8 @@ from hnseg.dicom.quiet import quiet_pydicom
 from hnseg.dicom.series.classify import modality_of
 from hnseg.dicom.series.faults import SeriesFault
 from hnseg.dicom.series.list_files import list_files
-from hnseg.dicom.series.read_file import FileFacts, SeriesKey, WalkMemory, read_file
-from hnseg.dicom.series.records import LeftOutFile, SeriesIndex, SeriesRecord, SliceRecord
+from hnseg.dicom.series.read_file import TRUNCATED, FileFacts, SeriesKey, WalkMemory, read_file
+from hnseg.dicom.series.records import STRUCTURES, LeftOutFile, SeriesIndex, SeriesRecord, SliceRecord
 from hnseg.dicom.series.split import split_slices
 from hnseg.dicom.series.stack import stack_slices
 from hnseg.progress import ProgressCallback, no_progress
@@ -43,21 +43,32 @@ def find_series(root: str | os.PathLike[str], progress: ProgressCallback = no_pr
         try:
             collected.add(read_file(path, number, memory), path, number)
         except SeriesFault as fault:
-            collected.left_out.append(LeftOutFile(number, path, fault.message))
-            collected.truncated[fault.series_uid] += 1
+            collected.left_out.append(LeftOutFile(number, path, fault.message, fault.is_damage))
         progress(number, len(paths), "files read")
-    return SeriesIndex(tuple(_records(collected)), tuple(collected.left_out), len(paths))
+    collected.place_truncated()
+    left_out = sorted(collected.left_out, key=lambda file: file.number)
+    return SeriesIndex(tuple(_records(collected)), tuple(left_out), len(paths))
 
 
 class _Collected:
-    """What was found so far."""
+    """What was found so far.
+
+    Attributes:
+        groups: Slices by their series.
+        left_out: Files that are in no series.
+        ambiguous: Instances of which there is more than one content.
+        truncated: Truncated instances that are in ``groups``.
+        n_lost: Truncated files that are not, by the UID of their series.
+    """
 
     def __init__(self) -> None:
         self.groups: dict[SeriesKey, list[SliceRecord]] = {}
         self.left_out: list[LeftOutFile] = []
         self.ambiguous: set[str] = set()
-        self.truncated: Counter[str] = Counter()
+        self.truncated: set[str] = set()
+        self.n_lost: Counter[str] = Counter()
         self._files: dict[str, tuple[Path, int]] = {}
+        self._truncated: list[tuple[FileFacts, Path, int]] = []
 
     def add(self, facts: FileFacts, path: Path, number: int) -> None:
         """Sort the slices of a file into their series.
@@ -65,13 +76,30 @@ class _Collected:
         Raises:
             SeriesFault: The file is one that was found before.
         """
+        if facts.is_truncated:
+            self._truncated.append((facts, path, number))
+            return
         first, first_number = self._files.setdefault(facts.sop_uid, (path, number))
         if first_number != number:
             if is_same_content(first, path):
-                raise SeriesFault(f"the same instance as file {first_number}")
+                raise SeriesFault("the same instance as another file")
             self.ambiguous.add(facts.sop_uid)
         for key, part in facts.slices:
             self.groups.setdefault(key, []).append(part)
+
+    def place_truncated(self) -> None:
+        """Count truncated files with their series; those of a series without any other file are one themselves."""
+        series_uids = {key.series_uid for key in self.groups}
+        for facts, path, number in self._truncated:
+            [(key, part)] = facts.slices
+            if facts.sop_uid in self._files:
+                self.left_out.append(LeftOutFile(number, path, f"{TRUNCATED}; the same instance is there whole, too"))
+            elif key.series_uid in series_uids and modality_of(key.sop_class) not in STRUCTURES:
+                self.left_out.append(LeftOutFile(number, path, f"{TRUNCATED}: the file ends before its data does"))
+                self.n_lost[key.series_uid] += 1
+            else:
+                self.groups.setdefault(key, []).append(part)
+                self.truncated.add(facts.sop_uid)
 
 
 def is_same_content(one: Path, other: Path) -> bool:
@@ -100,7 +128,7 @@ def _records(collected: _Collected) -> Iterable[SeriesRecord]:
     """Series in the order of the walk: numbered by their first files."""
     found: list[tuple[SeriesKey, list[SliceRecord], str | None]] = []
     for key, slices in collected.groups.items():
-        if modality_of(key.sop_class) in ("RTSTRUCT", "SEG"):
+        if modality_of(key.sop_class) in STRUCTURES:
             found += [(key, [part], None) for part in slices]
         elif key.reason_against is not None:
             found.append((key, slices, None))
@@ -110,23 +138,28 @@ def _records(collected: _Collected) -> Iterable[SeriesRecord]:
     parts: dict[tuple[str, str, str], list[int]] = {}
     for number, (key, _, _) in enumerate(found, 1):
         parts.setdefault((key.patient_key, key.study_uid, key.series_uid), []).append(number)
+    damaged = Counter(file.path.parent for file in collected.left_out if file.is_damaged)
+    volumes = Counter(
+        (key.patient_key, key.study_uid, key.series_uid) for key, _, _ in found if key.reason_against is None
+    )
     owners: dict[str, set[tuple[str, str]]] = {}
     for key, _, _ in found:
         owners.setdefault(key.series_uid, set()).add((key.patient_key, key.study_uid))
     for number, (key, slices, split_by) in enumerate(found, 1):
         siblings = parts[key.patient_key, key.study_uid, key.series_uid]
-        record = _record(number, key, slices, collected.ambiguous)
+        record = _record(number, key, slices, collected)
         notes = list(record.notes)
-        if collected.truncated[key.series_uid]:
-            notes.append(f"files of this series that are truncated and left out: {collected.truncated[key.series_uid]}")
-        if split_by is not None:
-            notes.append(f"one of several volumes of a series, told apart by {split_by}")
+        if n_damaged := sum(damaged[folder] for folder in {path.parent for path in record.files}):
+            notes.append(f"damaged files in its folder, of unknown series: {n_damaged}; is the volume complete?")
+        if (n_volumes := volumes[key.patient_key, key.study_uid, key.series_uid]) > 1:
+            told_by = split_by or "geometry, unit, corrections, or frame of reference"
+            notes.append(f"one of {n_volumes} volumes under one series UID, told apart by {told_by}")
         if len(owners[key.series_uid]) > 1:
             notes.append("another patient or study uses the same SeriesInstanceUID; they are kept apart")
         yield replace(record, part=siblings.index(number) + 1, parts=len(siblings), notes=tuple(notes))
 
 
-def _record(number: int, key: SeriesKey, slices: Sequence[SliceRecord], ambiguous: set[str]) -> SeriesRecord:
+def _record(number: int, key: SeriesKey, slices: Sequence[SliceRecord], collected: _Collected) -> SeriesRecord:
     """One series, with the reason against it or its grid."""
     record = SeriesRecord(
         number=number,
@@ -142,12 +175,19 @@ def _record(number: int, key: SeriesKey, slices: Sequence[SliceRecord], ambiguou
         description=key.description,
     )
     reason = key.reason_against
-    twice = [part.file for part in slices if part.sop_uid in ambiguous]
+    n_lost = collected.n_lost[key.series_uid]
+    if n_truncated := n_lost + sum(part.sop_uid in collected.truncated for part in slices):
+        total = len(record.files) + n_lost
+        reason = (
+            f"{n_truncated} of {total} files {TRUNCATED}; copy them again, or move them away to use the others",
+            "PixelData",
+        )
+    twice = [part.file for part in slices if part.sop_uid in collected.ambiguous]
     if reason is None and twice:
         reason = f"{len(twice)} files with an instance UID that another file has with other content", "SOPInstanceUID"
     if reason is not None:
         return replace(record, why_unusable=reason[0], unusable_tag=reason[1])
-    if record.modality in ("RTSTRUCT", "SEG"):
+    if record.modality in STRUCTURES:
         return record
     try:
         stack = stack_slices(slices)

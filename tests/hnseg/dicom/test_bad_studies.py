@@ -63,6 +63,11 @@ def truncate(home: Path, written: dict[str, list[Dataset]]) -> None:
     path.write_bytes(path.read_bytes()[:-40])
 
 
+def truncate_contours(home: Path, written: dict[str, list[Dataset]]) -> None:
+    path = home / "rt" / "contours"
+    path.write_bytes(path.read_bytes()[:-40])
+
+
 def repeat_uid(home: Path, written: dict[str, list[Dataset]]) -> None:
     path = max((home / "ct").iterdir())
     dataset = pydicom.dcmread(path)
@@ -81,7 +86,8 @@ def move_contours(home: Path, written: dict[str, list[Dataset]]) -> None:
 DAMAGES: dict[str, tuple[Callable[[Path, dict[str, list[Dataset]]], None], tuple[str, ...]]] = {
     "no-ct": (without("ct"), ("PET series", "PET without CT", "--pet-only")),
     "no-pet": (without("pet"), ("CT without PET",)),
-    "truncated": (truncate, ("PET series", "ImagePositionPatient")),
+    "truncated": (truncate, ("PET series", "truncated", "PixelData")),
+    "truncated-contours": (truncate_contours, ("RTSTRUCT series", "truncated", "--leave-out-series")),
     "repeated-uid": (repeat_uid, ("CT series", "SOPInstanceUID")),
     "contours-outside": (move_contours, ("RTSTRUCT series", "ContourData", "--leave-out-series")),
 }

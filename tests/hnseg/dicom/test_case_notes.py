@@ -9,6 +9,7 @@ from hnseg.dicom.case_record import list_notes
 from hnseg.dicom.convert import convert_dicom
 from hnseg.dicom.options import DicomOptions
 from hnseg.dicom.tree_record import why_no_mask
+from tests.facts import names_all
 from tests.hnseg.dicom import phantoms, studies
 
 
@@ -27,8 +28,8 @@ def test_a_pet_that_covers_the_ct_needs_no_note(tmp_path):
     assert why_no_mask(state, convert_dicom(tmp_path / "in", tmp_path / "out").plans[0]) == "there are no structures"
 
 
-def test_a_truncated_end_slice_is_said_and_one_that_comes_later_too(tmp_path):
-    """The volume is a slice shorter; the case is made again when the damaged file appears."""
+def test_a_truncated_end_slice_costs_the_case_and_an_empty_file_is_noted(tmp_path):
+    """A volume is not made a slice shorter; what may have been a slice is a note, for which the case is made again."""
     images = studies.make_study(tmp_path / "in", structures=())["ct"]
     top = max(images, key=lambda image: float(image.ImagePositionPatient[2]))
     (path,) = [p for p in (tmp_path / "in" / "ct").iterdir() if top.SOPInstanceUID.encode() in p.read_bytes()]
@@ -37,9 +38,18 @@ def test_a_truncated_end_slice_is_said_and_one_that_comes_later_too(tmp_path):
     convert_dicom(tmp_path / "in", tmp_path / "out")
     path.write_bytes(content[:-40])
     (state,) = convert_dicom(tmp_path / "in", tmp_path / "out").states
+    assert names_all(state.problem, "CT series 1", 1, studies.SHAPE[0], "PixelData")
+    path.write_bytes(b"")
+    (state,) = convert_dicom(tmp_path / "in", tmp_path / "out").states
     assert (state.state, state.changed) == ("done", ("its DICOM files",))
     assert state.record["ct"]["grid"]["size"][2] == studies.SHAPE[0] - 1
-    assert [note for note in list_notes(state.record) if note.startswith("ct: ") and "truncated" in note]
+    assert [note for note in list_notes(state.record) if note.startswith("ct: ") and names_all(note, "damaged", 1)]
+
+
+def test_a_pet_with_fewer_slices_than_it_states_is_noted(tmp_path):
+    studies.make_study(tmp_path / "in", structures=(), pet={"tags": {"NumberOfSlices": 11}})
+    (state,) = convert_dicom(tmp_path / "in", tmp_path / "out").states
+    assert [note for note in list_notes(state.record) if names_all(note, "NumberOfSlices", 11, studies.SHAPE[0])]
 
 
 def test_suvmax_of_a_lesion_is_that_of_the_pet(tmp_path):

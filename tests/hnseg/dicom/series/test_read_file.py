@@ -22,7 +22,7 @@ from hnseg.dicom.series.read_file import NO_DICOM, TRUNCATED, WalkMemory, read_f
 from hnseg.dicom.series.read_volume import read_volume
 from hnseg.dicom.series.walk import find_series
 from hnseg.errors import DicomError
-from tests.facts import names
+from tests.facts import names, names_all
 from tests.hnseg.dicom.phantoms import make_ct, make_enhanced, pattern
 
 SYNTAXES = (
@@ -45,9 +45,15 @@ def test_a_file_is_complete_or_truncated(tmp_path, syntax):
     data = path.read_bytes()
     for length in (len(data) - 2, len(data) - 200, len(data) * 2 // 3, len(data) // 2, 300, 140):
         path.write_bytes(data[:length])
-        with pytest.raises(SeriesFault) as caught:
-            read_file(path, 1, WalkMemory())
-        assert TRUNCATED in caught.value.message, length
+        assert is_refused(path), length
+
+
+def is_refused(path: Path) -> bool:
+    """Whether a file is truncated, or so damaged that it is in no series."""
+    try:
+        return read_file(path, 1, WalkMemory()).is_truncated
+    except SeriesFault as fault:
+        return TRUNCATED in fault.message and fault.is_damage
 
 
 def test_every_shorter_file_is_truncated(tmp_path):
@@ -55,26 +61,60 @@ def test_every_shorter_file_is_truncated(tmp_path):
     data = path.read_bytes()
     for length in range(140, len(data), 7):
         path.write_bytes(data[:length])
-        with pytest.raises(SeriesFault):
-            read_file(path, 1, WalkMemory())
+        assert is_refused(path), length
 
 
-def test_a_truncated_file_leaves_the_others(tmp_path):
-    make_ct(tmp_path)
-    last = max(tmp_path.iterdir())
-    os.truncate(last, last.stat().st_size - 10)
+@pytest.mark.parametrize("cut", [10, 700])
+def test_a_truncated_file_at_an_end_makes_its_series_unusable(tmp_path, cut):
+    """Without it, the volume would be a slice shorter; a whole copy of the same instance helps."""
+    make_ct(tmp_path / "a")
+    last = max((tmp_path / "a").iterdir())
+    content = last.read_bytes()
+    os.truncate(last, last.stat().st_size - cut)
     index = find_series(tmp_path)
+    (series,) = index.series
     (left_out,) = index.unreadable
     assert (left_out.number, left_out.path) == (12, last)
-    assert len(index.series[0].slices) == 11
-    assert names(index.series[0].notes[0], 1)
+    assert (len(series.slices), series.unusable_tag) == (11, "PixelData")
+    assert names_all(series.why_unusable, 1, 12)
+    (tmp_path / "whole").write_bytes(content)
+    (series,) = find_series(tmp_path).series
+    assert (len(series.slices), series.why_unusable) == (12, None)
+
+
+def test_a_truncated_file_alone_is_a_series_that_cannot_be_used(tmp_path):
+    path = one_slice(tmp_path / "a")
+    os.truncate(path, path.stat().st_size - 10)
+    make_enhanced(tmp_path / "b", shape=(3, 4, 4))
+    os.truncate(tmp_path / "b", (tmp_path / "b").stat().st_size - 10)
+    index = find_series(tmp_path)
+    assert [(series.modality, series.unusable_tag) for series in index.series] == [("CT", "PixelData")] * 2
+    assert index.unreadable == ()
+
+
+@pytest.mark.parametrize("content", [b"", bytes(1000), b"DICM"])
+def test_a_damaged_file_beside_a_series_is_noted_there(tmp_path, content):
+    make_ct(tmp_path / "a", shape=(3, 4, 4))
+    make_ct(tmp_path / "b", shape=(3, 4, 4), series="other")
+    (tmp_path / "a" / "IM0004").write_bytes(content)
+    one, other = find_series(tmp_path).series
+    assert [len(series.notes) for series in (one, other)] == [int(content != b"DICM"), 0]
+
+
+def test_an_enhanced_image_with_fewer_frames_than_announced_is_left_out(tmp_path):
+    make_enhanced(tmp_path / "a", shape=(3, 4, 4))
+    dataset = pydicom.dcmread(tmp_path / "a")
+    del dataset.PerFrameFunctionalGroupsSequence[2]
+    dataset.save_as(tmp_path / "a")
+    (left_out,) = find_series(tmp_path).unreadable
+    assert names_all(left_out.reason, 2, 3)
 
 
 @pytest.mark.parametrize("content", [b"", b"text", b"PK\x03\x04" + bytes(500), b"\x08\x00" + bytes(200), bytes(1000)])
 def test_what_is_no_dicom_is_left_out(tmp_path, content):
     (tmp_path / "IM0001.dcm").write_bytes(content)
     (left_out,) = find_series(tmp_path).unreadable
-    assert NO_DICOM in left_out.reason or TRUNCATED in left_out.reason
+    assert left_out.is_damaged == (NO_DICOM not in left_out.reason)
 
 
 @pytest.mark.parametrize("implicit", [True, False])
