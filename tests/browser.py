@@ -73,7 +73,6 @@ def open_page(browser: Any) -> Iterator[Callable[..., OpenPage]]:
 
     def open_file(path: Path, *, size: tuple[int, int] = DESKTOP, touch: bool = False, part: str = "") -> OpenPage:
         page = browser.new_page(viewport={"width": size[0], "height": size[1]}, has_touch=touch)
-        page.set_default_timeout(5000)
         made = OpenPage(page)
         opened.append((made, path.parent))
         page.on("request", lambda request: made.requests.append(request.url))

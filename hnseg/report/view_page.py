@@ -19,7 +19,8 @@ from hnseg.outputs import check_output_file
 from hnseg.viewer.case_layers import CaseVolumes, build_case
 from hnseg.viewer.lesions import Volume, mark_lesions
 from hnseg.workdir import write_text
-from ssimh.viewer.pack_case import ViewerError, pack_case
+from ssimh.viewer.fit_size import ViewerError
+from ssimh.viewer.pack_case import pack_case
 from ssimh.viewer.page import format_page
 
 MARK = '<meta name="generator" content="ssimh viewer">'

@@ -12,7 +12,7 @@ from hnseg.parallel import map_processes
 from hnseg.progress import ProgressCallback, no_progress
 from hnseg.viewer.case_layers import CaseVolumes, build_case
 from ssimh.viewer.case_folder import CaseSource, ViewerFolder, write_viewer_folder
-from ssimh.viewer.pack_case import ViewerError
+from ssimh.viewer.fit_size import ViewerError
 from ssimh.viewer.records import ViewerCase
 
 

@@ -28,13 +28,14 @@ PRESETS = (  # of CT, in HU
     WindowPreset("Lung", -1350.0, 150.0),
     WindowPreset("Brain", 0.0, 80.0),
 )
+ROUGH_AIR = (-900.0, 50.0)  # below −900 HU in steps of 50 HU, where a case has to get smaller
 SUV_STEP = 0.01
 BITS_STEP = 0.005  # of the map of disagreement
 MOST_DISAGREEMENT_BITS = 1.0  # upper end of its window; three classes have log2 3 = 1.58 at most
 # By mask, then by class: what tells apart without a color. The report's pictures have the first row.
 DASHES = {
     "truth": ((), (7.0, 4.0)),
-    "prediction": ((1.5, 2.5), (8.0, 3.0, 1.5, 3.0)),
+    "prediction": ((2.5, 2.5), (8.0, 3.0, 2.5, 3.0)),
 }
 
 
@@ -67,7 +68,7 @@ class CaseVolumes:
 
 def build_case(volumes: CaseVolumes) -> ViewerCase:
     """The layers of a case: fused, CT and PET, then disagreement; outlines of the masks that are there."""
-    scans = [ScanLayer("ct", CT.name, CT.unit, _image(volumes.ct), CT.window)]
+    scans = [ScanLayer("ct", CT.name, CT.unit, _image(volumes.ct), CT.window, rough_below=ROUGH_AIR)]
     modes = [Mode("CT", "ct")]
     if volumes.pet is not None:
         pet = _image(volumes.pet)

@@ -22,8 +22,8 @@ from hnseg.images.geometry import Grid
 from hnseg.images.resample import resample
 from ssimh.viewer.records import LesionMark
 
-COMPARED_COLUMNS = ("Class", "Result", "IoU", "ml", "SUVmax", "z mm")
-SINGLE_COLUMNS = ("Class", "ml", "SUVmax", "z mm")
+COMPARED_COLUMNS = ("Class", "Result", "IoU", "ml", "SUVmax")
+SINGLE_COLUMNS = ("Class", "ml", "SUVmax")
 
 
 class MatchingRule(Protocol):
@@ -135,7 +135,7 @@ def _mark(
     low, high = voxels.min(axis=0), voxels.max(axis=0)
     ends = np.array([[(low, high)[bit][axis] for axis, bit in enumerate(bits)] for bits in np.ndindex(2, 2, 2)])
     suv = None if pet is None else suv_max(points_mm, pet)
-    facts = (f"{len(voxels) * grid.voxel_ml:.2f}", "–" if suv is None else f"{suv:.2f}", f"{center_mm[2]:.0f}")
+    facts = (f"{len(voxels) * grid.voxel_ml:.2f}", "–" if suv is None else f"{suv:.2f}")
     corners = tuple((float(x), float(y), float(z)) for x, y, z in grid.to_physical(ends))
     x, y, z = (float(value) for value in center_mm)
     return LesionMark(name, status, (*cells, *facts), (x, y, z), corners)

@@ -16,10 +16,11 @@ from ssimh.images.scan import LoadedScan, read_scan
 from ssimh.images.simpleitk import load_sitk
 from ssimh.units import is_pet_unit
 from ssimh.viewer.case_folder import CaseSource, ViewerFolder, write_viewer_folder
-from ssimh.viewer.pack_case import ViewerError
-from ssimh.viewer.records import Mode, ScanLayer, ViewerCase, WindowPreset
+from ssimh.viewer.fit_size import ViewerError
+from ssimh.viewer.records import Colormap, Mode, ScanLayer, ViewerCase, WindowPreset
 
 WINDOW_HU, BONE_HU = (-160.0, 240.0), (-500.0, 1500.0)
+ROUGH_AIR = (-900.0, 50.0)  # as in hnseg's viewer
 WINDOW_SUV = (0.0, 10.0)
 PRESETS_HU = (WindowPreset("Soft tissue", *WINDOW_HU), WindowPreset("Bone", *BONE_HU), WindowPreset("Lung", -1350, 150))
 PERCENTILES = (1.0, 99.0)  # window of values in no known unit
@@ -87,14 +88,15 @@ def _describe(
     digits = max(0, math.ceil(-math.log10(step)))
     limit = max(float(np.percentile(np.abs(difference), LARGEST_CHANGE)), step)
     change_step = min(step, 10.0 ** math.floor(math.log10(limit / 50)))
-    gray = "gray_r" if is_pet else "gray"
+    gray: Colormap = "gray_r" if is_pet else "gray"
+    rough = ROUGH_AIR if is_hu else None
     images = [_image(scan.values, scan) for scan in (before, after)]
     quantity = unit or ""
     return ViewerCase(
         name=name,
         scans=(
-            ScanLayer("before", "Before", quantity, images[0], window, gray, step, digits),  # type: ignore[arg-type]
-            ScanLayer("after", "After", quantity, images[1], window, gray, step, digits),  # type: ignore[arg-type]
+            ScanLayer("before", "Before", quantity, images[0], window, gray, step, digits, rough),
+            ScanLayer("after", "After", quantity, images[1], window, gray, step, digits, rough),
             ScanLayer(
                 "difference",
                 "After − before",

@@ -14,7 +14,8 @@ from urllib.parse import quote, urlencode
 from ssimh.files.artifact_cache import ArtifactCache, InputFile
 from ssimh.files.atomic import atomic_write
 from ssimh.files.json_object import JsonObject
-from ssimh.viewer.pack_case import ViewerError, pack_case
+from ssimh.viewer.fit_size import ViewerError
+from ssimh.viewer.pack_case import pack_case
 from ssimh.viewer.page import CaseFile, format_case_file, format_page
 from ssimh.viewer.records import ViewerCase
 

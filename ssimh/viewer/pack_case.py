@@ -3,27 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
 
 from ssimh.images.simpleitk import load_sitk
-from ssimh.viewer.encode import EncodedVolume, compress, encode_values
-from ssimh.viewer.frame import AxisGrid, Frame, Placed, average, find_frame, place
+from ssimh.viewer.encode import compress
+from ssimh.viewer.fit_size import FittedScan, ViewerError, fit_scans
+from ssimh.viewer.frame import AxisGrid, Frame, Placed, find_frame, place
 from ssimh.viewer.records import LesionMark, MaskLayer, ScanLayer, ViewerCase
 
 LARGEST_CASE_BYTES = 5_000_000
 SCANS_SHARE = 0.92  # of it for all scans; the rest is for masks, lesions and words
-MOST_VOXELS = 12_000_000  # of a scan, for the browser's memory
-COARSEST_MM = 6.0
-GROWTH = 1.01  # of the spacing beyond what the size says, so that one more try is seldom needed
-SLICES_LOOKED_AT = 12  # to estimate a size
-LARGER_STEP = 2  # times the step of values, before voxels are made larger
-
-
-class ViewerError(ValueError):
-    """Scans or masks that cannot be shown together; the message names the layer."""
 
 
 @dataclass(frozen=True)
@@ -125,18 +117,12 @@ def _is_mask(placed: Placed) -> bool:
     return bool(values.min() >= 0 and values.max() <= 255 and (values.dtype.kind in "ui" or (values % 1 == 0).all()))
 
 
-def _pack_scans(layers: Sequence[ScanLayer], frame: Frame, limit_bytes: int) -> list[Mapping[str, object]]:
-    """Scans one after the other, small ones first: each may use what the others leave."""
+def _pack_scans(layers: Sequence[ScanLayer], frame: Frame, limit_bytes: int) -> list[dict[str, object]]:
     placed = {layer.key: place(layer.image, frame, outside=layer.window[0]) for layer in layers}
     for layer in layers[1:]:
         _check_overlap(layer.name, placed[layer.key].grid, frame.extent, layers[0].name)
-    packed: dict[str, Mapping[str, object]] = {}
-    left, waiting = limit_bytes, sorted(layers, key=lambda layer: placed[layer.key].values.size)
-    for number, layer in enumerate(waiting):
-        share = left // (len(waiting) - number)
-        packed[layer.key] = _pack_scan(layer, placed.pop(layer.key), share)
-        left -= len(str(packed[layer.key]["data"]))
-    return [packed[layer.key] for layer in layers]
+    fitted = fit_scans(layers, placed, limit_bytes)
+    return [_describe_scan(layer, fitted[layer.key]) for layer in layers]
 
 
 def _check_overlap(name: str, grid: AxisGrid, extent: AxisGrid, first: str) -> None:
@@ -147,50 +133,7 @@ def _check_overlap(name: str, grid: AxisGrid, extent: AxisGrid, first: str) -> N
             raise ViewerError(f"{name}: shares no place with {first}; they must show the same patient")
 
 
-def _pack_scan(layer: ScanLayer, whole: Placed, limit_bytes: int) -> dict[str, object]:
-    """A scan with the smallest voxels and steps that the limit allows."""
-    spacing_mm, step, placed = 0.0, layer.step, whole
-    if whole.values.size > MOST_VOXELS:
-        spacing_mm = _next_spacing(whole.grid, whole.values.size / MOST_VOXELS)
-        placed = average(whole, spacing_mm)
-    while (encoded := _encode_within(placed, step, limit_bytes)) is None:
-        step = layer.step * LARGER_STEP
-        excess = _estimate_bytes(placed, step) / limit_bytes
-        if excess > 0.98:
-            spacing_mm = _next_spacing(placed.grid, max(excess, 1.0))
-            if spacing_mm > COARSEST_MM:
-                raise ViewerError(
-                    f"{layer.name}: does not fit into {limit_bytes} bytes with voxels of {COARSEST_MM:g} mm"
-                )
-            placed = average(whole, spacing_mm)
-    return _describe_scan(layer, placed, encoded, is_averaged=placed is not whole)
-
-
-def _encode_within(placed: Placed, step: float, limit_bytes: int) -> EncodedVolume | None:
-    """The scan as text; None where it takes more than the limit."""
-    if _estimate_bytes(placed, step) > 1.05 * limit_bytes:
-        return None
-    encoded = encode_values(placed.values, step)
-    return encoded if len(encoded.text) <= limit_bytes else None
-
-
-def _estimate_bytes(placed: Placed, step: float) -> float:
-    """Bytes of the text, from some of its slices; each slice is encoded by itself."""
-    every = max(1, len(placed.values) // SLICES_LOOKED_AT)
-    some = placed.values[::every]
-    return len(encode_values(some, step).text) * len(placed.values) / len(some)
-
-
-def _next_spacing(grid: AxisGrid, factor: float) -> float:
-    """The spacing at which a grid has ``factor`` times fewer voxels, where axes with a larger spacing keep theirs."""
-    spacing_mm = min(grid.spacing_mm)
-    count = float(np.prod(grid.size))
-    while count / np.prod([max(1.0, spacing_mm / step) for step in grid.spacing_mm]) > count / factor:
-        spacing_mm *= 1.02
-    return spacing_mm * GROWTH
-
-
-def _describe_scan(layer: ScanLayer, placed: Placed, encoded: EncodedVolume, *, is_averaged: bool) -> dict[str, object]:
+def _describe_scan(layer: ScanLayer, scan: FittedScan) -> dict[str, object]:
     return {
         "key": layer.key,
         "name": layer.name,
@@ -198,12 +141,13 @@ def _describe_scan(layer: ScanLayer, placed: Placed, encoded: EncodedVolume, *, 
         "window": list(layer.window),
         "colormap": layer.colormap,
         "digits": layer.digits,
-        "grid": asdict(placed.grid),
-        "isAveraged": is_averaged,
-        "isSampled": placed.is_sampled,
-        "offset": encoded.offset,
-        "step": encoded.step,
-        "data": encoded.text,
+        "grid": asdict(scan.placed.grid),
+        "isAveraged": scan.is_averaged,
+        "isSampled": scan.placed.is_sampled,
+        "rough": list(layer.rough_below) if scan.is_rough and layer.rough_below else None,
+        "offset": scan.encoded.offset,
+        "step": scan.encoded.step,
+        "data": scan.encoded.text,
     }
 
 

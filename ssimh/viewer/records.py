@@ -21,6 +21,8 @@ class ScanLayer:
         colormap: Of :data:`Colormap`, by Matplotlib's names; ``purple`` runs from transparent to purple.
         step: Smallest difference of values that is kept, > 0.
         digits: Decimals shown.
+        rough_below: Where a case has to get smaller, values below the first number are rounded to multiples of the
+            second one: of a CT the noise of air, which nobody looks at and which takes half of the space.
     """
 
     key: str
@@ -31,6 +33,7 @@ class ScanLayer:
     colormap: Colormap = "gray"
     step: float = 1.0
     digits: int = 0
+    rough_below: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True)

@@ -106,7 +106,8 @@ function fillNotes() {
   for (const scan of S.case.scans.values()) {
     const size = scan.grid.size.join(" × "), spacing = scan.grid.spacing.map(mm => mm.toFixed(2)).join(" × ");
     const kind = scan.isSampled ? "interpolated along the planes, since its axes are not theirs" : scan.isAveraged ? "means over larger voxels than the file's" : "the file's own voxels";
-    const within = `within ${Number((scan.step / 2).toPrecision(2))} ${scan.quantity}`;
+    const rough = scan.rough ? `, below ${scan.rough[0]} within ${scan.rough[1] / 2}`.replace("-", "−") : "";
+    const within = `within ${Number((scan.step / 2).toPrecision(2))} ${scan.quantity}${rough}`;
     sentences.push(`${scan.name}: ${size} voxels of ${spacing} mm, ${kind}; values ${within} of them. Colors between voxels are interpolated, values under the cursor are not.`);
   }
   for (const mask of S.case.masks) sentences.push(`${mask.name}: ${mask.isSampled ? `copied from the nearest voxel to the grid of ${S.case.first.name}` : "the file's own voxels"}.`);

@@ -119,11 +119,11 @@ class View {
         }
         context.setLineDash([]);
         context.strokeStyle = HALO;
-        context.lineWidth = 3.4 * ratio;
+        context.lineWidth = 4 * ratio;
         context.stroke(path);
         context.setLineDash(style.dash.map(length => length * ratio));
         context.strokeStyle = style.color;
-        context.lineWidth = 1.8 * ratio;
+        context.lineWidth = 2.2 * ratio;
         context.stroke(path);
       }
     }

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from ssimh.viewer.case_folder import CaseSource, viewer_folder, write_viewer_folder
-from ssimh.viewer.pack_case import ViewerError
+from ssimh.viewer.fit_size import ViewerError
 from tests.ssimh.viewer.scans import case_of, image_of, marks_at
 
 

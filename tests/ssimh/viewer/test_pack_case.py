@@ -5,7 +5,8 @@ import json
 import numpy as np
 import pytest
 
-from ssimh.viewer.pack_case import ViewerError, pack_case
+from ssimh.viewer.fit_size import ViewerError
+from ssimh.viewer.pack_case import pack_case
 from tests.ssimh.viewer.scans import ORIGIN, SIZE, case_of, image_of
 
 
