@@ -43,6 +43,7 @@ tests: $(VENV)/.installed-test
 
 docs: $(VENV)/.installed-test
 	$(BIN)/sphinx-build -q -W --keep-going -E docs docs/_build/html
+	$(BIN)/python -m pytest -q -m site tests/docs
 
 soak: $(VENV)/.installed-test
 	OMP_NUM_THREADS=2 $(BIN)/python -m pytest -q -m soak tests

@@ -13,11 +13,14 @@ import mathml
 from draw_house import PACKAGES, write_house
 from drawn import Drawn
 from list_api import api_tables
+from list_commands import command_list
 from read_house import rooms_page
 from write_pictures import write_pictures
 
 import hnseg
+from hnseg.cli import commands as hnseg_commands
 from ssimh._version import __version__
+from ssimh.cli.app import app as ssimh_app
 
 project = "ssimh and hnseg"
 author = "The ssimh developers"
@@ -38,7 +41,7 @@ html_css_files = ["site.css"]
 html_js_files = [("site.js", {"defer": "defer"})]
 html_math_renderer = "mathml"
 html_copy_source = html_show_sourcelink = False  # the pages are for reading; their source is in the repository
-myst_enable_extensions = ["amsmath", "attrs_block", "colon_fence", "dollarmath"]
+myst_enable_extensions = ["amsmath", "attrs_block", "colon_fence", "deflist", "dollarmath"]
 myst_heading_anchors = 3
 autodoc_typehints = "description"
 autodoc_member_order = "bysource"
@@ -53,6 +56,8 @@ def write_generated_parts(_app):
     generated.mkdir(exist_ok=True)
     (generated / "rooms.md").write_text(rooms_page(PACKAGES), encoding="utf-8")
     (generated / "hnseg_api.md").write_text(api_tables(hnseg), encoding="utf-8")
+    for name, application in (("hnseg", hnseg_commands.app), ("ssimh", ssimh_app)):
+        (generated / f"{name}_commands.md").write_text(command_list(name, application), encoding="utf-8")
 
 
 def setup(app):

@@ -173,9 +173,10 @@ HANDLERS: dict[str, Callable[[Block, dict[str, object]], None]] = {
     "{drawn}": find_drawn,
     "{container}": find_drawn,
     "{admonition}": lambda block, names: None,  # text in a box
+    "{glossary}": lambda block, names: None,
     "text": lambda block, names: None,  # see test_output_is_not_run
 }
-COLON_FENCED = {"{drawn}", "{container}", "{admonition}"}
+COLON_FENCED = {"{drawn}", "{container}", "{admonition}", "{glossary}"}
 
 
 @pytest.fixture

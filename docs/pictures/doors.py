@@ -7,13 +7,13 @@ from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 from matplotlib.patheffects import withStroke
 from people import WHOLE, generate_person, neck_here, neck_there, primary_slice
-from scheme import Scheme, add_label, add_panel, add_text, new_figure, show_ct
+from scheme import COLUMN_INCHES, Scheme, add_label, add_panel, add_text, new_figure, show_ct
 
 from hnseg.images.resample import resample
 from hnseg.pictures.palette import FUSED_COLORMAP, Color
 from ssimh import swap_spectrum
 
-DOOR_INCHES = (4.2, 2.6)
+DOOR_INCHES = (3.6, 2.23)
 
 
 def draw_harmonize(scheme: Scheme) -> Figure:
@@ -21,7 +21,7 @@ def draw_harmonize(scheme: Scheme) -> Figure:
     here, there = neck_here(), neck_there()
     z = primary_slice()
     harmonized = swap_spectrum(there, here, clip=(-1024.0, 3071.0))
-    figure = new_figure(7.4, 2.75)
+    figure = new_figure(COLUMN_INCHES, COLUMN_INCHES * 0.37)
     panels = ((here, "hospital A"), (there, "hospital B"), (harmonized, "hospital B, harmonized"))
     for column, (scan, name) in enumerate(panels):
         axes = add_panel(figure, (column / 3 + 0.004, 0.1, 1 / 3 - 0.008, 0.9))

@@ -9,6 +9,7 @@ version of matplotlib). The same source gives the same pixels.
 from __future__ import annotations
 
 import hashlib
+import logging
 import sys
 from collections.abc import Callable, Mapping
 from functools import cache
@@ -20,12 +21,21 @@ import matplotlib
 from doors import draw_door_harmonize, draw_door_pipeline, draw_door_segment, draw_harmonize
 from matplotlib.figure import Figure
 from scheme import PIXELS_PER_INCH, SCHEMES, Scheme
+from segmentation import draw_crop, draw_normalization, draw_pairs, draw_undefined
+from swap import (
+    draw_cosines,
+    draw_site,
+    draw_swap_other,
+    draw_swap_profile,
+    draw_swap_same,
+    draw_swap_steps,
+)
 
 FOLDER = Path(__file__).parents[1] / "_generated" / "pictures"
 ROOT = Path(__file__).parents[2]
 SOURCES = (
     "docs/pictures",
-    *(f"hnseg/{room}" for room in ("phantom", "images", "preprocessing/crop", "evaluation", "pictures/palette.py")),
+    *(f"hnseg/{room}" for room in ("phantom", "images", "preprocessing", "evaluation", "pictures/palette.py")),
     *(f"ssimh/{name}" for name in ("_kernels", "site", "swap.py", "reference.py", "metrics.py")),
 )
 PICTURES: Mapping[str, Callable[[Scheme], Figure]] = {
@@ -33,6 +43,16 @@ PICTURES: Mapping[str, Callable[[Scheme], Figure]] = {
     "door-pipeline": draw_door_pipeline,
     "door-segment": draw_door_segment,
     "harmonize": draw_harmonize,
+    "cosines": draw_cosines,
+    "swap-steps": draw_swap_steps,
+    "swap-same": draw_swap_same,
+    "swap-other": draw_swap_other,
+    "swap-profile": draw_swap_profile,
+    "site": draw_site,
+    "crop": draw_crop,
+    "normalization": draw_normalization,
+    "undefined": draw_undefined,
+    "pairs": draw_pairs,
 }
 
 
@@ -61,6 +81,7 @@ def write_pictures(names: tuple[str, ...] = tuple(PICTURES)) -> list[str]:
         Names of the pictures that were drawn.
     """
     FOLDER.mkdir(parents=True, exist_ok=True)
+    logging.getLogger("ssimh").setLevel(logging.WARNING)  # the build prints what is wrong, and nothing else
     drawn = []
     for name in names:
         stamp = FOLDER / f"{name}.sha256"

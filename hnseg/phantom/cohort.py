@@ -51,7 +51,7 @@ def generate_cohort(
 
     Args:
         root: Folder of the cohort; created if it is missing.
-        seed: As for :func:`hnseg.phantom.generate_case`.
+        seed: As for :func:`hnseg.phantom.case.generate_case`.
         cases_per_center: One number for all centers, or one per center.
         centers: Centers with different names.
         pixel_mm: In-plane CT pixel.

@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 from hnseg.settings.section import AUTO3DSEG, ORGANIZERS, OURS, PAPER, PositiveFloat, Settings, Triple, about
 
 Harmonization = Literal["none", "spectrum-swap", "spectrum-align", "histogram-match"]
+"""Name of a method of CT harmonization."""
 CropMethod = Literal["head", "paper", "nvauto", "hecktor2025", "center"]
 Interpolation = Literal["linear", "cubic"]
 Registration = Literal["off", "measure", "rigid"]
