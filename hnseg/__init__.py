@@ -71,6 +71,7 @@ if TYPE_CHECKING:
     from hnseg.report.external_page import write_external_report
     from hnseg.report.page import write_report
     from hnseg.report.paper_figures.write_figures import WrittenFigures, write_figures
+    from hnseg.report.view_page import write_view
     from hnseg.settings.assignments import parse_assignments
     from hnseg.settings.augment import AugmentConfig
     from hnseg.settings.building import build_config
@@ -179,6 +180,7 @@ _HOME = {
     "write_image": "hnseg.images.image_io",
     "write_external_report": "hnseg.report.external_page",
     "write_report": "hnseg.report.page",
+    "write_view": "hnseg.report.view_page",
 }
 
 __all__ = [
@@ -275,6 +277,7 @@ __all__ = [
     "write_figures",
     "write_image",
     "write_report",
+    "write_view",
 ]
 
 __getattr__, __dir__ = lazy_exports(__name__, _HOME)

@@ -1,11 +1,13 @@
 """``hnseg view``: any three files on any grids; what cannot be shown is refused with its file."""
 
+import json
+
 import numpy as np
 import pytest
 
 from hnseg.errors import CaseError, OutputPathError
 from hnseg.images.geometry import Grid
-from hnseg.images.image_io import write_image
+from hnseg.images.image_io import read_grid, write_image
 from hnseg.report.view_page import write_view
 from tests.hnseg.fixtures import ball
 
@@ -78,3 +80,17 @@ def test_a_ct_that_is_not_in_hu_is_shown_with_a_note(files, tmp_path):
     write_image(tmp_path / "odd.nii.gz", stored, grid)
     page = write_view(tmp_path / "odd.nii.gz", files[1], None, tmp_path / "page.html")
     assert "are not HU" in page.read_text(encoding="utf-8")
+
+
+@pytest.mark.realdata
+@pytest.mark.parametrize(("name", "suv_max"), [("SOFT-001", "7.91"), ("STAN-002", "21.68"), ("SOFT-019", None)])
+def test_real_scans_are_shown_with_their_own_values(realdata_dir, tmp_path, name, suv_max):
+    folder = realdata_dir / "sts_petct" / "Task 1" / name
+    given = [folder / f"{name}{end}.nii.gz" for end in ("__CT", "__PT", "")]
+    text = write_view(*given, tmp_path / "page.html").read_text(encoding="utf-8")
+    assert len(text) < 5_000_000
+    case, _ = json.JSONDecoder().raw_decode(text[text.rindex("ssimhViewer.add(") + len("ssimhViewer.add(") :])
+    ct, pet = case["scans"]
+    assert [(scan["isAveraged"], scan["isSampled"]) for scan in (ct, pet)] == [(False, False)] * 2
+    assert ct["grid"]["size"] == list(read_grid(given[0], name).size)
+    assert suv_max is None or case["lesions"][0]["cells"][2] == suv_max

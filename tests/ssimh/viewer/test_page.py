@@ -23,7 +23,7 @@ COLORS = {  # of pixels
 }
 
 
-def shown(open_page, path, size=(900, 640), **options):
+def shown(open_page, path, size=(840, 520), **options):
     opened = open_page(path, size=size, **options)
     opened.page.wait_for_selector("body[data-ready]")
     return opened
@@ -142,6 +142,38 @@ def test_keys_reach_everything_in_order(open_page, tmp_path):
     assert opened.state()["angle"] == 5
 
 
+def test_wheel_and_buttons_scroll_zoom_window_and_measure(open_page, tmp_path):
+    ct = image_of(np.full(SIZE[::-1], 70, np.int16))
+    opened = shown(open_page, write_page(tmp_path, case_of(ct, pet=image_of(np.ones(SIZE[::-1], np.float32)))))
+    page, mouse = opened.page, opened.page.mouse
+    box = page.locator("#view-axial canvas").bounding_box()
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    before = opened.state()
+    mouse.move(x, y)
+    mouse.wheel(0, -100)
+    page.wait_for_timeout(50)
+    assert opened.state()["at"][2] == before["at"][2] + 3.0
+    page.keyboard.down("Control")
+    mouse.wheel(0, -100)
+    page.keyboard.up("Control")
+    page.wait_for_timeout(50)
+    assert opened.state()["zoom"] > 1
+    mouse.down(button="right")
+    mouse.move(x + 50, y)
+    mouse.up(button="right")
+    low, high = opened.state()["windows"]["ct"]
+    assert high - low == pytest.approx(400 * 1.2)  # 50 pixels, each of a 250th of the width
+    assert low + high == pytest.approx(80)
+    page.get_by_label("A drag").select_option("circle")
+    mouse.move(x, y)
+    mouse.down()
+    mouse.move(x + 80, y)
+    mouse.up()
+    (measure,) = opened.state()["measures"]
+    assert "CT mean 70, SD 0, max 70 HU" in measure
+    assert "PET mean 1.00, SD 0.00, max 1.00 SUV" in measure
+
+
 def test_a_click_on_the_projection_finds_the_hot_voxel_from_every_side(open_page, tmp_path):
     pet = np.zeros(SIZE[::-1], np.float32)
     pet[8, 3, 12] = 20.0
@@ -202,6 +234,12 @@ def test_a_phone_shows_one_view_at_a_time_within_its_width(open_page, tmp_path):
     after = opened.state()["at"]
     assert after[0] > before[0]  # to the patient's left
     assert after[2] > before[2]  # to the head
+    touch = page.context.new_cdp_session(page)
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    for kind, apart in (("touchStart", 20), ("touchMove", 40), ("touchMove", 60), ("touchEnd", None)):
+        fingers = [] if apart is None else [{"x": x + apart, "y": y, "id": 1}, {"x": x - apart, "y": y, "id": 2}]
+        touch.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": fingers})
+    assert opened.state()["zoom"] > 2
 
 
 def test_a_page_has_a_case_or_files_of_cases():
