@@ -132,7 +132,7 @@ def _read_table(path: Path) -> _Table:
 
     Raises:
         CohortError: It is no CSV file, a column is there twice or has nearly the name of a known one, or a row has more
-            cells than there are columns.
+            or fewer cells than there are columns.
     """
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
@@ -143,10 +143,10 @@ def _read_table(path: Path) -> _Table:
         raise CohortError(f"{path} is not a readable CSV file: {error}") from error
     kinds = _find_kinds(path, columns)
     for line, row in lines:
-        if any(row[len(columns) :]):
+        if any(row[len(columns) :]) or (any(row) and len(row) < len(columns)):
             raise CohortError(
-                f"{path}, line {line}: {len(row)} cells for {len(columns)} columns; commas separate columns, and the "
-                "decimal separator is a point"
+                f"{path}, line {line}: {len(row)} cells for {len(columns)} columns; commas separate columns, also "
+                "empty ones, and the decimal separator is a point"
             )
     rows = tuple((line, _take_cells(columns, kinds, row)) for line, row in lines if any(row))
     unread = tuple(name for name, kind in zip(columns, kinds, strict=True) if kind is None and name)
@@ -173,7 +173,7 @@ def _find_kinds(path: Path, columns: Sequence[str]) -> list[str | None]:
 def _take_cells(columns: Sequence[str], kinds: Sequence[str | None], row: Sequence[str]) -> dict[str, _Cell]:
     """The first cell of each kind that is not empty, as in the challenge's converter."""
     cells = dict.fromkeys(_KINDS, _Cell("", ""))
-    for kind, column, text in zip(kinds, columns, row, strict=False):
+    for kind, column, text in zip(kinds, columns, row[: len(columns)], strict=True):
         if kind and text and not cells[kind].text:
             cells[kind] = _Cell(column, text)
     return cells

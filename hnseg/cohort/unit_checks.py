@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 from hnseg.cohort.cases import Case
 from hnseg.errors import CaseError
+from hnseg.suv.plausibility import LARGEST_SUV
 
 BQML_MEAN = 50.0  # mean of the positive voxels: below 2 in SUV even for a hot head, above 200 in Bq/ml
-BQML_PEAK = 1000.0  # the hottest voxel: a bladder stays below in SUV; SUV 1 is 1,500 to 4,800 in Bq/ml
-LEAST_SUV = 0.5  # of the hottest voxel; blood and liver alone reach 2
+LEAST_SUV, BQML_PEAK = LARGEST_SUV  # of the hottest voxel, in SUV; above it, values are Bq/ml
 NEGATIVE_SUV = -0.1  # interpolation undershoots beside hot voxels: rarely, and not by much
 NEGATIVE_SHARE = 0.05
 DENSE = 300.0  # above: bone and metal in HU, everything but air and lung where an offset was added

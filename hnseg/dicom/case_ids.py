@@ -67,7 +67,7 @@ def read_id_table(path: Path) -> tuple[IdRow, ...]:
         with path.open(newline="", encoding="utf-8-sig") as file:
             reader = csv.DictReader(file)
             columns = {name.strip().lower(): name for name in reader.fieldnames or ()}
-            rows = list(reader)
+            rows = [(reader.line_num, row) for row in reader]
     except FileNotFoundError as error:
         raise CohortError(f"{path} does not exist; it would name the cases") from error
     except (UnicodeDecodeError, csv.Error) as error:
@@ -76,9 +76,11 @@ def read_id_table(path: Path) -> tuple[IdRow, ...]:
     if "id" not in columns or ("folder" not in columns and patient is None):
         raise CohortError(f"{path}: needed are the columns id, and folder or patient_id, separated by commas")
     found: list[IdRow] = []
-    for line, row in enumerate(rows, start=2):
+    for line, row in rows:
+        if None in row or None in row.values():
+            raise CohortError(f"{path}, line {line}: another number of cells than columns; commas separate them")
         case_id, folder, patient_id = (
-            (row.get(name) or "").strip() if name else "" for name in (columns["id"], columns.get("folder"), patient)
+            row[name].strip() if name else "" for name in (columns["id"], columns.get("folder"), patient)
         )
         if not (case_id or folder or patient_id):
             continue

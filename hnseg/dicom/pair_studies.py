@@ -13,7 +13,7 @@ from hnseg.errors import OptionError
 CONVERTIBLE_UNITS = ("BQML", "GML", "CNTS")
 NO_CASE = "its study gives no case"
 LEFT_OUT = "left out, as chosen"
-TIERS = ("they refer to the CT", "they refer to the PET", "in the image's frame of reference")
+TIERS = ("that refer to the CT", "that refer to the PET", "in the image's frame of reference")
 EQUAL_SHARE = 0.02  # of the PET: CTs that differ by less cover it equally well
 EQUAL_EXTENT = 0.01  # relative: PETs that differ by less are equally large
 
@@ -278,7 +278,7 @@ def _choose_structures(
     image = ct or pet
     fitting = [s for s in found if s.shares_frame(image) and s.may_share_patient(image)]
     for s in found:
-        reasons[s.number] = f"structures, {TIERS[structure_tier(s, ct, pet)]}"
+        reasons[s.number] = f"structures {TIERS[structure_tier(s, ct, pet)]}"
         if s not in fitting:
             other = "patient (PatientID)" if s.shares_frame(image) else "frame of reference (FrameOfReferenceUID)"
             reasons[s.number] = f"of another {other} than the image"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 from pydicom import Dataset, dcmread
@@ -12,11 +11,12 @@ from hnseg.dicom.quiet import quiet_pydicom
 from hnseg.dicom.series.classify import NO_VOLUME_TAGS
 from hnseg.dicom.series.records import STRUCTURES, SeriesRecord
 from hnseg.dicom.series_facts import SeriesFacts
-from hnseg.dicom.structures.read_dataset import refuse_damage
+from hnseg.dicom.structures.read_dataset import list_referenced_series, read_items, read_text, refuse_damage
 from hnseg.errors import DicomError
 
-_FIELDS = "ReferencedFrameOfReferenceSequence", "ReferencedSeriesSequence", "StructureSetROISequence"
-_TAGS = [Tag(name) for name in _FIELDS]
+_TAGS = [
+    Tag(name) for name in ("ReferencedFrameOfReferenceSequence", "ReferencedSeriesSequence", "StructureSetROISequence")
+]
 
 
 def describe_series(record: SeriesRecord) -> SeriesFacts:
@@ -25,10 +25,10 @@ def describe_series(record: SeriesRecord) -> SeriesFacts:
     why_unusable = record.why_unusable
     if why_unusable is None and record.modality in STRUCTURES:
         try:
-            with quiet_pydicom(), refuse_damage(record.label):
-                header = dcmread(record.files[0], stop_before_pixels=True, force=True, specific_tags=_TAGS)
-                references = frozenset(_referenced_series(header))
-                frame_uid = frame_uid or _referenced_frame(header)
+            with quiet_pydicom():
+                header = _read_references(record)
+                references = frozenset(list_referenced_series(header, record.label))
+                frame_uid = frame_uid or _referenced_frame(header, record.label)
         except DicomError as error:
             why_unusable = error.reason
     is_damaged = why_unusable is not None and record.unusable_tag not in NO_VOLUME_TAGS
@@ -60,21 +60,16 @@ def read_patient_ids(path: Path) -> frozenset[str]:
     return frozenset({value} if value else ())
 
 
-def _referenced_series(header: Dataset) -> Iterator[str]:
-    for item in header.get("ReferencedSeriesSequence") or ():
-        yield str(item.get("SeriesInstanceUID", ""))
-    for frame in header.get("ReferencedFrameOfReferenceSequence") or ():
-        for study in frame.get("RTReferencedStudySequence") or ():
-            for series in study.get("RTReferencedSeriesSequence") or ():
-                yield str(series.get("SeriesInstanceUID", ""))
+def _read_references(record: SeriesRecord) -> Dataset:
+    with refuse_damage(record.label):
+        return dcmread(record.files[0], stop_before_pixels=True, force=True, specific_tags=_TAGS)
 
 
-def _referenced_frame(header: Dataset) -> str:
+def _referenced_frame(header: Dataset, label: str) -> str:
     """The one frame of reference of all structures; empty where they have several or none."""
-    rois = header.get("StructureSetROISequence") or ()
-    frames = {str(roi.get("ReferencedFrameOfReferenceUID", "")) for roi in rois}
-    frames |= {
-        str(item.get("FrameOfReferenceUID", "")) for item in header.get("ReferencedFrameOfReferenceSequence") or ()
-    }
+    rois = read_items(header, "StructureSetROISequence", label)
+    frames = {read_text(roi, "ReferencedFrameOfReferenceUID", label) for roi in rois}
+    references = read_items(header, "ReferencedFrameOfReferenceSequence", label)
+    frames |= {read_text(item, "FrameOfReferenceUID", label) for item in references}
     frames.discard("")
     return frames.pop() if len(frames) == 1 else ""

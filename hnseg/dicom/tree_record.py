@@ -161,5 +161,6 @@ def use_of(plan: StudyPlan, number: int, state: CaseState) -> tuple[str | None, 
             return None, UNMATCHED
         if file not in label["files"]:
             first = plan.structures[label["files"][0] - 1]
-            return None, f"{first.label} comes first: {TIERS[structure_tier(first, plan.ct, plan.pet)]}"
+            why_first = TIERS[structure_tier(first, plan.ct, plan.pet)]
+            return None, f"{first.label} comes first, with structures {why_first}"
     return used_as, plan.reasons[number]

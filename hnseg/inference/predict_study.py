@@ -26,7 +26,7 @@ from hnseg.dicom.series.walk import find_series
 from hnseg.dicom.structures.source_headers import check_source
 from hnseg.dicom.structures.write_rtstruct import write_rtstruct
 from hnseg.dicom.structures.write_seg import write_segmentation
-from hnseg.errors import CaseError, CohortError, OptionError
+from hnseg.errors import CaseError, CohortError, DicomError, OptionError
 from hnseg.images.image_io import write_image
 from hnseg.inference.mask_outputs import check_study_outputs, record_path
 from hnseg.inference.predict_case import InferenceOptions
@@ -170,8 +170,12 @@ def _check_ct(volumes: CaseVolumes, plan: StudyPlan) -> SeriesVolume:
     """The CT, to whose images a result can refer: checked before the work of prediction."""
     if volumes.ct is None:
         raise CohortError(f"{plan.study.label}: no CT, whose grid the mask lies on")
-    with quiet_pydicom():
-        check_source(volumes.ct.headers, volumes.ct.grid, _ct_label(plan))
+    try:
+        with quiet_pydicom():
+            check_source(volumes.ct.headers, volumes.ct.grid, _ct_label(plan))
+    except DicomError as error:
+        way_out = "`hnseg dicom` and `hnseg predict --ct --pet --mask` give a mask in NIfTI"
+        raise DicomError(error.series, f"{error.reason}; {way_out}", error.tag) from error
     return volumes.ct
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from hnseg.suv.body_size import HEIGHT_M
 from hnseg.suv.pet_header import PetHeader
 
-LARGEST_SUV = (0.5, 1000.0)  # blood and liver alone reach 2, a full bladder some hundreds; SUV 1 is above 1,000 Bq/ml
+LARGEST_SUV = (0.5, 1000.0)  # blood and liver alone reach 2, a bladder some hundreds; SUV 1 is 1,500 to 4,800 Bq/ml
 # The limits below are choices, wide enough that a note is rare. A weight in pounds turns an index above 20.4 into one
 # above 45.
 BODY_MASS_INDEX = (12.0, 45.0)

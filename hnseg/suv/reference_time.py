@@ -143,7 +143,7 @@ def compare_administration(header: PetHeader) -> tuple[str, ...]:
     """Notes on what contradicts DecayCorrection ADMIN, whose SUV needs no times: nothing is refused.
 
     Returns:
-        That the administration is after the start of the scan; that the decay factors of the slices agree with that
+        That the administration is after the start of the scan, or that the decay factors of the slices agree with that
         start, and not with the administration. Empty for another DecayCorrection.
     """
     starts = _list_starts(header)
@@ -170,10 +170,7 @@ def compare_administration(header: PetHeader) -> tuple[str, ...]:
         return notes
     side = "after" if late_s > 0 else "before"
     message = f"DecayCorrection is ADMIN, but DecayFactor agrees with {agreeing[0]}, not with the administration"
-    return (
-        *notes,
-        f"{message} {abs(late_s):.0f} s {side} the scan: the values may be corrected to the start of the scan",
-    )
+    return (f"{message} {abs(late_s):.0f} s {side} the scan: the values may be corrected to the start of the scan",)
 
 
 def find_slice_times(header: PetHeader, half_life_s: float) -> tuple[datetime, ...]:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 from pydicom import Dataset
 
+from hnseg.dicom.structures.read_dataset import read_integer, read_items, read_numbers
 from hnseg.errors import DicomError
 from hnseg.images.geometry import Grid
 
 TOLERANCE_VOX = 0.2  # between the centers of voxels; files round positions and spacings
 
 _Index = NDArray[np.int64]
+_Groups = Sequence[Dataset]  # functional groups
 
 
 def find_frame_grid(dataset: Dataset, name: str) -> tuple[Grid, NDArray[np.int64]]:
@@ -31,8 +33,8 @@ def find_frame_grid(dataset: Dataset, name: str) -> tuple[Grid, NDArray[np.int64
         DicomError: A position, orientation or spacing is missing, differs where it must not, or the positions are no
             regular stack.
     """
-    shared = list(dataset.get("SharedFunctionalGroupsSequence") or ())
-    per_frame = list(dataset.get("PerFrameFunctionalGroupsSequence") or ())
+    shared = read_items(dataset, "SharedFunctionalGroupsSequence", name)
+    per_frame = read_items(dataset, "PerFrameFunctionalGroupsSequence", name)
     positions = _values(per_frame, shared, "PlanePositionSequence", "ImagePositionPatient", 3, name)
     [orientation] = _same(per_frame, shared, "PlaneOrientationSequence", "ImageOrientationPatient", 6, name)
     [spacing_mm] = _same(per_frame, shared, "PixelMeasuresSequence", "PixelSpacing", 2, name)
@@ -53,7 +55,7 @@ def find_frame_grid(dataset: Dataset, name: str) -> tuple[Grid, NDArray[np.int64
     if count > 1:  # the mean step, which rounds less than a single one
         step_mm = float(along_mm.max() - along_mm[first]) / (count - 1)
     grid = Grid(
-        (int(dataset.Columns), int(dataset.Rows), count),
+        (read_integer(dataset, "Columns", name), read_integer(dataset, "Rows", name), count),
         (float(spacing_mm[1]), float(spacing_mm[0]), step_mm),
         tuple(positions[first]),
         tuple(np.stack([row, column, normal], axis=1).ravel()),
@@ -118,52 +120,50 @@ def _bounds(mask: NDArray[np.bool_]) -> tuple[_Index, _Index]:
     return np.array([a[0] for a in along]), np.array([a[-1] for a in along])
 
 
-def _slice_step(along_mm: NDArray[np.float64], per_frame: list[Any], shared: list[Any], name: str) -> float:
+def _slice_step(along_mm: NDArray[np.float64], per_frame: _Groups, shared: _Groups, name: str) -> float:
     """Distance of neighboring slices: as stated, else the smallest between two frames, else the thickness."""
     for keyword in ("SpacingBetweenSlices", "SliceThickness"):
-        stated = _first(per_frame, shared, "PixelMeasuresSequence", keyword)
+        stated = _first_number(per_frame, shared, "PixelMeasuresSequence", keyword, name)
         if keyword == "SliceThickness":
             steps = np.diff(np.unique(np.round(along_mm, 3)))
             if steps.size:
                 return float(steps.min())
-        if stated is not None and float(stated) > 0:
-            return float(stated)
+        if stated > 0:
+            return stated
     raise DicomError(name, "one slice, and nothing says how thick it is", "SpacingBetweenSlices")
 
 
-def _first(per_frame: list[Any], shared: list[Any], sequence: str, keyword: str) -> Any:
+def _first_number(per_frame: _Groups, shared: _Groups, sequence: str, keyword: str, name: str) -> float:
+    """A number of the shared groups or of the first frame; 0 where it is missing."""
     for group in (*shared, *per_frame[:1]):
-        for item in group.get(sequence) or ():
-            if item.get(keyword) is not None:
-                return item.get(keyword)
-    return None
+        for item in read_items(group, sequence, name):
+            for number in read_numbers(item, keyword, name):
+                return float(number)
+    return 0.0
 
 
 def _same(
-    per_frame: list[Any], shared: list[Any], sequence: str, keyword: str, length: int, name: str
+    per_frame: _Groups, shared: _Groups, sequence: str, keyword: str, length: int, name: str
 ) -> NDArray[np.float64]:
     """A value that all frames share, as an array with one row."""
-    values = _values(per_frame[:1] if _has(shared, sequence) else per_frame, shared, sequence, keyword, length, name)
+    is_shared = any(read_items(group, sequence, name) for group in shared)
+    values = _values(per_frame[:1] if is_shared else per_frame, shared, sequence, keyword, length, name)
     if np.abs(values - values[0]).max() > 1e-4:
         raise DicomError(name, "the frames differ in it", keyword)
     return values[:1]
 
 
-def _has(groups: list[Any], sequence: str) -> bool:
-    return any(group.get(sequence) for group in groups)
-
-
 def _values(
-    per_frame: list[Any], shared: list[Any], sequence: str, keyword: str, length: int, name: str
+    per_frame: _Groups, shared: _Groups, sequence: str, keyword: str, length: int, name: str
 ) -> NDArray[np.float64]:
     """A value of each frame (n, length), from the frame or shared."""
-    default = next((item.get(keyword) for group in shared for item in group.get(sequence) or ()), None)
+    default = next((item for group in shared for item in read_items(group, sequence, name)), Dataset())
     found = []
     for group in per_frame:
-        value = next((item.get(keyword) for item in group.get(sequence) or ()), default)
-        if value is None or len(value) != length:
+        value = read_numbers(next(iter(read_items(group, sequence, name)), default), keyword, name)
+        if len(value) != length:
             raise DicomError(name, f"a frame has no {length} values", keyword)
-        found.append([float(number) for number in value])
+        found.append(value)
     values = np.asarray(found, dtype=np.float64)
     if not found or not np.isfinite(values).all():
         raise DicomError(name, "missing or no finite numbers", keyword)

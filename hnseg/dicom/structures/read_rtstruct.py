@@ -12,7 +12,14 @@ from numpy.typing import NDArray
 from pydicom import Dataset
 
 from hnseg.dicom.quiet import quiet_pydicom
-from hnseg.dicom.structures.read_dataset import read_dataset, read_numbers, refuse_damage
+from hnseg.dicom.structures.read_dataset import (
+    list_referenced_series,
+    read_dataset,
+    read_integer,
+    read_items,
+    read_numbers,
+    read_text,
+)
 from hnseg.errors import DicomError
 
 RTSTRUCT = "RTSTRUCT"
@@ -57,24 +64,23 @@ def read_structures(source: Path | Dataset, name: str = RTSTRUCT) -> tuple[Struc
         DicomError: No RTSTRUCT, a damaged one, no structure, two structures with one number, or a contour whose points
             are no triples of finite numbers.
     """
-    with quiet_pydicom(), refuse_damage(name):
+    with quiet_pydicom():
         return _read_dataset(read_dataset(source, name, modality=RTSTRUCT), name)
 
 
 def _read_dataset(dataset: Dataset, name: str) -> tuple[Structure, ...]:
-    rois = dataset.get("StructureSetROISequence") or ()
+    rois = read_items(dataset, "StructureSetROISequence", name)
     if not rois:
         raise DicomError(name, "the file lists no structure", "StructureSetROISequence")
-    numbers = [int(roi.get("ROINumber", -1)) for roi in rois]
+    numbers = [read_integer(roi, "ROINumber", name) for roi in rois]
     doubled = [number for number, count in Counter(numbers).items() if count > 1]
     if doubled:
         raise DicomError(name, f"{len(doubled)} structures share a number with another one", "ROINumber")
     items: dict[int, list[Dataset]] = {number: [] for number in numbers}
-    for roi_contour in dataset.get("ROIContourSequence") or ():
-        items.setdefault(int(roi_contour.get("ReferencedROINumber", -1)), []).extend(
-            roi_contour.get("ContourSequence") or ()
-        )
-    series = tuple(dict.fromkeys(_referenced_series(dataset)))
+    for drawn in read_items(dataset, "ROIContourSequence", name):
+        own = items.setdefault(read_integer(drawn, "ReferencedROINumber", name), [])
+        own += read_items(drawn, "ContourSequence", name)
+    series = list_referenced_series(dataset, name)
     return tuple(
         _read_structure(roi, number, items[number], series, name) for roi, number in zip(rois, numbers, strict=True)
     )
@@ -85,9 +91,9 @@ def _read_structure(
 ) -> Structure:
     contours, instances, other = [], set(), Counter[str]()
     for item in items:
-        kind = str(item.get("ContourGeometricType", ""))
-        for image in item.get("ContourImageSequence") or ():
-            instances.add(str(image.get("ReferencedSOPInstanceUID", "")))
+        kind = read_text(item, "ContourGeometricType", series)
+        for image in read_items(item, "ContourImageSequence", series):
+            instances.add(read_text(image, "ReferencedSOPInstanceUID", series))
         if kind not in CLOSED_TYPES:
             other[kind if kind in _OTHER_TYPES else "of an unknown type"] += 1
             continue
@@ -99,9 +105,9 @@ def _read_structure(
     notes = tuple(f"{count} contours left out: {kind}" for kind, count in sorted(other.items()))
     return Structure(
         number,
-        str(roi.get("ROIName", "")).strip(),
+        read_text(roi, "ROIName", series),
         tuple(contours),
-        str(roi.get("ReferencedFrameOfReferenceUID", "")),
+        read_text(roi, "ReferencedFrameOfReferenceUID", series),
         series_uids,
         frozenset(instances),
         notes,
@@ -115,10 +121,3 @@ def _read_points(item: Dataset, series: str) -> NDArray[np.float64]:
             series, f"a contour has {numbers.size} numbers; allowed are finite triples (x, y, z)", "ContourData"
         )
     return numbers.reshape(-1, 3)
-
-
-def _referenced_series(dataset: Dataset) -> Iterable[str]:
-    for frame in dataset.get("ReferencedFrameOfReferenceSequence") or ():
-        for study in frame.get("RTReferencedStudySequence") or ():
-            for series in study.get("RTReferencedSeriesSequence") or ():
-                yield str(series.get("SeriesInstanceUID", ""))

@@ -10,11 +10,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from pydicom import Dataset
+from pydicom.sr.coding import Code
 
 from hnseg.dicom.quiet import quiet_pydicom
 from hnseg.dicom.structures.place_frames import find_frame_grid, place_on_grid
-from hnseg.dicom.structures.read_dataset import read_dataset, refuse_damage
-from hnseg.dicom.structures.segment_codes import Concept
+from hnseg.dicom.structures.read_dataset import (
+    list_referenced_series,
+    read_dataset,
+    read_integer,
+    read_items,
+    read_text,
+    refuse_damage,
+)
 from hnseg.errors import DicomError
 from hnseg.images.geometry import Grid
 
@@ -40,9 +47,9 @@ class Segment:
     name: str
     mask: NDArray[np.bool_]
     grid: Grid
-    category: Concept | None = None
-    type: Concept | None = None
-    region: Concept | None = None
+    category: Code | None = None
+    type: Code | None = None
+    region: Code | None = None
     frame_of_reference_uid: str = ""
     series_uids: tuple[str, ...] = ()
 
@@ -65,18 +72,20 @@ def read_segments(
             ``grid``; a voxel outside ``grid``; a fractional segmentation without a threshold, since a probability of
             0.5 and half of a voxel's volume are different things that the file's reader must decide on.
     """
-    with quiet_pydicom(), refuse_damage(name):
+    with quiet_pydicom():
         dataset = read_dataset(source, name, modality=SEG)
-        kind = str(dataset.get("SegmentationType", ""))
+        kind = read_text(dataset, "SegmentationType", name)
         _check_kind(kind, threshold, name)
-        described = {int(item.SegmentNumber): item for item in dataset.get("SegmentSequence") or ()}
+        items = read_items(dataset, "SegmentSequence", name)
+        described = {read_integer(item, "SegmentNumber", name): item for item in items}
         if not described:
             raise DicomError(name, "the file describes no segment", "SegmentSequence")
         frames = _read_frames(dataset, name)
         numbers = _segment_numbers(dataset, kind, len(frames), described, name)
         own, slices = find_frame_grid(dataset, name)
         if kind == FRACTIONAL:
-            frames = frames >= np.ceil((threshold or 0) * int(dataset.get("MaximumFractionalValue", 255)))
+            largest = read_integer(dataset, "MaximumFractionalValue", name)
+            frames = frames >= np.ceil((threshold or 0) * largest)
         segments = []
         unknown_vox = int(np.count_nonzero(frames)) if kind == LABELMAP else 0
         for number, item in described.items():
@@ -85,7 +94,7 @@ def read_segments(
             stack = _stack_frames(frames, numbers, slices, own, number, name)
             unknown_vox -= int(np.count_nonzero(stack)) if kind == LABELMAP else 0
             mask = stack if grid is None else place_on_grid(stack, own, grid, name)
-            segments.append(_describe(dataset, item, number, mask, grid or own))
+            segments.append(_describe(dataset, item, number, mask, grid or own, name))
         if unknown_vox:
             raise DicomError(name, f"{unknown_vox} voxels of segments that are not described", "PixelData")
         return tuple(segments)
@@ -103,12 +112,10 @@ def _check_kind(kind: str, threshold: float | None, name: str) -> None:
 
 def _read_frames(dataset: Dataset, name: str) -> NDArray[Any]:
     """Frames (n, rows, columns)."""
-    try:
+    frames = read_integer(dataset, "NumberOfFrames", name) if "NumberOfFrames" in dataset else 1
+    shape = (frames, read_integer(dataset, "Rows", name), read_integer(dataset, "Columns", name))
+    with refuse_damage(name, "PixelData"):
         pixels = dataset.pixel_array
-    except (AttributeError, KeyError, NotImplementedError, RuntimeError, TypeError, ValueError) as error:
-        # No text of the error: it may hold values of the file.
-        raise DicomError(name, f"the frames cannot be decoded ({type(error).__name__})", "PixelData") from error
-    shape = (int(dataset.get("NumberOfFrames") or 1), int(dataset.Rows), int(dataset.Columns))
     if pixels.size != np.prod(shape):
         raise DicomError(name, f"{pixels.size} voxels in {shape[0]} frames of {shape[1]} × {shape[2]}", "PixelData")
     return pixels.reshape(shape)
@@ -118,24 +125,24 @@ def _segment_numbers(
     dataset: Dataset, kind: str, count: int, described: dict[int, Dataset], name: str
 ) -> NDArray[np.int64] | None:
     """The segment of each frame; None for a label map, whose frames hold all segments."""
-    per_frame = dataset.get("PerFrameFunctionalGroupsSequence") or ()
+    per_frame = read_items(dataset, "PerFrameFunctionalGroupsSequence", name)
     if len(per_frame) != count:
         reason = f"{len(per_frame)} items for {count} frames"
         raise DicomError(name, reason, "PerFrameFunctionalGroupsSequence")
     if kind == LABELMAP:
         return None
-    shared = list(dataset.get("SharedFunctionalGroupsSequence") or ())
-    numbers = [_segment_number(item, shared) for item in per_frame]
+    shared = read_items(dataset, "SharedFunctionalGroupsSequence", name)
+    numbers = [_segment_number(item, shared, name) for item in per_frame]
     if unknown := sorted(set(numbers) - set(described)):
         raise DicomError(name, f"frames of segment {unknown[0]}, which is not described", "ReferencedSegmentNumber")
     return np.asarray(numbers)
 
 
-def _segment_number(item: Dataset, shared: Sequence[Dataset]) -> int:
+def _segment_number(item: Dataset, shared: Sequence[Dataset], name: str) -> int:
     for group in (item, *shared):
-        for identification in group.get("SegmentIdentificationSequence") or ():
-            return int(identification.get("ReferencedSegmentNumber", -1))
-    return -1
+        for identification in read_items(group, "SegmentIdentificationSequence", name):
+            return read_integer(identification, "ReferencedSegmentNumber", name)
+    raise DicomError(name, "a frame of no segment", "SegmentIdentificationSequence")
 
 
 def _stack_frames(
@@ -160,24 +167,22 @@ def _stack_frames(
     return mask
 
 
-def _describe(dataset: Dataset, item: Dataset, number: int, mask: NDArray[np.bool_], grid: Grid) -> Segment:
+def _describe(dataset: Dataset, item: Dataset, number: int, mask: NDArray[np.bool_], grid: Grid, name: str) -> Segment:
     return Segment(
         number=number,
-        name=str(item.get("SegmentLabel", "")).strip(),
+        name=read_text(item, "SegmentLabel", name),
         mask=mask,
         grid=grid,
-        category=_read_concept(item, "SegmentedPropertyCategoryCodeSequence"),
-        type=_read_concept(item, "SegmentedPropertyTypeCodeSequence"),
-        region=_read_concept(item, "AnatomicRegionSequence"),
-        frame_of_reference_uid=str(dataset.get("FrameOfReferenceUID", "")),
-        series_uids=tuple(
-            str(series.get("SeriesInstanceUID", "")) for series in dataset.get("ReferencedSeriesSequence") or ()
-        ),
+        category=_read_code(item, "SegmentedPropertyCategoryCodeSequence", name),
+        type=_read_code(item, "SegmentedPropertyTypeCodeSequence", name),
+        region=_read_code(item, "AnatomicRegionSequence", name),
+        frame_of_reference_uid=read_text(dataset, "FrameOfReferenceUID", name),
+        series_uids=list_referenced_series(dataset, name),
     )
 
 
-def _read_concept(item: Dataset, keyword: str) -> Concept | None:
-    for code in item.get(keyword) or ():
-        parts = (code.get(part, "") for part in ("CodeValue", "CodingSchemeDesignator", "CodeMeaning"))
-        return Concept(*(str(part) for part in parts))
+def _read_code(item: Dataset, keyword: str, name: str) -> Code | None:
+    for code in read_items(item, keyword, name):
+        parts = (read_text(code, part, name) for part in ("CodeValue", "CodingSchemeDesignator", "CodeMeaning"))
+        return Code(*parts)
     return None

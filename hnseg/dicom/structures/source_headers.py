@@ -1,4 +1,4 @@
-"""The headers of the series that a mask lies on, checked and made ready to be referred to."""
+"""The headers of the series that a mask lies on, checked and made ready to be referred to; what every result states."""
 
 from __future__ import annotations
 
@@ -9,9 +9,15 @@ from numpy.typing import NDArray
 from pydicom import Dataset
 from pydicom.valuerep import format_number_as_ds
 
+from hnseg.cohort.labels import Label, describe_invalid_values, invalid_label_values
 from hnseg.errors import DicomError
 from hnseg.images.geometry import Grid
 
+SERIES_NUMBER = 9200  # far from those of a scanner
+SERIES_DESCRIPTION = "hnseg GTV segmentation, research only"
+CONTENT_DESCRIPTION = "GTV by hnseg. For research; not for clinical use"
+MANUFACTURER, MODEL = "ssimh developers", "hnseg"
+RESAMPLED = "no image has the voxels of a series that was resampled, as for a gantry tilt"
 POSITION_TOLERANCE_MM = 0.15  # a series whose positions are up to 0.1 mm from a regular stack is read as one
 
 # Patient and study are the source's: the result belongs into the same study. Empty where the source has none.
@@ -39,6 +45,18 @@ _NEEDED = ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceU
 _POSITION = ("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing")
 
 
+def check_mask(mask: Label, grid: Grid) -> None:
+    """Refuse a mask that is not on its grid, or holds other values than labels.
+
+    Raises:
+        ValueError: It has another shape, or other values.
+    """
+    if mask.shape != grid.shape:
+        raise ValueError(f"mask of shape {mask.shape} on a grid of shape {grid.shape}")
+    if invalid := invalid_label_values(mask):
+        raise ValueError(describe_invalid_values(invalid))
+
+
 def check_source(headers: Sequence[Dataset], grid: Grid, name: str) -> None:
     """Refuse headers that are not those of the slices of a grid, in its order.
 
@@ -57,10 +75,12 @@ def check_source(headers: Sequence[Dataset], grid: Grid, name: str) -> None:
     for k, header in enumerate(headers):
         rows, columns = int(header.get("Rows", 0)), int(header.get("Columns", 0))
         if (columns, rows) != grid.size[:2]:
-            raise DicomError(name, f"slice {k} has {columns} × {rows} voxels; the mask has {grid.size[:2]}", "Rows")
+            of_mask = f"{grid.size[0]} × {grid.size[1]}"
+            message = f"slice {k} has {columns} × {rows} voxels, the mask {of_mask}: {RESAMPLED}"
+            raise DicomError(name, message, "Rows")
         away_mm = float(np.abs(_plane_points(header, corners) - first_mm - k * step_mm).max())
         if away_mm > POSITION_TOLERANCE_MM:
-            message = f"slice {k} of the mask lies {away_mm:.3g} mm from its image; was the series resampled (tilt)?"
+            message = f"slice {k} of the mask lies {away_mm:.3g} mm from its image: {RESAMPLED}"
             raise DicomError(name, message, "ImagePositionPatient")
 
 

@@ -17,11 +17,20 @@ from pydicom import Dataset
 from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, RTStructureSetStorage, generate_uid
 
-from hnseg.cohort.labels import Label, describe_invalid_values, invalid_label_values
+from hnseg.cohort.labels import Label
 from hnseg.dicom.quiet import quiet_pydicom
 from hnseg.dicom.structures.segment_codes import SEGMENT_CODES, SegmentCode
-from hnseg.dicom.structures.source_headers import check_source, copy_references
-from hnseg.dicom.structures.write_seg import CONTENT_DESCRIPTION, MANUFACTURER, MODEL, SERIES_DESCRIPTION, SERIES_NUMBER
+from hnseg.dicom.structures.source_headers import (
+    CONTENT_DESCRIPTION,
+    MANUFACTURER,
+    MODEL,
+    PATIENT_AND_STUDY,
+    SERIES_DESCRIPTION,
+    SERIES_NUMBER,
+    check_mask,
+    check_source,
+    copy_references,
+)
 from hnseg.images.geometry import Grid
 from ssimh._version import __version__
 from ssimh.files.atomic import atomic_write
@@ -45,10 +54,7 @@ def write_rtstruct(
         DicomError: The headers are not those of the grid, or lack what an RTSTRUCT needs.
         ValueError: The mask has another shape than the grid, or other values.
     """
-    if mask.shape != grid.shape:
-        raise ValueError(f"mask of shape {mask.shape} on a grid of shape {grid.shape}")
-    if invalid := invalid_label_values(mask):
-        raise ValueError(describe_invalid_values(invalid))
+    check_mask(mask, grid)
     with quiet_pydicom():
         check_source(headers, grid, name)
         dataset = _describe_set(headers, grid)
@@ -88,11 +94,9 @@ def _describe_set(headers: Sequence[Dataset], grid: Grid) -> FileDataset:
     meta.TransferSyntaxUID = ExplicitVRLittleEndian
     source = copy_references(headers[0], grid)
     dataset = FileDataset("", {}, file_meta=meta, preamble=bytes(128))
-    for element in source:
-        if element.tag.group == 0x0010 or element.keyword.startswith(
-            ("Study", "Accession", "Referring", "SpecificChar")
-        ):
-            dataset.add(element)
+    for keyword in PATIENT_AND_STUDY:
+        if keyword in source:
+            dataset.add(source[keyword])
     now = datetime.datetime.now()
     dataset.SOPClassUID, dataset.SOPInstanceUID = RTStructureSetStorage, meta.MediaStorageSOPInstanceUID
     dataset.Modality, dataset.SeriesInstanceUID = "RTSTRUCT", generate_uid()

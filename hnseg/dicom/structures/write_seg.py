@@ -17,23 +17,28 @@ from highdicom.color import CIELabColor
 from highdicom.seg import Segmentation, SegmentDescription
 from pydicom import Dataset
 from pydicom.sr.codedict import codes
-from pydicom.sr.coding import Code
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
 
-from hnseg.cohort.labels import Label, describe_invalid_values, invalid_label_values
+from hnseg.cohort.labels import Label
 from hnseg.dicom.quiet import quiet_pydicom
-from hnseg.dicom.structures.segment_codes import SEGMENT_CODES, Concept, SegmentCode
-from hnseg.dicom.structures.source_headers import check_source, copy_references
+from hnseg.dicom.structures.segment_codes import SEGMENT_CODES, SegmentCode
+from hnseg.dicom.structures.source_headers import (
+    CONTENT_DESCRIPTION,
+    MANUFACTURER,
+    MODEL,
+    SERIES_DESCRIPTION,
+    SERIES_NUMBER,
+    check_mask,
+    check_source,
+    copy_references,
+)
 from hnseg.errors import DicomError, OptionError
 from hnseg.images.geometry import Grid
 from ssimh._version import __version__
 from ssimh.files.atomic import atomic_write
 
 SegmentationForm = Literal["binary", "labelmap"]
-SERIES_NUMBER = 9200  # far from those of a scanner
-SERIES_DESCRIPTION = "hnseg GTV segmentation, research only"
-CONTENT_DESCRIPTION = "GTV by hnseg. For research; not for clinical use"
-MANUFACTURER, MODEL, DEVICE = "ssimh developers", "hnseg", "none"
+DEVICE = "none"
 
 
 def write_segmentation(
@@ -65,10 +70,7 @@ def write_segmentation(
     """
     if form not in get_args(SegmentationForm):
         raise OptionError(f"form {form!r}; allowed are {', '.join(get_args(SegmentationForm))}")
-    if mask.shape != grid.shape:
-        raise ValueError(f"mask of shape {mask.shape} on a grid of shape {grid.shape}")
-    if invalid := invalid_label_values(mask):
-        raise ValueError(describe_invalid_values(invalid))
+    check_mask(mask, grid)
     with quiet_pydicom():
         check_source(headers, grid, name)
         try:
@@ -118,17 +120,13 @@ def _describe_segment(code: SegmentCode) -> SegmentDescription:
     return SegmentDescription(
         segment_number=code.label,
         segment_label=code.name,
-        segmented_property_category=_as_code(code.category),
-        segmented_property_type=_as_code(code.type),
+        segmented_property_category=code.category,
+        segmented_property_type=code.type,
         algorithm_type="AUTOMATIC",
         algorithm_identification=algorithm,
-        anatomic_regions=[_as_code(code.region)],
+        anatomic_regions=[code.region],
         display_color=CIELabColor.from_rgb(*bytes.fromhex(code.color.removeprefix("#"))),
     )
-
-
-def _as_code(concept: Concept) -> Code:
-    return Code(concept.value, concept.scheme, concept.meaning)
 
 
 def _as_single_frames(sources: Sequence[Dataset]) -> dict[str, tuple[str, str]]:

@@ -64,6 +64,7 @@ def test_cells_replace_values_and_empty_ones_do_not(tmp_path, header, row, expec
         ("pid,patient_height_cm,suv_factor\nSECRET,170,1\n", ["column 2", "patient_height_m"]),
         ("pid,suv_factor,suv_factor\nSECRET,2e-4,3e-4\n", ["column 3", "suv_factor"]),
         ("pid,patient_weight_kg,patient_height_m\nA,70,1.7\n\nSECRET,70,5,1.75\n", ["line 4", 4, 3, "point"]),
+        ("pid,patient_weight_kg,patient_height_m\nA,70,1.7\n\nSECRET,70\n", ["line 4", 2, 3, "commas"]),
         ('pid,patient_weight_kg\nSECRET,"70,5"\n', ["line 2", "patient_weight_kg", "point"]),
         ("patient,patient_weight_kg,pid\n7,SECRET,70\n", ["line 2", "patient_weight_kg", "point"]),
         ("pid,injection_time\nSECRET,2020-01-01T09:00\n", ["line 2", "injection_time", "HH:MM:SS"]),

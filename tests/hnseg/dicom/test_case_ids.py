@@ -74,6 +74,9 @@ def test_a_study_is_known_by_its_images_and_of_two_with_the_same_by_its_file():
         ("id,pid\nSECRET/1,P1\n", "line 2"),
         ("id,pid\na,\n", "line 2"),
         ("id,pid\na,SECRET\nA,P2\n", "2, 3"),
+        ("id,pid\n\na,SECRET\n\nA,P2\n", "3, 5"),
+        ("id,pid\na,SECRET,P2\n", "line 2"),
+        ("id,folder,pid\na,SECRET\n", "line 2"),
     ],
 )
 def test_a_table_that_cannot_be_used_is_refused_without_its_contents(tmp_path, text, fact):

@@ -27,6 +27,7 @@ from hnseg.inference.predict_case import InferenceOptions
 from hnseg.inference.predict_cohort import predict_pair
 from hnseg.inference.predict_study import StudyReading, predict_study
 from hnseg.models.checkpoint import load_checkpoint, save_checkpoint
+from tests.facts import names_all
 from tests.hnseg.dicom import phantoms, studies
 
 CPU = InferenceOptions("cpu")
@@ -158,8 +159,10 @@ def test_what_cannot_be_predicted_is_refused_before_the_work(trained_run, tmp_pa
         (one, {"reading": StudyReading(tags=tags)}, OptionError),
         (one, {"reading": StudyReading(SeriesChoices(pet=(77,)))}, OptionError),
     ):
-        with pytest.raises(error):
+        with pytest.raises(error) as caught:
             predict_study(trained_run, source, target, **more)
+        if source == tilted:  # a mask in NIfTI is possible
+            assert names_all(str(caught.value), "CT series 1", "hnseg dicom", "--mask")
     assert [path for path in tmp_path.iterdir() if path.name.startswith((".", "seg"))] == []
 
 

@@ -11,6 +11,7 @@ from hnseg.dicom.structures.read_seg import read_segments
 from hnseg.dicom.structures.write_rtstruct import write_rtstruct
 from hnseg.dicom.structures.write_seg import write_segmentation
 from hnseg.errors import DicomError
+from tests.hnseg.dicom.structures.rtstructs import Roi, make_rtstruct
 from tests.hnseg.dicom.structures.sources import make_mask, make_source
 
 CHANGES = 60
@@ -46,3 +47,9 @@ def test_changed_bytes(tmp_path, kind):
             outcomes["refused"] += 1
     assert outcomes["refused"] >= CHANGES // 3
     assert outcomes["read"] >= 1
+
+
+def test_an_error_of_ours_is_not_called_damage(monkeypatch):
+    monkeypatch.setattr("hnseg.dicom.structures.read_rtstruct.Structure", None)
+    with pytest.raises(TypeError):
+        read_structures(make_rtstruct([Roi("GTVp", [])]))

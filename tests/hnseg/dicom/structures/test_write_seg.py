@@ -6,7 +6,6 @@ import highdicom
 import numpy as np
 import pytest
 from pydicom import dcmread
-from pydicom.sr.codedict import codes
 
 from hnseg.dicom.quiet import quiet_pydicom
 from hnseg.dicom.series.read_volume import read_volume
@@ -102,24 +101,20 @@ def test_references_codes_and_identity(tmp_path, form, sop_class):
     assert "not for clinical use" in dataset.ContentDescription
 
 
-def test_codes_are_those_of_the_dictionary(tmp_path):
+def test_segments_have_the_codes_of_snomed_ct(tmp_path):
     headers, grid = make_source(tmp_path / "ct")
     write_segmentation(make_mask(), grid, headers, tmp_path / "seg.dcm", form="labelmap")
-    expected = (
-        ("GTVp", codes.SCT.NeoplasmPrimary, codes.SCT.HeadAndNeck),
-        ("GTVn", codes.SCT.NeoplasmSecondary, codes.SCT.LymphNodeOfHeadAndNeck),
-    )
-    segments = read_segments(tmp_path / "seg.dcm")
-    for segment, code, (name, kind, region) in zip(segments, SEGMENT_CODES, expected, strict=True):
-        assert (segment.name, segment.category, segment.type, segment.region) == (
-            name,
-            code.category,
-            code.type,
-            code.region,
-        )
-        assert (code.type.value, code.type.meaning) == (kind.value, kind.meaning)
-        assert (code.region.value, code.region.meaning) == (region.value, region.meaning)
-        assert code.category.value == codes.SCT.MorphologicallyAbnormalStructure.value
+    found = [
+        (segment.name, *((code.value, code.scheme_designator) for code in (segment.type, segment.region)))
+        for segment in read_segments(tmp_path / "seg.dcm")
+    ]
+    assert found == [
+        ("GTVp", ("372087000", "SCT"), ("774007", "SCT")),
+        ("GTVn", ("14799000", "SCT"), ("312501005", "SCT")),
+    ]
+    assert {(code.category.value, code.category.meaning) for code in SEGMENT_CODES} == {
+        ("49755003", "Morphologically Abnormal Structure")
+    }
 
 
 @pytest.mark.parametrize("form", FORMS)
