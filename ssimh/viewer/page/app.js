@@ -13,7 +13,7 @@ function start({ cases, back }) {
   known = cases;
   if (typeof DecompressionStream === "undefined") return say("This page needs a browser of 2023 or later.");
   if (back) Object.assign(byId("back"), { href: back, hidden: false });
-  byId("case-choice").hidden = cases.length < 2;
+  byId("case-choice").hidden = !cases[0].address;
   byId("case").replaceChildren(...cases.map(each => makeElement("option", { value: each.name, textContent: each.name })));
   byId("case").addEventListener("change", event => (location.hash = new URLSearchParams({ case: event.target.value })));
   window.addEventListener("hashchange", follow);
