@@ -26,7 +26,7 @@ from ssimh.files.artifact_cache import RECORD, ArtifactCache, read_record
 from ssimh.files.json_object import JsonObject
 
 Voxels = NDArray[Any]
-VERSION = 4  # to be raised whenever the same input gives other files
+VERSION = 5  # to be raised whenever the same input gives other files
 # Parts of a key, and what a user knows them by
 CHANGES = {
     "version": "the version of hnseg dicom",

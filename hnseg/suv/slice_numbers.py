@@ -49,4 +49,4 @@ def _check_year(tag: str, time: datetime | None) -> None:
 def _check_range(tag: str, value: float | None, allowed: tuple[float, float], unit: str = "") -> None:
     low, high = allowed
     if value is not None and not low <= value <= high:
-        raise SuvError(tag, f"{value:g}{unit} in a slice; allowed are {low:g} to {high:g}{unit}")
+        raise SuvError(tag, f"it is {value:g}{unit} in a slice; allowed are {low:g} to {high:g}{unit}")

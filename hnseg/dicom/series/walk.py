@@ -148,7 +148,7 @@ def _records(collected: _Collected) -> Iterable[SeriesRecord]:
     for number, (key, slices, split_by) in enumerate(found, 1):
         siblings = parts[key.patient_key, key.study_uid, key.series_uid]
         record = _record(number, key, slices, collected)
-        notes = list(record.notes)
+        notes = []
         if n_damaged := sum(damaged[folder] for folder in {path.parent for path in record.files}):
             notes.append(f"damaged files in its folder, of unknown series: {n_damaged}; is the volume complete?")
         if (n_volumes := volumes[key.patient_key, key.study_uid, key.series_uid]) > 1:
@@ -178,10 +178,10 @@ def _record(number: int, key: SeriesKey, slices: Sequence[SliceRecord], collecte
     n_lost = collected.n_lost[key.series_uid]
     if n_truncated := n_lost + sum(part.sop_uid in collected.truncated for part in slices):
         total = len(record.files) + n_lost
-        reason = (
-            f"{n_truncated} of {total} files {TRUNCATED}; copy them again, or move them away to use the others",
-            "PixelData",
-        )
+        message = f"{n_truncated} of {total} files {TRUNCATED}; copy them again, or move them away to use the others"
+        if total == 1:
+            message = f"{TRUNCATED}: the file ends before its data does; copy it again"
+        reason = message, "PixelData"
     twice = [part.file for part in slices if part.sop_uid in collected.ambiguous]
     if reason is None and twice:
         reason = f"{len(twice)} files with an instance UID that another file has with other content", "SOPInstanceUID"
@@ -194,9 +194,4 @@ def _record(number: int, key: SeriesKey, slices: Sequence[SliceRecord], collecte
     except SeriesFault as fault:
         return replace(record, why_unusable=fault.message, unusable_tag=fault.tag)
     ordered = tuple(slices[index] for plane in stack.planes for index in plane)
-    notes = []
-    if len(ordered) > len(stack.planes):
-        notes.append(f"{len(ordered) - len(stack.planes)} positions that repeat")
-    if stack.shifts_px is not None:
-        notes.append(f"tilt of {stack.tilt_deg:.1f}°")
-    return replace(record, slices=ordered, grid=stack.grid, notes=tuple(notes))
+    return replace(record, slices=ordered, grid=stack.grid)

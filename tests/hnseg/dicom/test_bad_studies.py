@@ -7,12 +7,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import pydicom
 import pytest
 from pydicom import Dataset
 
 from hnseg.dicom.convert import DicomReport, convert_dicom
 from tests.hnseg.dicom import phantoms, studies
+from tests.hnseg.dicom.damages import move_contours, repeat_uid, truncate, truncate_contours, without
 
 
 def injection(**values: Any) -> dict[str, Any]:
@@ -52,35 +52,6 @@ FAULTS: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
     "other-frame": (header(FrameOfReferenceUID="1.2.3"), ("PET series", "CT series", "FrameOfReferenceUID")),
     "elsewhere": ({"pet": {"center_mm": (0.0, 0.0, 900.0)}}, ("PET series", "CT series", "ImagePositionPatient")),
 }
-
-
-def without(part: str) -> Callable[[Path, dict[str, list[Dataset]]], None]:
-    return lambda home, written: shutil.rmtree(home / part)
-
-
-def truncate(home: Path, written: dict[str, list[Dataset]]) -> None:
-    path = max((home / "pet").iterdir())
-    path.write_bytes(path.read_bytes()[:-40])
-
-
-def truncate_contours(home: Path, written: dict[str, list[Dataset]]) -> None:
-    path = home / "rt" / "contours"
-    path.write_bytes(path.read_bytes()[:-40])
-
-
-def repeat_uid(home: Path, written: dict[str, list[Dataset]]) -> None:
-    path = max((home / "ct").iterdir())
-    dataset = pydicom.dcmread(path)
-    dataset.PixelData = bytes(len(dataset.PixelData))
-    dataset.save_as(home / "ct" / "again")
-
-
-def move_contours(home: Path, written: dict[str, list[Dataset]]) -> None:
-    def edit(dataset: Dataset, _: int) -> None:
-        for contour in dataset.ROIContourSequence[0].ContourSequence:
-            contour.ContourData = [float(value) + 500 * (n % 3 == 0) for n, value in enumerate(contour.ContourData)]
-
-    studies.write_contours(home / "rt" / "contours", written["ct"], ["GTVp"], edit=edit)
 
 
 DAMAGES: dict[str, tuple[Callable[[Path, dict[str, list[Dataset]]], None], tuple[str, ...]]] = {

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import shutil
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from hnseg.dicom.case_record import list_notes
 from hnseg.dicom.convert import convert_dicom
 from hnseg.dicom.options import DicomOptions
+from hnseg.dicom.pair_studies import SeriesChoices
 from hnseg.dicom.tree_record import why_no_mask
 from tests.facts import names_all
 from tests.hnseg.dicom import phantoms, studies
+from tests.hnseg.dicom.damages import move_contours, truncate_contours
 
 
 def test_a_pet_that_covers_part_of_the_ct_is_said(tmp_path):
@@ -44,6 +49,32 @@ def test_a_truncated_end_slice_costs_the_case_and_an_empty_file_is_noted(tmp_pat
     assert (state.state, state.changed) == ("done", ("its DICOM files",))
     assert state.record["ct"]["grid"]["size"][2] == studies.SHAPE[0] - 1
     assert [note for note in list_notes(state.record) if note.startswith("ct: ") and names_all(note, "damaged", 1)]
+
+
+@pytest.mark.parametrize("options", [DicomOptions(), DicomOptions(pet_only=True)])
+@pytest.mark.parametrize("damage", [truncate_contours, move_contours])
+def test_images_are_written_without_structures_that_are_refused_where_that_is_asked_for(tmp_path, damage, options):
+    damage(tmp_path / "in", studies.make_study(tmp_path / "in"))
+    if options.pet_only:
+        shutil.rmtree(tmp_path / "in" / "ct")
+    (state,) = convert_dicom(tmp_path / "in", tmp_path / "out", options).states
+    number = 2 if options.pet_only else 3
+    assert names_all(state.problem, f"RTSTRUCT series {number}", f"--leave-out-series {number}")
+    choices = SeriesChoices(left_out=(number,))
+    report = convert_dicom(tmp_path / "in", tmp_path / "out", replace(options, choices=choices))
+    (state,) = report.states
+    assert (state.state, state.record["label"], "ct" in state.record) == ("done", None, not options.pet_only)
+    assert names_all(why_no_mask(state, report.plans[0]), f"RTSTRUCT series {number}", "left out")
+    assert report.damaged_series == ()
+
+
+def test_a_damaged_series_beside_a_usable_one_is_named(tmp_path):
+    study = {"shape": studies.SHAPE, "study": "study", "patient": "P-study"}
+    studies.make_study(tmp_path / "in", structures=())
+    phantoms.make_ct(tmp_path / "in" / "other", series="other", missing=(4,), spacing_mm=studies.CT_MM, **study)
+    report = convert_dicom(tmp_path / "in", tmp_path / "out")
+    assert report.states[0].state == "done"
+    assert names_all(report.damaged_series[0], "CT series 2", "ImagePositionPatient")
 
 
 def test_a_pet_with_fewer_slices_than_it_states_is_noted(tmp_path):
