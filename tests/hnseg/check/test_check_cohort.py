@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import re
+import shutil
 import struct
 from dataclasses import replace
 from pathlib import Path
@@ -29,51 +30,64 @@ from tests.hnseg.fixtures import ball
 PREPARE = Config.from_preset("demo").prepare
 
 
-def test_a_good_cohort_has_no_findings(small_cohort, tmp_path):
-    result = check_cohort(small_cohort, PREPARE, work=tmp_path)
+def test_a_good_cohort_has_no_findings(prepared_run):
+    result = load_check(prepared_run)
     assert result.findings == ()
     assert len(result.cases) == 8
     assert all(case.head_found and case.label for case in result.cases)
     assert {case.center for case in result.cases} == {center.name for center in DEFAULT_CENTERS[:2]}
-    assert load_check(tmp_path) == result
 
 
-@pytest.mark.parametrize(
-    ("trap", "severity", "message", "file"),
-    [
-        ("disjoint-boxes", "error", "do not overlap", "__PT"),
-        ("wrong-label-value", "error", "label values must be 0 (background), 1 (GTVp), 2 (GTVn); found 7", "-001.nii"),
-        ("missing-pet", "error", "does not exist", "__PT"),
-        ("unreadable-ct", "error", "not a readable image", "__CT"),
-        ("empty-label", "warning", "neither GTVp nor GTVn", "-001.nii"),
-        ("flipped-direction", "info", "flipped or permuted (handled)", "__CT"),
-        ("oblique-direction", "info", "oblique (handled)", "__CT"),
-    ],
-)
-def test_a_trap_is_named_and_the_other_case_goes_on(tmp_path, trap, severity, message, file):
-    root = tmp_path / "cohort"
-    generate_cohort(root, cases_per_center=2, centers=DEFAULT_CENTERS[:1], pixel_mm=8.0, traps=[trap])
-    result = check_cohort(root, PREPARE, work=tmp_path / "work")
-    bad = f"{DEFAULT_CENTERS[0].name}-001"
+TRAPS = {
+    "disjoint-boxes": ("error", "do not overlap", "__PT"),
+    "wrong-label-value": ("error", "label values must be 0 (background), 1 (GTVp), 2 (GTVn); found 7", ".nii"),
+    "missing-pet": ("error", "does not exist", "__PT"),
+    "unreadable-ct": ("error", "not a readable image", "__CT"),
+    "empty-label": ("warning", "neither GTVp nor GTVn", ".nii"),
+    "flipped-direction": ("info", "flipped or permuted (handled)", "__CT"),
+    "oblique-direction": ("info", "oblique (handled)", "__CT"),
+}
+CASE_IDS = {trap: f"{DEFAULT_CENTERS[0].name}-{n:03d}" for n, trap in enumerate([*TRAPS, "pet-bqml", None], start=1)}
+
+
+@pytest.fixture(scope="module")
+def trapped(tmp_path_factory):
+    """A cohort of a case for each trap and one without; what its check found, and the folder it wrote that to."""
+    root, work = tmp_path_factory.mktemp("trapped") / "cohort", tmp_path_factory.mktemp("checked") / "work"
+    traps = [trap for trap in CASE_IDS if trap is not None]
+    generate_cohort(root, cases_per_center=len(CASE_IDS), centers=DEFAULT_CENTERS[:1], pixel_mm=8.0, traps=traps)
+    return root, check_cohort(root, PREPARE, work=work), work
+
+
+@pytest.mark.parametrize("trap", TRAPS)
+def test_a_trap_is_named_and_the_other_cases_go_on(trapped, trap):
+    severity, message, file = TRAPS[trap]
+    _, result, work = trapped
     about = [finding for finding in result.findings if message in finding.message]
     assert about, [str(finding) for finding in result.findings]
-    assert {(finding.case_id, finding.severity) for finding in about} == {(bad, severity)}
-    assert file in str(about[0].path)
-    used = {case.id for case in result.cases}
-    assert used == ({f"{DEFAULT_CENTERS[0].name}-002"} if severity == "error" else used | {bad})
-    assert len(json.loads((tmp_path / "work" / "check.json").read_text())["findings"]) == len(result.findings)
+    assert {(finding.case_id, finding.severity) for finding in about} == {(CASE_IDS[trap], severity)}
+    assert f"{CASE_IDS[trap]}{file}" in str(about[0].path)
+    refused = {CASE_IDS[name] for name, (kind, _, _) in TRAPS.items() if kind == "error"}
+    assert {case.id for case in result.cases} == set(CASE_IDS.values()) - refused
+    assert len(json.loads((work / "check.json").read_text())["findings"]) == len(result.findings)
 
 
-def test_bqml_is_converted_by_the_cohorts_table_and_refused_without_it(tmp_path):
-    root = tmp_path / "cohort"
-    generate_cohort(root, cases_per_center=2, centers=DEFAULT_CENTERS[:1], pixel_mm=6.0, traps=["pet-bqml"])
-    converted, other = check_cohort(root, PREPARE, work=tmp_path / "work").cases
+def test_bqml_is_converted_by_the_cohorts_table_and_refused_without_it(trapped, tmp_path):
+    root, result, work = trapped
+    cases = {case.id: case for case in result.cases}
+    converted, other = (cases[CASE_IDS[trap]] for trap in ("pet-bqml", None))
     assert (converted.pet_unit, other.pet_unit, other.suv_factor) == ("Bq/ml", "SUV", None)
-    assert load_check(tmp_path / "work").cases[0].as_case().suv_factor == converted.suv_factor
-    assert converted.head_found
-    next(root.rglob("suv_conversion_tags.csv")).unlink()
-    (error,) = check_cohort(root, PREPARE).errors
+    assert load_check(work) == result
+    assert converted.as_case().suv_factor == converted.suv_factor
+    for case_id in (converted.id, other.id):
+        shutil.copytree(root / "Task 1" / case_id, tmp_path / "Task 1" / case_id)
+    (error,) = check_cohort(tmp_path, PREPARE).errors
     assert (error.case_id, "looks like Bq/ml, not SUV" in error.message) == (converted.id, True)
+
+
+def test_heads_are_found_in_every_direction_and_unit(trapped):
+    found = {case.id: case.head_found for case in trapped[1].cases}
+    assert all(found[CASE_IDS[trap]] for trap in ("flipped-direction", "oblique-direction", "pet-bqml", None)), found
 
 
 @pytest.mark.parametrize(
@@ -94,18 +108,6 @@ def test_rows_of_factors_without_a_case_are_a_finding(make_case, ids, severity, 
     found = [(f.severity, f.message) for f in check_factors(root, discover_cases(root))]
     assert [severity for severity, _ in found] == ([severity] if severity else [])
     assert all(message.startswith(start) for _, message in found)
-
-
-def test_flipped_and_oblique_heads_are_found_where_the_straight_one_is(tmp_path):
-    boxes = {}
-    for trap in (None, "flipped-direction", "oblique-direction"):
-        root = tmp_path / str(trap)
-        generate_cohort(
-            root, cases_per_center=1, centers=DEFAULT_CENTERS[:1], pixel_mm=6.0, traps=[trap] if trap else []
-        )
-        (case,) = check_cohort(root, PREPARE).cases
-        boxes[trap] = (case.head_found, case.in_view)
-    assert all(found for found, _ in boxes.values()), boxes
 
 
 def test_a_label_on_another_grid_is_refused(make_case):
