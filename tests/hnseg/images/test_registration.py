@@ -10,15 +10,15 @@ import pytest
 from hnseg.images.geometry import Grid
 from hnseg.images.registration import Alignment, measure_alignment
 from hnseg.images.resample import resample
-from hnseg.phantom import DEFAULT_CENTERS, generate_case
+from hnseg.phantom import DEFAULT_CENTERS
 from hnseg.phantom.subject import rotation
 from hnseg.preprocessing.crop.find_box import find_crop
 
 
 @pytest.fixture(scope="module", params=DEFAULT_CENTERS, ids=lambda center: center.name)
-def scan(request):
+def scan(request, phantom):
     """A phantom of a center, and its box; the phantom itself is misaligned by about a millimeter."""
-    case = generate_case(request.param, 2, seed=11, pixel_mm=4.0)
+    case = phantom(request.param, 2)
     crop = find_crop(case.ct, case.ct_grid, case.pet, case.pet_grid, box_vox=(200, 200, 310), spacing_mm=1.0)
     return case, crop.grid
 
@@ -59,8 +59,8 @@ def test_the_quick_search_agrees_with_the_whole_search(scan, monkeypatch):
     np.testing.assert_allclose(quick.shift_mm, whole.shift_mm, atol=0.8)
 
 
-def test_a_turned_head_is_turned_back():
-    case = generate_case(index=2, seed=11, pixel_mm=4.0)
+def test_a_turned_head_is_turned_back(phantom):
+    case = phantom(index=2)
     crop = find_crop(case.ct, case.ct_grid, case.pet, case.pet_grid, box_vox=(200, 200, 310), spacing_mm=1.0)
     turn, middle = rotation([4.0, 0.0, 6.0]), crop.grid.to_physical((np.asarray(crop.grid.size) - 1) / 2)
     origin = turn @ (np.asarray(case.pet_grid.origin_mm) - middle) + middle + np.array([3.0, -4.0, 2.0])

@@ -12,7 +12,6 @@ from hnseg.check.check_case import check_case
 from hnseg.cli.commands import app
 from hnseg.cohort.cases import Case, discover_cases
 from hnseg.images.image_io import write_image
-from hnseg.phantom import generate_case
 from hnseg.preprocessing.crop_case import crop_case
 from hnseg.preprocessing.harmonization import NoHarmonization
 from hnseg.preprocessing.image_versions import FINAL
@@ -25,15 +24,15 @@ SHIFT_MM = (9.0, -7.0, 6.0)
 
 
 @pytest.fixture(scope="module")
-def shifted(tmp_path_factory) -> tuple[Case, Case]:
+def shifted(phantom, tmp_path_factory) -> tuple[Case, Case]:
     """A phantom on disk with its PET where it belongs, and the same with the PET's header off by 12.9 mm."""
     folder = tmp_path_factory.mktemp("shifted")
-    phantom = generate_case(index=2, seed=11, pixel_mm=4.0)
-    moved = replace(phantom.pet_grid, origin_mm=tuple(np.add(phantom.pet_grid.origin_mm, SHIFT_MM)))
-    write_image(folder / "ct.nii.gz", phantom.ct, phantom.ct_grid)
-    write_image(folder / "label.nii.gz", phantom.label, phantom.ct_grid)
-    write_image(folder / "pet.nii.gz", phantom.pet, phantom.pet_grid)
-    write_image(folder / "moved.nii.gz", phantom.pet, moved)
+    case = phantom(index=2)
+    moved = replace(case.pet_grid, origin_mm=tuple(np.add(case.pet_grid.origin_mm, SHIFT_MM)))
+    write_image(folder / "ct.nii.gz", case.ct, case.ct_grid)
+    write_image(folder / "label.nii.gz", case.label, case.ct_grid)
+    write_image(folder / "pet.nii.gz", case.pet, case.pet_grid)
+    write_image(folder / "moved.nii.gz", case.pet, moved)
     right = Case("ALFA-002", folder / "ct.nii.gz", folder / "pet.nii.gz", folder / "label.nii.gz")
     return right, replace(right, pet=folder / "moved.nii.gz")
 

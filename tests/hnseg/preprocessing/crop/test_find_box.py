@@ -10,7 +10,7 @@ import pytest
 from hnseg.cohort.checked_cohort import load_check
 from hnseg.images.geometry import Grid
 from hnseg.images.resample import resample
-from hnseg.phantom import DEFAULT_CENTERS, generate_case
+from hnseg.phantom import DEFAULT_CENTERS
 from hnseg.preprocessing.crop.find_box import brain_in_box, find_crop
 from hnseg.settings.config import Config
 from ssimh.images.simpleitk import load_sitk
@@ -21,8 +21,8 @@ BOX = {"box_vox": (64, 64, 100), "spacing_mm": 3.125}
 
 @pytest.mark.parametrize("center", DEFAULT_CENTERS, ids=lambda center: center.name)
 @pytest.mark.parametrize("index", [1, 2])
-def test_every_lesion_lies_in_the_box(center, index):
-    case = generate_case(center, index, seed=11, pixel_mm=4.0)
+def test_every_lesion_lies_in_the_box(phantom, center, index):
+    case = phantom(center, index)
     crop = find_crop(case.ct, case.ct_grid, case.pet, case.pet_grid, **BOX)
     assert not crop.fallback, crop.reason
     assert crop.confidence >= 0.8
@@ -31,8 +31,8 @@ def test_every_lesion_lies_in_the_box(center, index):
     assert ((points >= low) & (points <= high)).all()
 
 
-def test_box_has_the_published_size_and_stands_upright():
-    case = generate_case(index=1, seed=11, pixel_mm=4.0)
+def test_box_has_the_published_size_and_stands_upright(phantom):
+    case = phantom()
     crop = find_crop(
         case.ct, case.ct_grid, case.pet, case.pet_grid, **{**BOX, "box_vox": (200, 200, 310), "spacing_mm": 1.0}
     )
@@ -42,10 +42,10 @@ def test_box_has_the_published_size_and_stands_upright():
 
 
 @pytest.mark.parametrize("trap", ["flipped-direction", "oblique-direction", "whole-body-ct"])
-def test_the_box_does_not_depend_on_how_the_scan_is_stored(trap):
+def test_the_box_does_not_depend_on_how_the_scan_is_stored(phantom, trap):
     boxes = []
     for name in (None, trap):
-        case = generate_case(index=1, seed=11, pixel_mm=4.0, trap=name)
+        case = phantom(trap=name)
         crop = find_crop(case.ct, case.ct_grid, case.pet, case.pet_grid, **BOX)
         assert not crop.fallback, crop.reason
         boxes.append(crop.grid.bounds_mm()[0])
@@ -68,8 +68,8 @@ def test_without_a_head_the_box_stands_at_the_top_and_says_so():
     assert (low[0] + high[0]) / 2 == pytest.approx(20, abs=4)
 
 
-def test_center_method_asks_for_no_head():
-    case = generate_case(index=1, seed=11, pixel_mm=4.0)
+def test_center_method_asks_for_no_head(phantom):
+    case = phantom()
     crop = find_crop(case.ct, case.ct_grid, case.pet, case.pet_grid, **BOX, method="center")
     assert not crop.fallback
 
@@ -81,8 +81,8 @@ def test_disjoint_images_are_refused():
         find_crop(np.zeros(grid.shape), grid, np.zeros(grid.shape), far, **BOX)
 
 
-def test_brain_in_box_is_the_brain():
-    case = generate_case(index=1, seed=11, pixel_mm=4.0)
+def test_brain_in_box_is_the_brain(phantom):
+    case = phantom()
     crop = find_crop(case.ct, case.ct_grid, case.pet, case.pet_grid, **BOX)
     brain = brain_in_box(resample(case.pet, case.pet_grid, crop.grid, outside=0.0))
     assert 600 < brain.sum() * crop.grid.voxel_ml < 2000
