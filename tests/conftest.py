@@ -11,7 +11,13 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-pytest_plugins = ["tests.browser", "tests.hnseg.fixtures", "tests.hnseg.phantoms", "tests.hnseg.workdirs", "tests.wheel"]
+pytest_plugins = [
+    "tests.browser",
+    "tests.hnseg.fixtures",
+    "tests.hnseg.phantoms",
+    "tests.hnseg.workdirs",
+    "tests.wheel",
+]
 
 # Examples are derived from the test itself, so that a failure is the same on every machine; no deadline, since the
 # first call of a function may import torch.
