@@ -8,7 +8,8 @@ from __future__ import annotations
 import os
 import shutil
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -134,6 +135,22 @@ def run(prepared_run: Path, tmp_path: Path) -> Path:
     """A prepared run of one's own."""
     shutil.copytree(prepared_run, tmp_path / "work")
     return tmp_path / "work"
+
+
+@contextmanager
+def without_pictures() -> Iterator[None]:
+    """Check and prepare without pictures, which take more than half of their time here."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("hnseg.check.check_case.draw_case", lambda *_: ())
+        patch.setattr("hnseg.preprocessing.prepare_case.draw_qc", lambda path, **_: path.write_bytes(b"picture"))
+        yield
+
+
+@pytest.fixture
+def no_pictures() -> Iterator[None]:
+    """For tests of what else is in a prepared case."""
+    with without_pictures():
+        yield
 
 
 @pytest.fixture

@@ -25,7 +25,7 @@ from hnseg.images.image_io import read_image, write_image
 from hnseg.phantom import DEFAULT_CENTERS, generate_cohort
 from hnseg.settings.config import Config
 from tests.facts import raises_naming
-from tests.hnseg.fixtures import ball
+from tests.hnseg.fixtures import ball, without_pictures
 
 PREPARE = Config.from_preset("demo").prepare
 
@@ -56,7 +56,8 @@ def trapped(tmp_path_factory):
     root, work = tmp_path_factory.mktemp("trapped") / "cohort", tmp_path_factory.mktemp("checked") / "work"
     traps = [trap for trap in CASE_IDS if trap is not None]
     generate_cohort(root, cases_per_center=len(CASE_IDS), centers=DEFAULT_CENTERS[:1], pixel_mm=8.0, traps=traps)
-    return root, check_cohort(root, PREPARE, work=work), work
+    with without_pictures():
+        return root, check_cohort(root, PREPARE, work=work), work
 
 
 @pytest.mark.parametrize("trap", TRAPS)

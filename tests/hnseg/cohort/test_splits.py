@@ -209,7 +209,7 @@ def test_the_runs_number_of_folds_is_that_of_its_split(run):
 
 
 @pytest.mark.parametrize("harmonization", ["none", "spectrum-align"])
-def test_a_run_without_a_reference_can_be_prepared(run, harmonization):
+def test_a_run_without_a_reference_can_be_prepared(run, no_pictures, harmonization):
     """Every center is held out once; a center that a fold has never seen is aligned scan by scan, and says so."""
     config = change_config(run, {"prepare.harmonization": harmonization, "split.test_fraction": 0.0})
     found = load_check(run)

@@ -20,6 +20,7 @@ from hnseg.settings.config import Config
 from hnseg.settings.prepare import PrepareConfig
 from hnseg.training.loop import train_fold
 from hnseg.workdir import change_config, load_config
+from tests.hnseg.fixtures import without_pictures
 
 SHAPE = (30, 40, 40)
 ALIGN = PrepareConfig(spacing_mm=6.25, harmonization="spectrum-align")
@@ -125,7 +126,8 @@ def aligned_run(prepared_run, tmp_path_factory):
     work = tmp_path_factory.mktemp("aligned") / "work"
     shutil.copytree(prepared_run, work, ignore=shutil.ignore_patterns("prepared", "reference.npz"))
     change_config(work, {"prepare.harmonization": "spectrum-align"})
-    assert prepare_cohort(work) == []
+    with without_pictures():
+        assert prepare_cohort(work) == []
     return work
 
 
@@ -169,7 +171,7 @@ def test_a_harmonizer_that_was_not_fitted_is_named(prepared_run, tmp_path):
 
 
 @pytest.mark.parametrize("method", ["none", "histogram-match"])
-def test_the_other_methods_prepare_a_run(prepared_run, tmp_path, method):
+def test_the_other_methods_prepare_a_run(prepared_run, tmp_path, no_pictures, method):
     shutil.copytree(prepared_run, tmp_path / "work", ignore=shutil.ignore_patterns("prepared", "reference.npz"))
     change_config(tmp_path / "work", {"prepare.harmonization": method})
     assert prepare_cohort(tmp_path / "work") == []
