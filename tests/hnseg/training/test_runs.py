@@ -6,8 +6,6 @@ import json
 import logging
 import math
 import multiprocessing
-import os
-import runpy
 import shutil
 import subprocess
 import sys
@@ -29,6 +27,7 @@ from hnseg.training.losses import SummedDiceCELoss
 from hnseg.training.validation import ValidationScores
 from hnseg.workdir import load_config
 from tests.hnseg.processes import fork, wait_until
+from tests.hnseg.training import ranks
 from tests.hnseg.training.runs import change, equal, last, threads, train_first_fold
 
 
@@ -253,65 +252,19 @@ def test_tensorboard_that_is_not_installed_is_named(run, monkeypatch):
         train.train_fold(run, 0, device="cpu")
 
 
-STEP = """
-import sys
-from pathlib import Path
-import torch
-from hnseg.models.device import open_device
-from hnseg.training.cases import open_cases
-from hnseg.training.state import setup_fold
-from hnseg.training.step import train_step
-from hnseg.workdir import load_config
-
-work, out = Path(sys.argv[1]), Path(sys.argv[2])
-config = load_config(work)
-training = open_cases(work, 0).training
-fabric = open_device("cpu", "32-true")
-run = setup_fold(config, 0, fabric, training)
-gradients = []
-step = run.optimizer.step
-run.optimizer.step = lambda *a, **k: gradients.append([p.grad.clone() for p in run.raw.parameters()])
-for batch in run.loader:
-    train_step(run, batch, 1e-3)
-    break
-if fabric.global_rank == 0:
-    torch.save({"gradients": gradients[0], "world": fabric.world_size}, out)
-"""
-WORSE_AND_WORSE = """
-import dataclasses, itertools, os
-from hnseg.cli.main import main
-from hnseg.training import validation
-
-score, count = validation._score, itertools.count(int(os.environ["RANK"]))
-validation._score = lambda *what: dataclasses.replace(score(*what), loss=float(next(count)))
-sys.argv = ["hnseg", "train", str(work), "--fold", "0", "--device", "cpu"]
-main()
-"""
-
-
 @pytest.mark.slow
-def test_two_processes_have_the_gradients_of_one_with_the_double_batch_and_agree_to_stop(run, tmp_path, monkeypatch):
-    """Both in one run of torchrun, whose three processes load torch each."""
-    script, paths = tmp_path / "step.py", {world: tmp_path / f"{world}.pt" for world in (1, 2)}
-    script.write_text(STEP + WORSE_AND_WORSE)
+def test_two_processes_have_the_gradients_of_one_with_the_double_batch_and_agree_to_stop(run, tmp_path):
+    errors, paths = tmp_path / "errors.txt", {world: tmp_path / f"{world}.pt" for world in (1, 2)}
     change(run, batch_size=1, clip_norm=1e9, epochs=4, validate_every=1, patience=1, monitor="val_loss")
-    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--standalone", str(script)]
-    done = subprocess.run(
-        [*command, str(run), str(paths[2])],
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-    assert done.returncode == 0, done.stderr
+    process = fork(ranks.launch_two, errors, ranks.train_worse_and_worse, run, paths[2])
+    process.join(300)
+    assert process.exitcode == 0, errors.read_text()
     history = last(run)["history"]
     assert [(row["epoch"], row["kept_epoch"], row["stopped_early"]) for row in history] == [(1, 1, None), (2, 1, 1)]
     assert all(row["val_score"] is not None for row in history)
 
-    script.write_text(STEP)
     change(run, batch_size=2)
-    monkeypatch.setattr(sys, "argv", [str(script), str(run), str(paths[1])])
-    runpy.run_path(str(script))
+    ranks.save_first_gradients(run, paths[1])
     found = {world: torch.load(path) for world, path in paths.items()}
     assert [found[world]["world"] for world in (1, 2)] == [1, 2]
     one, two = (torch.cat([g.ravel() for g in found[world]["gradients"]]) for world in (1, 2))
