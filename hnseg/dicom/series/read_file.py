@@ -20,7 +20,7 @@ from hnseg.dicom.quiet import quiet_pydicom
 from hnseg.dicom.series.classify import DIRECTORY, ENHANCED, UNITS, known_terms, modality_of, reason_against
 from hnseg.dicom.series.faults import SeriesFault
 from hnseg.dicom.series.frames import flatten_frames
-from hnseg.dicom.series.records import SliceRecord
+from hnseg.dicom.series.records import IMAGES, SliceRecord
 
 # Attributes that tell volumes under one series UID apart, where positions repeat; in the order in which they are tried.
 SPLITS = (
@@ -68,6 +68,16 @@ class SeriesKey:
     units: str = field(compare=False)
     image_type: tuple[str, ...] = field(compare=False)
     description: str = field(compare=False, repr=False)
+
+    @property
+    def owner(self) -> tuple[str, str, str]:
+        """Patient, study and series: what is under one series UID, and can be several volumes."""
+        return self.patient_key, self.study_uid, self.series_uid
+
+    @property
+    def is_image(self) -> bool:
+        """Whether it can be a volume."""
+        return self.reason_against is None and modality_of(self.sop_class) in IMAGES
 
 
 @dataclass(frozen=True, slots=True)

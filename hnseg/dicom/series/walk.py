@@ -137,25 +137,21 @@ def _records(collected: _Collected) -> Iterable[SeriesRecord]:
     found.sort(key=lambda item: (item[1][0].file, item[1][0].frame or 0))
     parts: dict[tuple[str, str, str], list[int]] = {}
     for number, (key, _, _) in enumerate(found, 1):
-        parts.setdefault((key.patient_key, key.study_uid, key.series_uid), []).append(number)
+        parts.setdefault(key.owner, []).append(number)
+    owners = Counter(series_uid for _, _, series_uid in parts)
     damaged = Counter(file.path.parent for file in collected.left_out if file.is_damaged)
-    volumes = Counter(
-        (key.patient_key, key.study_uid, key.series_uid) for key, _, _ in found if key.reason_against is None
-    )
-    owners: dict[str, set[tuple[str, str]]] = {}
-    for key, _, _ in found:
-        owners.setdefault(key.series_uid, set()).add((key.patient_key, key.study_uid))
+    n_volumes = Counter(key.owner for key, _, _ in found if key.is_image)
     for number, (key, slices, split_by) in enumerate(found, 1):
-        siblings = parts[key.patient_key, key.study_uid, key.series_uid]
         record = _record(number, key, slices, collected)
         notes = []
-        if n_damaged := sum(damaged[folder] for folder in {path.parent for path in record.files}):
+        if key.is_image and (n_damaged := sum(damaged[folder] for folder in {path.parent for path in record.files})):
             notes.append(f"damaged files in its folder, of unknown series: {n_damaged}; is the volume complete?")
-        if (n_volumes := volumes[key.patient_key, key.study_uid, key.series_uid]) > 1:
+        if key.is_image and n_volumes[key.owner] > 1:
             told_by = split_by or "geometry, unit, corrections, or frame of reference"
-            notes.append(f"one of {n_volumes} volumes under one series UID, told apart by {told_by}")
-        if len(owners[key.series_uid]) > 1:
+            notes.append(f"one of {n_volumes[key.owner]} volumes under one series UID, told apart by {told_by}")
+        if owners[key.series_uid] > 1:
             notes.append("another patient or study uses the same SeriesInstanceUID; they are kept apart")
+        siblings = parts[key.owner]
         yield replace(record, part=siblings.index(number) + 1, parts=len(siblings), notes=tuple(notes))
 
 

@@ -80,6 +80,8 @@ def read_segments(
         described = {read_integer(item, "SegmentNumber", name): item for item in items}
         if not described:
             raise DicomError(name, "the file describes no segment", "SegmentSequence")
+        if len(described) < len(items):
+            raise DicomError(name, "two segments have one number", "SegmentNumber")
         frames = _read_frames(dataset, name)
         numbers = _segment_numbers(dataset, kind, len(frames), described, name)
         own, slices = find_frame_grid(dataset, name)

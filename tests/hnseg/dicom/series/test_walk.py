@@ -139,8 +139,15 @@ def test_a_localizer_beside_a_volume_is_a_series_of_its_own(tmp_path):
     )
     volume, localizer = find_series(tmp_path).series
     assert (volume.part, volume.parts, localizer.part, localizer.parts) == (1, 2, 2, 2)
-    assert volume.why_unusable is None
+    assert (volume.why_unusable, volume.notes, localizer.notes) == (None, (), ())
     assert localizer.unusable_tag == "ImageType"
+
+
+def test_files_of_structures_under_one_series_uid_are_no_volumes(tmp_path):
+    for number in (1, 2):
+        tags = {"SOPClassUID": pydicom.uid.RTStructureSetStorage, "SOPInstanceUID": uid("structures", number)}
+        make_ct(tmp_path / str(number), shape=(1, 2, 2), tags=tags)
+    assert [(series.modality, series.notes) for series in find_series(tmp_path).series] == [("RTSTRUCT", ())] * 2
 
 
 def test_a_slice_of_another_size_is_not_lost_in_silence(tmp_path):
