@@ -26,7 +26,7 @@ def draw_harmonize(scheme: Scheme) -> Figure:
     for column, (scan, name) in enumerate(panels):
         axes = add_panel(figure, (column / 3 + 0.004, 0.1, 1 / 3 - 0.008, 0.9))
         show_ct(axes, scan[z, 10:210, 10:210])
-        add_text(axes, scheme, 0.5, -0.06, name)
+        add_text(axes, scheme, 0.5, -0.07, name, size=9.5)
     return figure
 
 

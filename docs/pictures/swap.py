@@ -49,11 +49,11 @@ def draw_four(scheme: Scheme, panels: list[tuple[F32, str]], change: int = 3) ->
         axes = add_panel(figure, (0.005 + 0.5 * column, 0.56 - 0.5 * row, 0.49, 0.44))
         axes.set_anchor("S")
         (show_change if number == change else show_ct)(axes, image[MIDDLE, MIDDLE])
-        add_text(axes, scheme, 0.5, -0.055, name)
+        add_text(axes, scheme, 0.5, -0.06, name, size=10)
         if number == change:
             edge = CHANGE_LIMIT_HU
             axes.text(
-                0.97, 0.03, f"blue −{edge:.0f} HU, red +{edge:.0f} HU", transform=axes.transAxes, fontsize=7,
+                0.97, 0.03, f"blue −{edge:.0f} HU, red +{edge:.0f} HU", transform=axes.transAxes, fontsize=8.5,
                 color="#1d2530", ha="right", va="bottom",
             )  # fmt: skip
     return figure
@@ -95,7 +95,7 @@ def draw_swap_steps(scheme: Scheme) -> Figure:
     figure = draw_four(scheme, panels, change=-1)
     for axes in figure.axes[1:3]:
         axes.images[0].set_clim(-1100, 100)
-        add_label(axes, "−1100 to 100 HU", size=7)
+        add_label(axes, "−1100 to 100 HU", size=8.5)
     return figure
 
 
