@@ -29,10 +29,9 @@ from scanner_effect_real import anatomy, kernels, separability
 
 import ssimh
 from ssimh.site.alignment import SiteDifference, site_difference
-from ssimh.site.body import BODY_THRESHOLD_HU, body_box
+from ssimh.site.body import BODY_THRESHOLD_HU, body_box, find_body
 from ssimh.site.field import basis_at
 from ssimh.site.flow import apply_flow
-from ssimh.site.site_spectrum import find_body
 
 SIZES = (1, 2, 4, 8, None)
 SAMPLES = 3000

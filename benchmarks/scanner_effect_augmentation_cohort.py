@@ -15,8 +15,7 @@ from scanner_effect_cohort import Subject
 
 from hnseg.images.image_io import read_grid
 from ssimh import SiteSpectrum
-from ssimh.site.body import BODY_THRESHOLD_HU, body_box
-from ssimh.site.site_spectrum import find_body
+from ssimh.site.body import BODY_THRESHOLD_HU, body_box, find_body
 
 SHAPE = (32, 40, 40)
 STEP_MM = 4.0

@@ -10,8 +10,7 @@ from scanner_effect_cohort import Subject
 
 import ssimh
 from ssimh.site.alignment import apply_difference, site_difference
-from ssimh.site.body import BODY_THRESHOLD_HU
-from ssimh.site.site_spectrum import find_body
+from ssimh.site.body import BODY_THRESHOLD_HU, find_body
 
 STRUCTURES = {"brainstem": (4,), "parotids": (6, 7)}
 

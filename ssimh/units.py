@@ -7,6 +7,7 @@ from typing import Any
 
 # DICOM (0054,1001) Units and common spellings; a swap changes tracer uptake (SUVmax 8.9 became 10.2 in a simulation).
 _PET_UNITS = {"suv", "suvbw", "suvlbm", "suvbsa", "gml", "g/ml", "bqml", "bq/ml", "kbqml", "kbq/ml", "cnts", "pet"}
+_SUV_UNITS = {"suv", "suvbw", "suvlbm", "suvbsa", "gml", "g/ml", "pet"}
 
 
 def is_pet_unit(unit: str | None) -> bool:
@@ -16,6 +17,15 @@ def is_pet_unit(unit: str | None) -> bool:
     (True, False, False)
     """
     return unit is not None and unit.strip().lower() in _PET_UNITS
+
+
+def is_suv_unit(unit: str) -> bool:
+    """Whether ``unit`` is SUV, or names PET without saying in which unit.
+
+    >>> is_suv_unit("SUVbw"), is_suv_unit("GML"), is_suv_unit("BQML")
+    (True, True, False)
+    """
+    return unit.strip().lower() in _SUV_UNITS
 
 
 def unit_from_metadata(metadata: Mapping[Any, Any]) -> str | None:

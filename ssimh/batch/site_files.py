@@ -15,7 +15,7 @@ from ssimh.batch.harmonize_scan import HarmonizedScan
 from ssimh.batch.manifest import Recipe
 from ssimh.images.scan import LoadedScan, ScanError, read_scan
 from ssimh.orientation import zyx_axes
-from ssimh.site.alignment import SiteDifference, apply_difference, site_difference
+from ssimh.site.alignment import SiteDifference, apply_difference, check_unit, site_difference
 from ssimh.site.site_spectrum import SiteSpectrum
 
 # Sites of files are fitted in these directions, (z, y, x) towards the head, the back and the left.
@@ -30,7 +30,7 @@ class SiteAlignment:
         source: site that the scans come from.
         target: site that they are aligned to.
         strength: share of the way, 0 … 1.
-        clip: lowest and highest HU of the result.
+        clip: lowest and highest value of the result.
 
     Raises:
         ValueError: settings out of range, or sites fitted in different ways.
@@ -83,10 +83,12 @@ class SiteAlignment:
             strength=self.strength,
             clip=self.clip,
             axes_zyx=axes,
+            spacing_mm=tuple(scan.spacing_mm[axis] for axis in axes),
             unit=scan.unit,
         )
         # A site has no image to show; what was done is the last column of the figure.
-        return HarmonizedScan(np.flip(aligned, flips), "HU", lambda: scan.values, "the scan itself")
+        unit = "HU" if self.difference.modality == "CT" else "SUV"
+        return HarmonizedScan(np.flip(aligned, flips), unit, lambda: scan.values, "the scan itself")
 
 
 def find_axes(scan: LoadedScan) -> tuple[tuple[int, ...], tuple[int, ...]]:
@@ -100,8 +102,12 @@ def find_axes(scan: LoadedScan) -> tuple[tuple[int, ...], tuple[int, ...]]:
     return zyx_axes(scan.orientation, ORIENTATION)
 
 
-def fit_site(paths: Iterable[Path]) -> SiteSpectrum:
+def fit_site(paths: Iterable[Path], modality: str = "CT") -> SiteSpectrum:
     """Site of scan files, one in memory at a time.
+
+    Args:
+        paths: the scans.
+        modality: ``"CT"`` or ``"PT"``.
 
     Raises:
         ScanError: a scan that cannot be used; the message names it.
@@ -110,12 +116,18 @@ def fit_site(paths: Iterable[Path]) -> SiteSpectrum:
     for path in paths:
         scan = read_scan(path)
         axes, flips = find_axes(scan)
-        if scan.unit is not None and scan.unit.upper() != "HU":
-            raise ScanError(f"{path} states unit {scan.unit!r}; alignment is defined for CT in HU.")
+        try:
+            check_unit(scan.unit, modality)
+        except ValueError as error:
+            raise ScanError(f"{path}: {error}") from error
         spacing = tuple(scan.spacing_mm[axis] for axis in axes)
         try:
             site = SiteSpectrum.fit(
-                [np.flip(scan.values, flips)], axes_zyx=axes, spacing_mm=spacing, orientation=ORIENTATION
+                [np.flip(scan.values, flips)],
+                axes_zyx=axes,
+                spacing_mm=spacing,
+                orientation=ORIENTATION,
+                modality=modality,
             )
         except (TypeError, ValueError) as error:
             raise ScanError(f"{path}: {str(error).removeprefix('image 1: ')}") from error

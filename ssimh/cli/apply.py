@@ -102,7 +102,7 @@ def align(
     ] = None,
     jobs: Jobs = 1,
 ) -> None:
-    """Align CT scans of one site to another by what the two differ in.
+    """Align CT or PET scans of one site to another by what the two differ in.
 
     Geometry is kept, a manifest says what was done, and a second run does only what is missing or has changed.
     """

@@ -96,16 +96,33 @@ def _refuse_idle_options(number: int, statistic: Statistic | None, grid: FitGrid
         raise ValueError("--grid is for two scans or more; one scan gives the grid. Leave it out.")
 
 
+class SiteModality(StrEnum):
+    """What the scans of a site are."""
+
+    CT = "CT"
+    PT = "PT"
+
+
 def fit_site(
     scans: Scans,
-    out: Annotated[Path, typer.Option(help="Site file to write (.npz, about 250 bytes a scan, holds no image).")],
+    out: Annotated[Path, typer.Option(help="Site file to write (.npz, 250 to 600 bytes a scan, holds no image).")],
+    modality: Annotated[
+        SiteModality, typer.Option(help="CT in HU: the low-frequency field. PT in SUV: the resolution.")
+    ] = SiteModality.CT,
 ) -> None:
-    """Fit a site to the CT scans of one hospital or scanner, for ``ssimh align``; one scan in memory at a time."""
+    """Fit a site to the CT or PET scans of one hospital or scanner, for ``ssimh align``; one in memory at a time."""
     with handle_errors():
         sources = list(find_scans(scans).values())
         check_fitted_output(out, sources, SiteSpectrum.load)
         with progress_bar() as progress:
-            site = fit_site_of_files(progress.track(sources, description="fitting"))
+            site = fit_site_of_files(progress.track(sources, description="fitting"), modality.value)
         site.save(out)
+        if site.modality == "PT":
+            in_plane, axial = site.resolution.fwhm_mm
+            print_line(
+                f"{out}: site of {site.n_subjects} scan(s); resolution (FWHM) about {in_plane:.1f} mm in plane and "
+                f"{axial:.1f} mm axial"
+            )
+            return
         shares = ", ".join(f"{name} {share:.0%}" for name, share in site.tissue_shares.items())
         print_line(f"{out}: site of {site.n_subjects} scan(s); {shares}")

@@ -103,4 +103,8 @@ def _load_alignment(
 ) -> FileHarmonizer:
     if unit != "HU":
         raise NnunetError("--site aligns CT; dataset.json does not name the channel CT.")
-    return SiteAlignment(SiteSpectrum.load(site), SiteSpectrum.load(reference), strength, clip)
+    sites = SiteSpectrum.load(site), SiteSpectrum.load(reference)
+    for path, loaded in zip((site, reference), sites, strict=True):
+        if loaded.modality != "CT":
+            raise NnunetError(f"{path} is a site of modality {loaded.modality}; --site aligns the CT channel.")
+    return SiteAlignment(*sites, strength, clip)

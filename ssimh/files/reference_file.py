@@ -38,7 +38,7 @@ class FileKind:
 
 
 REFERENCE = FileKind("ssimh-reference", 1, "coefficients")
-SITE = FileKind("ssimh-site", 2, "subjects")
+SITE = FileKind("ssimh-site", 3, "subjects")
 
 
 class ReferenceFileError(ValueError):
@@ -77,7 +77,8 @@ def read(path: str | os.PathLike[str], kind: FileKind) -> tuple[JsonObject, NDAr
         raise ReferenceFileError(f"{path} is not a reference: its header does not state the format {kind.format!r}.")
     if array is None:
         raise ReferenceFileError(
-            f"{path} has the format {kind.format!r} in version {stated[1]}; this library reads version {kind.version}."
+            f"{path} has the format {kind.format!r} in version {stated[1]}; this library reads version "
+            f"{kind.version}. Fit it again from the scans."
         )
     return header, array
 

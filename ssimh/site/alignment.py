@@ -14,17 +14,23 @@ from numpy.typing import NDArray
 from ssimh._kernels.arrays import ArrayT, check_array, check_finite, is_tensor, output_dtype, to_numpy
 from ssimh._kernels.checks import check_clip, check_mask, check_strength
 from ssimh._kernels.dispatch import kernel_for
-from ssimh.site.body import body_box
+from ssimh.site.body import body_box, find_body
 from ssimh.site.difference_field import DifferenceField
 from ssimh.site.field import FRAMES, FieldOnGrid, grid_to_body, sampling_points
 from ssimh.site.flow import apply_flow
 from ssimh.site.mixture import SPACES
+from ssimh.site.resolution import ResolutionDifference, differ_in_resolution
+from ssimh.site.resolution_alignment import match_resolution
+from ssimh.site.resolution_filter import check_sharpening
 from ssimh.site.scan_checks import EMPTY_MASK, check_tissue, check_without_air
 from ssimh.site.shrinkage import posterior_difference, spread
-from ssimh.site.site_spectrum import LAST_THREE, SiteSpectrum, find_body, to_zyx
-from ssimh.units import refuse_pet
+from ssimh.site.site_spectrum import SiteSpectrum
+from ssimh.site.volume import LAST_THREE, to_zyx
+from ssimh.units import is_suv_unit, refuse_pet
 
 _LOG = logging.getLogger("ssimh")
+PARTS = ("field", "resolution")
+_PART_OF = {"CT": "field", "PT": "resolution"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,6 +46,7 @@ class SiteDifference(DifferenceField):
         applied_hu: the same of what is applied.
         error_hu: standard error of the raw difference, HU: the spread between subjects, over their number.
         n_subjects: number of subjects of the source and of the target.
+        resolution: how PET sites differ; None for CT. The field of PET is 0.
     """
 
     raw: NDArray[np.float64]
@@ -48,6 +55,12 @@ class SiteDifference(DifferenceField):
     applied_hu: float
     error_hu: float
     n_subjects: tuple[int, int]
+    resolution: ResolutionDifference | None = None
+
+    @property
+    def modality(self) -> str:
+        """Of both sites, ``"CT"`` or ``"PT"``."""
+        return "CT" if self.resolution is None else "PT"
 
     @property
     def shrinkage(self) -> float:
@@ -55,6 +68,8 @@ class SiteDifference(DifferenceField):
         return max(0.0, 1 - self.applied_hu / self.raw_hu) if self.raw_hu > 0 else 0.0
 
     def __str__(self) -> str:
+        if self.resolution is not None:
+            return f"{self.n_subjects[0]} against {self.n_subjects[1]} subject(s): {self.resolution}"
         return (
             f"{self.n_subjects[0]} against {self.n_subjects[1]} subject(s): sites differ by {self.raw_hu:.1f} ± "
             f"{self.error_hu:.1f} HU, {self.applied_hu:.1f} HU applied, {self.shrinkage:.0%} held back"
@@ -69,7 +84,8 @@ def site_difference(source: Any, target: Any, *, space: str = "log", shrink: boo
         target: the same.
         space: ``"log"``: a factor on HU + 1000, as gain, cupping and drift are; ``"linear"``: an offset in HU.
         shrink: weigh the difference by its evidence against the spread between subjects (empirical Bayes), choosing
-            strength, degree and frame; without it, the plain difference of the mean fields in body coordinates.
+            strength, degree and frame; without it, the plain difference of the mean fields in body coordinates. Of PET,
+            the difference in resolution is 0 unless there is good evidence for one.
 
     Raises:
         TypeError: neither a site nor a path.
@@ -86,6 +102,34 @@ def site_difference(source: Any, target: Any, *, space: str = "log", shrink: boo
     first, second = as_site(source, "source"), as_site(target, "target")
     first.check_comparable(second)
     check_space(space)
+    if first.modality == "PT":
+        difference = _differ_in_resolution(first, second, shrink)
+    else:
+        difference = _differ_in_field(first, second, space, shrink)
+    _LOG.info("site difference: %s", difference)
+    return difference
+
+
+def _differ_in_resolution(source: SiteSpectrum, target: SiteSpectrum, shrink: bool) -> SiteDifference:
+    """The difference of two sites of PET."""
+    power, noise = ((source.subjects[name], target.subjects[name]) for name in ("power_mm3", "noise_mm3"))
+    return SiteDifference(
+        coefficients=np.zeros((2, 10)),
+        raw=np.zeros(10),
+        space="log",
+        tissue_window_hu=source.tissue_window_hu,
+        body_threshold_hu=source.body_threshold_hu,
+        grid_frame_probability=0.0,
+        raw_hu=0.0,
+        applied_hu=0.0,
+        error_hu=0.0,
+        n_subjects=(source.n_subjects, target.n_subjects),
+        resolution=differ_in_resolution(power, noise, shrink=shrink),
+    )
+
+
+def _differ_in_field(first: SiteSpectrum, second: SiteSpectrum, space: str, shrink: bool) -> SiteDifference:
+    """The difference of two sites of CT."""
     # Both directions are computed as one, so that they cancel to the last bit.
     sign = 1.0
     if first.content_hash > second.content_hash:
@@ -102,7 +146,7 @@ def site_difference(source: Any, target: Any, *, space: str = "log", shrink: boo
     _, terms, _ = sampling_points()
     noise = spread([one, other]) * (1 / len(one) + 1 / len(other))
     sizes = (first.n_subjects, second.n_subjects)
-    difference = SiteDifference(
+    return SiteDifference(
         coefficients=sign * coefficients,
         raw=sign * raw,
         space=space,
@@ -114,8 +158,6 @@ def site_difference(source: Any, target: Any, *, space: str = "log", shrink: boo
         error_hu=1000 * float(np.sqrt(np.mean(np.sum((terms @ noise) * terms, axis=1)))),
         n_subjects=sizes if sign > 0 else sizes[::-1],
     )
-    _LOG.info("site difference: %s", difference)
-    return difference
 
 
 def align_spectrum(
@@ -125,10 +167,13 @@ def align_spectrum(
     *,
     space: str = "log",
     shrink: bool = True,
+    parts: Sequence[str] = PARTS,
+    allow_sharpening: float | None = None,
     axes_zyx: Sequence[int] | None = None,
     mask: Any = None,
     strength: float = 1.0,
     clip: tuple[float, float] | None = None,
+    spacing_mm: Sequence[float] | None = None,
     unit: str | None = None,
 ) -> ArrayT:
     r"""Move an image of the source site to where the target site is.
@@ -141,20 +186,28 @@ def align_spectrum(
     exactly where nothing was clipped. The tissue model is the bias-field model of unified segmentation (Ashburner &
     Friston 2005, doi 10.1016/j.neuroimage.2005.02.018), the shrinkage ComBat's (doi 10.1093/biostatistics/kxj037).
 
+    A PET is brought to the resolution of the coarser of the two sites: along each direction in which the source is the
+    sharper, by the factor :math:`e^{-2\pi^2 k^2 \Delta\sigma^2}` on frequency :math:`k`. The sum over the image stays.
+    Where the source is the coarser, it keeps its values; exchange the sites to bring the target's images to it.
+
     One scan against a target is ``align_spectrum(scan, SiteSpectrum.fit([scan]), target)``.
 
     Args:
-        image: NumPy array or torch tensor of CT in HU with three axes; leading batch axes are further images. Never
-            modified.
+        image: NumPy array or torch tensor of CT in HU or PET in SUV, as the sites are, with three axes; leading batch
+            axes are further images. Never modified.
         source: site that the image comes from: a :class:`SiteSpectrum` or the path of a saved one.
         target: site that the result looks like, in the same forms.
         space, shrink: as in :func:`site_difference`.
+        parts: what to align, of ``"field"`` (CT) and ``"resolution"`` (PET); what the sites' modality lacks is skipped.
+        allow_sharpening: largest gain at any frequency, above 1 and at most 2, where the source is the coarser; None
+            never sharpens. Noise grows with it; the logger ``ssimh`` states by how much.
         axes_zyx: which axes of the image are z (head–foot), y and x; None for the last three in this order.
         mask: boolean array or 0/1 integers of the image's shape, in place of the body above the threshold that the
-            sites were fitted with. An image without a voxel of air counts as body throughout.
+            sites were fitted with. An image without a voxel of air counts as body throughout. CT only.
         strength: 0 … 1, share of the way.
-        clip: (lowest, highest) HU of the result, or None.
-        unit: intensity unit of the image, if known; anything but HU is refused.
+        clip: (lowest, highest) value of the result, or None.
+        spacing_mm: voxel size along (z, y, x); PET needs it.
+        unit: intensity unit of the image, if known; anything but HU (CT) or SUV (PET) is refused.
 
     Returns:
         Array of the input's kind, shape and device; floating dtypes stay, integers become float32. Tensors on a
@@ -162,8 +215,9 @@ def align_spectrum(
 
     Raises:
         TypeError: neither array nor tensor, boolean or complex values; sites that are none.
-        ValueError: sites fitted with another window, threshold or orientation; fewer than three axes; NaN or infinite
-            values; no body, or almost none of it in the tissue window; another unit than HU; settings out of range.
+        ValueError: sites of another modality, or fitted with another window, threshold or orientation; fewer than three
+            axes; NaN or infinite values; no body, or almost none of it in the tissue window; another unit than HU or
+            SUV; PET without spacing, or smaller than its filter; settings out of range.
 
     >>> scan = np.full((12, 24, 24), -1000.0)
     >>> scan[:, 4:20, 4:20] = -100
@@ -177,23 +231,44 @@ def align_spectrum(
     True
     """
     difference = site_difference(source, target, space=space, shrink=shrink)
-    return apply_difference(image, difference, axes_zyx=axes_zyx, mask=mask, strength=strength, clip=clip, unit=unit)
+    return apply_difference(
+        image,
+        difference,
+        parts=parts,
+        allow_sharpening=allow_sharpening,
+        axes_zyx=axes_zyx,
+        mask=mask,
+        strength=strength,
+        clip=clip,
+        spacing_mm=spacing_mm,
+        unit=unit,
+    )
 
 
 def apply_difference(
     image: ArrayT,
     difference: SiteDifference,
     *,
+    parts: Sequence[str] = PARTS,
+    allow_sharpening: float | None = None,
     axes_zyx: Sequence[int] | None = None,
     mask: Any = None,
     strength: float = 1.0,
     clip: tuple[float, float] | None = None,
+    spacing_mm: Sequence[float] | None = None,
     unit: str | None = None,
 ) -> ArrayT:
     """As :func:`align_spectrum`, with a difference that is already known; arguments and errors are the same."""
-    share, limits = check_strength(strength), check_clip(clip)
-    check_unit(unit)
-    return move_by_field(image, difference, share, axes_zyx=axes_zyx, mask=mask, clip=limits)
+    share, limits, gain = check_strength(strength), check_clip(clip), check_sharpening(allow_sharpening)
+    check_parts(parts, difference.modality)
+    check_unit(unit, difference.modality)
+    if difference.resolution is None:
+        return move_by_field(image, difference, share, axes_zyx=axes_zyx, mask=mask, clip=limits)
+    if mask is not None:
+        raise ValueError("mask is for CT; the resolution of a PET is matched in the whole image.")
+    return match_resolution(
+        image, difference.resolution, share, spacing_mm=spacing_mm, axes_zyx=axes_zyx, clip=limits, largest_gain=gain
+    )
 
 
 def move_by_field(
@@ -245,15 +320,32 @@ def check_space(space: str) -> None:
         raise ValueError(f"space must be one of {', '.join(SPACES)}; given {space!r}.")
 
 
-def check_unit(unit: str | None) -> None:
-    """Refuse an image that states another unit than HU.
+def check_parts(parts: Sequence[str], modality: str) -> None:
+    """Refuse parts that are unknown, or of which the modality has none.
 
     Raises:
-        ValueError: PET, or any other unit.
+        ValueError: says which.
     """
+    given = (parts,) if isinstance(parts, str) else tuple(parts)
+    if not given or not set(given) <= set(PARTS):
+        raise ValueError(f"parts must be one or more of {', '.join(PARTS)}; given {parts!r}.")
+    if _PART_OF[modality] not in given:
+        raise ValueError(f"sites of {modality} have the part {_PART_OF[modality]!r} alone; given {parts!r}.")
+
+
+def check_unit(unit: str | None, modality: str = "CT") -> None:
+    """Refuse an image that states another unit than that of its sites.
+
+    Raises:
+        ValueError: for CT anything but HU, for PET anything but SUV.
+    """
+    if modality == "PT":
+        if unit is not None and not is_suv_unit(unit):
+            raise ValueError(f"the image has unit {unit!r}; PET is aligned in SUV. Convert it first.")
+        return
     refuse_pet(unit, "the image", False)
     if unit is not None and unit.strip().lower() not in ("hu", "hounsfield", "hounsfield units"):
-        raise ValueError(f"the image has unit {unit!r}; alignment is defined for CT in HU.")
+        raise ValueError(f"the image has unit {unit!r}; alignment of CT is defined in HU.")
 
 
 def _align_volume(values: NDArray[Any], mask: Any, field: DifferenceField, strength: float) -> None:

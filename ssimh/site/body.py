@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 # Midway between air and soft tissue. No voxel changes sides when an image is aligned, see align.py.
 BODY_THRESHOLD_HU = -500.0
+NO_BODY = "no voxel lies above {} HU, so there is no body; are the values in HU?"
 _COARSE = 128
 
 
@@ -75,3 +76,15 @@ def body_box(mask: NDArray[np.bool_]) -> NDArray[np.float64]:
         middle, half = (low + high) / 2, max((high - low) / 2, 1 / size)
         box[axis] = middle - half, middle + half
     return box
+
+
+def find_body(values: NDArray[Any], body_threshold_hu: float) -> NDArray[np.bool_]:
+    """Mask of the body of a (z, y, x) volume in HU.
+
+    Raises:
+        ValueError: no voxel lies above the threshold.
+    """
+    found = body_mask(values > body_threshold_hu)
+    if not found.any():
+        raise ValueError(NO_BODY.format(body_threshold_hu))
+    return found

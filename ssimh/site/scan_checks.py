@@ -1,10 +1,28 @@
-"""What an alignment refuses: volumes that are no CT in HU, by a few numbers about them."""
+"""What an alignment refuses: volumes that are no CT in HU or no PET in SUV, by a few numbers about them."""
 
 from __future__ import annotations
 
 EMPTY_MASK = "mask holds no voxel of one of the volumes."
 _FEWEST_TISSUE = 0.05
 _LEAST_RANGE_HU = 20.0  # fat and muscle are 150 HU apart, and the noise of a CT alone exceeds this
+_LARGEST_SUV = 1000.0
+
+
+def check_suv(low: float, high: float) -> None:
+    """Refuse a volume that is no PET in SUV: values in Bq/ml or counts, or of another modality.
+
+    Args:
+        low, high: the lowest and the highest value.
+
+    Raises:
+        ValueError: nothing above 0, far below 0, or more than any tissue takes up.
+    """
+    if high <= 0 or low < -0.1 * high:
+        raise ValueError(f"the values lie within {low:.4g} … {high:.4g}, which is no PET in SUV.")
+    if high > _LARGEST_SUV:
+        raise ValueError(
+            f"the largest value is {high:.4g}; PET must be in SUV (at most {_LARGEST_SUV:g}), not in Bq/ml or counts."
+        )
 
 
 def check_tissue(tissue: int, dense: int, window_hu: tuple[float, float]) -> None:

@@ -11,42 +11,48 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ssimh._kernels.arrays import check_array, check_finite, is_tensor, normalize_axes, to_numpy
-from ssimh._kernels.checks import check_mask
 from ssimh._kernels.per_image import zip_per_image
 from ssimh.files.json_object import JsonObject
 from ssimh.files.reference_file import SITE, StoredSpectrum
 from ssimh.orientation import check_orientation
-from ssimh.site.body import BODY_THRESHOLD_HU, body_box, body_mask, strides
-from ssimh.site.field import positions
-from ssimh.site.mixture import SPACES, bin_edges, count_blocks, fit_tissues
+from ssimh.site.body import BODY_THRESHOLD_HU
+from ssimh.site.ct_subject import fit_ct_subject
+from ssimh.site.mixture import SPACES
+from ssimh.site.pet_subject import fit_pet_subject
+from ssimh.site.resolution import SiteResolution, measure_resolution
 from ssimh.site.shrinkage import spread
-from ssimh.site.subjects import SUBJECT, TISSUES, SubjectRecord, check_subjects, subjects_from_dicts, subjects_to_dicts
+from ssimh.site.subjects import (
+    MODALITIES,
+    TISSUES,
+    PetSubjectRecord,
+    SubjectRecord,
+    check_subjects,
+    subjects_from_dicts,
+    subjects_to_dicts,
+)
+from ssimh.site.volume import LAST_THREE
 
 TISSUE_WINDOW_HU = (-150.0, 150.0)
-LAST_THREE = (-3, -2, -1)
-NO_BODY = "no voxel lies above {} HU, so there is no body; are the values in HU?"
-_FEWEST_VOXELS = 500
-_LEAST_TISSUE, _LEAST_AIR = 0.05, 0.001
-# A tenth of the attenuation of water is 100 HU, more than any scanner in use is off by.
-_LARGEST_SHIFT = 0.099
-_VOLUME_ML = (50.0, 400_000.0)
 
 
 @dataclass(frozen=True, eq=False)
 class SiteSpectrum(StoredSpectrum):
-    """The low-order field and the tissues of every subject of a site, about 250 bytes each.
+    """What is kept of every subject of a site: of a CT the low-order field and the tissues, of a PET the power spectra.
 
-    Made by :meth:`fit`; merged by ``a + b``; compared by :func:`ssimh.site_difference`.
+    About 250 bytes for a CT and 600 for a PET, and no image. Made by :meth:`fit`; merged by ``a + b``; compared by
+    :func:`ssimh.site_difference`.
 
     Args:
-        subjects: (n,) structured array, one entry per subject, with the fields ``log_field`` and ``linear_field``
+        subjects: (n,) structured array, one entry per subject. CT: the fields ``log_field`` and ``linear_field``
             (10 coefficients each, body coordinates; logarithm of a factor on HU + 1000, and units of 1000 HU),
             ``body_box`` ((3, 2), ends along (z, y, x) in grid coordinates), ``tissue_shares`` (fat, muscle, other),
-            ``tissue_voxels`` (how many were counted) and ``body_ml`` (0 if unknown).
+            ``tissue_voxels`` (how many were counted) and ``body_ml`` (0 if unknown). PET: ``power_mm3`` and
+            ``noise_mm3`` ((9, 4), shells of 0.04 … 0.12 per mm and sectors from in plane to axial, relative to the
+            square of the mean uptake; 0 where the voxels are too large).
         tissue_window_hu: HU window of soft tissue.
         body_threshold_hu: HU above which a voxel can belong to the body.
         orientation: letters of the (z, y, x) axes, as ``"SPL"``, if known.
+        modality: ``"CT"`` or ``"PT"``.
 
     Raises:
         ValueError: no subject, values that are not finite, or an array of another form.
@@ -59,11 +65,12 @@ class SiteSpectrum(StoredSpectrum):
     tissue_window_hu: tuple[float, float] = TISSUE_WINDOW_HU
     body_threshold_hu: float = BODY_THRESHOLD_HU
     orientation: str | None = None
+    modality: str = "CT"
 
     def __post_init__(self) -> None:
-        _check_settings(self.tissue_window_hu, self.body_threshold_hu, self.orientation)
+        _check_settings(self.tissue_window_hu, self.body_threshold_hu, self.orientation, self.modality)
         window = (float(self.tissue_window_hu[0]), float(self.tissue_window_hu[1]))
-        object.__setattr__(self, "subjects", check_subjects(self.subjects))
+        object.__setattr__(self, "subjects", check_subjects(self.subjects, self.modality))
         object.__setattr__(self, "tissue_window_hu", window)
         object.__setattr__(self, "body_threshold_hu", float(self.body_threshold_hu))
 
@@ -78,25 +85,28 @@ class SiteSpectrum(StoredSpectrum):
         masks: Iterable[Any] | None = None,
         spacing_mm: Sequence[Any] | None = None,
         orientation: str | None = None,
+        modality: str = "CT",
     ) -> SiteSpectrum:
         """One pass over the scans of a site, one in memory at a time.
 
         Args:
-            images: any iterable of CT arrays or tensors in HU with three axes; a generator that loads them one by one
-                is best. Their grids may differ. Not modified.
+            images: any iterable of arrays or tensors with three axes, CT in HU or PET in SUV; a generator that loads
+                them one by one is best. Their grids may differ. Not modified.
             axes_zyx: which axes of the images are z (head–foot), y and x; None for the last three in this order.
             tissue_window_hu: HU window of soft tissue; fat and muscle are looked for up to 150 HU beyond it.
             body_threshold_hu: HU above which a voxel can belong to the body.
             masks: boolean arrays or 0/1 integers of the images' shapes, one per image, in place of the body found by
                 the threshold.
-            spacing_mm: voxel size along (z, y, x), one triple for all or one per image. The method needs none; with
-                it, the volume of the bodies is recorded and checked.
+            spacing_mm: voxel size along (z, y, x), one triple for all or one per image. PET needs it. CT does not;
+                with it, the volume of the bodies is recorded and checked.
             orientation: letters of the (z, y, x) axes, such as ``"SPL"``; sites that state different ones are refused.
+            modality: ``"CT"``, or ``"PT"`` for the resolution of PET.
 
         Raises:
             TypeError: not an array, or boolean or complex.
             ValueError: no image, another number of axes, NaN or infinite values, a mask of another shape or without a
-                voxel, too little soft tissue, no air, or tissue where none of a CT in HU can be. Says which image.
+                voxel, too little soft tissue, no air, or tissue where none of a CT in HU can be; of a PET no spacing,
+                voxels of more than 7 mm, an image smaller than 60 mm, or values that are no SUV. Says which image.
 
         >>> scan = np.full((12, 24, 24), -1000.0)
         >>> scan[:, 4:20, 4:20] = -100
@@ -107,21 +117,25 @@ class SiteSpectrum(StoredSpectrum):
         """
         if is_single(images):
             raise TypeError("images must be an iterable of arrays; for one scan, give a list of one: [image].")
-        _check_settings(tissue_window_hu, body_threshold_hu, orientation)
+        _check_settings(tissue_window_hu, body_threshold_hu, orientation, modality)
         axes = LAST_THREE if axes_zyx is None else tuple(axes_zyx)
         found = []
         for number, (image, mask, spacing) in enumerate(zip_per_image(images, masks, spacing_mm), start=1):
             try:
-                found.append(_fit_subject(image, mask, spacing, axes, tissue_window_hu, float(body_threshold_hu)))
+                if modality == "PT":
+                    found.append(fit_pet_subject(image, mask, spacing, axes))
+                else:
+                    found.append(fit_ct_subject(image, mask, spacing, axes, tissue_window_hu, float(body_threshold_hu)))
             except (TypeError, ValueError) as error:
                 raise type(error)(f"image {number}: {error}") from error
         if not found:
             raise ValueError("no image was given; a site needs at least one subject.")
         return cls(
-            np.array(found, dtype=SUBJECT),
+            np.array(found, dtype=MODALITIES[modality]),
             tissue_window_hu=tissue_window_hu,
             body_threshold_hu=body_threshold_hu,
             orientation=orientation,
+            modality=modality,
         )
 
     @property
@@ -132,18 +146,29 @@ class SiteSpectrum(StoredSpectrum):
     @property
     def tissue_shares(self) -> dict[str, float]:
         """Share of fat, muscle and anything else within the window, mean over subjects."""
-        values = self.subjects["tissue_shares"].mean(axis=0)
+        values = self._of_ct("tissue_shares").mean(axis=0)
         return dict(zip(TISSUES, map(float, values), strict=True))
+
+    @property
+    def resolution(self) -> SiteResolution:
+        """Resolution of a site of PET.
+
+        Raises:
+            ValueError: a site of CT.
+        """
+        if self.modality != "PT":
+            raise ValueError(f"a site of modality {self.modality!r} has no resolution; only one of PET has.")
+        return measure_resolution(self.subjects["power_mm3"], self.subjects["noise_mm3"])
 
     @property
     def body_ml(self) -> NDArray[np.float64]:
         """(n,) volume of the bodies in ml; 0 where no spacing was given."""
-        return np.asarray(self.subjects["body_ml"])
+        return self._of_ct("body_ml")
 
     @property
     def boxes(self) -> NDArray[np.float64]:
         """(n, 3, 2) ends of the bodies along (z, y, x), in grid coordinates (-1 and 1 at the faces of the array)."""
-        return np.asarray(self.subjects["body_box"])
+        return self._of_ct("body_box")
 
     def coefficients(self, space: str = "log") -> NDArray[np.float64]:
         """(n, 10) field of each subject in body coordinates.
@@ -152,7 +177,17 @@ class SiteSpectrum(StoredSpectrum):
         """
         if space not in SPACES:
             raise ValueError(f"space must be one of {', '.join(SPACES)}; given {space!r}.")
-        return np.asarray(self.subjects[f"{space}_field"])
+        return self._of_ct(f"{space}_field")
+
+    def _of_ct(self, name: str) -> NDArray[np.float64]:
+        """A field of the subjects that only CT has.
+
+        Raises:
+            ValueError: a site of PET.
+        """
+        if self.modality != "CT":
+            raise ValueError(f"a site of modality {self.modality!r} has no {name}; only one of CT has.")
+        return np.asarray(self.subjects[name])
 
     def uncertainty(self, space: str = "log") -> NDArray[np.float64]:
         """(10, 10) covariance of the mean of :meth:`coefficients`: the spread between subjects / their number.
@@ -175,15 +210,16 @@ class SiteSpectrum(StoredSpectrum):
             tissue_window_hu=self.tissue_window_hu,
             body_threshold_hu=self.body_threshold_hu,
             orientation=self.orientation or other.orientation,
+            modality=self.modality,
         )
 
     def check_comparable(self, other: SiteSpectrum) -> None:
         """Refuse sites that were fitted in different ways.
 
         Raises:
-            ValueError: another tissue window, threshold or orientation.
+            ValueError: another modality, tissue window, threshold or orientation.
         """
-        for name in ("tissue_window_hu", "body_threshold_hu", "orientation"):
+        for name in ("modality", "tissue_window_hu", "body_threshold_hu", "orientation"):
             mine, theirs = getattr(self, name), getattr(other, name)
             if mine != theirs and not (name == "orientation" and None in (mine, theirs)):
                 raise ValueError(f"the two sites have {name} {mine} and {theirs}; they must have been fitted alike.")
@@ -194,6 +230,7 @@ class SiteSpectrum(StoredSpectrum):
             "tissue_window_hu": list(self.tissue_window_hu),
             "body_threshold_hu": self.body_threshold_hu,
             "orientation": self.orientation,
+            "modality": self.modality,
         }
 
     @property
@@ -206,9 +243,9 @@ class SiteSpectrum(StoredSpectrum):
         digest.update(self.subjects.tobytes())
         return f"sha256:{digest.hexdigest()}"
 
-    def to_dicts(self) -> list[SubjectRecord]:
+    def to_dicts(self) -> list[SubjectRecord] | list[PetSubjectRecord]:
         """One dictionary of plain numbers per subject, for JSON."""
-        return subjects_to_dicts(self.subjects)
+        return subjects_to_dicts(self.subjects, self.modality)
 
     @classmethod
     def from_dicts(
@@ -218,6 +255,7 @@ class SiteSpectrum(StoredSpectrum):
         tissue_window_hu: tuple[float, float] = TISSUE_WINDOW_HU,
         body_threshold_hu: float = BODY_THRESHOLD_HU,
         orientation: str | None = None,
+        modality: str = "CT",
     ) -> SiteSpectrum:
         """The site of subjects as :meth:`to_dicts` gives them; the way there and back is exact.
 
@@ -225,10 +263,11 @@ class SiteSpectrum(StoredSpectrum):
             ValueError, TypeError: no subject, or fields that are missing, unknown or of another shape.
         """
         return cls(
-            subjects_from_dicts(subjects),
+            subjects_from_dicts(subjects, modality),
             tissue_window_hu=tissue_window_hu,
             body_threshold_hu=body_threshold_hu,
             orientation=orientation,
+            modality=modality,
         )
 
     @classmethod
@@ -241,7 +280,9 @@ def is_single(images: Any) -> bool:
     return hasattr(images, "ndim") and images.ndim <= 3
 
 
-def _check_settings(tissue_window_hu: Any, body_threshold_hu: float, orientation: str | None) -> None:
+def _check_settings(tissue_window_hu: Any, body_threshold_hu: float, orientation: str | None, modality: str) -> None:
+    if modality not in MODALITIES:
+        raise ValueError(f"modality must be one of {', '.join(MODALITIES)}; given {modality!r}.")
     low, high = tissue_window_hu
     if not -1000 < body_threshold_hu < low < high < 1000:
         raise ValueError(
@@ -250,109 +291,3 @@ def _check_settings(tissue_window_hu: Any, body_threshold_hu: float, orientation
         )
     if orientation is not None:
         check_orientation(orientation, 3)
-
-
-def to_zyx(values: Any, axes: tuple[int, ...], whose: str) -> Any:
-    """View of a volume, array or tensor, with its axes in the order (z, y, x).
-
-    Raises:
-        ValueError: not three axes, or axes that do not name each of them once.
-    """
-    if values.ndim != 3 or len(axes) != 3:
-        raise ValueError(f"{whose} must have three axes, (z, y, x); its shape is {tuple(values.shape)}, axes={axes}.")
-    normalize_axes(axes, 3, whose)
-    order = [axis % 3 for axis in axes]
-    return values.permute(order) if is_tensor(values) else values.transpose(order)
-
-
-def find_body(values: NDArray[Any], body_threshold_hu: float) -> NDArray[np.bool_]:
-    """Mask of the body of a (z, y, x) volume in HU.
-
-    Raises:
-        ValueError: no voxel lies above the threshold.
-    """
-    found = body_mask(values > body_threshold_hu)
-    if not found.any():
-        raise ValueError(NO_BODY.format(body_threshold_hu))
-    return found
-
-
-def _fit_subject(
-    image: Any,
-    mask: Any,
-    spacing_mm: Any,
-    axes_zyx: tuple[int, ...],
-    tissue_window_hu: tuple[float, float],
-    body_threshold_hu: float,
-) -> NDArray[Any]:
-    """One subject, as an array of dtype ``SUBJECT`` without axes."""
-    check_array(image, "image")
-    values = to_zyx(to_numpy(image), axes_zyx, "image")
-    check_finite(values, "image")
-    if mask is None:
-        body = find_body(values, body_threshold_hu)
-        _check_air(values, body_threshold_hu)
-    else:
-        body = to_zyx(check_mask(mask, tuple(image.shape)), axes_zyx, "mask")
-    subject = np.zeros((), SUBJECT)
-    subject["body_box"] = box = body_box(body)
-    subject["body_ml"] = _body_ml(body, spacing_mm)
-    steps = strides(values.shape)
-    coarse, inside = values[steps].astype(np.float64), body[steps]
-    inside = inside & (coarse > body_threshold_hu)
-    where = np.nonzero(inside)
-    lines = [positions(size, *ends)[step] for size, ends, step in zip(values.shape, box, steps, strict=True)]
-    points = np.stack([line[index] for line, index in zip(lines, where, strict=True)], axis=1)
-    tissue_hu = coarse[inside]
-    _check_tissue(tissue_hu, tissue_window_hu)
-    edges = bin_edges(tissue_window_hu)
-    counts = count_blocks(tissue_hu, points, edges)
-    fits = {space: fit_tissues(counts, edges, space) for space in SPACES}
-    _check_fit(fits["log"].field)
-    for space, fit in fits.items():
-        subject[f"{space}_field"] = fit.field
-    subject["tissue_shares"] = fits["log"].shares
-    subject["tissue_voxels"] = counts.sum()
-    return subject
-
-
-def _check_air(values: NDArray[Any], body_threshold_hu: float) -> None:
-    if np.count_nonzero(values <= body_threshold_hu) < _LEAST_AIR * values.size:
-        raise ValueError(
-            f"less than {_LEAST_AIR:.1%} of the voxels lie below {body_threshold_hu} HU, so there is no air around the "
-            "body; the values are not HU (stored values with an offset?), or pass masks."
-        )
-
-
-def _check_tissue(tissue_hu: NDArray[np.float64], tissue_window_hu: tuple[float, float]) -> None:
-    low, high = tissue_window_hu
-    within = np.count_nonzero((tissue_hu >= low) & (tissue_hu <= high))
-    if within < max(_FEWEST_VOXELS, _LEAST_TISSUE * tissue_hu.size):
-        raise ValueError(
-            f"only {within} of {tissue_hu.size} voxels of the body lie within the tissue window {tissue_window_hu} HU; "
-            f"at least {_FEWEST_VOXELS} and {_LEAST_TISSUE:.0%} are needed. Are the values in HU?"
-        )
-
-
-def _body_ml(body: NDArray[np.bool_], spacing_mm: Any) -> float:
-    if spacing_mm is None:
-        return 0.0
-    volume = float(np.count_nonzero(body)) * _voxel_ml(spacing_mm)
-    if not _VOLUME_ML[0] <= volume <= _VOLUME_ML[1]:
-        raise ValueError(f"the body has {volume:.3g} ml with spacing_mm={spacing_mm}; are these millimeters?")
-    return volume
-
-
-def _voxel_ml(spacing_mm: Any) -> float:
-    steps = [float(step) for step in spacing_mm]
-    if len(steps) != 3 or not all(0 < step < np.inf for step in steps):
-        raise ValueError(f"spacing_mm must hold three positive sizes along (z, y, x); given {spacing_mm}.")
-    return float(np.prod(steps)) / 1000
-
-
-def _check_fit(field: NDArray[np.float64]) -> None:
-    if not np.isfinite(field).all() or abs(field[0]) > _LARGEST_SHIFT:
-        raise ValueError(
-            f"fat and muscle were found {1000 * field[0]:.0f} HU away from where they lie on a CT, which no scanner "
-            "does; are the values in HU, and is the tissue window right?"
-        )

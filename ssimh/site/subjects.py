@@ -1,4 +1,4 @@
-"""Record of each subject of a site, as a structured array with named fields."""
+"""Records of the subjects of a site, as structured arrays with named fields: one for CT, one for PET."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from ssimh._kernels.arrays import check_finite
 from ssimh.site.field import TERMS
+from ssimh.site.power_spectrum import SECTORS, SHELLS_PER_MM
 
 TISSUES = ("fat", "muscle", "other")
 # In memory one subject is 31 float64 numbers, in this order.
@@ -23,6 +24,14 @@ SUBJECT = np.dtype(
         ("body_ml", "<f8"),  # volume of the body; 0 where no spacing was given
     ]
 )
+# Shells of frequency from 0.04 to 0.12 per mm and sectors of direction from in plane to axial.
+PET_SUBJECT = np.dtype(
+    [
+        ("power_mm3", "<f8", (len(SHELLS_PER_MM), SECTORS)),  # over the square of the mean uptake; 0: not measured
+        ("noise_mm3", "<f8", (len(SHELLS_PER_MM), SECTORS)),  # the part of it that is noise
+    ]
+)
+MODALITIES = {"CT": SUBJECT, "PT": PET_SUBJECT}
 
 
 class SubjectRecord(TypedDict):
@@ -36,20 +45,28 @@ class SubjectRecord(TypedDict):
     body_ml: float
 
 
-def check_subjects(subjects: Any) -> NDArray[Any]:
+class PetSubjectRecord(TypedDict):
+    """A subject of a PET site for JSON: the fields of :data:`PET_SUBJECT`."""
+
+    power_mm3: list[list[float]]
+    noise_mm3: list[list[float]]
+
+
+def check_subjects(subjects: Any, modality: str) -> NDArray[Any]:
     """The subjects as a read-only array in one order, so that a + b equals b + a.
 
     Args:
-        subjects: (n,) structured array of dtype :data:`SUBJECT`.
+        subjects: (n,) structured array of the modality's dtype.
+        modality: ``"CT"`` or ``"PT"``.
 
     Raises:
         ValueError: no subject, another dtype or number of axes, or values that are not finite.
     """
-    table = np.asarray(subjects)
-    if table.dtype != SUBJECT or table.ndim != 1 or len(table) < 1:
+    table, wanted = np.asarray(subjects), MODALITIES[modality]
+    if table.dtype != wanted or table.ndim != 1 or len(table) < 1:
         raise ValueError(
-            f"a site holds one or more subjects as an array with the fields {', '.join(SUBJECT.names or ())}; given "
-            f"shape {table.shape} and dtype {table.dtype}."
+            f"a site of {modality} holds one or more subjects as an array with the fields "
+            f"{', '.join(wanted.names or ())}; given shape {table.shape} and dtype {table.dtype}."
         )
     numbers = np.ascontiguousarray(table).view(np.float64).reshape(len(table), -1)
     check_finite(numbers, "the site's table of subjects")
@@ -58,30 +75,39 @@ def check_subjects(subjects: Any) -> NDArray[Any]:
     return ordered
 
 
-def subjects_from_dicts(subjects: Iterable[Mapping[str, Any]]) -> NDArray[Any]:
+def subjects_from_dicts(subjects: Iterable[Mapping[str, Any]], modality: str) -> NDArray[Any]:
     """Array of subjects from one mapping of field names to numbers each, as JSON holds them.
+
+    Args:
+        subjects: one mapping per subject.
+        modality: ``"CT"`` or ``"PT"``.
 
     Raises:
         ValueError, TypeError: a field is missing or unknown, or has another shape.
 
-    >>> subjects_from_dicts([]).shape
+    >>> subjects_from_dicts([], "PT").shape
     (0,)
     """
-    names = SUBJECT.names or ()
+    if modality not in MODALITIES:
+        raise ValueError(f"modality must be one of {', '.join(MODALITIES)}; given {modality!r}.")
+    wanted = MODALITIES[modality]
+    names = wanted.names or ()
     rows = []
     for subject in subjects:
         if set(subject) != set(names):
             raise ValueError(f"a subject has the fields {', '.join(names)}; given {', '.join(map(str, subject))}.")
-        row = np.zeros((), SUBJECT)
+        row = np.zeros((), wanted)
         for name in names:
             value = np.asarray(subject[name], dtype=np.float64)
-            if value.shape != SUBJECT[name].shape:
-                raise ValueError(f"{name} of a subject has shape {SUBJECT[name].shape}; given {value.shape}.")
+            if value.shape != wanted[name].shape:
+                raise ValueError(f"{name} of a subject has shape {wanted[name].shape}; given {value.shape}.")
             row[name] = value
         rows.append(row)
-    return np.array(rows, dtype=SUBJECT)
+    return np.array(rows, dtype=wanted)
 
 
-def subjects_to_dicts(subjects: NDArray[Any]) -> list[SubjectRecord]:
+def subjects_to_dicts(subjects: NDArray[Any], modality: str) -> list[SubjectRecord] | list[PetSubjectRecord]:
     """One dictionary of plain numbers per subject, for JSON; the way back is exact."""
-    return [cast(SubjectRecord, {name: subject[name].tolist() for name in SUBJECT.names or ()}) for subject in subjects]
+    names = MODALITIES[modality].names or ()
+    records = [{name: subject[name].tolist() for name in names} for subject in subjects]
+    return cast(list[SubjectRecord] | list[PetSubjectRecord], records)

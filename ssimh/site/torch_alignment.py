@@ -14,12 +14,13 @@ import torch
 from ssimh._kernels.arrays import check_finite
 from ssimh._kernels.torch_checks import mask_on_device
 from ssimh._kernels.torch_kernel import full_precision, like, output_dtype, plain
+from ssimh.site.body import NO_BODY
 from ssimh.site.difference_field import DifferenceField
 from ssimh.site.field import DEGREES, TERMS, grid_positions
 from ssimh.site.scan_checks import EMPTY_MASK, check_tissue, check_without_air
-from ssimh.site.site_spectrum import NO_BODY, to_zyx
 from ssimh.site.torch_body import body_box, body_mask
 from ssimh.site.torch_flow import apply_flow
+from ssimh.site.volume import to_zyx
 
 # Voxels that are moved at a time, in float64 with some ten intermediate results.
 _VOXELS_AT_ONCE = 2**21

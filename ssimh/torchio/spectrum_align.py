@@ -16,6 +16,7 @@ from ssimh._kernels.inside import find_inside
 from ssimh.orientation import zyx_axes
 from ssimh.site.alignment import (
     SiteDifference,
+    apply_difference,
     check_space,
     check_unit,
     move_by_field,
@@ -39,6 +40,7 @@ class AlignRecord:
         flips: those that run against the sites' directions.
         mask: (C, x, y, z), flipped, or None.
         shape: of the image.
+        modality: ``"CT"``, or ``"PT"``, which cannot be undone.
     """
 
     field: DifferenceField
@@ -47,14 +49,16 @@ class AlignRecord:
     flips: tuple[int, ...]
     mask: NDArray[np.bool_] | None
     shape: tuple[int, ...]
+    modality: str
 
 
 class SpectrumAlign(RecordedTransform[AlignRecord]):
     """Move the scalar images by what their site differs in from a target site; see :func:`ssimh.align_spectrum`.
 
-    The images are CT in HU with three dimensions; every channel is a volume of its own. The directions are read off the
-    affine and turned to those of the sites. Floating dtypes stay, integers become float32. Replay and inverse are as
-    in :class:`SpectrumSwap`.
+    The images are CT in HU or PET in SUV, as the sites are, with three dimensions; every channel is a volume of its
+    own. A PET is blurred where its site is the sharper, and never sharpened; that cannot be undone. The directions are
+    read off the affine and turned to those of the sites. Floating dtypes stay, integers become float32. Replay and
+    inverse of CT are as in :class:`SpectrumSwap`.
 
     Args:
         source: site that the images come from: a :class:`ssimh.SiteSpectrum`; the path of a saved one (.npz); or the
@@ -65,8 +69,8 @@ class SpectrumAlign(RecordedTransform[AlignRecord]):
         mask: name of a label map in the subject, or an array of the images' shape or spatial shape; boolean or 0 and 1
             (label maps: 0 is outside). In place of the body found.
         strength: 0 … 1, share of the way.
-        clip: (lowest, highest) HU of the result, or None.
-        unit: intensity unit of the images; None for what they state. Anything but HU is refused.
+        clip: (lowest, highest) value of the result, or None.
+        unit: intensity unit of the images; None for what they state. Anything but HU (CT) or SUV (PET) is refused.
         record: what the history has recorded; not for new transforms.
         kwargs: ``p``, ``copy``, ``include``, ``exclude``, ``keep``, ``label_keys`` of
             ``torchio.transforms.Transform``.
@@ -92,9 +96,9 @@ class SpectrumAlign(RecordedTransform[AlignRecord]):
     ) -> None:
         super().__init__(record, **kwargs)
         check_space(space)
-        check_unit(unit)
         self.source = None if source is None else as_site(source, "source")
         self.target = as_site(target, "target")
+        check_unit(unit, self.target.modality)
         self.space, self.shrink, self.mask, self.unit = space, shrink, mask, unit
         self.strength, self.clip = check_strength(strength), check_clip(clip)
         self._difference = None if self.source is None else self._differ(self.source)
@@ -104,19 +108,31 @@ class SpectrumAlign(RecordedTransform[AlignRecord]):
         return site_difference(source, self.target, space=self.space, shrink=self.shrink)
 
     def _apply(self, image: tio.ScalarImage, subject: tio.Subject) -> tuple[torch.Tensor, AlignRecord]:
-        check_unit(_image.unit(image, self.unit))
+        unit = _image.unit(image, self.unit)
+        check_unit(unit, self.target.modality)
         wanted = self.target.orientation or (None if self.source is None else self.source.orientation)
         axes, flips = zyx_axes(_image.orientation(image), wanted)
         inside = self._inside(image, subject)
         if inside is not None:
             inside = np.flip(inside, flips)
         volume = torch.flip(image.data, flips)
-        difference = self._difference or self._differ(self._fit(volume, axes, inside))
-        moved = move_by_field(volume, difference, self.strength, axes_zyx=axes, mask=inside, clip=self.clip)
+        spacing_mm = tuple(image.spacing[axis] for axis in axes)
+        difference = self._difference or self._differ(self._fit(volume, axes, inside, spacing_mm))
+        moved = apply_difference(
+            volume,
+            difference,
+            axes_zyx=axes,
+            mask=inside,
+            strength=self.strength,
+            clip=self.clip,
+            spacing_mm=spacing_mm,
+            unit=unit,
+        )
         field = DifferenceField(
             difference.coefficients, difference.space, difference.tissue_window_hu, difference.body_threshold_hu
         )
-        return torch.flip(moved, flips), AlignRecord(field, self.strength, axes, flips, inside, tuple(moved.shape))
+        record = AlignRecord(field, self.strength, axes, flips, inside, tuple(moved.shape), difference.modality)
+        return torch.flip(moved, flips), record
 
     def _inside(self, image: tio.ScalarImage, subject: tio.Subject) -> NDArray[np.bool_] | None:
         """The mask of an image, of its shape."""
@@ -126,7 +142,13 @@ class SpectrumAlign(RecordedTransform[AlignRecord]):
         inside = to_numpy(find_inside(image.data, mask, None))
         return np.broadcast_to(inside, tuple(image.data.shape))
 
-    def _fit(self, volume: torch.Tensor, axes: tuple[int, ...], mask: NDArray[np.bool_] | None) -> SiteSpectrum:
+    def _fit(
+        self,
+        volume: torch.Tensor,
+        axes: tuple[int, ...],
+        mask: NDArray[np.bool_] | None,
+        spacing_mm: tuple[float, ...],
+    ) -> SiteSpectrum:
         """The site of one scan, fitted as the target was."""
         return SiteSpectrum.fit(
             volume,
@@ -134,11 +156,15 @@ class SpectrumAlign(RecordedTransform[AlignRecord]):
             tissue_window_hu=self.target.tissue_window_hu,
             body_threshold_hu=self.target.body_threshold_hu,
             masks=mask,
+            spacing_mm=spacing_mm if self.target.modality == "PT" else None,
             orientation=self.target.orientation,
+            modality=self.target.modality,
         )
 
     def _undo(self, values: torch.Tensor, record: AlignRecord) -> torch.Tensor:
         check_shape(values, record.shape)
+        if record.modality == "PT":
+            raise ValueError("the image is a PET whose resolution was matched; a blur cannot be undone.")
         moved = move_by_field(
             torch.flip(values, record.flips), record.field, -record.strength, axes_zyx=record.axes, mask=record.mask
         )

@@ -14,15 +14,20 @@ from ssimh._kernels.boolean import as_boolean
 from ssimh._kernels.checks import check_clip, check_strength
 from ssimh.orientation import zyx_axes
 from ssimh.site.alignment import (
+    PARTS,
     SiteDifference,
+    apply_difference,
     as_site,
+    check_parts,
     check_space,
     check_unit,
     move_by_field,
     site_difference,
 )
 from ssimh.site.difference_field import DifferenceField
-from ssimh.site.site_spectrum import LAST_THREE, SiteSpectrum
+from ssimh.site.resolution_filter import check_sharpening
+from ssimh.site.site_spectrum import SiteSpectrum
+from ssimh.site.volume import LAST_THREE
 from ssimh.transforms import _adapter
 from ssimh.transforms._forms import InvertibleArrayTransform, InvertibleDictionaryForm
 
@@ -30,11 +35,12 @@ from ssimh.transforms._forms import InvertibleArrayTransform, InvertibleDictiona
 class SpectrumAlign(InvertibleArrayTransform):
     """Move an image by what its site differs in from a target site; see :func:`ssimh.align_spectrum`.
 
-    Input is a channel-first array, tensor or MetaTensor (C, spatial…) of CT in HU with three spatial axes, output a
-    tensor (a MetaTensor where metadata is tracked) of the same floating dtype, float32 for integers; metadata, device
-    and history are kept; every channel is a volume of its own. Deterministic, not lazy, computed on the image's
-    device; only a fit of the scan itself, for one-to-one, runs on the host. The inverse is exact to rounding for every
-    voxel that ``clip`` has not cut.
+    Input is a channel-first array, tensor or MetaTensor (C, spatial…) of CT in HU or PET in SUV, as the sites are, with
+    three spatial axes; output a tensor (a MetaTensor where metadata is tracked) of the same floating dtype, float32 for
+    integers. Metadata, device and history are kept; every channel is a volume of its own. Deterministic, not lazy,
+    computed on the image's device; only a fit of the scan itself, for one-to-one, runs on the host. The inverse of CT
+    is exact to rounding for every voxel that ``clip`` has not cut. The resolution of PET cannot be restored: its
+    inverse is an error.
 
     Args:
         source: site that the images come from, a :class:`ssimh.SiteSpectrum` or the path of a saved one; None if it
@@ -42,12 +48,15 @@ class SpectrumAlign(InvertibleArrayTransform):
         target: site that the results look like, in the same forms; None if it is given with every call.
         space: ``"log"``: a factor on HU + 1000; ``"linear"``: an offset in HU.
         shrink: weigh the difference by its evidence.
+        parts, allow_sharpening: as in :func:`ssimh.align_spectrum`.
         axes_zyx: which axes of an image are z (head–foot), y and x. None reads them off the affine of a MetaTensor,
             turned to the directions that the sites state if they state any; without an affine, the last three.
         mask: boolean array or 0/1 integers, of the images' shape or without the channel axis, in place of the body.
         strength: 0 … 1, share of the way.
-        clip: (lowest, highest) HU of the result, or None.
-        unit: intensity unit of the images; None for what their metadata states. Anything but HU is refused.
+        clip: (lowest, highest) value of the result, or None.
+        spacing_mm: voxel size along (z, y, x), which PET needs; None for what a MetaTensor states.
+        unit: intensity unit of the images; None for what their metadata states. Anything but HU (CT) or SUV (PET) is
+            refused.
 
     Raises:
         ValueError, TypeError: settings out of range, sites that do not fit each other, or an image that does not fit.
@@ -72,19 +81,26 @@ class SpectrumAlign(InvertibleArrayTransform):
         *,
         space: str = "log",
         shrink: bool = True,
+        parts: Sequence[str] = PARTS,
+        allow_sharpening: float | None = None,
         axes_zyx: Sequence[int] | None = None,
         mask: Any = None,
         strength: float = 1.0,
         clip: tuple[float, float] | None = None,
+        spacing_mm: Sequence[float] | None = None,
         unit: str | None = None,
     ) -> None:
         check_space(space)
-        check_unit(unit)
+        check_sharpening(allow_sharpening)
+        self.parts, self.allow_sharpening, self.spacing_mm = parts, allow_sharpening, spacing_mm
         self.strength, self.clip, self.unit = check_strength(strength), check_clip(clip), unit
         self.source = None if source is None else as_site(source, "source")
         self.target = None if target is None else as_site(target, "target")
         self.space, self.shrink, self.mask = space, shrink, mask
         self.axes_zyx = None if axes_zyx is None else tuple(axes_zyx)
+        known = self.target or self.source
+        check_unit(unit, "CT" if known is None else known.modality)
+        check_parts(parts, "CT" if known is None else known.modality)
         self.difference: SiteDifference | None = None
         if self.source is not None and self.target is not None:
             self.difference = site_difference(self.source, self.target, space=space, shrink=shrink)
@@ -99,11 +115,12 @@ class SpectrumAlign(InvertibleArrayTransform):
             raise ValueError(
                 f"image must be (channel, z, y, x) with three spatial axes; its shape is {tuple(plain.shape)}."
             )
-        check_unit(_adapter.unit(image, self.unit))
         first = self.source if source is None else as_site(source, "source")
         second = self.target if target is None else as_site(target, "target")
         if second is None:
             raise ValueError("SpectrumAlign: no target, neither in the constructor nor with the call.")
+        unit = _adapter.unit(image, self.unit)
+        check_unit(unit, second.modality)
         axes, flips = self._directions(img, second.orientation or (None if first is None else first.orientation))
         inside = self.mask if mask is None else mask
         if inside is not None:
@@ -111,14 +128,38 @@ class SpectrumAlign(InvertibleArrayTransform):
         volume = _flip(plain, flips)
         difference = self.difference
         if difference is None or source is not None or target is not None:
-            difference = self._difference(volume, first, second, inside, axes)
-        out = move_by_field(volume, difference, self.strength, axes_zyx=axes, mask=inside, clip=self.clip)
+            difference = self._difference(volume, first, second, inside, axes, self._spacing(img, axes))
+        out = apply_difference(
+            volume,
+            difference,
+            parts=self.parts,
+            allow_sharpening=self.allow_sharpening,
+            axes_zyx=axes,
+            mask=inside,
+            strength=self.strength,
+            clip=self.clip,
+            spacing_mm=self._spacing(img, axes),
+            unit=unit,
+        )
         result = _adapter.wrap(_flip(out, flips), image)
         self.push_transform(result, extra_info=_record(difference, axes, flips, inside))
         return result
 
+    def _spacing(self, img: Any, axes: tuple[int, ...]) -> tuple[float, ...] | None:
+        """Voxel size along (z, y, x)."""
+        stated = _adapter.spacing_mm(img)
+        if self.spacing_mm is not None or stated is None:
+            return None if self.spacing_mm is None else tuple(self.spacing_mm)
+        return tuple(stated[axis] for axis in axes)
+
     def _difference(
-        self, volume: torch.Tensor, source: SiteSpectrum | None, target: SiteSpectrum, mask: Any, axes: tuple[int, ...]
+        self,
+        volume: torch.Tensor,
+        source: SiteSpectrum | None,
+        target: SiteSpectrum,
+        mask: Any,
+        axes: tuple[int, ...],
+        spacing_mm: tuple[float, ...] | None,
     ) -> SiteDifference:
         if source is None:
             source = SiteSpectrum.fit(
@@ -127,7 +168,9 @@ class SpectrumAlign(InvertibleArrayTransform):
                 tissue_window_hu=target.tissue_window_hu,
                 body_threshold_hu=target.body_threshold_hu,
                 masks=mask,
+                spacing_mm=spacing_mm if target.modality == "PT" else None,
                 orientation=target.orientation,
+                modality=target.modality,
             )
         return site_difference(source, target, space=self.space, shrink=self.shrink)
 
@@ -139,7 +182,13 @@ class SpectrumAlign(InvertibleArrayTransform):
         return zyx_axes(letters, wanted)
 
     def _undo(self, values: torch.Tensor, record: Mapping[str, Any]) -> torch.Tensor:
-        """Move the other way by the difference that was applied."""
+        """Move the other way by the difference that was applied.
+
+        Raises:
+            ValueError: a PET, which was blurred.
+        """
+        if record["modality"] == "PT":
+            raise ValueError("the image is a PET whose resolution was matched; a blur cannot be undone.")
         flips = tuple(int(axis) for axis in record["flips"])
         low, high = (float(hu) for hu in record["tissue_window_hu"])
         field = DifferenceField(
@@ -182,6 +231,7 @@ def _record(difference: SiteDifference, axes: tuple[int, ...], flips: tuple[int,
         "axes": list(axes),
         "flips": list(flips),
         "shrinkage": difference.shrinkage,
+        "modality": difference.modality,
     }
     if mask is not None:
         record["mask"] = mask.clone()

@@ -23,6 +23,7 @@ import torch
 
 import ssimh
 from ssimh.tissue_warning import warn_if_moved
+from tests.ssimh.uptakes import pet_site
 
 rng = np.random.default_rng(0)
 scan, donor = (torch.tensor(rng.normal(mean, 30, (12, 20, 16)), dtype=torch.float32) for mean in (20, 50))
@@ -30,6 +31,7 @@ for image in (scan, donor):
     image[:, :, :4] = -1000.0  # air beside the body
 stored = ssimh.ReferenceSpectrum.from_image(donor, threshold=3)
 sites = [ssimh.SiteSpectrum.fit([image.numpy()] * 2, spacing_mm=[(3, 4, 4)] * 2) for image in (scan, donor)]
+pet = [pet_site(mm2) for mm2 in (5.0, 13.0)]
 
 
 def there_and_back(align, image):
@@ -59,6 +61,7 @@ calls = {
     "sites, transform": lambda image: there_and_back(ssimh.SpectrumAlign(*sites), image[None]),
     "sites, inside a mask": lambda image: ssimh.SpectrumAlign(*sites, mask=image > -900, clip=(-200, 300))(image[None]),
     "sites, without air": lambda image: ssimh.align_spectrum(image[..., 4:], *sites),
+    "PET": lambda image: ssimh.align_spectrum(image.clamp(min=0) / 10, *pet, spacing_mm=(12.0, 8.0, 8.0)),
     "transform": lambda image: ssimh.SpectrumSwap(donor[None], slice_axis=0, warn_above_hu=None)(image[None]),
     "augmentation": lambda image: ssimh.RandSpectrumSwap(
         [donor[None]], prob=1.0, slice_axis=0, threshold_range=3, strength_range=1.0
@@ -97,7 +100,7 @@ def test_results_stay_on_the_device_and_are_those_of_the_cpu():
         [sys.executable, "-c", SCRIPT], env=environment, capture_output=True, text=True, timeout=120, check=False
     )
     assert done.returncode == 0, done.stderr[-2000:]
-    assert done.stdout.split() == ["18"]
+    assert done.stdout.split() == ["19"]
 
 
 def test_every_transform_is_among_the_calls():

@@ -5,8 +5,9 @@ import pytest
 
 from ssimh import SiteSpectrum, align_spectrum
 from ssimh.batch.manifest import read_manifest
-from tests.ssimh.cli.commands import read, refuse, succeed
+from tests.ssimh.cli.commands import read, refuse, succeed, write
 from tests.ssimh.necks import neck
+from tests.ssimh.uptakes import pet_site, uptake
 
 
 def command(sites, *options):
@@ -53,3 +54,25 @@ def test_a_reference_is_no_site(sites):
 def test_what_cannot_be_used_is_refused_once_before_the_work(sites, options):
     refuse(*command(sites, *options), naming=(options[0].strip("-"),))
     assert not (sites / "out").exists()
+
+
+def test_pet_is_fitted_and_aligned_in_suv(tmp_path):
+    """Files state x to the left and y to the back, as sites do; a unit of counts is refused."""
+    values = uptake(7, 5.0).astype(np.float32)
+    scan = write(tmp_path / "in" / "pet.nrrd", values, spacing=(4.0, 4.0, 4.0), metadata={"unit": "SUV"})
+    counts = write(tmp_path / "counts.nrrd", values, spacing=(4.0, 4.0, 4.0), metadata={"unit": "CNTS"})
+    output = succeed("fit-site", scan, "--modality", "PT", "--out", tmp_path / "one.npz").output
+    assert "1 scan(s)" in output
+    assert "mm axial" in " ".join(output.split())
+    site = SiteSpectrum.load(tmp_path / "one.npz")
+    assert site == SiteSpectrum.fit([values], spacing_mm=(4, 4, 4), modality="PT", orientation="SPL")
+    refuse("fit-site", counts, "--modality", "PT", "--out", tmp_path / "bad.npz", naming=("counts.nrrd", "CNTS"))
+    refuse("fit-site", scan, "--out", tmp_path / "bad.npz", naming=("pet.nrrd", "SUV"))
+    sites = [pet_site(mm2, orientation="SPL") for mm2 in (5.0, 13.0)]
+    for name, model in zip(("sharp", "coarse"), sites, strict=True):
+        model.save(tmp_path / f"{name}.npz")
+    files = ("--source", tmp_path / "sharp.npz", "--target", tmp_path / "coarse.npz", "--out", tmp_path / "out")
+    succeed("align", tmp_path / "in", *files, "--no-figures")
+    expected = align_spectrum(values, *sites, spacing_mm=(4, 4, 4))
+    np.testing.assert_allclose(read(tmp_path / "out" / "pet.nrrd"), expected, atol=1e-4)
+    assert np.abs(expected - values).max() > 0.5

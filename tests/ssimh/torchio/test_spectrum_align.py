@@ -10,6 +10,7 @@ from tests.facts import raises_naming
 from tests.ssimh.necks import neck
 from tests.ssimh.tolerances import assert_close
 from tests.ssimh.torchio.torchio_cases import scan, site, subject
+from tests.ssimh.uptakes import pet_site, uptake
 
 
 def test_it_is_align_spectrum_in_the_directions_of_the_sites():
@@ -55,3 +56,16 @@ def test_anything_but_ct_in_hu_is_refused():
         SpectrumAlign(site(1.05), site(1.0))(scan(1, unit="1/cm"))
     with raises_naming(ValueError, "space", "cube"):
         SpectrumAlign(site(1.05), site(1.0), space="cube")
+
+
+def test_pet_is_matched_in_millimeters():
+    sites = [pet_site(mm2, orientation="SPL") for mm2 in (5.0, 13.0)]
+    values = uptake(7, 5.0, 5.0, (5.0, 4.0, 4.0)).astype(np.float32)
+    image = tio.ScalarImage(tensor=torch.from_numpy(values.T[None].copy()), affine=np.diag([-4.0, -4.0, 5.0, 1.0]))
+    given = tio.Subject(pet=image)
+    result = SpectrumAlign(*sites)(given)
+    expected = ssimh.align_spectrum(values, *sites, spacing_mm=(5.0, 4.0, 4.0))
+    assert_close(result["pet"].data[0].numpy().T, expected, "float32")
+    assert np.abs(expected - values).max() > 0.5
+    with raises_naming(ValueError, "PET"):
+        result.apply_inverse_transform()

@@ -9,6 +9,7 @@ from ssimh import FromSample, SiteSpectrum, SpectrumAlign, SpectrumAlignd, align
 from tests.facts import raises_naming
 from tests.ssimh.necks import SHAPE, neck
 from tests.ssimh.tolerances import assert_close
+from tests.ssimh.uptakes import pet_site, uptake
 
 Z = np.linspace(-1, 1, SHAPE[0])[:, None, None]
 
@@ -103,3 +104,30 @@ def test_settings_and_images_that_cannot_be_used(sites):
     pet = MetaTensor(torch.zeros(1, 9, 9, 9), meta={"unit": "SUV"})
     with pytest.raises(ValueError, match="PET"):
         SpectrumAlign(source, target)(pet)
+
+
+def test_pet_is_matched_with_the_voxels_that_its_affine_states():
+    source, target = pet_site(5.0, orientation="SPL"), pet_site(13.0, orientation="SPL")
+    spacing_mm = (5.0, 4.0, 4.0)
+    values = uptake(7, 5.0, 5.0, spacing_mm).astype(np.float32)
+    image = MetaTensor(values.transpose(2, 1, 0)[None].copy(), affine=np.diag([-4.0, -4.0, 5.0, 1.0]))
+    expected = align_spectrum(values, source, target, spacing_mm=spacing_mm)
+    transform = SpectrumAlign(source, target)
+    result = transform(image)
+    assert_close(result[0].permute(2, 1, 0), expected, "float32")
+    assert np.abs(expected - values).max() > 0.5
+    plain = SpectrumAlign(source, target, spacing_mm=spacing_mm)(torch.from_numpy(values)[None])
+    assert_close(plain[0], expected, "float32")
+    other = SiteSpectrum.fit([uptake(8, 6.0, 6.0, spacing_mm)], spacing_mm=spacing_mm, modality="PT", orientation="SPL")
+    kept = SpectrumAlign(None, other)(image)  # one scan against another: not enough to tell
+    assert_close(kept, image, "float32")
+    sample = SpectrumAlignd("pet", source, target, parts=("resolution",))({"pet": image})
+    assert_close(sample["pet"], result, "float32")
+    with raises_naming(ValueError, "PET"):
+        transform.inverse(result)
+    with raises_naming(ValueError, "spacing_mm"):
+        SpectrumAlign(source, target)(torch.from_numpy(values)[None])
+    with raises_naming(ValueError, "BQML", "SUV"):
+        SpectrumAlign(source, target, unit="BQML")
+    with raises_naming(ValueError, "resolution", "field"):
+        SpectrumAlign(source, target, parts="field")
