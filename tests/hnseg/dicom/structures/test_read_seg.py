@@ -113,7 +113,7 @@ def damage(keyword):
 
     changes = {
         "SegmentSequence": lambda d: d.SegmentSequence.clear(),
-        "SegmentNumber": lambda d: setattr(d.SegmentSequence[1], "SegmentNumber", 1),
+        "SegmentNumber": lambda d: setattr(d.SegmentSequence[-1], "SegmentNumber", 1),
         "SegmentationType": lambda d: setattr(d, "SegmentationType", "DOE"),
         "PerFrameFunctionalGroupsSequence": lambda d: d.PerFrameFunctionalGroupsSequence.pop(),
         "PixelData": lambda d: setattr(d, "PixelData", d.PixelData[:-100]),
