@@ -98,5 +98,5 @@ def write_image(path: Path, array: NDArray[Any], grid: Grid) -> None:
         OSError: The disk is full, or the file cannot be written for another reason.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    # Level 1: half the time of the default for a few per cent of size.
+    # Level 1: half the time of level 3 for a few percent of size.
     write_image_file(path, to_sitk(array, grid), compression_level=1)

@@ -49,6 +49,19 @@ def test_a_whole_file_is_read_back(tmp_path, suffix, level, kind):
     np.testing.assert_array_equal(sitk.GetArrayFromImage(sitk.ReadImage(str(path))), values)
 
 
+@pytest.mark.parametrize("suffix", [".nii.gz", ".nrrd"])
+def test_the_level_counts_and_equal_images_give_equal_files(tmp_path, suffix):
+    """ITK itself ignores the level for NIfTI."""
+    smooth = sitk.GetImageFromArray((np.arange(32**3).reshape(32, 32, 32) // 7 % 251).astype(np.int16))
+    paths = [tmp_path / f"{name}{suffix}" for name in ("quick", "small", "again")]
+    for path, level in zip(paths, (1, 9, 1), strict=True):
+        write_image_file(path, smooth, compression_level=level)
+    quick, small, again = (path.read_bytes() for path in paths)
+    assert len(small) < len(quick)
+    assert quick == again
+    assert sorted(tmp_path.iterdir()) == sorted(paths)
+
+
 def test_a_format_that_itk_cannot_write_keeps_its_error(tmp_path):
     with pytest.raises(RuntimeError):
         write_image_file(tmp_path / "scan.xyz", IMAGE)
