@@ -65,6 +65,7 @@ SYSTEMS = {
     "threshold_baseline": "everything above SUV 4",
     "empty_baseline": "empty mask",
 }
+CASES_PER_CENTER, FIRST_IN_VIEWER = 10, 1
 console, errors = Console(), Console(stderr=True)
 
 
@@ -108,10 +109,10 @@ def run(config: Config, data_root: Path | None, work_dir: Path, *, device: str, 
     """Run all stages; returns the IDs of the cases that were left out."""
     root = data_root or work_dir / "cohort"
     if data_root is None:
-        with show_progress("phantom", console) as progress:
-            generate_cohort(root, seed=config.seed, cases_per_center=10, jobs=jobs, progress=progress)
+        generate(root, config, jobs)
     open_run(work_dir, config, root, resume=resume)
     found = check(root, work_dir, config, jobs)
+    console.print(f"pictures of all cases: {(work_dir / 'check.html').resolve()}", soft_wrap=True, highlight=False)
     if not (work_dir / "splits.json").is_file():
         reference = choose_reference(config.prepare, found, work_dir)
         save_splits(make_splits(found.cases, config.split, config.seed, reference=reference), work_dir)
@@ -141,11 +142,24 @@ def run(config: Config, data_root: Path | None, work_dir: Path, *, device: str, 
     scores = evaluate_workdir(work_dir, missing="empty", jobs=jobs)  # a case without a prediction counts as missed
     report = write_report(work_dir, viewer_cases=20)
     print_scores(scores, len(splits.test))
-    console.print(f"report: {report.resolve()}", soft_wrap=True, highlight=False)
     figures = write_figures(work_dir)
     console.print(f"figures: {figures.paths[0].parent.resolve()}", soft_wrap=True, highlight=False)
+    console.print(f"[bold]open in a browser:[/] {escape(str(report.resolve()))}", soft_wrap=True, highlight=False)
     failed = {failure.case_id for failure in [*unprepared, *unpredicted]}
     return failed | {finding.case_id for finding in found.errors}
+
+
+def generate(root: Path, config: Config, jobs: int) -> None:
+    """Generate the cohort: one case of each center first, with a page of pictures to look at meanwhile."""
+    if not root.exists():
+        with show_progress("first cases", console) as progress:
+            generate_cohort(root, seed=config.seed, cases_per_center=1, jobs=jobs, progress=progress)
+        check_cohort(root, config.prepare, work=root, jobs=jobs, viewer_cases=FIRST_IN_VIEWER)
+        console.print(
+            f"pictures of the first cases: {(root / 'check.html').resolve()}", soft_wrap=True, highlight=False
+        )
+    with show_progress("phantom", console) as progress:
+        generate_cohort(root, seed=config.seed, cases_per_center=CASES_PER_CENTER, jobs=jobs, progress=progress)
 
 
 def print_error(message: str) -> None:

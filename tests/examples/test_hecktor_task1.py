@@ -70,7 +70,8 @@ def test_the_whole_pipeline_with_one_bad_case(example, cohort, monkeypatch, tmp_
     assert "ALFA-002: the file does not exist" in first.stderr
     assert "ALFA-002__PT.nii.gz" in first.stderr
     assert "1 case(s) were left out" in first.stderr
-    assert f"report: {work / 'report.html'}" in first.stdout
+    assert f"pictures of all cases: {work / 'check.html'}" in first.stdout
+    assert first.stdout.splitlines()[-1] == f"open in a browser: {work / 'report.html'}"
     assert f"figures: {work / 'figures'}" in first.stdout
     assert len(list((work / "figures").glob("figure_[1-5].pdf"))) == 5
 
@@ -105,6 +106,21 @@ def test_the_whole_pipeline_with_one_bad_case(example, cohort, monkeypatch, tmp_
     assert origins[0]["split"] == origins[1]["split"]
     assert rescored == metrics
     assert drawn == [work, work]
+
+
+def test_a_page_of_the_first_cases_comes_before_the_others(example, monkeypatch, tmp_path):
+    """And not again where generation goes on."""
+    root, calls = tmp_path / "cohort", []
+
+    def generate(root: Path, *, cases_per_center: int, **_: object) -> None:
+        root.mkdir(exist_ok=True)
+        calls.append(cases_per_center)
+
+    monkeypatch.setattr(example, "generate_cohort", generate)
+    monkeypatch.setattr(example, "check_cohort", lambda *_, work, **__: calls.append(work))
+    for _ in range(2):
+        example.generate(root, Config.from_preset("demo"), jobs=1)
+    assert calls == [1, root, 10, 10]
 
 
 def _nothing(cohort: Path, root: Path) -> None:
