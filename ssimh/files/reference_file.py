@@ -62,6 +62,11 @@ def read(path: str | os.PathLike[str], kind: FileKind) -> tuple[JsonObject, NDAr
     """
     if not Path(path).is_file():
         raise FileNotFoundError(f"no reference file at {path}.")
+    if not zipfile.is_zipfile(path):
+        raise ReferenceFileError(
+            f"{path} is not a readable reference (no .npz file, or a truncated one); ReferenceSpectrum.save, "
+            "SiteSpectrum.save and `ssimh fit` write references, which they make of images."
+        )
     try:
         # Opened here and not by NumPy, which leaves the file open when the archive turns out to be damaged.
         with Path(path).open("rb") as stream, np.load(stream, allow_pickle=False) as archive:

@@ -257,6 +257,7 @@ def damaged(path, reference, kind):
     ("kind", "facts"),
     [
         *((kind, ["ReferenceSpectrum.save"]) for kind in ("truncated", "text", "empty", "array", "pickle", "json")),
+        ("text", ["`ssimh fit`"]),
         ("foreign", ["ssimh-reference"]),
         ("newer", ["version 2", "version 1"]),
         ("edited", ["ssimh-reference", (5, 2, 2)]),
