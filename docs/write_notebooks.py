@@ -2,8 +2,8 @@
 
     python docs/write_notebooks.py    # writes docs/tutorials/*.ipynb; the tests say when they are out of date
 
-A block of Python becomes a cell of code, the text between blocks a cell of text. What only Sphinx understands is left out: the
-pictures that the build draws, which a notebook draws itself. Command lines run in the notebook's shell.
+A block of Python becomes a cell of code, the text between blocks a cell of text. What only Sphinx understands is left
+out: the pictures that the build draws, which a notebook draws itself. Command lines run in the notebook's shell.
 """
 
 from __future__ import annotations

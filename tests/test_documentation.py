@@ -1,5 +1,7 @@
 """Every block of the documentation runs, page by page in a folder of its own, or has a reason that is printed.
 
+Pages with a notebook run as notebooks (``tests/docs/test_notebooks.py``).
+
 Python blocks share the names of their page, console blocks its folder. A line that is not run (``docs/not_run.py``) is
 parsed by the real command; what stands in for the paths of a page is in ``docs/stand_ins.py``.
 """
@@ -14,6 +16,7 @@ import re
 import shlex
 import shutil
 import subprocess
+import tomllib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -33,6 +36,7 @@ from ssimh.cli.app import app as ssimh_app
 from tests.docs.blocks import BLOCKS, PAGES, ROOT, Block, read_blocks
 from tests.docs.drawing import PICTURES
 from tests.docs.not_run import NOT_RUN, OUTPUT
+from tests.docs.notebooks import NOTEBOOKS
 from tests.docs.stand_ins import FEWER, FRESH, PYTHON, REPLACED, SETUPS, VARIABLES, Inputs
 from tests.examples.loading import load_script
 
@@ -67,6 +71,9 @@ def parse_line(line: str, page: Path) -> None:
         app = typer.Typer()
         app.command()(load_script(ROOT / words[1]).main)
         make_context(typer.main.get_command(app), words[1], words[2:])
+    elif words[0] == "pip":
+        extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+        assert set(re.fullmatch(r"ssimh\[(.+)\]", words[2])[1].split(",")) <= set(extras)
     elif words[0].startswith("./"):
         assert os.access(page.parent / words[0], os.X_OK), words[0]
     elif words[0].startswith("nnUNetv2_"):
@@ -185,7 +192,7 @@ def inputs(small_cohort, trained_run):
 
 
 @pytest.mark.filterwarnings("ignore:parsing config_file")  # MONAI's, of every bundle
-@pytest.mark.parametrize("page", sorted({block.page for block in BLOCKS}))
+@pytest.mark.parametrize("page", sorted({block.page for block in BLOCKS} - NOTEBOOKS.keys()))
 def test_the_blocks_of_a_page_run(page, inputs, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     for name, value in VARIABLES.items():

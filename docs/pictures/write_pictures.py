@@ -12,7 +12,7 @@ import hashlib
 import logging
 import sys
 from collections.abc import Callable, Mapping
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -30,11 +30,13 @@ from swap import (
     draw_swap_same,
     draw_swap_steps,
 )
+from tutorials import draw_tutorial
 
 FOLDER = Path(__file__).parents[1] / "_generated" / "pictures"
 ROOT = Path(__file__).parents[2]
 SOURCES = (
     "docs/pictures",
+    "docs/tutorials",
     *(f"hnseg/{room}" for room in ("phantom", "images", "preprocessing", "evaluation", "pictures/palette.py")),
     *(f"ssimh/{name}" for name in ("_kernels", "site", "swap.py", "reference.py", "metrics.py")),
 )
@@ -53,6 +55,10 @@ PICTURES: Mapping[str, Callable[[Scheme], Figure]] = {
     "normalization": draw_normalization,
     "undefined": draw_undefined,
     "pairs": draw_pairs,
+    "tutorial-first-scan": partial(draw_tutorial, "first_scan"),
+    "tutorial-monai-pipeline": partial(draw_tutorial, "monai_pipeline"),
+    "tutorial-sites": partial(draw_tutorial, "sites"),
+    "tutorial-own-transform": partial(draw_tutorial, "own_transform"),
 }
 
 
@@ -61,7 +67,7 @@ def hash_sources() -> str:
     """Hash of everything that pictures are made from: this folder, the rooms that it uses, and matplotlib."""
     digest = hashlib.sha256(matplotlib.__version__.encode())
     for source in SOURCES:
-        for path in sorted((ROOT / source).rglob("*.py")) or [ROOT / source]:
+        for path in sorted((ROOT / source).rglob("*.[pm][yd]")) or [ROOT / source]:
             digest.update(path.relative_to(ROOT).as_posix().encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()
 

@@ -42,7 +42,9 @@ def draw_qc(path: Path, *, cropped: Cropped, harmonized_hu: NDArray[Any], title:
         ]
         bottom, height = ((0.9 - tall, tall - 0.03), (0.0, 0.9 - tall))[row]
         for column, (name, plane, colors, (low, high), outlined) in enumerate(panels):
-            axis = figure.add_axes((0.005 + column * 0.25, bottom, 0.24, height), xticks=[], yticks=[])  # ticks take time
+            axis = figure.add_axes(
+                (0.005 + column * 0.25, bottom, 0.24, height), xticks=[], yticks=[]
+            )  # ticks take time
             axis.imshow(plane, cmap=colors, vmin=low, vmax=high, interpolation="nearest")
             axis.set_axis_off()
             if row == 0:

@@ -32,6 +32,11 @@ NOT_RUN = (
     ),
     NotRun("these tests", "Makefile", ("make test",)),
     NotRun(
+        "installed before the tests; the extras are there",
+        "tests/test_package.py",
+        ('pip install "ssimh[cli]"', 'pip install "ssimh[cli,monai]"', 'pip install "ssimh[dicom]"'),
+    ),
+    NotRun(
         "checks eight cases in six seconds, as the fixtures of all tests do",
         "tests/hnseg/fixtures.py",
         ("hnseg check runs/first", "hnseg check runs/mine", "hnseg check OUT"),

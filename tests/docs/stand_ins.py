@@ -53,6 +53,7 @@ VARIABLES = {"nnUNet_raw": "raw", "SLURM_ARRAY_TASK_ID": "3"}
 PYTHON = {  # parts of Python blocks: a cohort of the usual grid takes half a minute
     "cases_per_center=2": "cases_per_center=(1, 2), centers=DEFAULT_CENTERS[:2], pixel_mm=8",
     "import generate_cohort": "import DEFAULT_CENTERS, generate_cohort",
+    "generate_case(index=9, seed=7)": "generate_case(index=9, seed=7, pixel_mm=8)",
 }
 
 
@@ -114,6 +115,18 @@ def make_runs(folder: Path, inputs: Inputs) -> dict[str, object]:
     return {}
 
 
+def make_demo(folder: Path, inputs: Inputs) -> dict[str, object]:
+    """A trained run as the work directory of the demo."""
+    shutil.copytree(inputs.trained, folder / "demo")
+    return {}
+
+
+def make_data(folder: Path, inputs: Inputs) -> dict[str, object]:
+    """A cohort in the challenge's layout."""
+    (folder / "DATA").symlink_to(inputs.cohort)
+    return {}
+
+
 def make_checked(folder: Path) -> None:
     """A run that is checked and not split."""
     folder.mkdir()
@@ -134,4 +147,6 @@ SETUPS: dict[str, Callable[[Path, Inputs], dict[str, object]]] = {
     "docs/hnseg/paper.md": make_runs,
     "docs/ssimh/align.md": make_sites,
     "docs/ssimh/howto.md": make_swap_files,
+    "docs/tutorials/challenge.md": make_data,
+    "docs/tutorials/dicom_to_mask.md": make_demo,
 }
