@@ -43,6 +43,7 @@ def test_demo_is_the_defaults_on_a_coarser_grid_with_less_work():
     demo, default = flat(Config.from_preset("demo")), flat(Config(preset="demo"))
     changed = {name for name in default if demo[name] != default[name]}
     assert changed == {
+        "split.folds",
         "prepare.spacing_mm",
         *(f"train.{name}" for name in ("filters", "blocks_down", "heads", "patch_vox", "epochs", "patches_per_case")),
         *(f"train.{name}" for name in ("learning_rate", "warmup_epochs", "validate_every", "workers")),

@@ -122,7 +122,7 @@ def test_a_file_of_a_run_holds_every_setting(file):
     file.write_text("\n".join(line for line in lines if not line.startswith("  epochs:")))
     with pytest.raises(SettingsError, match=r"train\.epochs"):
         read_config_file(file, whole=True)
-    assert read_config_file(file) == build_config({"train.epochs": 12}, base=Config.from_preset("demo"))
+    assert read_config_file(file) == build_config({"train.epochs": 6}, base=Config.from_preset("demo"))
 
 
 def test_huge_and_binary_files_are_refused(file):
