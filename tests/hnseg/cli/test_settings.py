@@ -191,7 +191,7 @@ def test_the_check_of_a_data_root_takes_what_it_reads(root):
         assert (done.exit_code, *(fact in done.stderr for fact in facts)) == (2, True, True), done.stderr
 
 
-def test_settings_that_a_command_does_not_read_are_refused(checked):
+def test_settings_that_a_command_does_not_read_are_refused(checked, no_pictures):
     before = (checked / "config.yaml").read_bytes()
     for command, assignment, fact in (
         ("train", "prepare.spacing_mm=2", "prepare"),
@@ -209,7 +209,7 @@ def test_settings_that_a_command_does_not_read_are_refused(checked):
     assert (checked / "config.yaml").read_bytes() == before
 
 
-def test_a_training_setting_prepares_nothing(prepared_run, tmp_path):
+def test_a_training_setting_prepares_nothing(prepared_run, tmp_path, no_pictures):
     work = tmp_path / "work"
     assert run("init", work, "--from", prepared_run, "--set", "train.epochs=2").exit_code == 0
     dates = {path: path.stat().st_mtime_ns for path in work.glob("prepared/*/case.json")}

@@ -34,7 +34,7 @@ def set_harmonization(work, method):
     change_config(work, {"prepare.harmonization": method})
 
 
-def test_a_new_split_replaces_the_reference_everywhere(run):
+def test_a_new_split_replaces_the_reference_everywhere(run, no_pictures):
     before = ssimh.ReferenceSpectrum.load(run / "reference.npz").content_hash
     old, new = swap_reference(run)
     with pytest.raises(WorkDirError) as caught:
@@ -93,29 +93,41 @@ def test_a_new_split_fits_the_matched_reference_again(run):
     assert not np.array_equal(np.load(run / "reference_ct.npy"), before)
 
 
-def test_sites_hold_rows_of_training_cases_alone(run):
-    set_harmonization(run, "spectrum-align")
-    fit_harmonizer(run)
-    old, new = swap_reference(run)
+@pytest.fixture(scope="module")
+def _fitted(prepared_run, tmp_path_factory):
+    work = tmp_path_factory.mktemp("fitted") / "work"
+    shutil.copytree(prepared_run, work)
+    set_harmonization(work, "spectrum-align")
+    fit_harmonizer(work)
+    return work
+
+
+@pytest.fixture
+def aligned(_fitted, tmp_path):
+    """A run of one's own with fitted rows of its training cases."""
+    return shutil.copytree(_fitted, tmp_path / "work")
+
+
+def test_sites_hold_rows_of_training_cases_alone(aligned):
+    old, new = swap_reference(aligned)
     with pytest.raises(WorkDirError) as caught:
-        load_harmonizer(run)
+        load_harmonizer(aligned)
     assert new in str(caught.value)
-    fit_harmonizer(run)
-    names = {path.stem for path in (run / "sites").iterdir()}
-    assert names == set(load_splits(run).all_train_ids())
+    fit_harmonizer(aligned)
+    names = {path.stem for path in (aligned / "sites").iterdir()}
+    assert names == set(load_splits(aligned).all_train_ids())
     assert old not in names
 
 
 @pytest.mark.parametrize("content", ['{"row": 3}', "[]", "{", '{"made_from": {}, "outputs": {}, "row": [1, 2]}'])
-def test_a_damaged_row_is_fitted_again(run, content):
-    set_harmonization(run, "spectrum-align")
-    before = fit_harmonizer(run).digest
-    path = run / "sites" / f"{load_splits(run).folds[0][0]}.json"
+def test_a_damaged_row_is_fitted_again(aligned, content):
+    before = load_harmonizer(aligned).digest
+    path = aligned / "sites" / f"{load_splits(aligned).folds[0][0]}.json"
     path.write_text(content)
     with pytest.raises(WorkDirError) as caught:
-        load_harmonizer(run)
+        load_harmonizer(aligned)
     assert path.name in str(caught.value)
-    assert fit_harmonizer(run).digest == before
+    assert fit_harmonizer(aligned).digest == before
 
 
 def test_cases_that_vanish_or_come_are_named(run):
@@ -158,7 +170,7 @@ def test_prepared_cases_are_opened_only_if_they_are_current(run):
 
 
 @pytest.mark.parametrize("change", [{"crop": 1}, {"ct_grid": {}}, {"harmonization": None}, {"id": 3}, {"extra": 1}])
-def test_a_record_of_another_shape_names_its_field_and_is_prepared_again(run, change):
+def test_a_record_of_another_shape_names_its_field_and_is_prepared_again(run, no_pictures, change):
     path = run / "prepared" / load_splits(run).test[0] / "case.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
     with pytest.raises(WorkDirError) as caught:
@@ -169,7 +181,7 @@ def test_a_record_of_another_shape_names_its_field_and_is_prepared_again(run, ch
     assert open_case(path.parent).id == path.parent.name
 
 
-def test_a_case_that_can_no_longer_be_prepared_is_left_out_and_its_old_form_is_gone(run, caplog):
+def test_a_case_that_can_no_longer_be_prepared_is_left_out_and_its_old_form_is_gone(run, no_pictures, caplog):
     splits = load_splits(run)
     bad = next(case for case in load_check(run).cases if case.id == splits.folds[0][0])
     text = (run / "check.json").read_text()

@@ -101,7 +101,7 @@ def test_a_second_run_touches_nothing_and_a_changed_file_is_prepared_again(run):
     os.utime(case.ct, ns=(stat.st_atime_ns, stat.st_mtime_ns))
 
 
-def test_a_bad_case_leaves_nothing_behind_and_the_others_go_on(run):
+def test_a_bad_case_leaves_nothing_behind_and_the_others_go_on(run, no_pictures):
     reference = load_splits(run).reference
     bad, *others = sorted(load_check(run).cases, key=lambda case: case.id == reference)
     content = (run / "check.json").read_text()
