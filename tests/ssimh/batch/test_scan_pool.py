@@ -77,8 +77,8 @@ def many(tmp_path):
     return tmp_path
 
 
-def command(folder):
-    return ["apply", folder / "scans", "--reference", folder / "ref.npz", "--out", folder / "out", "--jobs", 2]
+def command(folder, jobs=2):
+    return ["apply", folder / "scans", "--reference", folder / "ref.npz", "--out", folder / "out", "--jobs", jobs]
 
 
 def children(pid: int) -> set[int]:
@@ -127,7 +127,7 @@ def test_a_killed_command_leaves_no_worker_and_is_taken_up_again(many):
     assert len(finished) < 12, "the command ended before it could be killed"
     (out / ".writing-abcdefgh.nrrd").write_text("the half of a file")
 
-    succeed(*command(many))
+    succeed(*command(many, jobs=1))
     manifest = read_manifest(out)
     names = {f"{number:02d}.nrrd" for number in range(12)}
     assert set(manifest.scans) == names
