@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import tempfile
+from contextlib import redirect_stdout
 from functools import cache
 from pathlib import Path
 
@@ -49,7 +51,8 @@ def run_tutorial(page: str) -> Figure:
         try:
             names: dict[str, object] = {}
             for number, block in enumerate(_PYTHON.findall(text), start=1):
-                exec(compile(block, f"{page}.md, block {number}", "exec"), names)
+                with redirect_stdout(io.StringIO()):
+                    exec(compile(block, f"{page}.md, block {number}", "exec"), names)
         finally:
             os.chdir(home)
     figure: Figure = pyplot.gcf()
