@@ -3,7 +3,8 @@
     python docs/write_notebooks.py    # writes docs/tutorials/*.ipynb; the tests say when they are out of date
 
 A block of Python becomes a cell of code, the text between blocks a cell of text. What only Sphinx understands is left
-out: the pictures that the build draws, which a notebook draws itself. Command lines run in the notebook's shell.
+out: the pictures that the build draws, which a notebook draws itself; so are the blocks of what the code prints.
+Command lines run in the notebook's shell.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 FOLDER = Path(__file__).parent / "tutorials"
 NOTEBOOKS = ("first_scan", "monai_pipeline", "sites")
 _BLOCK = re.compile(r"```(python|console)\n(.*?)```\n", re.DOTALL)
-_DRAWN = re.compile(r":::\{drawn\}.*?\n:::\n", re.DOTALL)
+_LEFT_OUT = re.compile(r":::\{drawn\}.*?\n:::\n|```text\n.*?```\n", re.DOTALL)
 _INSTALL = """\
 import importlib.util
 
@@ -30,7 +31,7 @@ if importlib.util.find_spec("ssimh") is None:
 def make_notebook(page: str) -> NotebookNode:
     """The notebook of a page, given as Markdown; it holds no output and nothing random."""
     cells: list[NotebookNode] = []
-    parts = _BLOCK.split(_DRAWN.sub("", page))
+    parts = _BLOCK.split(_LEFT_OUT.sub("", page))
     for text, kind, code in zip(parts[::3], [*parts[1::3], ""], [*parts[2::3], ""], strict=True):
         if text.strip():
             cells.append(new_markdown_cell(text.strip()))

@@ -66,3 +66,13 @@ def read_blocks(path: Path) -> Iterator[Block]:
 
 
 BLOCKS = [block for path in PAGES for block in read_blocks(path)]
+
+
+def read_output(page: str) -> str:
+    """What a tutorial says that its Python blocks print, all of it, without spaces at the ends of lines."""
+    return "".join(block.text for block in BLOCKS if block.page == page and block.kind == "text")
+
+
+def strip_lines(printed: str) -> str:
+    """Lines without spaces at their ends."""
+    return "".join(f"{line.rstrip()}\n" for line in printed.splitlines())

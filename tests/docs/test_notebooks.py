@@ -10,7 +10,7 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
-from tests.docs.blocks import ROOT
+from tests.docs.blocks import ROOT, read_output, strip_lines
 from tests.docs.notebooks import NOTEBOOKS, make_notebook
 
 PAGES = sorted(NOTEBOOKS)
@@ -41,3 +41,12 @@ def test_a_notebook_runs(page, tmp_path, monkeypatch):
     NotebookClient(notebook, timeout=300, kernel_name="python3", resources=resources).execute()
     outputs = [output for cell in notebook.cells for output in cell.get("outputs", ())]
     assert any("image/png" in output.get("data", ()) for output in outputs)
+    # Cells of Python print what the page says; what the commands print is not in it.
+    printed = [
+        output.text
+        for cell in notebook.cells
+        if not cell.source.startswith("%%bash")
+        for output in cell.get("outputs", ())
+        if output.output_type == "stream" and output.name == "stdout"
+    ]
+    assert strip_lines("".join(printed)) == read_output(page)
