@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,14 +16,17 @@ from ssimh._kernels.checks import check_clip, check_strength
 from ssimh._kernels.inside import find_inside
 from ssimh.orientation import zyx_axes
 from ssimh.site.alignment import (
+    PARTS,
     SiteDifference,
     apply_difference,
+    check_parts,
     check_space,
     check_unit,
     move_by_field,
     site_difference,
 )
 from ssimh.site.difference_field import DifferenceField
+from ssimh.site.resolution_filter import check_sharpening
 from ssimh.site.site_spectrum import SiteSpectrum
 from ssimh.torchio import _image
 from ssimh.torchio._recorded import Record, RecordedTransform, check_shape
@@ -56,7 +60,7 @@ class SpectrumAlign(RecordedTransform[AlignRecord]):
     """Move the scalar images by what their site differs in from a target site; see :func:`ssimh.align_spectrum`.
 
     The images are CT in HU or PET in SUV, as the sites are, with three dimensions; every channel is a volume of its
-    own. A PET is blurred where its site is the sharper, and never sharpened; that cannot be undone. The directions are
+    own. A PET is blurred where its site is the sharper, which cannot be undone. The directions are
     read off the affine and turned to those of the sites. Floating dtypes stay, integers become float32. Replay and
     inverse of CT are as in :class:`SpectrumSwap`.
 
@@ -66,10 +70,12 @@ class SpectrumAlign(RecordedTransform[AlignRecord]):
         target: site that the results look like, in the same forms.
         space: ``"log"``: a factor on HU + 1000; ``"linear"``: an offset in HU.
         shrink: weigh the difference by its evidence.
+        parts, allow_sharpening: as in :func:`ssimh.align_spectrum`.
         mask: name of a label map in the subject, or an array of the images' shape or spatial shape; boolean or 0 and 1
             (label maps: 0 is outside). In place of the body found.
         strength: 0 … 1, share of the way.
         clip: (lowest, highest) value of the result, or None.
+        spacing_mm: voxel size along (z, y, x); None for what the images state.
         unit: intensity unit of the images; None for what they state. Anything but HU (CT) or SUV (PET) is refused.
         record: what the history has recorded; not for new transforms.
         kwargs: ``p``, ``copy``, ``include``, ``exclude``, ``keep``, ``label_keys`` of
@@ -87,9 +93,12 @@ class SpectrumAlign(RecordedTransform[AlignRecord]):
         *,
         space: str = "log",
         shrink: bool = True,
+        parts: Sequence[str] = PARTS,
+        allow_sharpening: float | None = None,
         mask: Any = None,
         strength: float = 1.0,
         clip: tuple[float, float] | None = None,
+        spacing_mm: Sequence[float] | None = None,
         unit: str | None = None,
         record: Record[AlignRecord] | None = None,
         **kwargs: Any,
@@ -99,10 +108,14 @@ class SpectrumAlign(RecordedTransform[AlignRecord]):
         self.source = None if source is None else as_site(source, "source")
         self.target = as_site(target, "target")
         check_unit(unit, self.target.modality)
+        check_parts(parts, self.target.modality)
+        check_sharpening(allow_sharpening)
+        self.parts, self.allow_sharpening, self.spacing_mm = parts, allow_sharpening, spacing_mm
         self.space, self.shrink, self.mask, self.unit = space, shrink, mask, unit
         self.strength, self.clip = check_strength(strength), check_clip(clip)
         self._difference = None if self.source is None else self._differ(self.source)
-        self.args_names = ["source", "target", "space", "shrink", "mask", "strength", "clip", "unit"]
+        self.args_names = ["source", "target", "space", "shrink", "parts", "allow_sharpening", "mask", "strength"]
+        self.args_names += ["clip", "spacing_mm", "unit"]
 
     def _differ(self, source: SiteSpectrum) -> SiteDifference:
         return site_difference(source, self.target, space=self.space, shrink=self.shrink)
@@ -116,11 +129,13 @@ class SpectrumAlign(RecordedTransform[AlignRecord]):
         if inside is not None:
             inside = np.flip(inside, flips)
         volume = torch.flip(image.data, flips)
-        spacing_mm = tuple(image.spacing[axis] for axis in axes)
+        spacing_mm = tuple(self.spacing_mm or (image.spacing[axis] for axis in axes))
         difference = self._difference or self._differ(self._fit(volume, axes, inside, spacing_mm))
         moved = apply_difference(
             volume,
             difference,
+            parts=self.parts,
+            allow_sharpening=self.allow_sharpening,
             axes_zyx=axes,
             mask=inside,
             strength=self.strength,

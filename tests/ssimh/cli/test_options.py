@@ -17,6 +17,7 @@ from ssimh.batch.manifest import MANIFEST, read_manifest
 from ssimh.cli.app import app
 from tests.ssimh.cli.commands import read, refuse, snapshot, ssimh, succeed, write
 from tests.ssimh.nnunet.datasets import make_dataset
+from tests.ssimh.uptakes import uptake
 
 Effect = Callable[[Path], None]
 EFFECTS: dict[tuple[str, str], Effect] = {}
@@ -125,6 +126,14 @@ def _(folder):
     other = (folder / "donor.nii.gz", folder / "smaller.nrrd", "--grid", "field-of-view")
     refuse("fit", *other, "--out", folder / "x.npz", naming=("smaller.nrrd",))
     refuse("fit", folder / "donor.nii.gz", "--out", folder / "x.npz", "--grid", "field-of-view")
+
+
+@effect("fit-site", "modality")
+def _modality(folder: Path) -> None:
+    scan = write(folder / "pet.nrrd", uptake(), spacing=(4.0, 4.0, 4.0), metadata={"unit": "SUV"})
+    succeed("fit-site", scan, "--out", folder / "pet.npz", "--modality", "PT")
+    assert SiteSpectrum.load(folder / "pet.npz").modality == "PT"
+    refuse("fit-site", scan, "--out", folder / "ct.npz", "--modality", "CT", naming=("SUV",))
 
 
 @effect("fit-site", "scans")
