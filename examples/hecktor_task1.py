@@ -140,7 +140,7 @@ def run(config: Config, data_root: Path | None, work_dir: Path, *, device: str, 
     with show_progress("baselines", console) as progress:
         predict_baselines(work_dir, jobs=jobs, progress=progress)
     scores = evaluate_workdir(work_dir, missing="empty", jobs=jobs)  # a case without a prediction counts as missed
-    report = write_report(work_dir, viewer_cases=20)
+    report = write_report(work_dir, viewer_cases=20, jobs=jobs)
     print_scores(scores, len(splits.test))
     figures = write_figures(work_dir)
     console.print(f"figures: {figures.paths[0].parent.resolve()}", soft_wrap=True, highlight=False)
