@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 from numpy.typing import NDArray
 
-PIXELS_PER_INCH = 260
+PIXELS_PER_INCH = 200
 COLUMN_INCHES = 5.4  # of a picture as wide as the text: letters of 8.5 points are read on a phone as well
 CT_WINDOW_HU = (-120.0, 180.0)
 FONT = {"family": "DejaVu Sans"}  # ships with matplotlib, so letters are the same on every machine
