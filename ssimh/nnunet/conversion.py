@@ -15,12 +15,14 @@ from pathlib import Path
 from ssimh.batch.harmonize_folder import ScanOutcome, State, harmonize_scans
 from ssimh.batch.harmonize_scan import FileHarmonizer, OutputOptions, make_job
 from ssimh.batch.manifest import MANIFEST, has_manifest, read_manifest
+from ssimh.batch.report import PAGE_NAME
 from ssimh.files.artifact_cache import find_differences, hash_file
 from ssimh.files.atomic import atomic_write, remove_leftovers
 from ssimh.files.json_object import JsonObject
 from ssimh.files.output_guard import OutputError, is_within
 from ssimh.nnunet.dataset import DESCRIPTION, Case, Layout, NnunetDataset, NnunetError, list_cases
 from ssimh.nnunet.kept_settings import RECORD, REFERENCE, SITE, KeptSettings, make_record, save_references
+from ssimh.viewer.case_folder import viewer_folder
 
 _OURS = (MANIFEST, REFERENCE, SITE, DESCRIPTION)
 
@@ -88,8 +90,11 @@ class Conversion:
                 f"{target} was made in another way ({', '.join(differences)}); choose another output folder."
             )
         names = {*self.scans, *self.copies, *map(Path, _OURS)}
+        report = viewer_folder(target / PAGE_NAME)  # of `ssimh report`, as report.html and report.csv are
         for path in sorted(target.rglob("*")):
-            if path.is_file() and path.relative_to(target) not in names and not path.name.startswith((".", "report.")):
+            if not path.is_file() or path.relative_to(target) in names or report in path.parents:
+                continue
+            if not path.name.startswith((".", "report.")):
                 raise OutputError(f"{path} is not of this conversion; choose another output folder, or remove it.")
         self._check_description()
 
