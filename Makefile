@@ -42,6 +42,7 @@ tests: $(VENV)/.installed-test
 	PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder --durations=10
 
 docs: $(VENV)/.installed-test
+	rm -rf docs/_build/html  # pages that are no longer there would stay
 	$(BIN)/sphinx-build -q -W --keep-going -E docs docs/_build/html
 	$(BIN)/python -m pytest -q -m site tests/docs
 
