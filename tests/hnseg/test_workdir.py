@@ -56,12 +56,12 @@ def test_a_settings_file_that_a_user_edited_is_kept(make_case, tmp_path):
     root, work, config = make_case(), tmp_path / "work", Config.from_preset("demo")
     open_run(work, config, root, resume=False)
     file = work / "config.yaml"
-    noted = file.read_text().replace("  epochs: 12\n", "  epochs: 12  # agreed on Monday\n")
+    noted = file.read_text().replace("  epochs: 6\n", "  epochs: 6  # agreed on Monday\n")
     file.write_text(noted)
     for resume in (True, False):
         open_run(work, load_config(work), root, resume=resume)
         assert file.read_text() == noted
-    edited = noted.replace("  epochs: 12 ", "  epochs: 13 ")
+    edited = noted.replace("  epochs: 6 ", "  epochs: 7 ")
     file.write_text(edited)
     with raises_naming(WorkDirError, "--resume", path=file):
         open_run(work, config, root, resume=False)

@@ -33,7 +33,7 @@ def test_a_larger_cohort_is_split_as_the_settings_say(prepared_run):
     assert size.case == measured.case
     assert size.decoded_gb == pytest.approx(680 * size.case.decoded / 1e9, abs=1e-3)
     demo = Config.from_preset("demo")  # a fifth is for the test
-    assert measure_cohort(cohort, demo, 50).validation_cases == 8
+    assert measure_cohort(cohort, demo, 50).validation_cases == 10
     assert not measure_cohort(cohort, config, 100_000).cached
     with raises_naming(OptionError, "cases 9", "10"):
         measure_cohort(cohort, config, 9)
