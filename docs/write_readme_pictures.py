@@ -19,7 +19,7 @@ from scheme import LIGHT
 FOLDER = Path(__file__).parent / "_static"
 VIEWER, HARMONIZATION = FOLDER / "readme_viewer.png", FOLDER / "readme_harmonization.png"
 SIZE = {"width": 1200, "height": 760}
-COLORS = 128  # of a palette: a third of the file
+COLORS = 256  # of a palette: half the file
 
 
 def shoot_viewer(work: Path) -> None:
@@ -45,8 +45,8 @@ def draw_harmonization() -> None:
 
 
 def save_small(image: Image.Image, path: Path) -> None:
-    """Save with a palette."""
-    image.quantize(COLORS).save(path, optimize=True)
+    """Save with a palette that keeps thin colored lines."""
+    image.quantize(COLORS, method=Image.Quantize.MAXCOVERAGE).save(path, optimize=True)
 
 
 if __name__ == "__main__":
