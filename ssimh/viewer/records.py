@@ -44,7 +44,7 @@ class MaskStyle:
         value: 1 to 255.
         name: For people, as ``"GTVp"``.
         color: CSS color.
-        dash: Lengths of strokes and gaps in pixels; empty for a solid line. Styles are told apart by it, not by color.
+        dash: Lengths of strokes and gaps in pixels; empty for a solid line. Styles differ in it, not in color alone.
     """
 
     value: int
