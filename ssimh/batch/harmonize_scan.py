@@ -27,6 +27,7 @@ class HarmonizedScan:
         reference_name: what that array is.
         threshold: coefficients per axis that count as low frequency in the scores.
         axes: axes of these.
+        noise_gain: factor on the standard deviation of white noise; None where no filter was used.
     """
 
     values: NDArray[Any]
@@ -35,6 +36,7 @@ class HarmonizedScan:
     reference_name: str
     threshold: int = 3
     axes: tuple[int, ...] = (-2, -1)
+    noise_gain: float | None = None
 
 
 class FileHarmonizer(Protocol):
@@ -165,6 +167,7 @@ def harmonize_file(job: Job, task: Task) -> ScanRecord:
         unit=result.unit,
         pixel_type=str(scan.values.dtype) if job.options.pixel_type == "same" else job.options.pixel_type,
         limited_voxels=limited,
+        noise_gain=result.noise_gain,
         scores=scores,
     )
 

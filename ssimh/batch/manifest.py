@@ -20,7 +20,7 @@ from ssimh.files.json_records import RecordError, decode_record
 from ssimh.metrics import Comparison
 
 MANIFEST = "manifest.json"
-FORMAT, VERSION = "ssimh-manifest", 2
+FORMAT, VERSION = "ssimh-manifest", 3
 _DATA_FILE = re.compile(rb"^\s*(?:ElementDataFile\s*=|data ?file\s*:)\s*(\S+)", re.MULTILINE | re.IGNORECASE)
 
 
@@ -77,6 +77,7 @@ class ScanRecord:
         unit: intensity unit that was stated by an option, the file or the reference.
         pixel_type: of the output.
         limited_voxels: voxels whose value the pixel type could not hold.
+        noise_gain: factor on the standard deviation of white noise in a PET; None where no filter was used.
         scores: what harmonization changed.
     """
 
@@ -91,6 +92,7 @@ class ScanRecord:
     unit: str | None
     pixel_type: str
     limited_voxels: int
+    noise_gain: float | None
     scores: Comparison
 
 

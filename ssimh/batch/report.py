@@ -25,6 +25,7 @@ COLUMNS = {
     "high_frequency_energy_kept": ("high-frequency energy kept", "{:.4f}"),
     "ssim": ("SSIM to before", "{:.4f}"),
     "limited_voxels": ("limited voxels", "{}"),
+    "noise_gain": ("white noise", "× {:.2f}"),
 }
 _PAGE_START = '<!doctype html><html lang="en"><meta charset="utf-8"><title>ssimh report</title>'
 _VIEWPORT = '<meta name="viewport" content="width=device-width, initial-scale=1">'
@@ -50,10 +51,12 @@ class ReportRow:
     high_frequency_energy_kept: float
     ssim: float
     limited_voxels: int
+    noise_gain: float | None
 
-    def cells(self) -> list[str]:
-        """The values as text, in the order of :data:`COLUMNS`."""
-        return [form.format(getattr(self, name)) for name, (_, form) in COLUMNS.items()]
+    def cells(self, columns: Sequence[str] = tuple(COLUMNS)) -> list[str]:
+        """The values of these columns as text; a dash where there is none."""
+        values = {name: getattr(self, name) for name in columns}
+        return ["–" if value is None else COLUMNS[name][1].format(value) for name, value in values.items()]
 
 
 def make_report_rows(manifest: Manifest) -> list[ReportRow]:
@@ -68,9 +71,15 @@ def make_report_rows(manifest: Manifest) -> list[ReportRow]:
             record.scores.high_frequency_energy_kept,
             record.scores.ssim,
             record.limited_voxels,
+            record.noise_gain,
         )
         for name, record in sorted(manifest.scans.items())
     ]
+
+
+def select_columns(rows: Sequence[ReportRow]) -> list[str]:
+    """Names of :data:`COLUMNS` of which some row has a value."""
+    return [name for name in COLUMNS if any(getattr(row, name) is not None for row in rows) or not rows]
 
 
 def write_report(folder: Path, manifest: Manifest, *, viewer_scans: int = 0) -> Path:
@@ -114,8 +123,9 @@ def _begins_with(path: Path, text: str) -> bool:
 def format_page(manifest: Manifest, rows: Sequence[ReportRow], viewer: ViewerFolder | None = None) -> str:
     """The HTML page; every text in it is escaped, every address quoted."""
     viewer = viewer or ViewerFolder()
-    heading = "".join(f'<th scope="col">{escape(title)}</th>' for title, _ in COLUMNS.values())
-    body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row.cells()) + "</tr>" for row in rows)
+    names = select_columns(rows)
+    heading = "".join(f'<th scope="col">{escape(COLUMNS[name][0])}</th>' for name in names)
+    body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row.cells(names)) + "</tr>" for row in rows)
     failed = "".join(
         f'<p class="failed">{escape(name)}: {escape(message)}</p>' for name, message in sorted(manifest.failed.items())
     )

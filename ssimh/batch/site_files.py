@@ -15,7 +15,9 @@ from ssimh.batch.harmonize_scan import HarmonizedScan
 from ssimh.batch.manifest import Recipe
 from ssimh.images.scan import LoadedScan, ScanError, read_scan
 from ssimh.orientation import zyx_axes
-from ssimh.site.alignment import SiteDifference, apply_difference, check_unit, site_difference
+from ssimh.site.alignment import PARTS, SiteDifference, apply_difference, check_parts, check_unit, site_difference
+from ssimh.site.resolution_alignment import plan_filter
+from ssimh.site.resolution_filter import check_sharpening
 from ssimh.site.site_spectrum import SiteSpectrum
 
 # Sites of files are fitted in these directions, (z, y, x) towards the head, the back and the left.
@@ -31,20 +33,27 @@ class SiteAlignment:
         target: site that they are aligned to.
         strength: share of the way, 0 … 1.
         clip: lowest and highest value of the result.
+        parts: what to align, see :func:`ssimh.align_spectrum`.
+        allow_sharpening: largest gain where a PET is sharpened; None never sharpens.
 
     Raises:
-        ValueError: settings out of range, or sites fitted in different ways.
+        ValueError: settings out of range, parts or sharpening that the modality lacks, or sites fitted in
+            different ways.
     """
 
     source: SiteSpectrum
     target: SiteSpectrum
     strength: float = 1.0
     clip: tuple[float, float] | None = None
+    parts: tuple[str, ...] = PARTS
+    allow_sharpening: float | None = None
 
     def __post_init__(self) -> None:
         check_strength(self.strength)
         check_clip(self.clip)
         self.source.check_comparable(self.target)
+        check_parts(self.parts, self.target.modality)
+        check_sharpening(self.allow_sharpening, self.target.modality)
 
     @cached_property
     def difference(self) -> SiteDifference:
@@ -63,7 +72,15 @@ class SiteAlignment:
             "content_hash": f"sha256:{hashlib.sha256(both.encode()).hexdigest()}",
         }
         description = f"Alignment to a site of {self.target.n_subjects} scan(s): {self.difference}"
-        return Recipe("align", description, reference, {"strength": self.strength, "clip": self.clip})
+        if self.allow_sharpening is not None:
+            description += f"; sharpened by a gain of at most {self.allow_sharpening:g} where the target is the sharper"
+        settings = {
+            "strength": self.strength,
+            "clip": self.clip,
+            "parts": self.parts,
+            "allow_sharpening": self.allow_sharpening,
+        }
+        return Recipe("align", description, reference, settings)
 
     def find_mask(self, source: Path) -> Path | None:
         """None: the body is found in the scan."""
@@ -77,18 +94,35 @@ class SiteAlignment:
             ValueError: what :func:`ssimh.align_spectrum` refuses.
         """
         axes, flips = find_axes(scan)
+        spacing_mm = tuple(scan.spacing_mm[axis] for axis in axes)
         aligned = apply_difference(
             np.flip(scan.values, flips),
             self.difference,
+            parts=self.parts,
+            allow_sharpening=self.allow_sharpening,
             strength=self.strength,
             clip=self.clip,
             axes_zyx=axes,
-            spacing_mm=tuple(scan.spacing_mm[axis] for axis in axes),
+            spacing_mm=spacing_mm,
             unit=scan.unit,
         )
         # A site has no image to show; what was done is the last column of the figure.
         unit = "HU" if self.difference.modality == "CT" else "SUV"
-        return HarmonizedScan(np.flip(aligned, flips), unit, lambda: scan.values, "the scan itself")
+        return HarmonizedScan(
+            np.flip(aligned, flips),
+            unit,
+            lambda: scan.values,
+            "the scan itself",
+            noise_gain=self._noise_gain(tuple(scan.values.shape[axis] for axis in axes), spacing_mm),
+        )
+
+    def _noise_gain(self, shape: tuple[int, ...], spacing_mm: tuple[float, ...]) -> float | None:
+        """Factor on the standard deviation of white noise in a PET of this (z, y, x) shape; None for CT."""
+        resolution = self.difference.resolution
+        if resolution is None:
+            return None
+        largest_gain = check_sharpening(self.allow_sharpening)
+        return plan_filter(resolution, self.strength, spacing_mm, largest_gain).noise_gain(shape)
 
 
 def find_axes(scan: LoadedScan) -> tuple[tuple[int, ...], tuple[int, ...]]:

@@ -16,6 +16,7 @@ from ssimh.batch.swap_files import FileSwap
 from ssimh.cli.console import Scans, handle_errors, print_line
 from ssimh.cli.outcomes import show_outcomes
 from ssimh.reference import ReferenceSpectrum
+from ssimh.site.alignment import PARTS
 from ssimh.site.site_spectrum import SiteSpectrum
 
 
@@ -94,6 +95,14 @@ def align(
     target: Annotated[Path, typer.Option(help="Site to align to, written by `ssimh fit-site`.")],
     out: Out,
     strength: Strength = 1.0,
+    part: Annotated[
+        list[str] | None,
+        typer.Option(help=f"What to align: {', '.join(PARTS)}; may be repeated. All that the sites have by default."),
+    ] = None,
+    allow_sharpening: Annotated[
+        float | None,
+        typer.Option(help="Sharpen PET whose site is the coarser, by this gain at most (above 1, at most 2)."),
+    ] = None,
     clip: Clip = None,
     pixel_type: PixelTypeOption = PixelType.same,
     figures: Figures = True,
@@ -107,7 +116,8 @@ def align(
     Geometry is kept, a manifest says what was done, and a second run does only what is missing or has changed.
     """
     with handle_errors():
-        alignment = SiteAlignment(SiteSpectrum.load(source), SiteSpectrum.load(target), strength, clip)
+        sites = SiteSpectrum.load(source), SiteSpectrum.load(target)
+        alignment = SiteAlignment(*sites, strength, clip, tuple(part or PARTS), allow_sharpening)
         print_line(str(alignment.difference))
         _harmonize(scans, out, alignment, OutputOptions(pixel_type.value, figures, reference_image), jobs)
 

@@ -10,7 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from ssimh.batch.manifest import read_manifest
-from ssimh.batch.report import COLUMNS, make_report_rows, write_report
+from ssimh.batch.report import COLUMNS, make_report_rows, select_columns, write_report
 from ssimh.cli.console import handle_errors, print_error, print_line, stdout
 from ssimh.viewer.case_folder import DEFAULT_CASES
 
@@ -27,10 +27,11 @@ def report(
         page = write_report(folder, manifest, viewer_scans=viewer)
         rows = make_report_rows(manifest)
         table = Table(title=escape(f"{len(rows)} scan(s), {manifest.recipe.description}"))
-        for name, (heading, _) in COLUMNS.items():
-            table.add_column(heading, justify="left" if name == "scan" else "right")
+        columns = select_columns(rows)
+        for name in columns:
+            table.add_column(COLUMNS[name][0], justify="left" if name == "scan" else "right")
         for row in rows:
-            table.add_row(*map(escape, row.cells()))
+            table.add_row(*map(escape, row.cells(columns)))
         stdout.print(table)
         for name, message in sorted(manifest.failed.items()):
             print_error("failed", f"{name}: {message}")

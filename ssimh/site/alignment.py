@@ -200,7 +200,7 @@ def align_spectrum(
         space, shrink: as in :func:`site_difference`.
         parts: what to align, of ``"field"`` (CT) and ``"resolution"`` (PET); what the sites' modality lacks is skipped.
         allow_sharpening: largest gain at any frequency, above 1 and at most 2, where the source is the coarser; None
-            never sharpens. Noise grows with it; the logger ``ssimh`` states by how much.
+            never sharpens. Noise grows with it; the logger ``ssimh`` states by how much. PET only.
         axes_zyx: which axes of the image are z (head–foot), y and x; None for the last three in this order.
         mask: boolean array or 0/1 integers of the image's shape, in place of the body above the threshold that the
             sites were fitted with. An image without a voxel of air counts as body throughout. CT only.
@@ -259,7 +259,8 @@ def apply_difference(
     unit: str | None = None,
 ) -> ArrayT:
     """As :func:`align_spectrum`, with a difference that is already known; arguments and errors are the same."""
-    share, limits, gain = check_strength(strength), check_clip(clip), check_sharpening(allow_sharpening)
+    share, limits = check_strength(strength), check_clip(clip)
+    gain = check_sharpening(allow_sharpening, difference.modality)
     check_parts(parts, difference.modality)
     check_unit(unit, difference.modality)
     if difference.resolution is None:

@@ -93,11 +93,15 @@ def filter_volume(values: NDArray[Any], filtering: ResolutionFilter) -> NDArray[
     return np.asarray(result)
 
 
-def check_sharpening(allow_sharpening: float | None) -> float:
+def check_sharpening(allow_sharpening: float | None, modality: str = "PT") -> float:
     """Largest gain; 1 for None.
 
+    Args:
+        allow_sharpening: as in :func:`ssimh.align_spectrum`.
+        modality: of the sites.
+
     Raises:
-        ValueError: not above 1 and at most 2.
+        ValueError: not above 1 and at most 2; sites of CT, which are never sharpened.
         TypeError: no number.
     """
     if allow_sharpening is None:
@@ -108,4 +112,6 @@ def check_sharpening(allow_sharpening: float | None) -> float:
         raise ValueError(
             f"allow_sharpening is the largest gain, above 1 and at most {LARGEST_GAIN:g}; given {allow_sharpening}."
         )
+    if modality != "PT":
+        raise ValueError(f"allow_sharpening is for the resolution of PET; these are sites of {modality}. Leave it out.")
     return float(allow_sharpening)

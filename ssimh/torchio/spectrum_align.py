@@ -109,7 +109,7 @@ class SpectrumAlign(RecordedTransform[AlignRecord]):
         self.target = as_site(target, "target")
         check_unit(unit, self.target.modality)
         check_parts(parts, self.target.modality)
-        check_sharpening(allow_sharpening)
+        check_sharpening(allow_sharpening, self.target.modality)
         self.parts, self.allow_sharpening, self.spacing_mm = parts, allow_sharpening, spacing_mm
         self.space, self.shrink, self.mask, self.unit = space, shrink, mask, unit
         self.strength, self.clip = check_strength(strength), check_clip(clip)

@@ -91,7 +91,6 @@ class SpectrumAlign(InvertibleArrayTransform):
         unit: str | None = None,
     ) -> None:
         check_space(space)
-        check_sharpening(allow_sharpening)
         self.parts, self.allow_sharpening, self.spacing_mm = parts, allow_sharpening, spacing_mm
         self.strength, self.clip, self.unit = check_strength(strength), check_clip(clip), unit
         self.source = None if source is None else as_site(source, "source")
@@ -99,8 +98,10 @@ class SpectrumAlign(InvertibleArrayTransform):
         self.space, self.shrink, self.mask = space, shrink, mask
         self.axes_zyx = None if axes_zyx is None else tuple(axes_zyx)
         known = self.target or self.source
-        check_unit(unit, "CT" if known is None else known.modality)
-        check_parts(parts, "CT" if known is None else known.modality)
+        modality = "CT" if known is None else known.modality
+        check_unit(unit, modality)
+        check_parts(parts, modality)
+        check_sharpening(allow_sharpening, "PT" if known is None else modality)
         self.difference: SiteDifference | None = None
         if self.source is not None and self.target is not None:
             self.difference = site_difference(self.source, self.target, space=space, shrink=shrink)

@@ -23,6 +23,7 @@ def manifest(scan):
         unit=None,
         pixel_type="int16",
         limited_voxels=0,
+        noise_gain=None,
         scores=compare(scan, scan + 1),
     )
     recipe = Recipe("swap", "a reference", {"content_hash": "sha256:0", "shape": [5, 12, 17]}, {"clip": [0.0, 1.0]})
@@ -85,7 +86,7 @@ def test_what_is_no_manifest_is_refused(tmp_path, text):
 def test_an_older_version_is_named(manifest, tmp_path):
     manifest.save(tmp_path)
     text = (tmp_path / MANIFEST).read_text(encoding="utf-8")
-    (tmp_path / MANIFEST).write_text(text.replace('"version": 2', '"version": 1'), encoding="utf-8")
+    (tmp_path / MANIFEST).write_text(text.replace('"version": 3', '"version": 1'), encoding="utf-8")
     with pytest.raises(ManifestError, match="version 1"):
         read_manifest(tmp_path)
     assert has_manifest(tmp_path)

@@ -17,7 +17,7 @@ from ssimh.batch.manifest import MANIFEST, read_manifest
 from ssimh.cli.app import app
 from tests.ssimh.cli.commands import read, refuse, snapshot, ssimh, succeed, write
 from tests.ssimh.cli.option_effects import EFFECTS, effect
-from tests.ssimh.uptakes import uptake
+from tests.ssimh.uptakes import pet_site, uptake
 
 
 def parameters() -> list[tuple[str, str]]:
@@ -306,6 +306,28 @@ def _(sites):
 def _(sites):
     values = align(sites, "--clip", -200, 60)
     assert (values.min(), values.max()) == (-200, 60)
+
+
+@effect("align", "part", "allow_sharpening")
+def _(sites):
+    """A coarse PET towards a sharp site keeps its values unless it may be sharpened; the report states the noise."""
+    scan = write(sites / "pet/a.nrrd", uptake(7, 13.0), spacing=(4.0, 4.0, 4.0), metadata={"unit": "SUV"})
+    for name, mm2 in (("sharp", 5.0), ("coarse", 13.0)):
+        pet_site(mm2, orientation="SPL").save(sites / f"{name}.npz")
+    files = ("--source", sites / "coarse.npz", "--target", sites / "sharp.npz", "--no-figures", "--out")
+    succeed("align", scan, *files, sites / "kept", "--part", "resolution")
+    np.testing.assert_array_equal(read(sites / "kept/a.nrrd"), read(scan))
+    succeed("align", scan, *files, sites / "sharpened", "--allow-sharpening", 1.5)
+    assert read(sites / "sharpened/a.nrrd").max() > read(scan).max() + 0.1
+    gain = read_manifest(sites / "sharpened").scans["a.nrrd"].noise_gain
+    assert f"× {gain:.2f}" in succeed("report", sites / "sharpened").output
+    assert gain != read_manifest(sites / "kept").scans["a.nrrd"].noise_gain == 1
+    refuse("align", scan, *files, sites / "x", "--part", "field", naming=("field", "PT"))
+    refuse("align", scan, *files, sites / "x", "--part", "shape", naming=("shape", "resolution"))
+    refuse("align", scan, *files, sites / "x", "--allow-sharpening", 3, naming=("allow_sharpening", 3))
+    ct = ("--source", sites / "here.npz", "--target", sites / "there.npz", "--out", sites / "x")
+    refuse("align", sites / "here", *ct, "--allow-sharpening", 1.5, naming=("allow_sharpening", "CT"))
+    assert not (sites / "x").exists()
 
 
 @effect("align", "pixel_type")

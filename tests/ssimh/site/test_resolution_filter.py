@@ -83,6 +83,9 @@ def test_gains_out_of_range_are_refused(given):
 def test_a_gain_is_a_number():
     assert check_sharpening(None) == 1
     assert check_sharpening(1.5) == 1.5
+    assert check_sharpening(None, "CT") == 1
+    with raises_naming(ValueError, "allow_sharpening", "CT"):
+        check_sharpening(1.5, "CT")
     for given in (True, "2"):
         with raises_naming(TypeError, "allow_sharpening", type(given).__name__):
             check_sharpening(given)
