@@ -1,11 +1,12 @@
-"""CT harmonization of a prepared cohort by one of four methods.
+"""Harmonization of a prepared cohort by one of four methods.
 
 A run harmonizes by one of four methods. ``spectrum-swap`` (published) and ``histogram-match`` move every case to one
 reference subject, which is a training case of every fold. ``spectrum-align`` moves a case by what its center differs in
 from the target center, and keeps one version of the case per fold: the sites of fold *k* are fitted on the training
 cases of fold *k* alone, so that no validation case takes part in what the fold's network sees; the sites of the final
 version, which test cases get, are fitted on everything that is not test. A center without a training case is aligned
-scan by scan (one-to-one), which the record states.
+scan by scan (one-to-one), which the record states. With ``pet_resolution: align`` the PET follows in the same way, see
+:mod:`hnseg.preprocessing.pet_resolution`; every other method leaves it alone.
 """
 
 from __future__ import annotations
@@ -13,8 +14,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property, reduce
-from operator import add
+from functools import cached_property
 from typing import Any, Protocol
 
 import numpy as np
@@ -23,13 +23,14 @@ from pydantic import BaseModel, ConfigDict, Field
 
 import ssimh
 from hnseg.cohort.splits import Splits
+from hnseg.preprocessing.center_sites import ORIENTATION, Sites, group_sites, hash_sites
 from hnseg.preprocessing.image_versions import FINAL, fold_version
+from hnseg.preprocessing.pet_resolution import HarmonizedPet, MatchResolution, PetResolutionRecord
 from hnseg.settings.prepare import PrepareConfig
 from ssimh.site.alignment import SiteDifference, apply_difference, site_difference
 from ssimh.site.body import BODY_THRESHOLD_HU, body_mask
 
 AXIAL = (-2, -1)  # in-plane axes of a (z, y, x) array: the swap runs slice by slice
-ORIENTATION = "SPL"  # of a crop's axes (z, y, x): towards the head, the back, the left
 SOFT_TISSUE_HU = (-150.0, 150.0)
 Volume = NDArray[np.float32]
 
@@ -45,6 +46,7 @@ class HarmonizationRecord(BaseModel):
         source, target, subjects, difference, shrinkage: Of ``spectrum-align``: centers, number of subjects of both, the
             difference in words, and its shrinkage (0 to 1).
         fallback: Why something else was done than the run's settings say.
+        pet: What was done to the PET, where the run aligns its resolution.
         folds: The same for the version of each fold, where folds differ.
     """
 
@@ -61,6 +63,7 @@ class HarmonizationRecord(BaseModel):
     difference: str | None = None
     shrinkage: float | None = None
     fallback: str | None = None
+    pet: PetResolutionRecord | None = None
     folds: dict[str, HarmonizationRecord] = Field(default_factory=dict)
 
 
@@ -95,9 +98,31 @@ class Harmonizer(Protocol):
             :mod:`hnseg.preprocessing.image_versions`.
         """
 
+    def harmonize_pet(
+        self, pet_suv: Volume, spacing_zyx_mm: tuple[float, ...], version: str, center: str
+    ) -> HarmonizedPet | None:
+        """Harmonize the PET of one crop for a version that :meth:`harmonize` gives; None leaves it as it is.
+
+        Args:
+            pet_suv: (z, y, x) PET on the crop grid, in SUV.
+            spacing_zyx_mm: Voxel size of the crop.
+            version: Of the image.
+            center: Center that the scan comes from.
+        """
+
+
+class LeavesPet:
+    """A method that changes the CT alone."""
+
+    def harmonize_pet(
+        self, pet_suv: Volume, spacing_zyx_mm: tuple[float, ...], version: str, center: str
+    ) -> HarmonizedPet | None:
+        """See :class:`Harmonizer`."""
+        return None
+
 
 @dataclass(frozen=True)
-class NoHarmonization:
+class NoHarmonization(LeavesPet):
     """Leave every case as it is."""
 
     digest: str = "none"
@@ -110,7 +135,7 @@ class NoHarmonization:
 
 
 @dataclass(frozen=True)
-class SwapToReference:
+class SwapToReference(LeavesPet):
     """The published method: the lowest coefficients of each axial slice become those of one subject."""
 
     config: PrepareConfig
@@ -135,7 +160,7 @@ class SwapToReference:
 
 
 @dataclass(frozen=True)
-class MatchToReference:
+class MatchToReference(LeavesPet):
     """Histogram matching to one subject, inside the bodies of both."""
 
     config: PrepareConfig
@@ -178,33 +203,32 @@ class AlignSites:
         splits: Who trains, validates and tests.
         centers: Center of every case of the run, by case ID.
         subjects: One row per case that a site may be made of, by case ID; test cases are not looked at.
+        pet_subjects: The same of the PET; None where the run leaves the PET alone.
     """
 
     config: PrepareConfig
     splits: Splits
     centers: Mapping[str, str]
     subjects: Mapping[str, ssimh.SiteSpectrum]
+    pet_subjects: Mapping[str, ssimh.SiteSpectrum] | None = None
 
     @cached_property
     def digest(self) -> str:
         """See :class:`Harmonizer`."""
-        parts = [f"{version}:{center}:{site.content_hash}" for version in self._sites for center, site in
-                 sorted(self._sites[version].items())]  # fmt: skip
-        return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+        own = hash_sites(self._sites)
+        return own if self.pet is None else hashlib.sha256(f"{own} {self.pet.digest}".encode()).hexdigest()
 
     @cached_property
-    def _sites(self) -> dict[str, dict[str, ssimh.SiteSpectrum]]:
+    def _sites(self) -> Sites:
         """The sites of every version."""
-        training: dict[str, list[str]] = {FINAL: sorted(set().union(*map(self.splits.train_ids, self._folds)))}
-        training |= {fold_version(fold): self.splits.train_ids(fold) for fold in self._folds}
-        found: dict[str, dict[str, ssimh.SiteSpectrum]] = {}
-        for version, ids in training.items():
-            rows: dict[str, list[ssimh.SiteSpectrum]] = {}
-            for case_id in ids:
-                if case_id in self.subjects:
-                    rows.setdefault(self.centers[case_id], []).append(self.subjects[case_id])
-            found[version] = {center: reduce(add, parts) for center, parts in rows.items()}
-        return found
+        return group_sites(self.splits, self.centers, self.subjects)
+
+    @cached_property
+    def pet(self) -> MatchResolution | None:
+        """What is done to the PET; None where the run leaves it alone."""
+        if self.pet_subjects is None:
+            return None
+        return MatchResolution(group_sites(self.splits, self.centers, self.pet_subjects))
 
     @property
     def _folds(self) -> range:
@@ -232,6 +256,12 @@ class AlignSites:
         in_folds = any(case_id in self.splits.train_ids(fold) for fold in self._folds) if case_id else False
         wanted = [FINAL, *(map(fold_version, self._folds) if in_folds else ())]
         return {version: self._version(version, ct_hu, scanned, center) for version in wanted}
+
+    def harmonize_pet(
+        self, pet_suv: Volume, spacing_zyx_mm: tuple[float, ...], version: str, center: str
+    ) -> HarmonizedPet | None:
+        """See :class:`Harmonizer`."""
+        return None if self.pet is None else self.pet.match(pet_suv, spacing_zyx_mm, version, center)
 
     def _version(self, version: str, ct_hu: Volume, scanned: NDArray[np.bool_], center: str) -> Harmonized:
         target = self.target(version)

@@ -7,7 +7,7 @@ would fit otherwise now, for instance after a new split; :func:`load_harmonizer`
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +21,9 @@ from hnseg.cohort.splits import SplitCohort, load_split_cohort
 from hnseg.errors import CaseError, WorkDirError
 from hnseg.parallel import map_processes
 from hnseg.preprocessing.case_key import Key, case_key
+from hnseg.preprocessing.center_sites import ORIENTATION
 from hnseg.preprocessing.crop_case import crop_case
 from hnseg.preprocessing.harmonization import (
-    ORIENTATION,
     AlignSites,
     Harmonizer,
     MatchToReference,
@@ -31,6 +31,7 @@ from hnseg.preprocessing.harmonization import (
     SwapToReference,
     fit_subject,
 )
+from hnseg.preprocessing.pet_resolution import fit_pet
 from hnseg.preprocessing.reference_file import (
     fit_reference_spectrum,
     read_reference_ct,
@@ -55,10 +56,14 @@ class SiteSubject(BaseModel):
     Attributes:
         subject: Fields of :meth:`ssimh.SiteSpectrum.to_dicts`; None where there are none.
         reason: Why there are none.
+        pet: The same of the PET; None where there are none, or the run leaves the PET alone.
+        pet_reason: Why there are none.
     """
 
     subject: dict[str, Any] | None
     reason: str | None = None
+    pet: dict[str, Any] | None = None
+    pet_reason: str | None = None
 
 
 def fit_harmonizer(work: Path, *, jobs: int = 1, progress: ProgressCallback = no_progress) -> Harmonizer:
@@ -150,8 +155,9 @@ def export_harmonizer(work: Path, folder: Path) -> None:
     if config.harmonization == "spectrum-align":
         for case_id in cohort.splits.all_train_ids():
             case = cohort.cases[case_id].as_case()
-            subject = _read_site(_site_cache(work, case, config).record).subject
-            _site_cache(folder, _without_files(case), config).save({"subject": subject, "reason": None})
+            site = _read_site(_site_cache(work, case, config).record)
+            rows = site.model_dump(include={"subject", "pet"}) | {"reason": None, "pet_reason": None}
+            _site_cache(folder, _without_files(case), config).save(rows)
 
 
 def _without_files(case: Case) -> Case:
@@ -268,35 +274,53 @@ def _fit_site(case: Case, work: Path, config: PrepareConfig) -> None:
 def _fit_subject(case: Case, config: PrepareConfig) -> Mapping[str, Any]:
     try:
         cropped = crop_case(case, config)
-        (subject,) = fit_subject(cropped.ct_hu, cropped.crop.grid.spacing_zyx_mm).to_dicts()
     except CaseError as error:  # prepare reports it
-        return {"subject": None, "reason": error.reason}
+        return SiteSubject(subject=None, reason=error.reason, pet_reason=error.reason).model_dump()
+    spacing_zyx_mm = cropped.crop.grid.spacing_zyx_mm
+    subject, reason = _row_or_reason(lambda: fit_subject(cropped.ct_hu, spacing_zyx_mm))
+    pet, pet_reason = None, None
+    if config.pet_resolution == "align":
+        pet, pet_reason = _row_or_reason(lambda: fit_pet(cropped.pet_suv, spacing_zyx_mm))
+    return SiteSubject(subject=subject, reason=reason, pet=pet, pet_reason=pet_reason).model_dump()
+
+
+def _row_or_reason(fit: Callable[[], ssimh.SiteSpectrum]) -> tuple[dict[str, Any] | None, str | None]:
+    """The one subject of a site, or why it cannot be fitted."""
+    try:
+        (subject,) = fit().to_dicts()
     except ValueError as error:
-        return {"subject": None, "reason": str(error)}
-    return {"subject": subject, "reason": None}
+        return None, str(error)
+    return dict(subject), None
 
 
 def _read_site(path: Path) -> SiteSubject:
     site = read_record(path, SiteSubject, "prepare")
     if site.subject is not None:
         _as_site(site.subject, path)
+    if site.pet is not None:
+        _as_site(site.pet, path, "PT")
     return site
 
 
-def _as_site(subject: Mapping[str, Any], path: Path) -> ssimh.SiteSpectrum:
+def _as_site(subject: Mapping[str, Any], path: Path, modality: str = "CT") -> ssimh.SiteSpectrum:
     try:
-        return ssimh.SiteSpectrum.from_dicts([subject], orientation=ORIENTATION)
+        return ssimh.SiteSpectrum.from_dicts([subject], orientation=ORIENTATION, modality=modality)
     except (ValueError, TypeError) as error:
-        raise WorkDirError(f"{path}: subject: {error}; remove it and run `hnseg prepare` again") from error
+        name = "subject" if modality == "CT" else "pet"
+        raise WorkDirError(f"{path}: {name}: {error}; remove it and run `hnseg prepare` again") from error
 
 
 def _load_sites(work: Path, cohort: SplitCohort, config: PrepareConfig) -> AlignSites:
     subjects: dict[str, ssimh.SiteSpectrum] = {}
+    pet_subjects: dict[str, ssimh.SiteSpectrum] = {}
     for case_id in cohort.splits.all_train_ids():
         cache = _site_cache(work, cohort.cases[case_id].as_case(), config, may_be_absent=True)
         _require_current(cache, cache.record)
-        subject = _read_site(cache.record).subject
-        if subject is not None:
-            subjects[case_id] = _as_site(subject, cache.record)
+        site = _read_site(cache.record)
+        if site.subject is not None:
+            subjects[case_id] = _as_site(site.subject, cache.record)
+        if site.pet is not None:
+            pet_subjects[case_id] = _as_site(site.pet, cache.record, "PT")
     centers = {case.id: case.center for case in cohort.cases.values()}
-    return AlignSites(config, cohort.splits, centers, subjects)
+    follows = config.pet_resolution == "align"
+    return AlignSites(config, cohort.splits, centers, subjects, pet_subjects if follows else None)

@@ -14,7 +14,7 @@ from hnseg.cohort.cases import Case
 from hnseg.errors import CaseError
 from hnseg.preprocessing.case_key import Key, case_key
 from hnseg.preprocessing.crop_case import Cropped, crop_case
-from hnseg.preprocessing.harmonization import Harmonizer
+from hnseg.preprocessing.harmonization import HarmonizationRecord, Harmonizer
 from hnseg.preprocessing.image_versions import FINAL
 from hnseg.preprocessing.normalize import PetScale, normalize_ct
 from hnseg.preprocessing.prepared_case import (
@@ -83,14 +83,20 @@ def preprocess_case(case: Case, config: PrepareConfig, harmonizer: Harmonizer, *
     """
     cropped = crop_case(case, config)
     made = harmonizer.harmonize(cropped.ct_hu, cropped.scanned, None if is_new else case.id, case.center)
-    try:
-        scaled = PetScale.of(cropped.pet_suv, scale=config.pet_scale, sigmoid=config.sigmoid)
-    except ValueError as error:
-        raise CaseError(case.id, str(error), case.pet) from error
-    images = {
-        version: _channels(harmonized.ct_hu, cropped.pet_suv, scaled, config) for version, harmonized in made.items()
-    }
-    folds = {version: made[version].record for version in made if version != FINAL}
+    images: dict[str, NDArray[np.float16]] = {}
+    records: dict[str, HarmonizationRecord] = {}
+    scales: dict[str, PetScale] = {}
+    for version, harmonized in made.items():
+        pet = harmonizer.harmonize_pet(cropped.pet_suv, cropped.crop.grid.spacing_zyx_mm, version, case.center)
+        pet_suv = cropped.pet_suv if pet is None else pet.pet_suv
+        try:
+            scales[version] = PetScale.of(pet_suv, scale=config.pet_scale, sigmoid=config.sigmoid)
+        except ValueError as error:
+            raise CaseError(case.id, str(error), case.pet) from error
+        images[version] = _channels(harmonized.ct_hu, pet_suv, scales[version], config)
+        changes = {} if pet is None else {"pet": pet.record}
+        records[version] = harmonized.record.model_copy(update=changes)
+    folds = {version: record for version, record in records.items() if version != FINAL}
     record = CaseRecord(
         id=case.id,
         center=case.center,
@@ -100,8 +106,8 @@ def preprocess_case(case: Case, config: PrepareConfig, harmonizer: Harmonizer, *
         crop_grid=cropped.crop.grid,
         crop=cropped.crop,
         alignment=cropped.alignment,
-        harmonization=made[FINAL].record.model_copy(update={"folds": folds}),
-        normalization=NormalizationRecord(pet_mean_suv=scaled.mean_suv, pet_sd_suv=scaled.sd_suv),
+        harmonization=records[FINAL].model_copy(update={"folds": folds}),
+        normalization=NormalizationRecord(pet_mean_suv=scales[FINAL].mean_suv, pet_sd_suv=scales[FINAL].sd_suv),
         label_outside_box_ml=round(cropped.label_outside_box_ml, 3),
         versions=versions(),
     )

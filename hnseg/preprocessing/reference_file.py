@@ -12,7 +12,8 @@ from hnseg.cohort.cases import Case
 from hnseg.cohort.unit_checks import check_ct_units
 from hnseg.errors import CaseError, WorkDirError
 from hnseg.images.image_io import read_image
-from hnseg.preprocessing.harmonization import AXIAL, ORIENTATION
+from hnseg.preprocessing.center_sites import ORIENTATION
+from hnseg.preprocessing.harmonization import AXIAL
 from hnseg.settings.prepare import PrepareConfig
 
 SPECTRUM_SUFFIX = ".npz"

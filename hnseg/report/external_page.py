@@ -26,6 +26,7 @@ from hnseg.report.page_parts import case_row, draw_ranked_cases, other_row, page
 from hnseg.report.paper_figures.score_comparison import compare_parts, draw_comparison, require_validation
 from hnseg.report.paper_figures.style import paper_style
 from hnseg.report.plots import OTHER_SCORES, draw_centers, draw_changes, draw_sizes, draw_volumes, size_rows
+from hnseg.report.resolution_rows import resolution_rows
 from hnseg.workdir import write_text
 
 MARK = '<meta name="generator" content="hnseg report --external">'  # in every page, so that no other file is replaced
@@ -117,6 +118,7 @@ def _content(run: RunFiles, files: ExternalFiles) -> dict[str, object]:
         "windows": {"ct": CT.window, "pet": PET.window},
         "sizes": sizes,
         "preparation": rows,
+        "resolution": resolution_rows(files.prepared),
         "changes": draw_changes(rows, LARGE_CHANGE_HU) if changed else None,
         "figures": {
             "scores": None,  # the bars of the gap show the same

@@ -40,6 +40,7 @@ from hnseg.report.plots import (
     size_rows,
     styles_of,
 )
+from hnseg.report.resolution_rows import resolution_rows
 from hnseg.workdir import write_text
 
 THUMBNAILS = 4
@@ -137,6 +138,7 @@ def _making(files: RunFiles) -> dict[str, object]:
         "tuning": files.tuning,
         "tuned_names": TUNED_NAMES,
         "preparation": rows,
+        "resolution": resolution_rows(files.prepared),
         "changes": draw_changes(rows, LARGE_CHANGE_HU) if changed else None,
         "large_change_hu": LARGE_CHANGE_HU,
         "thumbnails": _thumbnails(files, rows),

@@ -76,6 +76,17 @@ class CropRecord(Part):
     fallback: bool = False
 
 
+class PetResolutionRecord(Part):
+    """What was done to the resolution of a PET; ``fallback``: why it could not be done as set."""
+
+    source: str | None = None
+    target: str | None = None
+    source_fwhm_mm: tuple[float, float] | None = None
+    blur_fwhm_mm: tuple[float, float] | None = None
+    noise_gain: float | None = None
+    fallback: str | None = None
+
+
 class HarmonizationRecord(Part):
     """What harmonization did to a case; ``fallback``: why it could not be done as set."""
 
@@ -84,6 +95,7 @@ class HarmonizationRecord(Part):
     fallback: str | None = None
     soft_tissue_mean_abs_hu: float | None = None
     soft_tissue_p95_abs_hu: float | None = None
+    pet: PetResolutionRecord | None = None
 
 
 class GridRecord(Part):

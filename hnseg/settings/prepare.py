@@ -55,6 +55,14 @@ class PrepareConfig(Settings):
         "spectrum-swap",
         **about("CT harmonization; spectrum-align is the recommended one (docs/ssimh/align.md).", f"{PAPER} § 3.1"),
     )
+    pet_resolution: Literal["off", "align"] = Field(
+        "off",
+        **about(
+            "Resolution of the PET; with spectrum-align, align blurs each case to the coarsest center that trains "
+            "(docs/ssimh/align.md).",
+            f"{OURS}; {PAPER} § 3.1 harmonizes CT alone",
+        ),
+    )
     swap_threshold: int = Field(
         3,
         ge=1,
@@ -118,6 +126,11 @@ class PrepareConfig(Settings):
             low, high = getattr(self, name)
             if not low < high:
                 raise ValueError(f"{name} ({low:g}, {high:g}): the first must be below the second")
+        if self.pet_resolution == "align" and self.harmonization != "spectrum-align":
+            raise ValueError(
+                f"pet_resolution 'align': harmonization {self.harmonization} fits no sites of the centers; "
+                "spectrum-align does"
+            )
         if self.reference and not self.needs_reference:
             raise ValueError(
                 f"reference {self.reference!r}: harmonization {self.harmonization} has no reference subject; "

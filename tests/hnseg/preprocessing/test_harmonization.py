@@ -122,10 +122,10 @@ def test_histogram_matching_gives_the_body_the_references_histogram():
 
 @pytest.fixture(scope="module")
 def aligned_run(prepared_run, tmp_path_factory):
-    """The shared run with spectrum-align instead of the swap."""
+    """The shared run with spectrum-align instead of the swap, PET included."""
     work = tmp_path_factory.mktemp("aligned") / "work"
     shutil.copytree(prepared_run, work, ignore=shutil.ignore_patterns("prepared", "reference.npz"))
-    change_config(work, {"prepare.harmonization": "spectrum-align"})
+    change_config(work, {"prepare.harmonization": "spectrum-align", "prepare.pet_resolution": "align"})
     with without_pictures():
         assert prepare_cohort(work) == []
     return work
@@ -138,7 +138,10 @@ def test_an_aligned_run_keeps_a_version_per_fold_and_trains_on_it(aligned_run):
     final, first, second = (open_case(folder, version) for version in ("final", "fold_0", "fold_1"))
     assert set(final.record.harmonization.folds) == {"fold_0", "fold_1"}
     assert final.image.shape == first.image.shape == second.image.shape
-    np.testing.assert_array_equal(final.image[1], first.image[1])  # PET is left alone
+    for record in (final.record.harmonization, *final.record.harmonization.folds.values()):
+        assert record.pet is not None
+        assert record.pet.target in {"ALFA", "BETA"}
+    assert final.record.normalization.pet_sd_suv > 0
     assert open_case(aligned_run / "prepared" / splits.test[0], "fold_0").record.harmonization.folds == {}
     assert train_fold(aligned_run, 0, device="cpu").is_file()
 
@@ -177,5 +180,6 @@ def test_the_other_methods_prepare_a_run(prepared_run, tmp_path, no_pictures, me
     assert prepare_cohort(tmp_path / "work") == []
     records = [open_case(tmp_path / "work/prepared" / c.id).record for c in load_check(tmp_path / "work").cases]
     assert {record.harmonization.method for record in records} == {method}
+    assert {record.harmonization.pet for record in records} == {None}  # PET is left alone
     assert load_config(tmp_path / "work").prepare.harmonization == method
     assert Config.from_preset("paper").prepare.harmonization == "spectrum-swap"

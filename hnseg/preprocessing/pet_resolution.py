@@ -1,0 +1,191 @@
+"""Resolution of the PET of a prepared cohort: every case is blurred to that of the coarsest center that trains.
+
+The resolution is measured on the crop, so that it includes the interpolation onto the crop grid: it is that of the
+network's input. Rows and sites follow the folds as those of the CT do (:mod:`hnseg.preprocessing.harmonization`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
+
+import ssimh
+from hnseg.preprocessing.center_sites import ORIENTATION, Sites, hash_sites
+from ssimh.site.alignment import SiteDifference, apply_difference, site_difference
+from ssimh.site.power_spectrum import FWHM_PER_SIGMA
+from ssimh.site.resolution_alignment import plan_filter
+
+MEASURED_MM = 2.0  # voxels at which a crop is measured, where it has finer ones; a PET holds nothing below
+Volume = NDArray[np.float32]
+Pair = tuple[float, float]
+
+
+class PetResolutionRecord(BaseModel):
+    """What was done to the resolution of a PET; pairs are in plane and axial.
+
+    Attributes:
+        source, target: Centers.
+        subjects: Number of subjects of both.
+        difference: In words.
+        source_fwhm_mm, target_fwhm_mm: Widths on the crop grid; each can be off by a millimeter, their difference less.
+        blur_fwhm_mm: Width of the Gaussian that the PET was blurred with; 0 where it keeps its resolution.
+        noise_gain: Factor on the standard deviation of white noise.
+        fallback: Why something else was done than the run's settings say.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    source: str | None = None
+    target: str | None = None
+    subjects: tuple[int, ...] | None = None
+    difference: str | None = None
+    source_fwhm_mm: Pair | None = None
+    target_fwhm_mm: Pair | None = None
+    blur_fwhm_mm: Pair = (0.0, 0.0)
+    noise_gain: float = 1.0
+    fallback: str | None = None
+
+
+@dataclass(frozen=True)
+class HarmonizedPet:
+    """A crop of PET in SUV, (z, y, x), and the record of what was done."""
+
+    pet_suv: Volume
+    record: PetResolutionRecord
+
+
+@dataclass(frozen=True)
+class MatchResolution:
+    """Blur a PET to the resolution of the target center; nothing is sharpened.
+
+    The target is the center that the training cases of the others are blurred to most, where only differences with
+    good evidence count: the coarsest. Where none is known to be coarser, nothing changes.
+
+    Attributes:
+        sites: Of PET, by version and center.
+    """
+
+    sites: Sites
+
+    @cached_property
+    def digest(self) -> str:
+        """Content hash: equal digests match equally."""
+        return hash_sites(self.sites)
+
+    @cached_property
+    def _targets(self) -> Mapping[str, str | None]:
+        return {version: find_coarsest(sites) for version, sites in self.sites.items()}
+
+    def target(self, version: str) -> str | None:
+        """The center whose resolution all others get; None where no training case could be fitted."""
+        return self._targets[version]
+
+    @cached_property
+    def _differences(self) -> dict[tuple[str, str], SiteDifference]:
+        """Difference of every known center from the target, by version."""
+        return {
+            (version, center): site_difference(site, sites[target])
+            for version, sites in self.sites.items()
+            if (target := self.target(version)) is not None
+            for center, site in sites.items()
+        }
+
+    def match(self, pet_suv: Volume, spacing_zyx_mm: tuple[float, ...], version: str, center: str) -> HarmonizedPet:
+        """Match one crop.
+
+        Args:
+            pet_suv: (z, y, x) PET on the crop grid, in SUV.
+            spacing_zyx_mm: Voxel size of the crop.
+            version: Which sites to use.
+            center: Center that the scan comes from.
+        """
+        target = self.target(version)
+        details: dict[str, Any] = {"source": center, "target": target}
+        try:
+            if target is None:
+                raise ValueError("no training case could be fitted")
+            difference = self._differences.get((version, center))
+            if difference is None:
+                difference = site_difference(fit_pet(pet_suv, spacing_zyx_mm), self.sites[version][target])
+                details["source"] = "this scan alone"
+                details["fallback"] = (
+                    f"one-to-one: no training case of center {center} in this version; one scan tells its resolution "
+                    "too poorly for more than a large difference to be matched"
+                )
+            matched = apply_difference(pet_suv, difference, spacing_mm=spacing_zyx_mm)
+        except ValueError as error:  # too small, no uptake: leave the scan as it is and record why
+            details["fallback"] = f"not matched: {error}"
+            return HarmonizedPet(pet_suv, PetResolutionRecord(**details))
+        details |= _describe(difference, spacing_zyx_mm, pet_suv.shape)
+        return HarmonizedPet(np.asarray(matched, dtype=np.float32), PetResolutionRecord(**details))
+
+
+def _describe(difference: SiteDifference, spacing_zyx_mm: tuple[float, ...], shape: tuple[int, ...]) -> dict[str, Any]:
+    """Fields of the record that follow from the difference."""
+    found = difference.resolution
+    if found is None:
+        raise ValueError("the sites are of CT")
+    source, target = ((round(r, 2), round(z, 2)) for r, z in found.fwhm_mm)
+    in_plane, axial = (round(FWHM_PER_SIGMA * mm2**0.5, 2) for mm2 in found.blur_mm2)
+    return {
+        "subjects": tuple(difference.n_subjects),
+        "difference": str(found),
+        "source_fwhm_mm": source,
+        "target_fwhm_mm": target,
+        "blur_fwhm_mm": (in_plane, axial),
+        "noise_gain": round(plan_filter(found, 1.0, spacing_zyx_mm).noise_gain(shape), 3),
+    }
+
+
+def find_coarsest(sites: Mapping[str, ssimh.SiteSpectrum]) -> str | None:
+    """The center that the subjects of the others would be blurred to most; None without a site.
+
+    Of two that are alike it is the one with more subjects, then the first by name.
+    """
+
+    def total_blur_mm2(target: str) -> float:
+        return sum(
+            site.n_subjects * (2 * blur[0] + blur[1])
+            for center, site in sites.items()
+            if center != target and (blur := _blur_mm2(site, sites[target]))
+        )
+
+    return min(sites, key=lambda name: (-total_blur_mm2(name), -sites[name].n_subjects, name), default=None)
+
+
+def _blur_mm2(source: ssimh.SiteSpectrum, target: ssimh.SiteSpectrum) -> Pair:
+    resolution = site_difference(source, target).resolution
+    return (0.0, 0.0) if resolution is None else resolution.blur_mm2
+
+
+def fit_pet(pet_suv: Volume, spacing_zyx_mm: tuple[float, ...]) -> ssimh.SiteSpectrum:
+    """The row of one case, from its crop in SUV; planes outside the scan, which are 0, do not count.
+
+    Raises:
+        ValueError: The scanned part of the crop is too small, its voxels too large, or there is no uptake.
+    """
+    steps = [max(1, int(MEASURED_MM // mm)) for mm in spacing_zyx_mm]
+    part = _scanned_part(pet_suv)[tuple(slice(None, None, step) for step in steps)]
+    spacing_mm = [step * mm for step, mm in zip(steps, spacing_zyx_mm, strict=True)]
+    return ssimh.SiteSpectrum.fit([part], spacing_mm=spacing_mm, orientation=ORIENTATION, modality="PT")
+
+
+def _scanned_part(pet_suv: Volume) -> Volume:
+    """The crop without planes at its ends that are 0 throughout.
+
+    Raises:
+        ValueError: All of it is 0.
+    """
+    ends = []
+    for axis in range(3):
+        filled = np.flatnonzero(pet_suv.any(axis=tuple(other for other in range(3) if other != axis)))
+        if filled.size == 0:
+            raise ValueError("the PET is 0 everywhere in the crop")
+        ends.append(slice(int(filled[0]), int(filled[-1]) + 1))
+    return pet_suv[tuple(ends)]
