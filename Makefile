@@ -1,16 +1,26 @@
 # Two commands for everyone:
 #   make demo   the whole pipeline on a generated cohort; ends with a table of scores and the path of a report
 #   make test   ruff, mypy, import-linter, pytest with doctests, documentation
-# And one for those who change how files are read, or how commands end:
-#   make soak   10,000 damaged files through the readers of both packages, and commands ended by further signals; minutes
-# Both make .venv at the first run and reuse it afterwards.
+# Both make .venv at the first run and reuse it afterwards. For those who change something:
+#   make soak          10,000 damaged files through the readers of both packages, and commands ended by further signals; minutes
+#   make results-lock  tests/results.lock again, after a change of results that CHANGELOG.md announces
+#   make bench         the tables of the benchmarks
+# And, each in an environment of its own, what a user may have that this checkout does not show:
+#   make test-oldest   the lowest versions that pyproject.toml allows (constraints-oldest.txt)
+#   make test-core     ssimh with NumPy and SciPy alone
+#   make test-wheel    the built wheel: the first tutorial and the examples, in an empty folder
+# Releases: make dist, check-release, publish (CONTRIBUTING.md).
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 DEMO_DIR ?= demo
+CORE_TESTS := tests/test_results_lock.py tests/ssimh/_kernels tests/ssimh/site tests/ssimh/files $(wildcard tests/ssimh/test_*.py) \
+    $(filter-out ssimh/site/torch_%,$(wildcard ssimh/*.py ssimh/site/*.py)) ssimh/_kernels/basis.py ssimh/_kernels/coefficients.py
+OLDEST_TESTS ?= tests/ssimh tests/hnseg tests/test_results_lock.py
 
-.PHONY: demo test checks lint types layers tests docs soak benchmarks clean-demo clean
+.PHONY: demo test checks lint types layers tests docs soak results-lock bench benchmarks test-oldest test-core test-wheel \
+    dist check-release publish clean-demo clean
 
 # Memory that torch frees stays with the process: giving it back and faulting it in again took a quarter of a step.
 # Waiting threads yield their core: beside another busy process, spinning ones made a step several times longer.
@@ -49,8 +59,37 @@ docs: $(VENV)/.installed-test
 soak: $(VENV)/.installed-test
 	OMP_NUM_THREADS=2 $(BIN)/python -m pytest -q -m soak tests
 
-benchmarks: $(VENV)/.installed-benchmarks
+results-lock: $(VENV)/.installed-test
+	$(BIN)/python tests/write_results_lock.py
+
+bench benchmarks: $(VENV)/.installed-benchmarks
 	$(BIN)/python benchmarks/swap.py
+
+# Warnings are errors with the versions that we develop with; old ones have their own, about each other.
+test-oldest: .venv-oldest/.installed-oldest
+	OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE .venv-oldest/bin/python -m pytest -q -n 2 --dist loadfile -o filterwarnings=default \
+	    -m "not slow and not soak and not site" $(OLDEST_TESTS)
+
+# Files that import what is not installed are skipped with the reason (tests/skip_missing.py).
+test-core: .venv-core/.installed-core
+	OMP_NUM_THREADS=1 .venv-core/bin/python -m pytest -q -p tests.skip_missing $(CORE_TESTS)
+
+test-wheel:
+	PYTHON="$(PYTHON)" $(PYTHON) .ci/try_wheel.py
+
+dist: $(VENV)/.installed-test
+	rm -rf dist
+	$(BIN)/python -m hatchling build
+	@ls -l dist
+
+check-release: $(VENV)/.installed-test
+	$(BIN)/python .ci/check_release.py
+
+# The address of the index and the right to upload come from the release job (trusted publishing); there is no password.
+publish:
+	$(PYTHON) -m venv .venv-publish
+	.venv-publish/bin/python -m pip install --quiet uv
+	.venv-publish/bin/uv publish --trusted-publishing always dist/*
 
 $(VENV)/.installed-demo: pyproject.toml constraints.txt .ci/install
 	PYTHON="$(PYTHON)" .ci/install $(VENV) demo hnseg
@@ -61,8 +100,14 @@ $(VENV)/.installed-test: pyproject.toml constraints.txt .ci/install
 $(VENV)/.installed-benchmarks: pyproject.toml constraints.txt .ci/install
 	PYTHON="$(PYTHON)" .ci/install $(VENV) benchmarks hnseg,benchmarks
 
+.venv-oldest/.installed-oldest: pyproject.toml constraints-oldest.txt .ci/install
+	PYTHON="$(PYTHON)" CONSTRAINTS=constraints-oldest.txt .ci/install .venv-oldest oldest hnseg,torchio,dicom,onnx,bundle,dask,tensorboard,peers,test
+
+.venv-core/.installed-core: pyproject.toml constraints.txt .ci/install
+	PYTHON="$(PYTHON)" .ci/install .venv-core core test
+
 clean-demo:
 	rm -rf $(DEMO_DIR)
 
 clean: clean-demo
-	rm -rf $(VENV) docs/_build build dist
+	rm -rf $(VENV) .venv-oldest .venv-core .venv-publish docs/_build build dist

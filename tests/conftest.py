@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import locale
 import os
 from collections import Counter
@@ -11,13 +12,9 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-pytest_plugins = [
-    "tests.browser",
-    "tests.hnseg.fixtures",
-    "tests.hnseg.phantoms",
-    "tests.hnseg.workdirs",
-    "tests.wheel",
-]
+# Without the extra "hnseg" (`make test-core`) there are the fixtures of ssimh alone.
+HNSEG = ["tests.browser", "tests.hnseg.fixtures", "tests.hnseg.phantoms", "tests.hnseg.workdirs", "tests.wheel"]
+pytest_plugins = HNSEG if importlib.util.find_spec("pydantic") else []
 
 # Examples are derived from the test itself, so that a failure is the same on every machine; no deadline, since the
 # first call of a function may import torch.
