@@ -64,6 +64,7 @@ if TYPE_CHECKING:
     from hnseg.parallel import ParallelConfig
     from hnseg.phantom.cohort import generate_cohort
     from hnseg.preprocessing.harmonizer_store import load_harmonizer
+    from hnseg.preprocessing.new_center import fit_new_center
     from hnseg.preprocessing.prepare_case import preprocess_case
     from hnseg.preprocessing.prepare_cohort import prepare_cohort
     from hnseg.preprocessing.reuse_prepared import SharedResults, begin_run_from, share_prepared
@@ -137,6 +138,7 @@ _HOME = {
     "export_models": "hnseg.inference.export",
     "export_onnx": "hnseg.inference.export_onnx",
     "find_labels": "hnseg.evaluation.evaluate",
+    "fit_new_center": "hnseg.preprocessing.new_center",
     "format_settings": "hnseg.inference.tune",
     "generate_cohort": "hnseg.phantom.cohort",
     "leave_one_center_out": "hnseg.cohort.splits",
@@ -234,6 +236,7 @@ __all__ = [
     "export_models",
     "export_onnx",
     "find_labels",
+    "fit_new_center",
     "format_settings",
     "generate_cohort",
     "leave_one_center_out",

@@ -46,6 +46,7 @@ StudyForm = Literal["binary", "labelmap", "rtstruct"]
 PAIR_OPTIONS = ("ct", "pet", "mask")
 COHORT_OPTIONS = ("jobs", "shard", "dask")
 STUDY_OPTIONS = ("form", "tags", "suv", "dose_in_mbq", "ct_series", "pet_series")
+SITE = "File of a center that did not train, written by `hnseg fit-site`; may be repeated. For spectrum-align."
 MEMORY = "Memory for the windows of --window auto, of all processes together; with --dask, of each worker."
 
 
@@ -69,7 +70,8 @@ def predict(
     ] = False,
     ct_series: Annotated[int | None, typer.Option(help=SERIES)] = None,
     pet_series: Annotated[int | None, typer.Option(help=SERIES)] = None,
-    center: Annotated[str, typer.Option(help="The pair's center, of those that trained; for spectrum-align.")] = "",
+    center: Annotated[str, typer.Option(help="The pair's center, of those that trained or of --site.")] = "",
+    site: Annotated[list[Path] | None, typer.Option(help=SITE)] = None,
     window: Annotated[WindowMethod | None, typer.Option(help=WINDOW)] = None,
     flips: Annotated[str | None, typer.Option(help=FLIPS)] = None,
     disagreement: Annotated[bool, typer.Option("--disagreement", help="Also map where the models disagree.")] = False,
@@ -88,7 +90,7 @@ def predict(
     from hnseg.inference.predict_case import InferenceOptions
     from hnseg.inference.predict_cohort import predict_cohort_from_files, predict_pair
 
-    options = InferenceOptions(device, window, flips, disagreement, memory_gb)
+    options = InferenceOptions(device, window, flips, disagreement, memory_gb, tuple(site or ()))
     failures: list[CaseError] = []
     with handle_errors():
         if dask is not None:
@@ -137,6 +139,7 @@ def _check_way(context: typer.Context) -> None:
     if data is None:
         place = given["work"] / "predictions"
         refuse_options(context, ["target"], f"for a cohort; the test cases' masks go to {place}")
+        refuse_options(context, ["site"], "for new scans; the test cases are prepared with the centers that train")
     elif target is None:
         raise OptionError(f"--out is required when predicting the cohort {data}")
 
@@ -190,6 +193,28 @@ def _predict_test_cases(work: Path, options: InferenceOptions, parallel: Paralle
         with show_progress("baselines", out) as progress:
             predict_baselines(work, jobs=parallel.jobs, progress=progress)
     return failures
+
+
+@app.command()
+def fit_site(
+    work: Work,
+    data: Annotated[Path, typer.Argument(help="Scans of the center: a cohort of CT and PET files; labels not needed.")],
+    target: Annotated[Path, typer.Option("--out", help="File to write, *.json: no image, no case ID.")],
+    center: Annotated[str, typer.Option(help="Which center of the scans, where they have several.")] = "",
+    jobs: Jobs = 1,
+) -> None:
+    """Fit the site of a center that did not train, for `predict --site`: its CT field, and its PET resolution."""
+    from hnseg.preprocessing.new_center import fit_new_center
+
+    with handle_errors(), show_progress("fit-site", out) as progress:
+        fitted = fit_new_center(work, data, target, center=center, jobs=jobs, progress=progress)
+    parts = [f"{name} of {site.n_subjects} scan(s)" for name, site in (("CT", fitted.ct), ("PET", fitted.pet)) if site]
+    if fitted.pet is not None:
+        in_plane, axial = fitted.pet.resolution.fwhm_mm
+        parts.append(
+            f"PET resolution (FWHM) about {in_plane:.1f} mm in plane and {axial:.1f} mm axial on the crop grid"
+        )
+    print_line(f"{target}: site of center {fitted.name}; {'; '.join(parts)}")
 
 
 @app.command()

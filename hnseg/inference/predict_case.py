@@ -43,6 +43,7 @@ class InferenceOptions:
             :func:`hnseg.inference.ensemble.run_ensemble`.
         memory_gb: Bounds the windows of ``window="auto"``, of all processes together; None: 70 % of what is free
             when the work begins.
+        sites: Files of centers that did not train, see :mod:`hnseg.preprocessing.new_center`; for new scans.
     """
 
     device: str = "auto"
@@ -50,6 +51,7 @@ class InferenceOptions:
     flips: str | None = None
     disagreement: bool = False
     memory_gb: float | None = None
+    sites: tuple[Path, ...] = ()
 
     def apply_to(self, settings: PredictConfig) -> PredictConfig:
         """The run's settings with these options in their place.

@@ -7,13 +7,12 @@ never replaced, and outside the work directory neither is a file without a recor
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from hnseg.cohort.cases import Case, discover_cases
-from hnseg.cohort.splits import load_split_cohort
 from hnseg.errors import CaseError, OptionError
 from hnseg.inference.mask_files import MaskFiles, refuse_edited, write_mask
 from hnseg.inference.mask_outputs import MASK_SUFFIX, check_cohort_outputs, check_pair_outputs
@@ -24,6 +23,7 @@ from hnseg.parallel import ParallelConfig, run_cases
 from hnseg.preprocessing.case_key import Key, case_key
 from hnseg.preprocessing.harmonizer_store import cached_harmonizer
 from hnseg.preprocessing.image_versions import FINAL
+from hnseg.preprocessing.new_center import NewCenter, add_new_centers, known_centers, read_new_centers
 from hnseg.preprocessing.prepare_case import preprocess_case
 from hnseg.preprocessing.prepared_case import CaseRecord
 from hnseg.preprocessing.prepared_cohort import open_cohort, open_current_case
@@ -55,8 +55,11 @@ def predict_cohort(
 
     Raises:
         WorkDirError: A fold is untrained, or a model cannot be used or does not belong to this split.
+        OptionError: Sites of new centers, which prepared cases do not come from.
         InUseError: Another process predicts the same share of the cases.
     """
+    if options.sites:
+        raise OptionError("sites of new centers are for new scans; the test cases are prepared with those that train")
     segmenter, cohort = open_segmenter(work, options, parallel), open_cohort(work)
     tests = [cohort.cases[case_id].as_case() for case_id in cohort.splits.test]
     worker = _FromPrepared(work, segmenter)
@@ -90,7 +93,8 @@ def predict_cohort_from_files(
     """
     found = discover_cases(root)
     check_cohort_outputs(work, out, found, root, disagreement=options.disagreement)
-    worker = _FromFiles(work, open_segmenter(work, options, parallel), out)
+    centers = read_new_centers(work, options.sites)
+    worker = _FromFiles(work, open_segmenter(work, options, parallel), out, centers)
     cases = [replace(case, label=None) for case in found]
     out.mkdir(parents=True, exist_ok=True)
     with hold(out, _lock_name(parallel), "hnseg predict"):
@@ -112,7 +116,8 @@ def predict_pair(
         pet: PET in SUV.
         out: Mask to write, ``*.nii.gz``, outside ``work``; predicted at every call.
         options: Device, windows and flips.
-        center: A center of the training cases that the scan comes from, for a run with ``spectrum-align``.
+        center: A center of the training cases, or of ``options.sites``, that the scan comes from, for a run with
+            ``spectrum-align``.
 
     Returns:
         The mask's path.
@@ -124,26 +129,34 @@ def predict_pair(
             changed since; nothing is written.
     """
     check_pair_outputs(work, out, [ct, pet], disagreement=options.disagreement)
+    centers = read_new_centers(work, options.sites)
     if center:
-        check_center(work, center)
+        check_center(work, center, centers)
     case = Case(ct.name.split(".")[0], ct, pet, None, center)
-    _FromFiles(work, open_segmenter(work, options), out.parent).predict(case, MaskFiles(out))
+    _FromFiles(work, open_segmenter(work, options), out.parent, centers).predict(case, MaskFiles(out))
     return out
 
 
-def check_center(work: Path, center: str) -> None:
+def check_center(work: Path, center: str, new: Collection[str] = ()) -> None:
     """Refuse a center that would change nothing.
 
+    Args:
+        work: Of the run.
+        center: Where a scan comes from.
+        new: Centers that did not train and whose site is given.
+
     Raises:
-        OptionError: The run's harmonization ignores it, or no training case has it.
+        OptionError: The run's harmonization ignores it, or neither a training case nor a site has it.
     """
     method = load_config(work).prepare.harmonization
     if method != "spectrum-align":
         raise OptionError(f"center {center!r}: {work} is harmonized with {method}, which is the same for all centers")
-    cohort = load_split_cohort(work)
-    known = sorted({cohort.cases[case_id].center for case_id in cohort.splits.all_train_ids()})
+    known = [*known_centers(work), *new]
     if center not in known:
-        raise OptionError(f"center {center!r} is none of the training cases; known are {', '.join(known)}")
+        raise OptionError(
+            f"center {center!r} is none of the training cases; known are {', '.join(known)}. The site of another one "
+            "is fitted with `hnseg fit-site` and given with --site"
+        )
 
 
 @dataclass(frozen=True)
@@ -185,6 +198,7 @@ class _FromFiles:
     work: Path
     segmenter: Segmenter
     out: Path
+    centers: Mapping[str, NewCenter] = field(default_factory=dict)
 
     def __call__(self, case: Case) -> None:
         files = MaskFiles(self.out / f"{case.id}{MASK_SUFFIX}")
@@ -195,19 +209,28 @@ class _FromFiles:
     def predict(self, case: Case, files: MaskFiles) -> None:
         cache, segmenter = self._cache(case, files), self.segmenter
         refuse_edited(cache, case.id)
-        harmonizer = cached_harmonizer(self.work, str(segmenter.preparation["harmonizer"]))
+        known = cached_harmonizer(self.work, str(segmenter.preparation["harmonizer"]))
+        harmonizer = add_new_centers(known, self.centers)
         made = preprocess_case(case, segmenter.config.prepare, harmonizer, is_new=True)
         record = made.record
         result = _segment(case.id, lambda: segmenter.segment(made.images[FINAL], record.crop_grid, record.ct_grid))
         write_mask(cache, result, record.ct_grid, segmenter.model_hashes, record)
 
     def _cache(self, case: Case, files: MaskFiles) -> ArtifactCache:
-        return mask_cache(self.segmenter, case, files)
+        return mask_cache(self.segmenter, case, files, self.centers.get(case.center))
 
 
-def mask_cache(segmenter: Segmenter, case: Case, files: MaskFiles) -> ArtifactCache:
-    """Whether a mask that is predicted from files is the one that these models would make of them now."""
-    key = case_key(case, {**segmenter.preparation, **segmenter.key}, label=False)
+def mask_cache(segmenter: Segmenter, case: Case, files: MaskFiles, center: NewCenter | None = None) -> ArtifactCache:
+    """Whether a mask that is predicted from files is the one that these models would make of them now.
+
+    Args:
+        segmenter: The models.
+        case: CT and PET.
+        files: Of the mask.
+        center: Site of the case's center, where it did not train and one is given.
+    """
+    site = {} if center is None else {"site": center.digest}
+    key = case_key(case, {**segmenter.preparation, **segmenter.key, **site}, label=False)
     return files.cache(key, disagreement=segmenter.options.disagreement)
 
 

@@ -31,6 +31,7 @@ from hnseg.images.image_io import write_image
 from hnseg.inference.mask_outputs import check_study_outputs, record_path
 from hnseg.inference.predict_case import InferenceOptions
 from hnseg.inference.predict_cohort import check_center, predict_pair
+from hnseg.preprocessing.new_center import read_new_centers
 from hnseg.progress import ProgressCallback, limit_rate, no_progress
 from hnseg.suv.body_size import SuvKind
 from hnseg.workdir import write_json
@@ -88,7 +89,8 @@ def predict_study(
         form: ``binary`` or ``labelmap`` (DICOM Segmentation), or ``rtstruct``.
         reading: How the study is read.
         options: Device, windows and flips.
-        center: A center of the training cases that the scan comes from, for a run with ``spectrum-align``.
+        center: A center of the training cases, or of ``options.sites``, that the scan comes from, for a run with
+            ``spectrum-align``.
         progress: Called at most once a second while files are looked at.
 
     Returns:
@@ -109,7 +111,7 @@ def predict_study(
     record = target.with_suffix(".json")
     check_study_outputs(work, study, (target, record), suffix=_SUFFIX)
     if center:
-        check_center(work, center)
+        check_center(work, center, read_new_centers(work, options.sites))
     plan, records = _plan_study(study, reading.choices, progress)
     volumes = _load_study(plan, records, reading)
     ct = _check_ct(volumes, plan)

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Protocol
 
@@ -204,6 +204,7 @@ class AlignSites:
         centers: Center of every case of the run, by case ID.
         subjects: One row per case that a site may be made of, by case ID; test cases are not looked at.
         pet_subjects: The same of the PET; None where the run leaves the PET alone.
+        new_sites, new_pet_sites: Of centers that did not train, by name; for new scans, not for cases of the run.
     """
 
     config: PrepareConfig
@@ -211,6 +212,8 @@ class AlignSites:
     centers: Mapping[str, str]
     subjects: Mapping[str, ssimh.SiteSpectrum]
     pet_subjects: Mapping[str, ssimh.SiteSpectrum] | None = None
+    new_sites: Mapping[str, ssimh.SiteSpectrum] = field(default_factory=dict)
+    new_pet_sites: Mapping[str, ssimh.SiteSpectrum] = field(default_factory=dict)
 
     @cached_property
     def digest(self) -> str:
@@ -228,7 +231,7 @@ class AlignSites:
         """What is done to the PET; None where the run leaves it alone."""
         if self.pet_subjects is None:
             return None
-        return MatchResolution(group_sites(self.splits, self.centers, self.pet_subjects))
+        return MatchResolution(group_sites(self.splits, self.centers, self.pet_subjects), self.new_pet_sites)
 
     @property
     def _folds(self) -> range:
@@ -270,6 +273,8 @@ class AlignSites:
             if target is None:
                 raise ValueError("no training case could be fitted")
             difference = self._differences.get((version, center))
+            if difference is None and center in self.new_sites:
+                difference = site_difference(self.new_sites[center], self._sites[version][target])
             if difference is None:
                 alone = ssimh.SiteSpectrum.fit([ct_hu], orientation=ORIENTATION)
                 difference = site_difference(alone, self._sites[version][target])

@@ -268,10 +268,11 @@ def _fit_site(case: Case, work: Path, config: PrepareConfig) -> None:
             return
         except WorkDirError:
             cache.begin()  # of another shape
-    cache.get(functools.partial(_fit_subject, case, config))
+    cache.get(functools.partial(fit_rows, case, config))
 
 
-def _fit_subject(case: Case, config: PrepareConfig) -> Mapping[str, Any]:
+def fit_rows(case: Case, config: PrepareConfig) -> Mapping[str, Any]:
+    """The fields of :class:`SiteSubject` for one case; a case that cannot be measured has reasons."""
     try:
         cropped = crop_case(case, config)
     except CaseError as error:  # prepare reports it

@@ -7,7 +7,7 @@ network's input. Rows and sites follow the folds as those of the CT do (:mod:`hn
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -69,9 +69,11 @@ class MatchResolution:
 
     Attributes:
         sites: Of PET, by version and center.
+        new_sites: Of centers that did not train, by name.
     """
 
     sites: Sites
+    new_sites: Mapping[str, ssimh.SiteSpectrum] = field(default_factory=dict)
 
     @cached_property
     def digest(self) -> str:
@@ -111,6 +113,8 @@ class MatchResolution:
             if target is None:
                 raise ValueError("no training case could be fitted")
             difference = self._differences.get((version, center))
+            if difference is None and center in self.new_sites:
+                difference = site_difference(self.new_sites[center], self.sites[version][target])
             if difference is None:
                 difference = site_difference(fit_pet(pet_suv, spacing_zyx_mm), self.sites[version][target])
                 details["source"] = "this scan alone"

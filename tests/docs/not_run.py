@@ -80,6 +80,14 @@ NOT_RUN = (
         ("hnseg report runs/first --external masks",),
     ),
     NotRun(
+        "needs a trained run with spectrum-align",
+        "tests/hnseg/preprocessing/test_new_center.py",
+        (
+            "hnseg fit-site runs/aligned NEWDATA --out new.json",
+            "hnseg predict runs/aligned NEWDATA --out masks --site new.json",
+        ),
+    ),
+    NotRun(
         "draws for five seconds and more",
         "tests/hnseg/report/paper_figures/test_write_figures.py",
         (

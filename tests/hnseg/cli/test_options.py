@@ -82,7 +82,7 @@ PROOFS = {
     "predict": {
         **dict.fromkeys(
             (
-                *("--out", "--ct", "--pet", "--mask", "--center", "--window", "--flips", "--disagreement"),
+                *("--out", "--ct", "--pet", "--mask", "--center", "--site", "--window", "--flips", "--disagreement"),
                 *("--memory-gb", "--jobs", "--shard", "--dask", "--device"),
                 *("--dicom", "--form", "--tags", "--suv", "--dose-in-mbq", "--ct-series", "--pet-series"),
             ),
@@ -90,6 +90,7 @@ PROOFS = {
         ),
         "--set": SET,
     },
+    "fit-site": dict.fromkeys(("--out", "--center", "--jobs"), REACHES),
     "export": {
         "--bundle": "bundle/test_write_bundle.py::test_the_command_exports_one_thing_to_one_place",
         "--onnx": "inference/test_export_onnx.py::test_the_command_exports_onnx",
@@ -170,6 +171,7 @@ PLACES = {
             "predict_study.predict_study",
         )
     ),
+    "fit-site": ("hnseg.preprocessing.new_center.fit_new_center",),
     "evaluate": ("hnseg.cli.results.evaluate_workdir", "hnseg.cli.results.evaluate_folder"),
     "compare": ("hnseg.cli.results.evaluate_folder",),
     "report": ("hnseg.report.page.write_report", "hnseg.report.external_page.write_external_report"),
@@ -212,6 +214,10 @@ REACHING: list[tuple[tuple[str, ...], tuple[str, ...], str]] = [
     ((*PAIR[:2], *PAIR[4:]), PAIR[2:4], "ct.nii.gz"),
     ((*PAIR[:4], *PAIR[6:]), PAIR[4:6], "pet.nii.gz"),
     (PAIR, ("--center", "ALFA"), "ALFA"),
+    (PAIR, ("--site", "new.json"), "sites=(PosixPath('new.json'),)"),
+    (("fit-site", "WORK", "DATA"), ("--out", "new.json"), "new.json"),
+    (("fit-site", "WORK", "DATA", "--out", "new.json"), ("--center", "NEW"), "NEW"),
+    (("fit-site", "WORK", "DATA", "--out", "new.json"), ("--jobs", "3"), "3"),
     (("predict", "WORK", *STUDY[4:]), STUDY[2:4], "STUDY"),
     (STUDY, ("--form", "labelmap"), "labelmap"),
     (STUDY, ("--tags", "tags.csv"), "tags=PosixPath('tags.csv')"),
@@ -313,6 +319,7 @@ REFUSED = [
     (("train", "WORK", "--device", "cuda"), ("--jobs", "2")),
     *((PAIR, more) for more in (("--out", "d"), ("--jobs", "2"), ("--shard", "1/2"), ("--dask", "tcp://a:1"))),
     (("predict", "WORK"), ("--center", "ALFA")),
+    (("predict", "WORK"), ("--site", "new.json")),
     (("predict", "WORK", "DATA", "--out", "d"), ("--center", "ALFA")),
     (("predict", "WORK"), ("--out", "d")),
     (("predict", "WORK", "--dask", "tcp://a:1"), ("--jobs", "2")),
