@@ -28,10 +28,10 @@ from scanner_effect_plot import draw
 from scanner_effect_real import anatomy, kernels, separability
 
 import ssimh
-from ssimh.site.alignment import SiteDifference, site_difference
 from ssimh.site.body import BODY_THRESHOLD_HU, body_box, find_body
 from ssimh.site.field import basis_at
 from ssimh.site.flow import apply_flow
+from ssimh.site.site_difference import SiteDifference, site_difference
 
 SIZES = (1, 2, 4, 8, None)
 SAMPLES = 3000

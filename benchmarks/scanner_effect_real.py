@@ -9,8 +9,9 @@ import scipy.ndimage
 from scanner_effect_cohort import Subject
 
 import ssimh
-from ssimh.site.alignment import apply_difference, site_difference
+from ssimh.site.alignment import apply_difference
 from ssimh.site.body import BODY_THRESHOLD_HU, find_body
+from ssimh.site.site_difference import site_difference
 
 STRUCTURES = {"brainstem": (4,), "parotids": (6, 7)}
 

@@ -23,8 +23,9 @@ from site_resolution_scans import ANISOTROPIC, ISOTROPIC, NOISES, RINGING, SPACI
 import ssimh
 from ssimh import SiteSpectrum, site_difference
 from ssimh.site import resolution
-from ssimh.site.alignment import SiteDifference, apply_difference
+from ssimh.site.alignment import apply_difference
 from ssimh.site.power_spectrum import FWHM_PER_SIGMA, bins
+from ssimh.site.site_difference import SiteDifference
 from ssimh.site.subjects import PET_SUBJECT
 
 NO_NOISE = (0.0, 5.0)

@@ -16,8 +16,9 @@ if TYPE_CHECKING:
     from ssimh.histogram import match_histogram
     from ssimh.metrics import Comparison, compare
     from ssimh.reference import ReferenceFileError, ReferenceSpectrum
-    from ssimh.site.alignment import SiteDifference, align_spectrum, site_difference
+    from ssimh.site.alignment import align_spectrum
     from ssimh.site.separability import Separability, site_separability
+    from ssimh.site.site_difference import SiteDifference, site_difference
     from ssimh.site.site_spectrum import SiteSpectrum
     from ssimh.swap import swap_spectrum
     from ssimh.tissue_warning import TissueMovedWarning, flush_tissue_warnings
@@ -43,7 +44,7 @@ _HOME = {
     "ReferenceFileError": "ssimh.reference",
     "ReferenceSpectrum": "ssimh.reference",
     "Separability": "ssimh.site.separability",
-    "SiteDifference": "ssimh.site.alignment",
+    "SiteDifference": "ssimh.site.site_difference",
     "SiteSpectrum": "ssimh.site.site_spectrum",
     "SpectrumAlign": "ssimh.transforms",
     "SpectrumAlignd": "ssimh.transforms",
@@ -57,7 +58,7 @@ _HOME = {
     "from_low_frequency": "ssimh._kernels.coefficients",
     "low_frequency": "ssimh._kernels.coefficients",
     "match_histogram": "ssimh.histogram",
-    "site_difference": "ssimh.site.alignment",
+    "site_difference": "ssimh.site.site_difference",
     "site_separability": "ssimh.site.separability",
     "swap_spectrum": "ssimh.swap",
 }

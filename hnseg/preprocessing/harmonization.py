@@ -27,8 +27,9 @@ from hnseg.preprocessing.center_sites import ORIENTATION, Sites, group_sites, ha
 from hnseg.preprocessing.image_versions import FINAL, fold_version
 from hnseg.preprocessing.pet_resolution import HarmonizedPet, MatchResolution, PetResolutionRecord
 from hnseg.settings.prepare import PrepareConfig
-from ssimh.site.alignment import SiteDifference, apply_difference, site_difference
+from ssimh.site.alignment import apply_difference
 from ssimh.site.body import BODY_THRESHOLD_HU, body_mask
+from ssimh.site.site_difference import SiteDifference, site_difference
 
 AXIAL = (-2, -1)  # in-plane axes of a (z, y, x) array: the swap runs slice by slice
 SOFT_TISSUE_HU = (-150.0, 150.0)

@@ -17,9 +17,10 @@ from pydantic import BaseModel, ConfigDict
 
 import ssimh
 from hnseg.preprocessing.center_sites import ORIENTATION, Sites, hash_sites
-from ssimh.site.alignment import SiteDifference, apply_difference, site_difference
+from ssimh.site.alignment import apply_difference
 from ssimh.site.power_spectrum import FWHM_PER_SIGMA
 from ssimh.site.resolution_alignment import plan_filter
+from ssimh.site.site_difference import SiteDifference, site_difference
 
 MEASURED_MM = 2.0  # voxels at which a crop is measured, where it has finer ones; a PET holds nothing below
 Volume = NDArray[np.float32]

@@ -15,9 +15,10 @@ from ssimh.batch.harmonize_scan import HarmonizedScan
 from ssimh.batch.manifest import Recipe
 from ssimh.images.scan import LoadedScan, ScanError, read_scan
 from ssimh.orientation import zyx_axes
-from ssimh.site.alignment import PARTS, SiteDifference, apply_difference, check_parts, check_unit, site_difference
+from ssimh.site.alignment import PARTS, apply_difference, check_parts, check_unit
 from ssimh.site.resolution_alignment import plan_filter
 from ssimh.site.resolution_filter import check_sharpening
+from ssimh.site.site_difference import SiteDifference, site_difference
 from ssimh.site.site_spectrum import SiteSpectrum
 
 # Sites of files are fitted in these directions, (z, y, x) towards the head, the back and the left.

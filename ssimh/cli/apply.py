@@ -16,7 +16,7 @@ from ssimh.batch.swap_files import FileSwap
 from ssimh.cli.console import Scans, handle_errors, print_line
 from ssimh.cli.outcomes import show_outcomes
 from ssimh.reference import ReferenceSpectrum
-from ssimh.site.alignment import PARTS
+from ssimh.site.alignment import ALL_PARTS, PARTS
 from ssimh.site.site_spectrum import SiteSpectrum
 
 
@@ -97,7 +97,7 @@ def align(
     strength: Strength = 1.0,
     part: Annotated[
         list[str] | None,
-        typer.Option(help=f"What to align: {', '.join(PARTS)}; may be repeated. All that the sites have by default."),
+        typer.Option(help=f"What to align: {', '.join(ALL_PARTS)}; may be repeated. By default {' and '.join(PARTS)}."),
     ] = None,
     allow_sharpening: Annotated[
         float | None,

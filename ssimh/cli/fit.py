@@ -105,7 +105,7 @@ class SiteModality(StrEnum):
 
 def fit_site(
     scans: Scans,
-    out: Annotated[Path, typer.Option(help="Site file to write (.npz, 250 to 600 bytes a scan, holds no image).")],
+    out: Annotated[Path, typer.Option(help="Site file to write (.npz, 400 to 600 bytes a scan, holds no image).")],
     modality: Annotated[
         SiteModality, typer.Option(help="CT in HU: the low-frequency field. PT in SUV: the resolution.")
     ] = SiteModality.CT,

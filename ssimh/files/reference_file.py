@@ -38,7 +38,7 @@ class FileKind:
 
 
 REFERENCE = FileKind("ssimh-reference", 1, "coefficients")
-SITE = FileKind("ssimh-site", 3, "subjects")
+SITE = FileKind("ssimh-site", 4, "subjects")
 
 
 class ReferenceFileError(ValueError):

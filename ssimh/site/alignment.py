@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import logging
-import os
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, cast
 
 import numpy as np
@@ -16,148 +13,20 @@ from ssimh._kernels.checks import check_clip, check_mask, check_strength
 from ssimh._kernels.dispatch import kernel_for
 from ssimh.site.body import body_box, find_body
 from ssimh.site.difference_field import DifferenceField
-from ssimh.site.field import FRAMES, FieldOnGrid, grid_to_body, sampling_points
+from ssimh.site.field import FieldOnGrid
 from ssimh.site.flow import apply_flow
-from ssimh.site.mixture import SPACES
-from ssimh.site.resolution import ResolutionDifference, differ_in_resolution
+from ssimh.site.grain_alignment import match_grain, plan_filter
 from ssimh.site.resolution_alignment import match_resolution
 from ssimh.site.resolution_filter import check_sharpening
 from ssimh.site.scan_checks import EMPTY_MASK, check_tissue, check_without_air
-from ssimh.site.shrinkage import posterior_difference, spread
-from ssimh.site.site_spectrum import SiteSpectrum
+from ssimh.site.site_difference import SiteDifference, site_difference
 from ssimh.site.volume import LAST_THREE, to_zyx
 from ssimh.units import is_suv_unit, refuse_pet
 
-_LOG = logging.getLogger("ssimh")
 PARTS = ("field", "resolution")
-_PART_OF = {"CT": "field", "PT": "resolution"}
-
-
-@dataclass(frozen=True, eq=False)
-class SiteDifference(DifferenceField):
-    """Result of :func:`site_difference`: how one site differs from another, and how sure that is.
-
-    Args:
-        coefficients, space, tissue_window_hu, body_threshold_hu: as in :class:`DifferenceField`.
-        raw: (10,) difference of the mean fields in body coordinates, before shrinkage.
-        grid_frame_probability: probability that the difference lives with the grid and not with the body; 0 without
-            shrinkage.
-        raw_hu: root mean square of the raw difference over the body, HU at 0 HU.
-        applied_hu: the same of what is applied.
-        error_hu: standard error of the raw difference, HU: the spread between subjects, over their number.
-        n_subjects: number of subjects of the source and of the target.
-        resolution: how PET sites differ; None for CT. The field of PET is 0.
-    """
-
-    raw: NDArray[np.float64]
-    grid_frame_probability: float
-    raw_hu: float
-    applied_hu: float
-    error_hu: float
-    n_subjects: tuple[int, int]
-    resolution: ResolutionDifference | None = None
-
-    @property
-    def modality(self) -> str:
-        """Of both sites, ``"CT"`` or ``"PT"``."""
-        return "CT" if self.resolution is None else "PT"
-
-    @property
-    def shrinkage(self) -> float:
-        """Share of the raw difference that shrinkage has held back, 0 … 1."""
-        return max(0.0, 1 - self.applied_hu / self.raw_hu) if self.raw_hu > 0 else 0.0
-
-    def __str__(self) -> str:
-        if self.resolution is not None:
-            return f"{self.n_subjects[0]} against {self.n_subjects[1]} subject(s): {self.resolution}"
-        return (
-            f"{self.n_subjects[0]} against {self.n_subjects[1]} subject(s): sites differ by {self.raw_hu:.1f} ± "
-            f"{self.error_hu:.1f} HU, {self.applied_hu:.1f} HU applied, {self.shrinkage:.0%} held back"
-        )
-
-
-def site_difference(source: Any, target: Any, *, space: str = "log", shrink: bool = True) -> SiteDifference:
-    """What the source site adds to its images in comparison with the target site.
-
-    Args:
-        source: :class:`SiteSpectrum` or the path of a saved one.
-        target: the same.
-        space: ``"log"``: a factor on HU + 1000, as gain, cupping and drift are; ``"linear"``: an offset in HU.
-        shrink: weigh the difference by its evidence against the spread between subjects (empirical Bayes), choosing
-            strength, degree and frame; without it, the plain difference of the mean fields in body coordinates. Of PET,
-            the difference in resolution is 0 unless there is good evidence for one.
-
-    Raises:
-        TypeError: neither a site nor a path.
-        ValueError: sites fitted with another window, threshold or orientation; an unknown space.
-        ReferenceFileError: a path that leads to something else than a site.
-
-    >>> scan = np.full((12, 24, 24), -1000.0)
-    >>> scan[:, 4:20, 4:20] = -100
-    >>> scan[:, 7:17, 7:17] = 40
-    >>> site = SiteSpectrum.fit([scan] * 3)
-    >>> print(site_difference(site, site))
-    3 against 3 subject(s): sites differ by 0.0 ± 9.9 HU, 0.0 HU applied, 0% held back
-    """
-    first, second = as_site(source, "source"), as_site(target, "target")
-    first.check_comparable(second)
-    check_space(space)
-    if first.modality == "PT":
-        difference = _differ_in_resolution(first, second, shrink)
-    else:
-        difference = _differ_in_field(first, second, space, shrink)
-    _LOG.info("site difference: %s", difference)
-    return difference
-
-
-def _differ_in_resolution(source: SiteSpectrum, target: SiteSpectrum, shrink: bool) -> SiteDifference:
-    """The difference of two sites of PET."""
-    power, noise = ((source.subjects[name], target.subjects[name]) for name in ("power_mm3", "noise_mm3"))
-    return SiteDifference(
-        coefficients=np.zeros((2, 10)),
-        raw=np.zeros(10),
-        space="log",
-        tissue_window_hu=source.tissue_window_hu,
-        body_threshold_hu=source.body_threshold_hu,
-        grid_frame_probability=0.0,
-        raw_hu=0.0,
-        applied_hu=0.0,
-        error_hu=0.0,
-        n_subjects=(source.n_subjects, target.n_subjects),
-        resolution=differ_in_resolution(power, noise, shrink=shrink),
-    )
-
-
-def _differ_in_field(first: SiteSpectrum, second: SiteSpectrum, space: str, shrink: bool) -> SiteDifference:
-    """The difference of two sites of CT."""
-    # Both directions are computed as one, so that they cancel to the last bit.
-    sign = 1.0
-    if first.content_hash > second.content_hash:
-        first, second, sign = second, first, -1.0
-    one, other = first.coefficients(space), second.coefficients(space)
-    raw = one.mean(axis=0) - other.mean(axis=0)
-    coefficients, likely = np.stack([raw, np.zeros_like(raw)]), np.array([1.0, 0.0])
-    if shrink:
-        coefficients, likely = posterior_difference(one, other, first.boxes, second.boxes)
-    if first == second:
-        coefficients = np.zeros_like(coefficients)
-    boxes = np.concatenate([first.boxes, second.boxes])
-    to_body = np.mean([grid_to_body(box) for box in boxes], axis=0)
-    _, terms, _ = sampling_points()
-    noise = spread([one, other]) * (1 / len(one) + 1 / len(other))
-    sizes = (first.n_subjects, second.n_subjects)
-    return SiteDifference(
-        coefficients=sign * coefficients,
-        raw=sign * raw,
-        space=space,
-        tissue_window_hu=first.tissue_window_hu,
-        body_threshold_hu=first.body_threshold_hu,
-        grid_frame_probability=float(likely[FRAMES.index("grid")]),
-        raw_hu=_rms_hu(terms @ raw),
-        applied_hu=_rms_hu(terms @ (coefficients[0] + to_body @ coefficients[1])),
-        error_hu=1000 * float(np.sqrt(np.mean(np.sum((terms @ noise) * terms, axis=1)))),
-        n_subjects=sizes if sign > 0 else sizes[::-1],
-    )
+GRAIN = "grain"
+ALL_PARTS = (*PARTS, GRAIN)
+_PARTS_OF = {"CT": ("field", GRAIN), "PT": ("resolution",)}
 
 
 def align_spectrum(
@@ -190,6 +59,10 @@ def align_spectrum(
     sharper, by the factor :math:`e^{-2\pi^2 k^2 \Delta\sigma^2}` on frequency :math:`k`. The sum over the image stays.
     Where the source is the coarser, it keeps its values; exchange the sites to bring the target's images to it.
 
+    With ``"grain"`` among the parts, a CT gets the grain of the smoother of the two sites: soft tissue away from strong
+    edges is filtered in plane by the square root of the ratio of the sites' power spectra, where that is below 1. Fat
+    and muscle keep their mean HU; air, lung, bone, the surface of the body and the airways keep their values.
+
     One scan against a target is ``align_spectrum(scan, SiteSpectrum.fit([scan]), target)``.
 
     Args:
@@ -198,7 +71,8 @@ def align_spectrum(
         source: site that the image comes from: a :class:`SiteSpectrum` or the path of a saved one.
         target: site that the result looks like, in the same forms.
         space, shrink: as in :func:`site_difference`.
-        parts: what to align, of ``"field"`` (CT) and ``"resolution"`` (PET); what the sites' modality lacks is skipped.
+        parts: what to align, of ``"field"`` and ``"grain"`` (CT) and ``"resolution"`` (PET); what the sites' modality
+            lacks is skipped.
         allow_sharpening: largest gain at any frequency, above 1 and at most 2, where the source is the coarser; None
             never sharpens. Noise grows with it; the logger ``ssimh`` states by how much. PET only.
         axes_zyx: which axes of the image are z (head–foot), y and x; None for the last three in this order.
@@ -206,7 +80,7 @@ def align_spectrum(
             sites were fitted with. An image without a voxel of air counts as body throughout. CT only.
         strength: 0 … 1, share of the way.
         clip: (lowest, highest) value of the result, or None.
-        spacing_mm: voxel size along (z, y, x); PET needs it.
+        spacing_mm: voxel size along (z, y, x); PET and the grain of CT need it.
         unit: intensity unit of the image, if known; anything but HU (CT) or SUV (PET) is refused.
 
     Returns:
@@ -217,8 +91,10 @@ def align_spectrum(
         TypeError: neither array nor tensor, boolean or complex values; sites that are none.
         ValueError: sites of another modality, or fitted with another window, threshold or orientation; fewer than three
             axes; NaN or infinite values; no body, or almost none of it in the tissue window; another unit than HU or
-            SUV; PET without spacing, or smaller than its filter; settings out of range.
+            SUV; PET or grain without spacing, or an image smaller than the filter; grain that was not measured at both
+            sites; settings out of range.
 
+    >>> from ssimh import SiteSpectrum
     >>> scan = np.full((12, 24, 24), -1000.0)
     >>> scan[:, 4:20, 4:20] = -100
     >>> scan[:, 7:17, 7:17] = 40
@@ -264,7 +140,21 @@ def apply_difference(
     check_parts(parts, difference.modality)
     check_unit(unit, difference.modality)
     if difference.resolution is None:
-        return move_by_field(image, difference, share, axes_zyx=axes_zyx, mask=mask, clip=limits)
+        if not has_part(parts, GRAIN):
+            return move_by_field(image, difference, share, axes_zyx=axes_zyx, mask=mask, clip=limits)
+        filtering = plan_filter(difference.grain, share, spacing_mm)
+        if has_part(parts, "field"):
+            image = move_by_field(image, difference, share, axes_zyx=axes_zyx, mask=mask)
+        window, threshold = difference.tissue_window_hu, difference.body_threshold_hu
+        return match_grain(
+            image,
+            filtering,
+            tissue_window_hu=window,
+            body_threshold_hu=threshold,
+            axes_zyx=axes_zyx,
+            mask=mask,
+            clip=limits,
+        )
     if mask is not None:
         raise ValueError("mask is for CT; the resolution of a PET is matched in the whole image.")
     return match_resolution(
@@ -311,27 +201,32 @@ def move_by_field(
     return cast(ArrayT, kernel_for(image).from_host(result, image))
 
 
-def check_space(space: str) -> None:
-    """Refuse an unknown space.
-
-    Raises:
-        ValueError: neither ``"log"`` nor ``"linear"``.
-    """
-    if space not in SPACES:
-        raise ValueError(f"space must be one of {', '.join(SPACES)}; given {space!r}.")
-
-
 def check_parts(parts: Sequence[str], modality: str) -> None:
     """Refuse parts that are unknown, or of which the modality has none.
 
     Raises:
         ValueError: says which.
     """
-    given = (parts,) if isinstance(parts, str) else tuple(parts)
-    if not given or not set(given) <= set(PARTS):
-        raise ValueError(f"parts must be one or more of {', '.join(PARTS)}; given {parts!r}.")
-    if _PART_OF[modality] not in given:
-        raise ValueError(f"sites of {modality} have the part {_PART_OF[modality]!r} alone; given {parts!r}.")
+    given = _as_parts(parts)
+    if not given or not set(given) <= set(ALL_PARTS):
+        raise ValueError(f"parts must be one or more of {', '.join(ALL_PARTS)}; given {parts!r}.")
+    if not set(given) & set(_PARTS_OF[modality]):
+        raise ValueError(f"sites of {modality} have the parts {', '.join(_PARTS_OF[modality])}; given {parts!r}.")
+
+
+def has_part(parts: Sequence[str], part: str) -> bool:
+    """Whether a part was asked for."""
+    return part in _as_parts(parts)
+
+
+def is_invertible(difference: SiteDifference, parts: Sequence[str]) -> bool:
+    """Whether nothing of an image was filtered: a CT, of which the field alone moved."""
+    filtered = difference.grain is not None and has_part(parts, GRAIN) and max(difference.grain.applied) > 0
+    return difference.modality == "CT" and not filtered
+
+
+def _as_parts(parts: Sequence[str]) -> tuple[str, ...]:
+    return (parts,) if isinstance(parts, str) else tuple(parts)
 
 
 def check_unit(unit: str | None, modality: str = "CT") -> None:
@@ -366,21 +261,3 @@ def _align_volume(values: NDArray[Any], mask: Any, field: DifferenceField, stren
         before = values[z][inside].astype(np.float64)
         shift = -strength * on_grid.slice(z)[inside]
         values[z][inside] = apply_flow(before, shift, field.space, threshold)
-
-
-def as_site(site: Any, name: str) -> SiteSpectrum:
-    """The site, loaded if its path was given.
-
-    Raises:
-        TypeError: neither.
-        ReferenceFileError: a path that leads to something else.
-    """
-    if isinstance(site, str | os.PathLike):
-        return SiteSpectrum.load(site)
-    if not isinstance(site, SiteSpectrum):
-        raise TypeError(f"{name} must be a SiteSpectrum or the path of a saved one; given {type(site).__name__}.")
-    return site
-
-
-def _rms_hu(field: NDArray[np.float64]) -> float:
-    return 1000 * float(np.sqrt(np.mean(field**2)))

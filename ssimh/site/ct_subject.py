@@ -1,4 +1,4 @@
-"""Record of one CT of a site: its smooth field and its tissues."""
+"""Record of one CT of a site: its smooth field, its tissues and its grain."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from ssimh._kernels.arrays import check_array, check_finite, to_numpy
 from ssimh._kernels.checks import check_mask
 from ssimh.site.body import body_box, find_body, strides
 from ssimh.site.field import positions
+from ssimh.site.grain_spectrum import grain_spectrum
 from ssimh.site.mixture import SPACES, bin_edges, count_blocks, fit_tissues
 from ssimh.site.subjects import SUBJECT
 from ssimh.site.volume import check_spacing, to_zyx
@@ -35,7 +36,7 @@ def fit_ct_subject(
     Args:
         image: array or tensor of three axes, HU.
         mask: boolean or 0/1 array of its shape, or None for the body that is found.
-        spacing_mm: voxel size along (z, y, x), or None.
+        spacing_mm: voxel size along (z, y, x), or None; without it the grain is not measured.
         axes_zyx: axes that are z, y and x.
         tissue_window_hu: window of soft tissue.
         body_threshold_hu: HU above which a voxel can belong to the body.
@@ -71,6 +72,8 @@ def fit_ct_subject(
         subject[f"{space}_field"] = fit.field
     subject["tissue_shares"] = fits["log"].shares
     subject["tissue_voxels"] = counts.sum()
+    if spacing_mm is not None:
+        subject["grain_hu2mm2"] = grain_spectrum(values, check_spacing(spacing_mm), tissue_window_hu)
     return subject
 
 

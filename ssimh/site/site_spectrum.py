@@ -37,16 +37,17 @@ TISSUE_WINDOW_HU = (-150.0, 150.0)
 
 @dataclass(frozen=True, eq=False)
 class SiteSpectrum(StoredSpectrum):
-    """What is kept of every subject of a site: of a CT the low-order field and the tissues, of a PET the power spectra.
+    """What is kept of every subject of a site: of a CT field, tissues and grain, of a PET the power spectra.
 
-    About 250 bytes for a CT and 600 for a PET, and no image. Made by :meth:`fit`; merged by ``a + b``; compared by
+    About 400 bytes for a CT and 600 for a PET, and no image. Made by :meth:`fit`; merged by ``a + b``; compared by
     :func:`ssimh.site_difference`.
 
     Args:
         subjects: (n,) structured array, one entry per subject. CT: the fields ``log_field`` and ``linear_field``
             (10 coefficients each, body coordinates; logarithm of a factor on HU + 1000, and units of 1000 HU),
             ``body_box`` ((3, 2), ends along (z, y, x) in grid coordinates), ``tissue_shares`` (fat, muscle, other),
-            ``tissue_voxels`` (how many were counted) and ``body_ml`` (0 if unknown). PET: ``power_mm3`` and
+            ``tissue_voxels`` (how many were counted), ``body_ml`` (0 if unknown) and ``grain_hu2mm2`` (power of the
+            grain in 16 rings of frequency, 0 where it was not measured). PET: ``power_mm3`` and
             ``noise_mm3`` ((9, 4), shells of 0.04 … 0.12 per mm and sectors from in plane to axial, relative to the
             square of the mean uptake; 0 where the voxels are too large).
         tissue_window_hu: HU window of soft tissue.
@@ -98,7 +99,7 @@ class SiteSpectrum(StoredSpectrum):
             masks: boolean arrays or 0/1 integers of the images' shapes, one per image, in place of the body found by
                 the threshold.
             spacing_mm: voxel size along (z, y, x), one triple for all or one per image. PET needs it. CT does not;
-                with it, the volume of the bodies is recorded and checked.
+                with it, the volume of the bodies is recorded and checked, and the grain is measured.
             orientation: letters of the (z, y, x) axes, such as ``"SPL"``; sites that state different ones are refused.
             modality: ``"CT"``, or ``"PT"`` for the resolution of PET.
 

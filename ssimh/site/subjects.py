@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 
 from ssimh._kernels.arrays import check_finite
 from ssimh.site.field import TERMS
+from ssimh.site.grain_spectrum import SHELLS
 from ssimh.site.power_spectrum import SECTORS, SHELLS_PER_MM
 
 TISSUES = ("fat", "muscle", "other")
-# In memory one subject is 31 float64 numbers, in this order.
+# In memory one subject is 47 float64 numbers, in this order.
 SUBJECT = np.dtype(
     [
         ("log_field", "<f8", (len(TERMS),)),  # body coordinates; logarithm of a factor on HU + 1000
@@ -22,6 +23,7 @@ SUBJECT = np.dtype(
         ("tissue_shares", "<f8", (len(TISSUES),)),  # of the voxels counted, 0 … 1
         ("tissue_voxels", "<f8"),  # number of voxels counted
         ("body_ml", "<f8"),  # volume of the body; 0 where no spacing was given
+        ("grain_hu2mm2", "<f8", (SHELLS,)),  # power in rings about 1/16 … 16/16 per mm; 0: not measured
     ]
 )
 # Shells of frequency from 0.04 to 0.12 per mm and sectors of direction from in plane to axial.
@@ -43,6 +45,7 @@ class SubjectRecord(TypedDict):
     tissue_shares: list[float]
     tissue_voxels: float
     body_ml: float
+    grain_hu2mm2: list[float]
 
 
 class PetSubjectRecord(TypedDict):

@@ -17,16 +17,16 @@ from ssimh._kernels.inside import find_inside
 from ssimh.orientation import zyx_axes
 from ssimh.site.alignment import (
     PARTS,
-    SiteDifference,
     apply_difference,
     check_parts,
-    check_space,
     check_unit,
+    has_part,
+    is_invertible,
     move_by_field,
-    site_difference,
 )
 from ssimh.site.difference_field import DifferenceField
 from ssimh.site.resolution_filter import check_sharpening
+from ssimh.site.site_difference import SiteDifference, check_space, site_difference
 from ssimh.site.site_spectrum import SiteSpectrum
 from ssimh.torchio import _image
 from ssimh.torchio._recorded import Record, RecordedTransform, check_shape
@@ -39,12 +39,13 @@ class AlignRecord:
 
     Args:
         field: that the image was moved along.
-        strength: share of the way.
+        strength: share of the way; 0 where the field had no part.
         axes: those that are z, y, x, counted from the end.
         flips: those that run against the sites' directions.
         mask: (C, x, y, z), flipped, or None.
         shape: of the image.
-        modality: ``"CT"``, or ``"PT"``, which cannot be undone.
+        modality: ``"CT"`` or ``"PT"``.
+        invertible: whether nothing was filtered.
     """
 
     field: DifferenceField
@@ -54,15 +55,16 @@ class AlignRecord:
     mask: NDArray[np.bool_] | None
     shape: tuple[int, ...]
     modality: str
+    invertible: bool
 
 
 class SpectrumAlign(RecordedTransform[AlignRecord]):
     """Move the scalar images by what their site differs in from a target site; see :func:`ssimh.align_spectrum`.
 
     The images are CT in HU or PET in SUV, as the sites are, with three dimensions; every channel is a volume of its
-    own. A PET is blurred where its site is the sharper, which cannot be undone. The directions are
-    read off the affine and turned to those of the sites. Floating dtypes stay, integers become float32. Replay and
-    inverse of CT are as in :class:`SpectrumSwap`.
+    own. A PET is blurred where its site is the sharper, and so is the grain of a CT where it is asked for, which cannot
+    be undone. The directions are read off the affine and turned to those of the sites. Floating dtypes stay, integers
+    become float32. Replay and inverse of CT are as in :class:`SpectrumSwap`.
 
     Args:
         source: site that the images come from: a :class:`ssimh.SiteSpectrum`; the path of a saved one (.npz); or the
@@ -146,7 +148,10 @@ class SpectrumAlign(RecordedTransform[AlignRecord]):
         field = DifferenceField(
             difference.coefficients, difference.space, difference.tissue_window_hu, difference.body_threshold_hu
         )
-        record = AlignRecord(field, self.strength, axes, flips, inside, tuple(moved.shape), difference.modality)
+        modality, shape = difference.modality, tuple(moved.shape)
+        strength = self.strength if has_part(self.parts, "field") else 0.0
+        invertible = is_invertible(difference, self.parts)
+        record = AlignRecord(field, strength, axes, flips, inside, shape, modality, invertible)
         return torch.flip(moved, flips), record
 
     def _inside(self, image: tio.ScalarImage, subject: tio.Subject) -> NDArray[np.bool_] | None:
@@ -171,15 +176,16 @@ class SpectrumAlign(RecordedTransform[AlignRecord]):
             tissue_window_hu=self.target.tissue_window_hu,
             body_threshold_hu=self.target.body_threshold_hu,
             masks=mask,
-            spacing_mm=spacing_mm if self.target.modality == "PT" else None,
+            spacing_mm=spacing_mm if self.target.modality == "PT" or has_part(self.parts, "grain") else None,
             orientation=self.target.orientation,
             modality=self.target.modality,
         )
 
     def _undo(self, values: torch.Tensor, record: AlignRecord) -> torch.Tensor:
         check_shape(values, record.shape)
-        if record.modality == "PT":
-            raise ValueError("the image is a PET whose resolution was matched; a blur cannot be undone.")
+        if not record.invertible:
+            kind = "PET" if record.modality == "PT" else "CT"
+            raise ValueError(f"the image is a {kind} that was filtered; what a filter took is lost.")
         moved = move_by_field(
             torch.flip(values, record.flips), record.field, -record.strength, axes_zyx=record.axes, mask=record.mask
         )

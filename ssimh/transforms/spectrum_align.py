@@ -15,17 +15,16 @@ from ssimh._kernels.checks import check_clip, check_strength
 from ssimh.orientation import zyx_axes
 from ssimh.site.alignment import (
     PARTS,
-    SiteDifference,
     apply_difference,
-    as_site,
     check_parts,
-    check_space,
     check_unit,
+    has_part,
+    is_invertible,
     move_by_field,
-    site_difference,
 )
 from ssimh.site.difference_field import DifferenceField
 from ssimh.site.resolution_filter import check_sharpening
+from ssimh.site.site_difference import SiteDifference, as_site, check_space, site_difference
 from ssimh.site.site_spectrum import SiteSpectrum
 from ssimh.site.volume import LAST_THREE
 from ssimh.transforms import _adapter
@@ -39,8 +38,8 @@ class SpectrumAlign(InvertibleArrayTransform):
     three spatial axes; output a tensor (a MetaTensor where metadata is tracked) of the same floating dtype, float32 for
     integers. Metadata, device and history are kept; every channel is a volume of its own. Deterministic, not lazy,
     computed on the image's device; only a fit of the scan itself, for one-to-one, runs on the host. The inverse of CT
-    is exact to rounding for every voxel that ``clip`` has not cut. The resolution of PET cannot be restored: its
-    inverse is an error.
+    is exact to rounding for every voxel that ``clip`` has not cut. The resolution of PET and the grain of CT cannot be
+    restored: their inverse is an error.
 
     Args:
         source: site that the images come from, a :class:`ssimh.SiteSpectrum` or the path of a saved one; None if it
@@ -54,7 +53,7 @@ class SpectrumAlign(InvertibleArrayTransform):
         mask: boolean array or 0/1 integers, of the images' shape or without the channel axis, in place of the body.
         strength: 0 … 1, share of the way.
         clip: (lowest, highest) value of the result, or None.
-        spacing_mm: voxel size along (z, y, x), which PET needs; None for what a MetaTensor states.
+        spacing_mm: voxel size along (z, y, x), which PET and grain need; None for what a MetaTensor states.
         unit: intensity unit of the images; None for what their metadata states. Anything but HU (CT) or SUV (PET) is
             refused.
 
@@ -143,7 +142,7 @@ class SpectrumAlign(InvertibleArrayTransform):
             unit=unit,
         )
         result = _adapter.wrap(_flip(out, flips), image)
-        self.push_transform(result, extra_info=_record(difference, axes, flips, inside))
+        self.push_transform(result, extra_info=_record(difference, self.parts, axes, flips, inside))
         return result
 
     def _spacing(self, img: Any, axes: tuple[int, ...]) -> tuple[float, ...] | None:
@@ -169,7 +168,7 @@ class SpectrumAlign(InvertibleArrayTransform):
                 tissue_window_hu=target.tissue_window_hu,
                 body_threshold_hu=target.body_threshold_hu,
                 masks=mask,
-                spacing_mm=spacing_mm if target.modality == "PT" else None,
+                spacing_mm=spacing_mm if target.modality == "PT" or has_part(self.parts, "grain") else None,
                 orientation=target.orientation,
                 modality=target.modality,
             )
@@ -186,10 +185,11 @@ class SpectrumAlign(InvertibleArrayTransform):
         """Move the other way by the difference that was applied.
 
         Raises:
-            ValueError: a PET, which was blurred.
+            ValueError: a PET or a CT that was filtered.
         """
-        if record["modality"] == "PT":
-            raise ValueError("the image is a PET whose resolution was matched; a blur cannot be undone.")
+        if not bool(record["invertible"]):
+            kind = "PET" if record["modality"] == "PT" else "CT"
+            raise ValueError(f"the image is a {kind} that was filtered; what a filter took is lost.")
         flips = tuple(int(axis) for axis in record["flips"])
         low, high = (float(hu) for hu in record["tissue_window_hu"])
         field = DifferenceField(
@@ -198,7 +198,7 @@ class SpectrumAlign(InvertibleArrayTransform):
         restored = move_by_field(
             _flip(values, flips),
             field,
-            -self.strength,
+            -self.strength if bool(record["field"]) else 0.0,
             axes_zyx=[int(axis) for axis in record["axes"]],
             mask=record.get("mask"),
         )
@@ -223,7 +223,9 @@ def _flip(values: torch.Tensor, axes: tuple[int, ...]) -> torch.Tensor:
     return torch.flip(values, axes) if axes else values
 
 
-def _record(difference: SiteDifference, axes: tuple[int, ...], flips: tuple[int, ...], mask: Any) -> dict[str, Any]:
+def _record(
+    difference: SiteDifference, parts: Sequence[str], axes: tuple[int, ...], flips: tuple[int, ...], mask: Any
+) -> dict[str, Any]:
     """What the inverse needs, as tensors and lists that MONAI can collate."""
     record = {
         "coefficients": torch.from_numpy(difference.coefficients.copy()),
@@ -233,6 +235,8 @@ def _record(difference: SiteDifference, axes: tuple[int, ...], flips: tuple[int,
         "flips": list(flips),
         "shrinkage": difference.shrinkage,
         "modality": difference.modality,
+        "invertible": is_invertible(difference, parts),
+        "field": difference.modality == "CT" and has_part(parts, "field"),
     }
     if mask is not None:
         record["mask"] = mask.clone()

@@ -17,6 +17,7 @@ from ssimh.batch.manifest import MANIFEST, read_manifest
 from ssimh.cli.app import app
 from tests.ssimh.cli.commands import read, refuse, snapshot, ssimh, succeed, write
 from tests.ssimh.cli.option_effects import EFFECTS, effect
+from tests.ssimh.thighs import SHARP_MM, SMOOTH_MM, SPACING_MM, thigh, thigh_site
 from tests.ssimh.uptakes import pet_site, uptake
 
 
@@ -328,6 +329,17 @@ def _(sites):
     ct = ("--source", sites / "here.npz", "--target", sites / "there.npz", "--out", sites / "x")
     refuse("align", sites / "here", *ct, "--allow-sharpening", 1.5, naming=("allow_sharpening", "CT"))
     assert not (sites / "x").exists()
+    _align_grain(sites)
+
+
+def _align_grain(sites):
+    for name, sigma_mm, first in (("sharp", SHARP_MM, 0), ("smooth", SMOOTH_MM, 20)):
+        thigh_site(sigma_mm, first=first).save(sites / f"{name}.npz")
+    scan = write(sites / "thigh.nii.gz", thigh(7), spacing=SPACING_MM[::-1])
+    files = ("--source", sites / "sharp.npz", "--target", sites / "smooth.npz", "--no-figures", "--out")
+    succeed("align", scan, *files, sites / "grain", "--part", "grain", "--part", "field")
+    succeed("align", scan, *files, sites / "plain")
+    assert (read(sites / "grain/thigh.nii.gz") - read(sites / "plain/thigh.nii.gz")).std() > 5
 
 
 @effect("align", "pixel_type")

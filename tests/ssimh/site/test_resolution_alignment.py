@@ -113,7 +113,7 @@ def test_sites_of_pet_stream_add_and_are_stored(sharp, tmp_path):
 def test_files_of_the_former_version_say_what_to_do(sharp, tmp_path):
     path, kind = tmp_path / "old.npz", reference_file.SITE
     reference_file.write(path, type(kind)(kind.format, 2, kind.array), sharp.header(), sharp.subjects)
-    with raises_naming(ReferenceFileError, path, "version 2", "version 3", "again"):
+    with raises_naming(ReferenceFileError, path, "version 2", "version 4", "again"):
         SiteSpectrum.load(path)
 
 
@@ -150,7 +150,8 @@ def test_what_only_ct_or_only_pet_has_is_refused_elsewhere(sharp, coarse):
         ({"unit": "HU"}, ("HU", "SUV")),
         ({"parts": ("field",)}, ("PT", "resolution", "field")),
         ({"parts": ()}, ("parts", "field", "resolution")),
-        ({"parts": ("grain",)}, ("parts", "grain")),
+        ({"parts": ("grain",)}, ("PT", "resolution", "grain")),
+        ({"parts": ("noise",)}, ("parts", "noise", "grain")),
         ({"mask": np.ones((40, 35, 35), bool)}, ("mask", "CT")),
         ({"allow_sharpening": 3.0}, ("allow_sharpening", 3.0)),
     ],

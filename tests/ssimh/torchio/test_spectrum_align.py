@@ -8,6 +8,7 @@ import ssimh
 from ssimh.torchio import SpectrumAlign
 from tests.facts import raises_naming
 from tests.ssimh.necks import neck
+from tests.ssimh.thighs import SHARP_MM, SMOOTH_MM, SPACING_MM, thigh, thigh_site
 from tests.ssimh.tolerances import assert_close
 from tests.ssimh.torchio.torchio_cases import scan, site, subject
 from tests.ssimh.uptakes import pet_site, uptake
@@ -69,3 +70,17 @@ def test_pet_is_matched_in_millimeters():
     assert np.abs(expected - values).max() > 0.5
     with raises_naming(ValueError, "PET"):
         result.apply_inverse_transform()
+
+
+def test_grain_is_asked_for_and_matched_in_millimeters():
+    sites = thigh_site(SHARP_MM), thigh_site(SMOOTH_MM, first=20)
+    affine = np.diag([-SPACING_MM[2], -SPACING_MM[1], SPACING_MM[0], 1.0])
+    image = tio.ScalarImage(tensor=torch.from_numpy(thigh(7).T[None].copy()), affine=affine)
+    result = SpectrumAlign(*sites, parts=("grain",))(tio.Subject(ct=image))
+    expected = ssimh.align_spectrum(thigh(7), *sites, parts=("grain",), spacing_mm=SPACING_MM)
+    assert_close(result["ct"].data[0].numpy().T, expected, "float32")
+    with raises_naming(ValueError, "CT"):
+        result.apply_inverse_transform()
+    back = SpectrumAlign(*sites[::-1], parts=("grain",))(tio.Subject(ct=image))  # the source is the smoother
+    assert torch.equal(back["ct"].data, image.data)
+    assert torch.equal(back.apply_inverse_transform()["ct"].data, image.data)

@@ -8,6 +8,7 @@ from monai.data import MetaTensor
 from ssimh import FromSample, SiteSpectrum, SpectrumAlign, SpectrumAlignd, align_spectrum
 from tests.facts import raises_naming
 from tests.ssimh.necks import SHAPE, neck
+from tests.ssimh.thighs import SHARP_MM, SMOOTH_MM, SPACING_MM, thigh, thigh_site
 from tests.ssimh.tolerances import assert_close
 from tests.ssimh.uptakes import pet_site, uptake
 
@@ -131,3 +132,21 @@ def test_pet_is_matched_with_the_voxels_that_its_affine_states():
         SpectrumAlign(source, target, unit="BQML")
     with raises_naming(ValueError, "resolution", "field"):
         SpectrumAlign(source, target, parts="field")
+
+
+def test_grain_is_asked_for_and_matched_with_the_pixels_that_the_affine_states():
+    source, target = thigh_site(SHARP_MM), thigh_site(SMOOTH_MM, first=20)
+    affine = np.diag([-SPACING_MM[2], -SPACING_MM[1], SPACING_MM[0], 1.0])
+    image = MetaTensor(thigh(7).T[None].copy(), affine=affine)
+    expected = align_spectrum(thigh(7), source, target, parts=("grain",), spacing_mm=SPACING_MM)
+    transform = SpectrumAlignd("ct", source, target, parts=("grain",))
+    result = transform({"ct": image})
+    assert_close(result["ct"][0].permute(2, 1, 0), expected, "float32")
+    with raises_naming(ValueError, "CT"):
+        transform.inverse(result)
+    both = SpectrumAlign(target, source, parts=("field", "grain"))  # the source is the smoother: the field alone
+    assert_close(both.inverse(both(image)), image, "float32")
+    alone = SpectrumAlign(None, target, parts="grain")(image)  # its own site, measured in millimeters
+    assert alone.shape == image.shape
+    with raises_naming(ValueError, "spacing_mm"):
+        SpectrumAlign(source, target, parts="grain")(thigh(7)[None])
