@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from typing import Any, cast
 
@@ -12,12 +11,9 @@ from ssimh._kernels.arrays import ArrayT, check_array, check_finite, is_tensor, 
 from ssimh._kernels.checks import check_mask
 from ssimh._kernels.dispatch import kernel_for
 from ssimh.site.grain_difference import GrainDifference
-from ssimh.site.grain_filter import GrainFilter, filter_volume
-from ssimh.site.scan_checks import check_tissue, check_without_air
+from ssimh.site.grain_filter import GrainFilter, filter_volume, report_change
+from ssimh.site.scan_checks import check_hu
 from ssimh.site.volume import LAST_THREE, check_spacing, to_zyx
-
-_LOG = logging.getLogger("ssimh")
-_SAMPLES = 200_000
 
 
 def plan_filter(difference: GrainDifference | None, strength: float, spacing_mm: Sequence[float] | None) -> GrainFilter:
@@ -91,35 +87,3 @@ def match_grain(
     if clip is not None:
         np.clip(result, *clip, out=result)
     return cast(ArrayT, kernel_for(image).from_host(result, image))
-
-
-def check_hu(values: Any, tissue_window_hu: tuple[float, float], body_threshold_hu: float) -> None:
-    """Refuse a volume that is no CT in HU, by some of its voxels.
-
-    Args:
-        values: (z, y, x) array or tensor.
-        tissue_window_hu, body_threshold_hu: of the sites.
-
-    Raises:
-        ValueError: hardly any soft tissue, or a background that is not air.
-    """
-    flat = values.reshape(-1)
-    sample = to_numpy(flat[:: max(1, len(flat) // _SAMPLES)])
-    dense = int(np.count_nonzero(sample > body_threshold_hu))
-    low, high = tissue_window_hu
-    check_tissue(int(np.count_nonzero((sample >= low - 150) & (sample <= high + 150))), dense, tissue_window_hu)
-    if dense == len(sample):
-        ends = np.percentile(sample, (1, 99))
-        lowest = float(sample.min())
-        check_without_air(lowest, float(np.mean(sample == lowest)), float(ends[0]), float(ends[1]), body_threshold_hu)
-
-
-def report_change(share: float, mean_square_hu2: float) -> None:
-    """Say how many voxels changed and by how much.
-
-    Args:
-        share: of the voxels, 0 … 1.
-        mean_square_hu2: mean of the squared change over all voxels.
-    """
-    root = np.sqrt(mean_square_hu2 / share) if share > 0 else 0.0
-    _LOG.info("grain: %.0f %% of the voxels changed, by %.1f HU (root mean square)", 100 * share, root)

@@ -7,6 +7,7 @@ nor leak into tissue, and what lies near them keeps its values.
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +20,7 @@ from ssimh.site.grain_spectrum import WINDOW_MM
 
 FloatArray = NDArray[np.float64]
 
+_LOG = logging.getLogger("ssimh")
 SMALLEST_GAIN = 0.05
 # Strong edges are found under a moving mean of 3 mm. Within 1.5 mm of them nothing changes, from 3 mm on everything.
 SMOOTH_MM, KEPT_MM, FADE_MM = 3.0, 1.5, 1.5
@@ -146,6 +148,17 @@ def keep_means(change: NDArray[Any], smooth: NDArray[Any], share: NDArray[Any], 
         weight = share * tissue
         kept -= weight * _mean(tissue * change, width) / (_mean(weight, width) + FAINT)
     return kept
+
+
+def report_change(share: float, mean_square_hu2: float) -> None:
+    """Say how many voxels changed and by how much.
+
+    Args:
+        share: of the voxels, 0 … 1.
+        mean_square_hu2: mean of the squared change over all voxels.
+    """
+    root = np.sqrt(mean_square_hu2 / share) if share > 0 else 0.0
+    _LOG.info("grain: %.0f %% of the voxels changed, by %.1f HU (root mean square)", 100 * share, root)
 
 
 def _mean(plane: NDArray[Any], width: tuple[int, int]) -> NDArray[Any]:

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import numpy as np
+
+from ssimh._kernels.arrays import to_numpy
+
 EMPTY_MASK = "mask holds no voxel of one of the volumes."
 _FEWEST_TISSUE = 0.05
 _LEAST_RANGE_HU = 20.0  # fat and muscle are 150 HU apart, and the noise of a CT alone exceeds this
 _LARGEST_SUV = 1000.0
+_SAMPLES = 200_000
 
 
 def check_suv(low: float, high: float) -> None:
@@ -65,3 +72,24 @@ def check_without_air(lowest: float, share: float, low: float, high: float, body
             f"no voxel lies below {body_threshold_hu} HU, and 98 % of the values lie within {low:.4g} … {high:.4g}: "
             f"tissue of a CT differs by more than {_LEAST_RANGE_HU:g} HU. Are the values in HU?"
         )
+
+
+def check_hu(values: Any, tissue_window_hu: tuple[float, float], body_threshold_hu: float) -> None:
+    """Refuse a volume that is no CT in HU, by some of its voxels.
+
+    Args:
+        values: (z, y, x) array or tensor.
+        tissue_window_hu, body_threshold_hu: of the sites.
+
+    Raises:
+        ValueError: hardly any soft tissue, or a background that is not air.
+    """
+    flat = values.reshape(-1)
+    sample = to_numpy(flat[:: max(1, len(flat) // _SAMPLES)])
+    dense = int(np.count_nonzero(sample > body_threshold_hu))
+    low, high = tissue_window_hu
+    check_tissue(int(np.count_nonzero((sample >= low - 150) & (sample <= high + 150))), dense, tissue_window_hu)
+    if dense == len(sample):
+        ends = np.percentile(sample, (1, 99))
+        lowest = float(sample.min())
+        check_without_air(lowest, float(np.mean(sample == lowest)), float(ends[0]), float(ends[1]), body_threshold_hu)

@@ -12,7 +12,6 @@ import torch
 from ssimh._kernels.arrays import check_finite
 from ssimh._kernels.torch_checks import mask_on_device
 from ssimh._kernels.torch_kernel import full_precision, like, output_dtype, plain
-from ssimh.site.grain_alignment import check_hu, report_change
 from ssimh.site.grain_filter import (
     EDGE_HU,
     FADE_MM,
@@ -23,7 +22,9 @@ from ssimh.site.grain_filter import (
     MEANS_MM,
     SMOOTH_MM,
     GrainFilter,
+    report_change,
 )
+from ssimh.site.scan_checks import check_hu
 from ssimh.site.volume import to_zyx
 
 # Pixels that are filtered at a time, with some ten intermediate results.
