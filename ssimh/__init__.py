@@ -33,6 +33,7 @@ if TYPE_CHECKING:
         SpectrumSwap,
         SpectrumSwapd,
     )
+    from ssimh.transforms.strict_reader import StrictReader
 
 _HOME = {
     "Comparison": "ssimh.metrics",
@@ -50,6 +51,7 @@ _HOME = {
     "SpectrumAlignd": "ssimh.transforms",
     "SpectrumSwap": "ssimh.transforms",
     "SpectrumSwapd": "ssimh.transforms",
+    "StrictReader": "ssimh.transforms.strict_reader",
     "TissueMovedWarning": "ssimh.tissue_warning",
     "align_spectrum": "ssimh.site.alignment",
     "compare": "ssimh.metrics",
@@ -79,6 +81,7 @@ __all__ = [
     "SpectrumAlignd",
     "SpectrumSwap",
     "SpectrumSwapd",
+    "StrictReader",
     "TissueMovedWarning",
     "__version__",
     "align_spectrum",

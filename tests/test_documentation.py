@@ -193,6 +193,7 @@ def inputs(small_cohort, trained_run):
 
 
 @pytest.mark.filterwarnings("ignore:parsing config_file")  # MONAI's, of every bundle
+@pytest.mark.filterwarnings("ignore:NvImgCodecPydicomReader:UserWarning")  # MONAI's, without NVIDIA's decoder
 @pytest.mark.parametrize("page", sorted({block.page for block in BLOCKS} - NOTEBOOKS.keys()))
 def test_the_blocks_of_a_page_run(page, inputs, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)

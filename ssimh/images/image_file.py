@@ -1,8 +1,9 @@
 """The one strict reader of image files: what is damaged, contradictory or unverifiable is refused, never repaired.
 
-A file is read by ITK. What ITK does not notice is verified here: existence, permission and emptiness; the header,
-parsed a second time and compared with ITK's view of it (size, type, spacing, origin, direction); the size of the voxels
-against the size of the file, before anything is allocated; checksums of compressed parts; NaN and infinite values.
+A file is read by ITK, but for gzip's voxels where ``isal`` is installed. What ITK does not notice is verified here:
+existence, permission and emptiness; the header, parsed a second time and compared with ITK's view of it (size, type,
+spacing, origin, direction); the size of the voxels against the size of the file, before anything is allocated;
+checksums of compressed parts; NaN and infinite values.
 
 Bits flipped in uncompressed voxels, or a header field changed into another legal one, cannot be noticed by anyone.
 """
@@ -22,12 +23,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ssimh.images.dicom_series import read_series
+from ssimh.images.gzip_library import has_isal
 from ssimh.images.image_layout import Layout, Pose
 from ssimh.images.metaimage_header import metaimage_layout
 from ssimh.images.nifti_header import nifti_layout
 from ssimh.images.nrrd_header import nrrd_layout
 from ssimh.images.simpleitk import itk_reason, load_sitk, pixel_dtypes, to_array
-from ssimh.images.voxel_integrity import DEFLATE_RATIO, SLACK_BYTES, check_stored_size, check_voxels
+from ssimh.images.voxel_integrity import (
+    DEFLATE_RATIO,
+    SLACK_BYTES,
+    check_stored_size,
+    check_voxels,
+    unpack_voxels,
+)
 
 MAX_VOXELS = 2**31  # 2 Gi voxels: eight times a 1.3 m whole-body CT; a larger header is a broken header
 GIPL_HEADER_BYTES = 256
@@ -112,7 +120,7 @@ def read_image_file(path: str | os.PathLike[str]) -> tuple[NDArray[Any], ImageHe
 
     Returns:
         ``(values, header)``: a (z, y, x) or (y, x) array in the file's own type, slope and intercept applied, held once
-        in the memory that ITK read it into; and the image's header.
+        and writable; and the image's header.
 
     Raises:
         ImageFileError: No such file, no permission, empty, of no format that can be verified, truncated, damaged,
@@ -128,16 +136,23 @@ def read_image_file(path: str | os.PathLike[str]) -> tuple[NDArray[Any], ImageHe
         else:
             with _unambiguous_name(source) as name:
                 reader, header, layout = _open(source, name)
-                if layout is None:
-                    _check_ratio(header, source.stat().st_size)
-                else:
-                    check_stored_size(layout)
-                values = to_array(reader.Execute()).reshape(header.shape)
-            if layout is not None:
-                check_voxels(layout, values)
+                values = _read_voxels(reader, header, layout)
     if values.dtype.kind == "f" and (bad := values.size - int(np.count_nonzero(np.isfinite(values)))):
         raise ImageFileError(source, f"{bad} voxels are NaN or infinite; every value must be finite")
     return values, header
+
+
+def _read_voxels(reader: Any, header: ImageHeader, layout: Layout | None) -> NDArray[Any]:
+    """The verified voxels of the file that ITK's reader has open, in the shape of its header."""
+    if layout is None:
+        _check_ratio(header, header.path.stat().st_size)
+        return to_array(reader.Execute()).reshape(header.shape)
+    check_stored_size(layout)
+    if layout.compression == "gzip" and has_isal():
+        return unpack_voxels(layout, header.dtype).reshape(header.shape)
+    values = to_array(reader.Execute()).reshape(header.shape)
+    check_voxels(layout, values)
+    return values
 
 
 @contextmanager

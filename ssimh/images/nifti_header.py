@@ -9,16 +9,15 @@ The format: https://nifti.nimh.nih.gov/pub/dist/src/niftilib/nifti1.h
 
 from __future__ import annotations
 
-import gzip
 import math
 import struct
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ssimh.images.gzip_library import GZIP_ERRORS, open_gzip
 from ssimh.images.image_layout import Layout, Pose, check_size, format_numbers
 
 HEADER_BYTES = 348
@@ -75,9 +74,9 @@ def read_nifti_header(path: Path) -> NiftiHeader:
         ValueError: There is none, it is damaged, or one of its fields contradicts the format.
     """
     try:
-        with gzip.open(path) if _is_gzip(path) else path.open("rb") as file:
+        with open_gzip(path) if _is_gzip(path) else path.open("rb") as file:
             header = _unpack(file.read(HEADER_BYTES))
-    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+    except GZIP_ERRORS as error:
         raise ValueError(f"the compressed data are damaged or end too early: {error}") from error
     _check(header, path)
     return header

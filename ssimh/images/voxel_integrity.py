@@ -2,13 +2,14 @@
 
 ITK 5 reads a truncated NIfTI file without complaint, a compressed MetaImage file with a flipped bit, and takes NaN and
 infinite values of NIfTI for zero. Before reading, the sizes are compared, so that nothing is allocated that the file
-cannot hold; after it, the checksum that compression keeps. Only where that cannot be compared with the values in memory
-(a file of several parts, another byte order, a slope, or damage) is the file read a second time.
+cannot hold. Where ``isal`` is installed, gzip is then unpacked here (:func:`unpack_voxels`) and its own checksum and
+length are verified. What ITK unpacks is compared with the checksum that compression keeps; only where that is not
+possible (a file of several parts, another byte order, a slope, or damage) is the file read a second time.
 """
 
 from __future__ import annotations
 
-import gzip
+import math
 import struct
 import zlib
 from collections.abc import Iterator
@@ -17,13 +18,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ssimh.images.gzip_library import BLOCK_BYTES as GZIP_BLOCK_BYTES
+from ssimh.images.gzip_library import GZIP_ERRORS, open_gzip
 from ssimh.images.image_layout import Layout
 
 BLOCK_BYTES = 2**22
 DEFLATE_RATIO = 1032  # the most that zlib and gzip can pack
 SLACK_BYTES = 4096  # for the ratio of very small files
 SCALED_SHARE = 1e-5  # rounding of slope and intercept in float32, as a share of the largest value
-DAMAGED = (EOFError, gzip.BadGzipFile, zlib.error)
 
 
 def check_stored_size(layout: Layout) -> None:
@@ -65,6 +67,35 @@ def check_voxels(layout: Layout, values: NDArray[Any]) -> None:
     _compare(layout, values)
 
 
+def unpack_voxels(layout: Layout, dtype: np.dtype[Any]) -> NDArray[Any]:
+    """The voxels of a gzip file, unpacked without ITK, checksum and length of every part verified.
+
+    Args:
+        layout: Of the file, its size checked (:func:`check_stored_size`).
+        dtype: Of the values in memory, slope and intercept applied, as ITK states it.
+
+    Returns:
+        One-dimensional array in the file's order, the values that ITK computes, but for NaN and infinite ones, which it
+        replaces.
+
+    Raises:
+        ValueError: Damaged, or more or fewer bytes than the header asks for.
+    """
+    values = np.empty(math.prod(layout.size), dtype)
+    done = 0
+    for stored in _stored_values(layout):
+        part = values[done : done + len(stored)]
+        if layout.is_scaled:
+            # ITK's order: the type of the result, then double precision.
+            with np.errstate(over="ignore", invalid="ignore"):  # infinite values are the caller's to refuse
+                exact = stored.astype(dtype).astype(np.float64)
+                np.copyto(part, exact * layout.slope + layout.intercept, casting="unsafe")
+        else:
+            np.copyto(part, stored)
+        done += len(stored)
+    return values
+
+
 def _tail(layout: Layout) -> tuple[int, int]:
     """Checksum and size modulo 2^32 of the last part of a gzip file, as it states them itself."""
     with layout.data_path.open("rb") as file:
@@ -85,7 +116,7 @@ def _checksum(layout: Layout, values: NDArray[Any]) -> bool:
             return zlib.adler32(voxels) == int.from_bytes(file.read(4), "big")
     head = b""
     if layout.offset:
-        with gzip.open(layout.data_path) as unpacked:
+        with open_gzip(layout.data_path) as unpacked:
             head = unpacked.read(layout.offset)
     return zlib.crc32(voxels, zlib.crc32(head)) == _tail(layout)[0]
 
@@ -95,14 +126,8 @@ def _compare(layout: Layout, values: NDArray[Any]) -> None:
     flat = values.ravel()
     limit = SCALED_SHARE * max(1.0, float(np.abs(flat).max(initial=0)))
     done, bad, other = 0, 0, 0
-    rest, skip = b"", layout.offset
-    for packed in _unpack(layout):
-        skipped = min(skip, len(packed))
-        skip -= skipped
-        block = rest + packed[skipped:]
-        count = len(block) // layout.dtype.itemsize
-        rest = block[count * layout.dtype.itemsize :]
-        stored = np.frombuffer(block, layout.dtype, count)
+    for stored in _stored_values(layout):
+        count = len(stored)
         read = flat[done : done + count]
         if layout.dtype.kind == "f":
             bad += count - int(np.count_nonzero(np.isfinite(stored)))
@@ -118,6 +143,18 @@ def _compare(layout: Layout, values: NDArray[Any]) -> None:
         raise ValueError(f"{other} voxels were read by ITK with other values than the file holds")
 
 
+def _stored_values(layout: Layout) -> Iterator[NDArray[Any]]:
+    """The voxels as the file stores them, a block at a time; the errors are those of :func:`_unpack`."""
+    rest, skip = b"", layout.offset
+    for packed in _unpack(layout):
+        skipped = min(skip, len(packed))
+        skip -= skipped
+        block = rest + packed[skipped:]
+        count = len(block) // layout.dtype.itemsize
+        rest = block[count * layout.dtype.itemsize :]
+        yield np.frombuffer(block, layout.dtype, count)
+
+
 def _unpack(layout: Layout) -> Iterator[bytes]:
     """The bytes from ``start`` to the file's end, unpacked block by block: as many as the header asks for.
 
@@ -131,7 +168,7 @@ def _unpack(layout: Layout) -> Iterator[bytes]:
             if found > layout.unpacked_bytes:
                 raise ValueError(f"the header asks for {layout.unpacked_bytes} bytes, the file holds more")
             yield block
-    except DAMAGED as error:
+    except GZIP_ERRORS as error:
         raise ValueError(f"the compressed data are damaged or end too early: {error}") from error
     if found < layout.unpacked_bytes:
         raise ValueError(f"the header asks for {layout.unpacked_bytes} bytes, the file holds {found}")
@@ -147,8 +184,8 @@ def _plain_blocks(layout: Layout) -> Iterator[bytes]:
 def _gzip_blocks(layout: Layout) -> Iterator[bytes]:
     with layout.data_path.open("rb") as file:
         file.seek(layout.start)
-        with gzip.open(file) as unpacked:
-            while block := unpacked.read(BLOCK_BYTES):
+        with open_gzip(file) as unpacked:
+            while block := unpacked.read(GZIP_BLOCK_BYTES):
                 yield block
 
 

@@ -55,14 +55,17 @@ def test_without_torch_numpy_works():
     assert result.stdout.strip() in ("0.0", "-0.0"), result.stderr
 
 
-def test_histogram_matching_works_without_scikit_image():
+def test_histogram_matching_works_without_scikit_image_and_only_the_reader_needs_simpleitk():
     pytest.importorskip("monai")
     code = (
         "import numpy as np, ssimh; x = np.arange(64.0).reshape(1, 8, 8); "
-        "print(float(ssimh.HistogramMatch(x + 9)(x).max().round()))"
+        "print(float(ssimh.HistogramMatch(x + 9)(x).max().round())); ssimh.StrictReader"
     )
     result = run(block(["skimage", "SimpleITK"]) + code)
     assert result.stdout.strip() == "72.0", result.stderr
+    last = result.stderr.strip().splitlines()[-1]
+    assert last.startswith("ImportError: ")
+    assert 'pip install "ssimh[cli]"' in last
 
 
 def test_public_names_are_sorted_and_exist():
