@@ -41,6 +41,7 @@ from hnseg import (
     train_folds,
 )
 from hnseg.inference.sliding_window import predict_logits
+from hnseg.models.channels_last import ChannelsLastInstanceNorm3d
 from hnseg.models.checkpoint import load_checkpoint
 from hnseg.models.exact_input import ExactConv3d, RoundingInstanceNorm3d
 from hnseg.models.network import make_network
@@ -72,9 +73,9 @@ class Way:
 
 
 WAYS = {
-    "input rounded": Way(torch.nn.Conv3d, torch.nn.InstanceNorm3d),
-    "exact, its result rounded": Way(RoundedOutput, torch.nn.InstanceNorm3d),
-    "exact, normalized in float32": Way(ExactConv3d, torch.nn.InstanceNorm3d),
+    "input rounded": Way(torch.nn.Conv3d, ChannelsLastInstanceNorm3d),
+    "exact, its result rounded": Way(RoundedOutput, ChannelsLastInstanceNorm3d),
+    "exact, normalized in float32": Way(ExactConv3d, ChannelsLastInstanceNorm3d),
     "exact, as hnseg": Way(ExactConv3d, RoundingInstanceNorm3d),
 }
 HNSEG = "exact, as hnseg"

@@ -5,9 +5,10 @@
     python benchmarks/train_step.py --preset paper --patch 64     # the published network on smaller patches
     python benchmarks/train_step.py --preset paper --peak-of bare  # peak memory of one variant (GB), and nothing else
 
-Four variants take turns, round by round, and medians over the rounds are printed:
+Five variants take turns, round by round, and medians over the rounds are printed:
 
 * bare: forward, loss, backward and optimizer on one batch that lies on the device already, as hnseg computes it;
+* torch-layers: the same step with torch's own convolution and normalization, which a CPU computes more slowly;
 * full: the loop of hnseg train, with patches that are read, cut and augmented meanwhile;
 * plain MONAI, bare and full: float32, MONAI's memory order, CacheDataset, crops by class and augmentation on the CPU.
 
@@ -214,6 +215,7 @@ def run(args: argparse.Namespace, scratch: Path) -> None:
     validation = validation_seconds(args.device) * PAPER_VALIDATED
     print(f"the paper's run, {PAPER_STEPS} steps at 192³: {step * PAPER_STEPS / 3600:.1f} h a fold ({how}), "
           f"and {validation / 3600:.1f} h for {PAPER_VALIDATED} cases to validate")  # fmt: skip
+    print(f"torch's layers/hnseg, bare step {ratio(taken, 'torch-layers', 'bare'):.2f}")
     print(f"plain/hnseg, bare step {ratio(taken, 'plain-bare', 'bare'):.2f}")
     print(f"plain/hnseg, full loop {ratio(taken, 'plain-full', 'full'):.2f}")
     print(f"full/bare {loop:.2f}")

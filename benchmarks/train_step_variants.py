@@ -1,4 +1,4 @@
-"""The four things that ``train_step.py`` times: hnseg's step bare and in its loop, and the plain MONAI way of both."""
+"""What ``train_step.py`` times: hnseg's step bare, with torch's layers and in its loop, and the plain MONAI way."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import torch
@@ -19,6 +20,7 @@ from scipy import ndimage
 
 from hnseg.cohort.labels import NUM_CLASSES
 from hnseg.images.geometry import Grid
+from hnseg.models import channels_last, exact_input
 from hnseg.models.device import open_device
 from hnseg.models.network import CHANNELS, make_network
 from hnseg.preprocessing.crop.box import Crop
@@ -111,6 +113,25 @@ def bare(config: Config, device: str, cases: list[PreparedCase]) -> Variant:
     return Variant("hnseg, bare step", itertools.repeat({}), step)
 
 
+def torch_layers(config: Config, device: str, cases: list[PreparedCase]) -> Variant:
+    """The bare step without the layers that a CPU computes faster (:mod:`hnseg.models.channels_last`)."""
+    usual = bare(config, device, cases)
+
+    def step(batch: Batch) -> None:
+        with (
+            patch.object(channels_last, "is_exporting", return_true),
+            patch.object(exact_input, "is_exporting", return_true),
+        ):
+            usual.step(batch)
+
+    return Variant("hnseg, torch's layers", usual.batches, step)
+
+
+def return_true() -> bool:
+    """In the place of ``is_exporting``: every layer falls back to torch's own."""
+    return True
+
+
 def full(config: Config, device: str, cases: list[PreparedCase]) -> Variant:
     """hnseg's own step on patches that are read, cut and augmented meanwhile."""
     run = make_run(config, device, cases)
@@ -132,6 +153,11 @@ def plain_step(config: Config, device: torch.device) -> Callable[[torch.Tensor, 
     train = config.train
     torch.manual_seed(0)
     network = make_network(train).to(device, memory_format=torch.contiguous_format)
+    for module in network.modules():  # MONAI's own layers
+        if isinstance(module, torch.nn.InstanceNorm3d):
+            module.__class__ = torch.nn.InstanceNorm3d
+        elif isinstance(module, torch.nn.Conv3d):
+            module.__class__ = torch.nn.Conv3d
     head = DiceCELoss(include_background=False, to_onehot_y=True, softmax=True, squared_pred=True)
     criterion = DeepSupervisionLoss(head, weight_mode="same")
     optimizer = torch.optim.AdamW(network.parameters(), lr=train.learning_rate, weight_decay=train.weight_decay)
@@ -181,4 +207,10 @@ def plain_full(config: Config, device: str, cases: list[PreparedCase]) -> Varian
     )
 
 
-VARIANTS = {"bare": bare, "full": full, "plain-bare": plain_bare, "plain-full": plain_full}
+VARIANTS = {
+    "bare": bare,
+    "torch-layers": torch_layers,
+    "full": full,
+    "plain-bare": plain_bare,
+    "plain-full": plain_full,
+}

@@ -12,18 +12,39 @@ from __future__ import annotations
 
 import torch
 from monai.networks.nets import SegResNetDS
+from torch.nn import functional
+
+from hnseg.models.channels_last import ChannelsLastInstanceNorm3d, is_exporting
 
 
 class ExactConv3d(torch.nn.Conv3d):
-    """A 3-D convolution in the precision of its weights, inside and outside of autocast."""
+    """A 3-D convolution in the precision of its weights, inside and outside of autocast.
+
+    On a CPU a single image is convolved as two slabs, a batch of two: torch hands a batch to oneDNN and a single image
+    of few channels to a loop of its own, which takes several times as long and leaves its result in another memory
+    order than the rest of the network works in.
+    """
 
     def forward(self, input: torch.Tensor) -> torch.Tensor:
         """Convolve (batch, channel, z, y, x); the result has the weights' dtype."""
         with torch.autocast(input.device.type, enabled=False):
-            return super().forward(input.to(self.weight.dtype))
+            image = input.to(self.weight.dtype)
+            if image.device.type == "cpu" and len(image) == 1 and image.shape[2] % 2 == 0 and not is_exporting():
+                return _convolve_slabs(image, self)
+            return super().forward(image)
 
 
-class RoundingInstanceNorm3d(torch.nn.InstanceNorm3d):
+def _convolve_slabs(image: torch.Tensor, layer: torch.nn.Conv3d) -> torch.Tensor:
+    """Convolve one image (1, channel, z, y, x) of even length z as two halves, each with the neighbors it needs."""
+    margin, half = layer.kernel_size[0] // 2, image.shape[2] // 2
+    padded = functional.pad(image, (margin,) * 6)
+    slabs = torch.cat([padded[:, :, : half + 2 * margin], padded[:, :, half:]])
+    halves = functional.conv3d(slabs.contiguous(memory_format=torch.channels_last_3d), layer.weight, layer.bias)
+    # In this memory order (slab, z, y, x, channel) one slab follows the other: the whole is a view.
+    return halves.permute(0, 2, 3, 4, 1).flatten(0, 1)[None].permute(0, 4, 1, 2, 3)
+
+
+class RoundingInstanceNorm3d(ChannelsLastInstanceNorm3d):
     """Instance normalization whose result is in autocast's precision, so that no float32 copy of it is kept."""
 
     def forward(self, input: torch.Tensor) -> torch.Tensor:
@@ -36,7 +57,7 @@ class RoundingInstanceNorm3d(torch.nn.InstanceNorm3d):
 def keep_input_exact(network: SegResNetDS) -> None:
     """Put these two in the place of the network's first convolution and first normalization.
 
-    Their weights and the names of their weights stay. In float32 the network computes what it did, bit for bit.
+    Their weights and the names of their weights stay. In float32 the network computes what it did, to rounding.
     """
     encoder, block = network.encoder, network.encoder.layers[0]["blocks"][0]
     first, norm = encoder.conv_init, block.norm1

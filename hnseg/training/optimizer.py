@@ -10,8 +10,16 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from hnseg.settings.train import TrainConfig
 
 
-def make_optimizer(parameters: Iterable[torch.nn.Parameter], config: TrainConfig) -> torch.optim.Optimizer:
-    """AdamW, or SGD with Nesterov momentum."""
+def make_optimizer(
+    parameters: Iterable[torch.nn.Parameter], config: TrainConfig, *, fused: bool = False
+) -> torch.optim.Optimizer:
+    """AdamW, or SGD with Nesterov momentum.
+
+    Args:
+        parameters: Weights of the network.
+        config: Settings of the training.
+        fused: AdamW in one call for all weights; equal to rounding. Not with a gradient scaler that is to be clipped.
+    """
     if config.optimizer == "sgd":
         return torch.optim.SGD(
             parameters,
@@ -20,7 +28,7 @@ def make_optimizer(parameters: Iterable[torch.nn.Parameter], config: TrainConfig
             nesterov=config.momentum > 0,
             weight_decay=config.weight_decay,
         )
-    return torch.optim.AdamW(parameters, lr=config.learning_rate, weight_decay=config.weight_decay)
+    return torch.optim.AdamW(parameters, lr=config.learning_rate, weight_decay=config.weight_decay, fused=fused)
 
 
 def make_average(network: torch.nn.Module, config: TrainConfig) -> AveragedModel | None:

@@ -96,7 +96,8 @@ def setup_fold(
     raw = make_network(config.train)
     if last is None and init is not None:
         _load_weights(raw, init)
-    network, optimizer = fabric.setup(raw, make_optimizer(raw.parameters(), config.train))
+    fused = fabric.device.type == "cpu" and getattr(fabric.strategy.precision, "scaler", None) is None
+    network, optimizer = fabric.setup(raw, make_optimizer(raw.parameters(), config.train, fused=fused))
     average = make_average(raw, config.train)
     if last is not None:  # after the setup, which moves the weights to the device but not what the optimizer remembers
         raw.load_state_dict(last.weights)
