@@ -4,7 +4,7 @@
 
 A block of Python becomes a cell of code, the text between blocks a cell of text. What only Sphinx understands is left
 out: the pictures that the build draws, which a notebook draws itself; so are the blocks of what the code prints.
-Command lines run in the notebook's shell.
+Commands run with the Python of the notebook, whose folder the shell need not know.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _INSTALL = """\
 import importlib.util
 
 if importlib.util.find_spec("ssimh") is None:
-    %pip install --quiet "{extra}"
+    %pip install --quiet {packages}
 """
 
 
@@ -48,8 +48,8 @@ def _make_shell_cell(block: str) -> str:
     """Command lines as a notebook runs them; an installation only where the package is missing."""
     lines = [line.removeprefix("$ ") for line in block.strip().splitlines()]
     if lines[0].startswith("pip install"):
-        return _INSTALL.format(extra=lines[0].split('"')[1]).strip()
-    return "\n".join(f"!{line}" for line in lines)
+        return _INSTALL.format(packages=lines[0].removeprefix("pip install ")).strip()
+    return "\n".join(["import sys", "", *(f"!{{sys.executable}} -m {line}" for line in lines)])
 
 
 def write_notebooks() -> None:

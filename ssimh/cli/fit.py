@@ -110,7 +110,7 @@ def fit_site(
         SiteModality, typer.Option(help="CT in HU: the low-frequency field. PT in SUV: the resolution.")
     ] = SiteModality.CT,
 ) -> None:
-    """Fit a site to the CT or PET scans of one hospital or scanner, for ``ssimh align``; one in memory at a time."""
+    """Fit a site to the CT or PET scans of one hospital or scanner, for ssimh align; one in memory at a time."""
     with handle_errors():
         sources = list(find_scans(scans).values())
         check_fitted_output(out, sources, SiteSpectrum.load)
