@@ -58,7 +58,7 @@ from hnseg import (
 SCORES = {
     "gtvp_dice_mean": "GTVp mean Dice",
     "gtvn_dice_agg": "GTVn aggregated Dice",
-    "gtvn_f1_agg": "GTVn aggregated F1",
+    "gtvn_f1_agg": "GTVn lesion F1",
 }
 SYSTEMS = {
     "ensemble": "ensemble of the folds",

@@ -15,17 +15,17 @@ from ssimh.files.output_guard import check_output
 from ssimh.viewer.case_folder import ViewerFolder, viewer_folder
 
 CSV_NAME, PAGE_NAME = "report.csv", "report.html"
-# name → heading, format
+# name → heading, format, meaning
 COLUMNS = {
-    "scan": ("scan", "{}"),
-    "unit": ("unit", "{}"),
-    "soft_tissue_mean_abs_delta": ("mean |Δ| in soft tissue", "{:.1f}"),
-    "soft_tissue_p95_abs_delta": ("95th percentile", "{:.1f}"),
-    "out_of_range_share": ("out of range", "{:.2%}"),
-    "high_frequency_energy_kept": ("high-frequency energy kept", "{:.4f}"),
-    "ssim": ("SSIM to before", "{:.4f}"),
-    "limited_voxels": ("limited voxels", "{}"),
-    "noise_gain": ("white noise", "× {:.2f}"),
+    "scan": ("scan", "{}", ""),
+    "unit": ("unit", "{}", ""),
+    "soft_tissue_mean_abs_delta": ("mean change", "{:.1f}", "in soft tissue (within ±150 HU before), without sign"),
+    "soft_tissue_p95_abs_delta": ("95 % below", "{:.1f}", "95 % of the soft tissue changed by less"),
+    "out_of_range_share": ("out of range", "{:.2%}", "voxels outside of −1024 to 3071 after"),
+    "high_frequency_energy_kept": ("detail kept", "{:.4f}", "energy of all but the slow cosines, 1 is all"),
+    "ssim": ("SSIM", "{:.4f}", "structural similarity to before at a data range of 4095, 1 is equal"),
+    "limited_voxels": ("limited", "{}", "voxels whose value the pixel type of the file could not hold"),
+    "noise_gain": ("white noise", "× {:.2f}", "factor on the standard deviation of white noise"),
 }
 _PAGE_START = '<!doctype html><html lang="en"><meta charset="utf-8"><title>ssimh report</title>'
 _VIEWPORT = '<meta name="viewport" content="width=device-width, initial-scale=1">'
@@ -80,6 +80,11 @@ def make_report_rows(manifest: Manifest) -> list[ReportRow]:
 def select_columns(rows: Sequence[ReportRow]) -> list[str]:
     """Names of :data:`COLUMNS` of which some row has a value."""
     return [name for name in COLUMNS if any(getattr(row, name) is not None for row in rows) or not rows]
+
+
+def explain_columns(columns: Sequence[str]) -> str:
+    """What the headings of these columns mean, in one paragraph."""
+    return " ".join(f"{COLUMNS[name][0].capitalize()}: {COLUMNS[name][2]}." for name in columns if COLUMNS[name][2])
 
 
 def write_report(folder: Path, manifest: Manifest, *, viewer_scans: int = 0) -> Path:
@@ -142,10 +147,9 @@ def format_page(manifest: Manifest, rows: Sequence[ReportRow], viewer: ViewerFol
         )
     return f"""{_PAGE_START}{_VIEWPORT}<style>{_STYLE}</style>
 <main><h1>{_TITLES.get(manifest.recipe.method, "What harmonization changed")}</h1>
-<p>{escape(manifest.recipe.description)}.
-Soft tissue is what lies within ±150 HU before; SSIM is taken at a data range of 4095 HU.</p>{looks}
+<p>{escape(manifest.recipe.description)}.</p>{looks}
 <div class="scroll" role="region" aria-label="Scans" tabindex="0">
-<table><thead><tr>{heading}</tr></thead><tbody>{body}</tbody></table></div>{failed}{figures}</main></html>
+<table><thead><tr>{heading}</tr></thead><tbody>{body}</tbody></table></div><p>{escape(explain_columns(names))}</p>{failed}{figures}</main></html>
 """
 
 

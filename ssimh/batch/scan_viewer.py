@@ -91,7 +91,7 @@ def _describe(
     gray: Colormap = "gray_r" if is_pet else "gray"
     rough = ROUGH_AIR if is_hu else None
     images = [_image(scan.values, scan) for scan in (before, after)]
-    quantity = unit or ""
+    quantity = unit or "no unit"
     return ViewerCase(
         name=name,
         scans=(

@@ -75,9 +75,10 @@ class FileSwap:
     def recipe(self) -> Recipe:
         """For the manifest: the reference and every setting."""
         reference = self.reference
+        shape = " × ".join(map(str, reference.shape))
         description = (
-            f"Reference of {reference.n_subjects} scan(s) on a grid of {reference.shape}, threshold "
-            f"{reference.threshold}, axes {reference.axes}, region {reference.region}"
+            f"Reference of {reference.n_subjects} scan(s) on a grid of {shape} voxels, threshold "
+            f"{reference.threshold} ({reference.region}), along axes {reference.axes} of (z, y, x)"
         )
         settings = {
             name: getattr(self, name)
@@ -124,7 +125,7 @@ class FileSwap:
             values,
             unit or reference.unit,
             make_reference_view,
-            "reference: its low frequencies",
+            "what is swapped in: the reference's cosines",
             min(reference.threshold, *scan.values.shape) if physical else reference.threshold,
             (scan.slice_axes if len(reference.axes) == 2 else reference.axes) if physical else reference.axes,
         )

@@ -10,7 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from ssimh.batch.manifest import read_manifest
-from ssimh.batch.report import COLUMNS, make_report_rows, select_columns, write_report
+from ssimh.batch.report import COLUMNS, explain_columns, make_report_rows, select_columns, write_report
 from ssimh.cli.console import handle_errors, print_error, print_line, stdout
 from ssimh.viewer.case_folder import DEFAULT_CASES
 
@@ -33,6 +33,7 @@ def report(
         for row in rows:
             table.add_row(*map(escape, row.cells(columns)))
         stdout.print(table)
+        print_line(explain_columns(columns))
         for name, message in sorted(manifest.failed.items()):
             print_error("failed", f"{name}: {message}")
         print_line(str(page))

@@ -46,7 +46,7 @@ def test_each_row_has_its_unit(odd, tmp_path):
         "plain.nrrd": "not stated",
     }
     assert list(rows[0]) == list(COLUMNS)
-    assert "HU" not in "".join(heading for heading, _ in COLUMNS.values())
+    assert "HU" not in "".join(heading for heading, *_ in COLUMNS.values())
 
 
 def test_changes_without_soft_tissue_are_shown(odd):
