@@ -55,6 +55,7 @@ docs: $(VENV)/.installed-test
 	rm -rf docs/_build/html  # pages that are no longer there would stay
 	$(BIN)/sphinx-build -q -W --keep-going -E docs docs/_build/html
 	$(BIN)/python -m pytest -q -m site tests/docs
+	@echo "open docs/_build/html/index.html"
 
 soak: $(VENV)/.installed-test
 	OMP_NUM_THREADS=2 $(BIN)/python -m pytest -q -m soak tests

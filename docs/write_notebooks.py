@@ -19,7 +19,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 FOLDER = Path(__file__).parent / "tutorials"
 NOTEBOOKS = ("first_scan", "monai_pipeline", "sites")
 _BLOCK = re.compile(r"```(python|console)\n(.*?)```\n", re.DOTALL)
-_LEFT_OUT = re.compile(r":::\{drawn\}.*?\n:::\n|```text\n.*?```\n", re.DOTALL)
+_LEFT_OUT = re.compile(r":::\{drawn\}.*?\n:::\n|```(?:text|none)\n.*?```\n", re.DOTALL)
 _INSTALL = """\
 import importlib.util
 

@@ -65,6 +65,7 @@ SYSTEMS = {
     "threshold_baseline": "everything above SUV 4",
     "empty_baseline": "empty mask",
 }
+STAGES = "stages: cohort, check, prepare, train (half of the time), out of fold, tune, predict, evaluate, report"
 CASES_PER_CENTER, FIRST_IN_VIEWER = 10, 1
 console, errors = Console(), Console(stderr=True)
 
@@ -107,6 +108,7 @@ def main(
 
 def run(config: Config, data_root: Path | None, work_dir: Path, *, device: str, jobs: int, resume: bool) -> set[str]:
     """Run all stages; returns the IDs of the cases that were left out."""
+    console.print(STAGES, highlight=False)
     root = data_root or work_dir / "cohort"
     if data_root is None:
         generate(root, config, jobs)

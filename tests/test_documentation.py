@@ -182,6 +182,7 @@ HANDLERS: dict[str, Callable[[Block, dict[str, object]], None]] = {
     "{container}": find_drawn,
     "{admonition}": lambda block, names: None,  # text in a box
     "{glossary}": lambda block, names: None,
+    "none": lambda block, names: None,  # what commands print
     "text": lambda block, names: None,  # see TUTORIALS and test_output_is_not_run
 }
 COLON_FENCED = {"{drawn}", "{container}", "{admonition}", "{glossary}"}

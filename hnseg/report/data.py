@@ -236,7 +236,8 @@ def _harmonization_warnings(prepared: Mapping[str, PreparedRecord]) -> list[str]
         why = (
             "The published spectrum swap puts the lowest frequencies of a reference patient's slices in place of this "
             "patient's; they hold shape as well as brightness, so a change of this size moves anatomy and is not a "
-            "mere calibration."
+            "mere calibration. The presets paper and demo swap because the publication does; the preset "
+            "recommended aligns sites."
         )
         swapped = any(prepared[i].harmonization.method == "spectrum-swap" for i in large)
         sentences.append(
