@@ -9,15 +9,17 @@ from __future__ import annotations
 
 import gzip
 import zlib
+from importlib import import_module
 from pathlib import Path
 from typing import IO, Any, cast
 
+igzip: Any = None
+isal_zlib: Any = None
 try:
-    from isal import igzip, isal_zlib
+    igzip, isal_zlib = import_module("isal.igzip"), import_module("isal.isal_zlib")
 except ModuleNotFoundError as error:
     if error.name != "isal":
         raise
-    igzip = isal_zlib = None
 
 BLOCK_BYTES = 2**18  # larger blocks are mapped and cleared anew each time, and leave the second-level cache
 # What damaged data raise.
