@@ -60,19 +60,42 @@ def match_resolution(
         ValueError: fewer than three axes, no spacing, values that are not finite or no SUV, an image that is smaller
             than the filter.
     """
+    filtering = plan_filter(difference, strength, spacing_mm, largest_gain)
+    return filter_image(image, filtering, axes_zyx=axes_zyx, clip=clip)
+
+
+def filter_image(
+    image: ArrayT,
+    filtering: ResolutionFilter,
+    *,
+    axes_zyx: Sequence[int] | None = None,
+    clip: tuple[float, float] | None = None,
+    is_suv: bool = True,
+) -> ArrayT:
+    """A filtered copy of an image.
+
+    Args:
+        image: array or tensor with three axes or more.
+        filtering: the filter.
+        axes_zyx, clip: as in :func:`ssimh.align_spectrum`.
+        is_suv: whether values that are no SUV are refused.
+
+    Raises:
+        TypeError, ValueError: as :func:`match_resolution`.
+    """
     check_array(image, "image")
     axes = LAST_THREE if axes_zyx is None else tuple(axes_zyx)
     if image.ndim < 3:
         raise ValueError(f"image must have three axes or more, (…, z, y, x); its shape is {tuple(image.shape)}.")
-    filtering = plan_filter(difference, strength, spacing_mm, largest_gain)
     if is_tensor(image) and image.device.type != "cpu":
-        from ssimh.site.torch_resolution_filter import match_resolution as match_tensor
+        from ssimh.site.torch_resolution_filter import filter_image as filter_tensor
 
-        matched: Any = match_tensor(image, filtering, axes_zyx=axes, clip=clip)
-        return cast(ArrayT, matched)
+        filtered: Any = filter_tensor(image, filtering, axes_zyx=axes, clip=clip, is_suv=is_suv)
+        return cast(ArrayT, filtered)
     values = to_numpy(image)
     check_finite(values, "image")
-    check_suv(float(values.min()), float(values.max()))
+    if is_suv:
+        check_suv(float(values.min()), float(values.max()))
     result = values.astype(output_dtype(values.dtype), copy=True)
     for index in np.ndindex(values.shape[:-3]):
         part = to_zyx(result[index], axes, "image")

@@ -16,18 +16,20 @@ from ssimh.site.scan_checks import check_suv
 from ssimh.site.volume import to_zyx
 
 
-def match_resolution(
+def filter_image(
     image: torch.Tensor,
     filtering: ResolutionFilter,
     *,
     axes_zyx: tuple[int, ...],
     clip: tuple[float, float] | None,
+    is_suv: bool,
 ) -> torch.Tensor:
-    """As :func:`ssimh.site.resolution_alignment.match_resolution`, for a tensor of three axes or more."""
+    """As :func:`ssimh.site.resolution_alignment.filter_image`, for a tensor of three axes or more."""
     values = plain(image.detach())
     check_finite(values, "image")
-    low, high = torch.stack([values.min(), values.max()]).double().cpu().tolist()
-    check_suv(low, high)
+    if is_suv:
+        low, high = torch.stack([values.min(), values.max()]).double().cpu().tolist()
+        check_suv(low, high)
     result = values.to(output_dtype(values.dtype), copy=True)
     for index in np.ndindex(tuple(values.shape[:-3])):
         part: Any = to_zyx(result[index], axes_zyx, "image")

@@ -13,6 +13,7 @@ except ModuleNotFoundError as error:
 
 from ssimh.transforms._forms import FromSample
 from ssimh.transforms.histogram_match import HistogramMatch, HistogramMatchD, HistogramMatchd, HistogramMatchDict
+from ssimh.transforms.rand_resolution import RandResolution, RandResolutionD, RandResolutiond, RandResolutionDict
 from ssimh.transforms.rand_spectrum_swap import (
     RandSpectrumSwap,
     RandSpectrumSwapD,
@@ -28,6 +29,10 @@ __all__ = [
     "HistogramMatchD",
     "HistogramMatchDict",
     "HistogramMatchd",
+    "RandResolution",
+    "RandResolutionD",
+    "RandResolutionDict",
+    "RandResolutiond",
     "RandSpectrumSwap",
     "RandSpectrumSwapD",
     "RandSpectrumSwapDict",

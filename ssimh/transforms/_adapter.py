@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -65,6 +66,20 @@ def spacing_mm(image: Any) -> tuple[float, ...] | None:
     if not isinstance(image, MetaTensor) or image.ndim != 4:
         return None
     return spacing_of(to_numpy(image.affine))
+
+
+def zyx_spacing_mm(image: Any, axes: tuple[int, ...], stated: Sequence[float] | None) -> tuple[float, ...] | None:
+    """Voxel size along (z, y, x): what the caller stated, else that of a MetaTensor with an affine, otherwise None.
+
+    Args:
+        image: the image.
+        axes: its axes that are z, y and x.
+        stated: voxel size along (z, y, x), or None.
+    """
+    if stated is not None:
+        return tuple(stated)
+    own = spacing_mm(image)
+    return None if own is None else tuple(own[axis] for axis in axes)
 
 
 def affine(image: Any) -> NDArray[Any] | None:

@@ -6,12 +6,13 @@ import inspect
 from abc import abstractmethod
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
+import numpy as np
 import torch
 from monai.config import KeysCollection
 from monai.data import MetaTensor
-from monai.transforms import InvertibleTransform, MapTransform
+from monai.transforms import InvertibleTransform, MapTransform, Randomizable
 from monai.utils import TraceKeys
 
 from ssimh.transforms import _adapter
@@ -118,6 +119,26 @@ class DictionaryForm(MapTransform):
         for key in self.key_iterator(result):
             result[key] = self.transform(result[key], **arguments)
         return result
+
+
+class RandomDictionaryForm(Randomizable):
+    """What a dictionary form adds to :class:`DictionaryForm` where its array form is random: one draw for all keys."""
+
+    transform: Any
+
+    def set_random_state(self, seed: int | None = None, state: np.random.RandomState | None = None) -> Self:
+        """Hand the state on to the array transform, which makes all draws."""
+        super().set_random_state(seed, state)
+        self.transform.set_random_state(seed, state)
+        return self
+
+    def randomize(self, data: Any = None) -> None:
+        """Draw once for all keys."""
+        self.transform.randomize(data)
+
+    def _call_arguments(self, sample: Mapping[Hashable, Any]) -> dict[str, Any]:
+        self.randomize()
+        return {"randomize": False, **super()._call_arguments(sample)}
 
 
 class InvertibleDictionaryForm(DictionaryForm, InvertibleTransform):

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
 import torch
 from monai.config import NdarrayOrTensor
-from monai.transforms import Randomizable, RandomizableTransform
+from monai.transforms import RandomizableTransform
 
 from ssimh._kernels.checks import check_range, check_strength
 from ssimh._kernels.settings import SwapSettings
 from ssimh.transforms import _adapter
-from ssimh.transforms._forms import InvertibleDictionaryForm
+from ssimh.transforms._forms import InvertibleDictionaryForm, RandomDictionaryForm
 from ssimh.transforms.spectrum_swap import SwapTransform
 
 
@@ -125,7 +124,7 @@ class RandSpectrumSwap(RandomizableTransform, SwapTransform):
         return result
 
 
-class RandSpectrumSwapd(Randomizable, InvertibleDictionaryForm, array=RandSpectrumSwap):
+class RandSpectrumSwapd(RandomDictionaryForm, InvertibleDictionaryForm, array=RandSpectrumSwap):
     """Dictionary form of :class:`RandSpectrumSwap`, one draw for all keys: its arguments after ``keys``.
 
     ``center_mm``, ``landmark_mm`` and ``mask`` may be :class:`FromSample`, to travel with the sample.
@@ -134,22 +133,6 @@ class RandSpectrumSwapd(Randomizable, InvertibleDictionaryForm, array=RandSpectr
         keys: keys of the images.
         allow_missing_keys: skip keys that a sample lacks.
     """
-
-    def set_random_state(
-        self, seed: int | None = None, state: np.random.RandomState | None = None
-    ) -> RandSpectrumSwapd:
-        """Hand the state on to the array transform, which makes all draws."""
-        super().set_random_state(seed, state)
-        self.transform.set_random_state(seed, state)
-        return self
-
-    def randomize(self, data: Any = None) -> None:
-        """Draw once for all keys."""
-        self.transform.randomize(data)
-
-    def _call_arguments(self, sample: Mapping[Hashable, Any]) -> dict[str, Any]:
-        self.randomize()
-        return {"randomize": False, **super()._call_arguments(sample)}
 
 
 RandSpectrumSwapD = RandSpectrumSwapDict = RandSpectrumSwapd

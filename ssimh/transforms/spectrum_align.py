@@ -125,10 +125,10 @@ class SpectrumAlign(InvertibleArrayTransform):
         inside = self.mask if mask is None else mask
         if inside is not None:
             inside = _flip(_mask(inside, plain), flips)
-        volume = _flip(plain, flips)
+        volume, spacing_mm = _flip(plain, flips), _adapter.zyx_spacing_mm(img, axes, self.spacing_mm)
         difference = self.difference
         if difference is None or source is not None or target is not None:
-            difference = self._difference(volume, first, second, inside, axes, self._spacing(img, axes))
+            difference = self._difference(volume, first, second, inside, axes, spacing_mm)
         out = apply_difference(
             volume,
             difference,
@@ -138,19 +138,12 @@ class SpectrumAlign(InvertibleArrayTransform):
             mask=inside,
             strength=self.strength,
             clip=self.clip,
-            spacing_mm=self._spacing(img, axes),
+            spacing_mm=spacing_mm,
             unit=unit,
         )
         result = _adapter.wrap(_flip(out, flips), image)
         self.push_transform(result, extra_info=_record(difference, self.parts, axes, flips, inside))
         return result
-
-    def _spacing(self, img: Any, axes: tuple[int, ...]) -> tuple[float, ...] | None:
-        """Voxel size along (z, y, x)."""
-        stated = _adapter.spacing_mm(img)
-        if self.spacing_mm is not None or stated is None:
-            return None if self.spacing_mm is None else tuple(self.spacing_mm)
-        return tuple(stated[axis] for axis in axes)
 
     def _difference(
         self,

@@ -66,6 +66,9 @@ calls = {
     "augmentation": lambda image: ssimh.RandSpectrumSwap(
         [donor[None]], prob=1.0, slice_axis=0, threshold_range=3, strength_range=1.0
     )(image[None]),
+    "random blur": lambda image: ssimh.RandResolution(
+        None, prob=1.0, in_plane_range_mm=6.0, spacing_mm=(3.0, 2.0, 2.0)
+    )(image[None]),
 }
 for name, call in calls.items():
     expected = call(scan)
@@ -100,7 +103,7 @@ def test_results_stay_on_the_device_and_are_those_of_the_cpu():
         [sys.executable, "-c", SCRIPT], env=environment, capture_output=True, text=True, timeout=120, check=False
     )
     assert done.returncode == 0, done.stderr[-2000:]
-    assert done.stdout.split() == ["19"]
+    assert done.stdout.split() == ["20"]
 
 
 def test_every_transform_is_among_the_calls():

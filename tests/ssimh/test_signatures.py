@@ -14,11 +14,25 @@ from ssimh.site.alignment import apply_difference
 
 REQUIRED = inspect.Parameter.empty
 # Every argument of the public functions and transforms in the one order, with its one default.
-INPUTS = ("keys", "image", "images", "references", "reference", "coefficients", "subjects", "shape", "source", "target")
+INPUTS = (
+    "keys",
+    "image",
+    "images",
+    "sites",
+    "references",
+    "reference",
+    "coefficients",
+    "subjects",
+    "shape",
+    "source",
+    "target",
+)
 DEFAULTS = {
     "prob": 0.1,
     "threshold": 3,
     "threshold_range": (1, 3),
+    "in_plane_range_mm": None,
+    "axial_range_mm": None,
     "mode": "slice",
     "slice_axis": -1,
     "axes": (-2, -1),
@@ -66,7 +80,7 @@ FUNCTIONS = {
     "SiteSpectrum.fit": ssimh.SiteSpectrum.fit,
     "SiteSpectrum.from_dicts": ssimh.SiteSpectrum.from_dicts,
 }
-ARRAY_FORMS = ("SpectrumSwap", "RandSpectrumSwap", "SpectrumAlign", "HistogramMatch")
+ARRAY_FORMS = ("SpectrumSwap", "RandSpectrumSwap", "RandResolution", "SpectrumAlign", "HistogramMatch")
 FUNCTIONS |= {name: getattr(ssimh, name) for form in ARRAY_FORMS for name in (form, f"{form}d")}
 
 

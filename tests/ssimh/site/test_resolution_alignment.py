@@ -89,7 +89,9 @@ def test_a_device_computes_what_the_host_computes(sharp, coarse):
     filtering = plan_filter(site_difference(sharp, coarse).resolution, 1.0, SPACING_MM)
     axes = (-1, -3, -2)
     images = np.moveaxis(np.stack([uptake(7, 5.0), np.round(uptake(8, 5.0))]), (1, 2, 3), axes)
-    found = torch_resolution_filter.match_resolution(torch.from_numpy(images), filtering, axes_zyx=axes, clip=(0, 5))
+    found = torch_resolution_filter.filter_image(
+        torch.from_numpy(images), filtering, axes_zyx=axes, clip=(0, 5), is_suv=True
+    )
     expected = align_spectrum(images, sharp, coarse, spacing_mm=SPACING_MM, axes_zyx=axes, clip=(0, 5))
     np.testing.assert_allclose(found, expected, atol=1e-9)
     tensor = align_spectrum(torch.from_numpy(images), sharp, coarse, spacing_mm=SPACING_MM, axes_zyx=axes, clip=(0, 5))

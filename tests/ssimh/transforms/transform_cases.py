@@ -12,6 +12,7 @@ from monai.data import MetaTensor
 
 import ssimh
 from tests.ssimh.necks import neck
+from tests.ssimh.uptakes import pet_site
 
 SHAPE = (1, 14, 12, 6)
 AFFINE = np.array([[-1.5, 0, 0, 70.0], [0, -1.5, 0, 60.0], [0, 0, 3.0, -40.0], [0, 0, 0, 1]])
@@ -47,6 +48,8 @@ class Case:
     settings: dict[str, Any]
     random: bool = False
     invertible: bool = True
+    masked: bool = True
+    volumes_only: bool = False
 
     def array(self, **more: Any) -> Any:
         return getattr(ssimh, self.name)(**{**self.settings, **more})
@@ -62,11 +65,14 @@ class Case:
         for name, where in sites.items():
             if name in self.settings:
                 self.settings[name].save(where)
+        for number, one in enumerate(self.settings.get("sites", ())):
+            one.save(folder / f"site{number}.npz")
         np.save(values, donor().numpy())
         path = str(values if self.name == "HistogramMatch" else spectrum)
         replacement = {
             "reference": path,
             "references": [path, path],
+            "sites": [str(folder / f"site{number}.npz") for number in range(2)],
             **{name: str(where) for name, where in sites.items()},
         }
         return {name: replacement.get(name, value) for name, value in self.settings.items()}
@@ -75,8 +81,26 @@ class Case:
 CASES = [
     # Unsigned integers wrap in these tests, which moves "tissue" by 96 HU.
     Case("SpectrumSwap", {"reference": donor(), "warn_above_hu": None}),
-    Case("SpectrumAlign", {"source": site(1.05), "target": site(1.0), "axes_zyx": [-1, -2, -3]}),
+    Case(
+        "SpectrumAlign",
+        {"source": site(1.05), "target": site(1.0), "axes_zyx": [-1, -2, -3]},
+        volumes_only=True,
+    ),
     Case("HistogramMatch", {"reference": donor()}, invertible=False),
     Case("RandSpectrumSwap", {"references": [donor_spectrum(), donor()], "prob": 1.0}, random=True),
+    Case(
+        "RandResolution",
+        {
+            "sites": [pet_site(5.0), pet_site(12.0)],
+            "prob": 1.0,
+            "strength_range": [0.2, 1.0],
+            "axes_zyx": [-1, -2, -3],
+            "spacing_mm": [3.0, 1.5, 1.5],
+        },
+        random=True,
+        invertible=False,
+        masked=False,
+        volumes_only=True,
+    ),
 ]
 IDS = [case.name for case in CASES]
