@@ -1,12 +1,11 @@
 """NumPy kernel: low-frequency analysis and synthesis in slabs that stay in the cache.
 
-Three facts decide its shape, each measured on two cores with 310 × 200 × 200 float32:
+Two facts decide its shape, each measured on two cores with 310 × 200 × 200 float32:
 
 * Two thin matrix products per slice cost little more than reading the slice, so memory traffic is what counts. A slab
   is first copied into the output (a streaming read, which the prefetcher serves; the row-wise products alone read
-  main memory at a fifth of that speed), then analyzed, synthesized and added while it is in the second-level cache.
-* OpenBLAS starts threads of its own above about 2^18 multiply-adds per product, and together with our threads these
-  thrash. Products are therefore issued in batches below that size.
+  main memory at a fifth of that speed), then analyzed, and the synthesis added by BLAS in one pass, while the slab is
+  in the cache.
 * The order of the axes in memory, not their meaning, decides the speed: everything works on a view whose strides fall.
 """
 
@@ -23,77 +22,18 @@ from numpy.typing import NDArray
 
 from ssimh._kernels import fft
 from ssimh._kernels.arrays import output_dtype, to_numpy, work_dtype
+from ssimh._kernels.products import Axis, add_expanded, contract
 from ssimh._kernels.settings import SwapSettings
 from ssimh._kernels.threads import worker_count
 
 Index = tuple[int | slice, ...]
 Change = Callable[[NDArray[Any], Index], NDArray[Any]]
 
-_SLAB_BYTES = 2048 * 1024
+# Whoever waits for the interpreter's lock is woken late: slabs larger than the second-level cache mean fewer calls.
+# With half a megabyte a swap takes 1.7 times as long on two threads.
+_SLAB_BYTES = 2**22
 _ONE_PASS_BYTES = 4 * 2**20
 _SERIAL_BYTES = 2**20
-_SERIAL_PRODUCTS = 2**18
-
-
-@dataclass(frozen=True)
-class _Axis:
-    """One transformed axis: its basis (k, n) and the transpose, both contiguous (strided ones cost up to 3 times)."""
-
-    basis: NDArray[Any]
-    transposed: NDArray[Any]
-    exact: NDArray[np.float64]
-
-
-def _batch(rows: int, limit: int) -> int:
-    """Rows per product, at most ``limit``, without a remainder where that costs less than twice as many products."""
-    fewest = -(-rows // limit)
-    return next((rows // count for count in range(fewest, 2 * fewest) if rows % count == 0), limit)
-
-
-def _multiply(block: NDArray[Any], axis: int, left: NDArray[Any], right: NDArray[Any], out: NDArray[Any]) -> None:
-    """Replace ``axis`` of ``block`` by ``left @``; ``right`` is its transpose, for the last axis."""
-    new, old = left.shape
-    if axis == block.ndim - 1:
-        rows, result = block.reshape(-1, old), out.reshape(-1, new)
-        batch = _batch(len(rows), max(1, _SERIAL_PRODUCTS // max(1, new * old)))
-        whole = len(rows) // batch * batch
-        np.matmul(rows[:whole].reshape(-1, batch, old), right, out=result[:whole].reshape(-1, batch, new))
-        if whole < len(rows):
-            np.matmul(rows[whole:], right, out=result[whole:])
-        return
-    outer = math.prod(block.shape[:axis])
-    columns, target = block.reshape(outer, old, -1), out.reshape(outer, new, -1)
-    step = max(1, _SERIAL_PRODUCTS // max(1, new * old))
-    for first in range(0, columns.shape[-1], step):
-        part = slice(first, first + step)
-        np.matmul(left, columns[..., part], out=target[..., part])
-
-
-def _contract(block: NDArray[Any], axes: Sequence[_Axis | None]) -> NDArray[Any]:
-    """Coefficients; every axis after the first is summed in float64, which costs nothing and saves nine tenths of the
-    rounding error: sums over a whole slice of air are a million times the precision asked for."""
-    for number in reversed(range(block.ndim)):
-        axis = axes[number]
-        if axis is not None:
-            shape = (*block.shape[:number], len(axis.basis), *block.shape[number + 1 :])
-            smaller = np.empty(shape, block.dtype)
-            basis = axis.basis if block.dtype == axis.basis.dtype else axis.exact
-            _multiply(block, number, basis, axis.transposed if basis is axis.basis else basis.T, smaller)
-            block = smaller.astype(np.float64, copy=False)
-    return block
-
-
-def _expand(block: NDArray[Any], axes: Sequence[_Axis | None], out: NDArray[Any]) -> None:
-    numbers = [number for number in range(block.ndim) if axes[number] is not None]
-    if not numbers:
-        np.copyto(out, block)
-    for number in numbers:
-        axis = axes[number]
-        assert axis is not None
-        shape = (*block.shape[:number], len(axis.transposed), *block.shape[number + 1 :])
-        larger = out if number == numbers[-1] else np.empty(shape, block.dtype)
-        _multiply(block, number, axis.transposed, axis.basis, larger)
-        block = larger
 
 
 def _each(tasks: Sequence[Any], start: Callable[[], Callable[[Any], None]], workers: int) -> None:
@@ -134,7 +74,7 @@ class _Layout:
 
     image: NDArray[Any]
     order: tuple[int, ...]
-    axes: tuple[_Axis | None, ...]
+    axes: tuple[Axis | None, ...]
     lead: int
     dtype: np.dtype[Any]
     workers: int
@@ -155,7 +95,11 @@ class _Layout:
     def slabs(self, axis: int, fixed: Sequence[int] | None = None) -> Iterator[Index]:
         """Index tuples that cut ``axis`` into slabs, for every (or one fixed) position on the axes before it."""
         item = math.prod(self.image.shape[axis + 1 :]) * self.dtype.itemsize
-        size, thickness = self.image.shape[axis], max(1, _SLAB_BYTES // item)
+        size = self.image.shape[axis]
+        count = -(-size // max(1, _SLAB_BYTES // item))
+        if count > 1:  # as many for each of two or four workers; results do not depend on the number of workers
+            count = min(size, -(-count // 4) * 4)
+        thickness = -(-size // count)
         for index in [tuple(fixed)] if fixed is not None else np.ndindex(*self.image.shape[:axis]):
             for first in range(0, size, thickness):
                 yield (*index, slice(first, min(first + thickness, size)))
@@ -186,14 +130,14 @@ def _arrange(image: NDArray[Any], settings: SwapSettings) -> _Layout:
     bases = settings.bases(image.shape)
     # Along an axis with one sample the transform is the identity; left out, it cannot stand in the way of slabs.
     bases = {axis: basis for axis, basis in bases.items() if image.shape[axis] > 1} or bases
-    axes: list[_Axis | None] = [None]
+    axes: list[Axis | None] = [None]
     for axis in order:
         basis = bases.get(axis - image.ndim)
         if basis is None:
             axes.append(None)
         else:
             rows = np.ascontiguousarray(basis, dtype=dtype)
-            axes.append(_Axis(rows, np.ascontiguousarray(rows.T), np.ascontiguousarray(basis)))
+            axes.append(Axis(rows, np.ascontiguousarray(rows.T), np.ascontiguousarray(basis)))
     lead = next(number for number, axis in enumerate(axes) if axis is not None)
     return _Layout(np.asarray(image).transpose(order)[None], order, tuple(axes), lead, dtype, workers)
 
@@ -207,10 +151,10 @@ class _Job:
     clip: tuple[float, float] | None = None
     analyze: bool = True
 
-    def finish(self, index: Index, slab: NDArray[Any], field: NDArray[Any]) -> None:
-        """Add the field to a slab, clip it, and store it where it is not the output's own memory."""
+    def finish(self, index: Index, slab: NDArray[Any], move: NDArray[Any], axes: Sequence[Axis | None]) -> None:
+        """Add the synthesis of a move to a slab, clip it, and store it where it is not the output's own memory."""
         assert self.out is not None
-        np.add(slab, field, out=slab)
+        add_expanded(move, axes, slab)
         if self.clip is not None:
             np.clip(slab, *self.clip, out=slab)
         if self.out.dtype != slab.dtype:
@@ -306,16 +250,14 @@ def _one_pass(layout: _Layout, job: _Job) -> None:
     axes = layout.axes[layout.lead - 1 :]
 
     def start() -> Callable[[Index], None]:
-        slab_of, field_of = layout.lender(job.out), layout.lender(None)
+        slab_of = layout.lender(job.out)
 
         def work(index: Index) -> None:
             slab = slab_of(index)
             layout.load(slab, index)
-            move = job.change(_contract(slab, axes) if job.analyze else slab, index)
+            move = job.change(contract(slab, axes) if job.analyze else slab, index)
             if job.out is not None:
-                field = field_of(index)
-                _expand(move, axes, field)
-                job.finish(index, slab, field)
+                job.finish(index, slab, move, axes)
 
         return work
 
@@ -337,23 +279,22 @@ def _two_passes(layout: _Layout, job: _Job, index: tuple[int, ...]) -> None:
             number, where = task
             slab = slab_of(where)
             layout.load(slab, where)
-            part = _contract(slab, axes)
+            part = contract(slab, axes)
             rows = first.exact[:, where[-1]] @ part.reshape(len(part), -1)
             parts[number] = rows.reshape(-1, *part.shape[1:])
 
         return work
 
     def add_field() -> Callable[[tuple[int, Index]], None]:
-        slab_of, field_of = layout.lender(job.out), layout.lender(None)
+        slab_of = layout.lender(job.out)
 
         def work(task: tuple[int, Index]) -> None:
             where = task[1]
-            slab, field = slab_of(where), field_of(where)
+            slab = slab_of(where)
             if not loaded:
                 layout.load(slab, where)
             rows = first.transposed[where[-1]] @ move.reshape(len(move), -1)
-            _expand(rows.reshape(-1, *move.shape[1:]), axes, field)
-            job.finish(where, slab, field)
+            job.finish(where, slab, rows.reshape(-1, *move.shape[1:]), axes)
 
         return work
 
