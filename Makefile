@@ -68,7 +68,7 @@ bench benchmarks: $(VENV)/.installed-benchmarks
 
 # Warnings are errors with the versions that we develop with; old ones have their own, about each other.
 test-oldest: .venv-oldest/.installed-oldest
-	OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE .venv-oldest/bin/python -m pytest -q -n 2 --dist loadfile -o filterwarnings=default \
+	OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE .venv-oldest/bin/python -m pytest -q -n 2 --dist loadfile -p tests.skip_missing -o filterwarnings=default \
 	    -m "not slow and not soak and not site" $(OLDEST_TESTS)
 
 # Files that import what is not installed are skipped with the reason (tests/skip_missing.py).

@@ -27,7 +27,18 @@ OPTIONAL = frozenset(
             "nibabel",
         ),
         *("pydantic", "ruamel", "zarr", "joblib", "jinja2", "lightning_fabric", "pydicom", "highdicom", "contourpy"),
-        *("playwright", "onnx", "onnxruntime", "distributed", "hatchling", "fire", "jsonschema", "gdcm"),
+        *(
+            "playwright",
+            "onnx",
+            "onnxruntime",
+            "distributed",
+            "hatchling",
+            "fire",
+            "jsonschema",
+            "gdcm",
+            "pysuv",
+            "yaml",
+        ),
     }
 )
 
