@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict
 import ssimh
 from hnseg.preprocessing.center_sites import ORIENTATION, Sites, hash_sites
 from ssimh.site.alignment import apply_difference
+from ssimh.site.coarsest_site import find_coarsest
 from ssimh.site.power_spectrum import FWHM_PER_SIGMA
 from ssimh.site.resolution_alignment import plan_filter
 from ssimh.site.site_difference import SiteDifference, site_difference
@@ -146,27 +147,6 @@ def _describe(difference: SiteDifference, spacing_zyx_mm: tuple[float, ...], sha
         "blur_fwhm_mm": (in_plane, axial),
         "noise_gain": round(plan_filter(found, 1.0, spacing_zyx_mm).noise_gain(shape), 3),
     }
-
-
-def find_coarsest(sites: Mapping[str, ssimh.SiteSpectrum]) -> str | None:
-    """The center that the subjects of the others would be blurred to most; None without a site.
-
-    Of two that are alike it is the one with more subjects, then the first by name.
-    """
-
-    def total_blur_mm2(target: str) -> float:
-        return sum(
-            site.n_subjects * (2 * blur[0] + blur[1])
-            for center, site in sites.items()
-            if center != target and (blur := _blur_mm2(site, sites[target]))
-        )
-
-    return min(sites, key=lambda name: (-total_blur_mm2(name), -sites[name].n_subjects, name), default=None)
-
-
-def _blur_mm2(source: ssimh.SiteSpectrum, target: ssimh.SiteSpectrum) -> Pair:
-    resolution = site_difference(source, target).resolution
-    return (0.0, 0.0) if resolution is None else resolution.blur_mm2
 
 
 def fit_pet(pet_suv: Volume, spacing_zyx_mm: tuple[float, ...]) -> ssimh.SiteSpectrum:

@@ -149,24 +149,28 @@ def fit_site(paths: Iterable[Path], modality: str = "CT") -> SiteSpectrum:
     """
     total: SiteSpectrum | None = None
     for path in paths:
-        scan = read_scan(path)
-        axes, flips = find_axes(scan)
-        try:
-            check_unit(scan.unit, modality)
-        except ValueError as error:
-            raise ScanError(f"{path}: {error}") from error
-        spacing = tuple(scan.spacing_mm[axis] for axis in axes)
-        try:
-            site = SiteSpectrum.fit(
-                [np.flip(scan.values, flips)],
-                axes_zyx=axes,
-                spacing_mm=spacing,
-                orientation=ORIENTATION,
-                modality=modality,
-            )
-        except (TypeError, ValueError) as error:
-            raise ScanError(f"{path}: {str(error).removeprefix('image 1: ')}") from error
+        site = fit_scan(read_scan(path), modality)
         total = site if total is None else total + site
     if total is None:
         raise ScanError("no scan was given; a site needs at least one.")
     return total
+
+
+def fit_scan(scan: LoadedScan, modality: str = "CT") -> SiteSpectrum:
+    """Site of one scan that has been read.
+
+    Raises:
+        ScanError: the scan cannot be used; the message names it.
+    """
+    axes, flips = find_axes(scan)
+    try:
+        check_unit(scan.unit, modality)
+        return SiteSpectrum.fit(
+            [np.flip(scan.values, flips)],
+            axes_zyx=axes,
+            spacing_mm=tuple(scan.spacing_mm[axis] for axis in axes),
+            orientation=ORIENTATION,
+            modality=modality,
+        )
+    except (TypeError, ValueError) as error:
+        raise ScanError(f"{scan.path}: {str(error).removeprefix('image 1: ')}") from error

@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from ssimh.cli.apply import align, apply
+from ssimh.cli.benchmark import benchmark
 from ssimh.cli.fit import fit, fit_site
 from ssimh.cli.nnunet import nnunet
 from ssimh.cli.report import report
@@ -28,5 +29,6 @@ app.command("fit")(fit)
 app.command("fit-site")(fit_site)
 app.command("apply")(apply)
 app.command("align")(align)
+app.command("benchmark")(benchmark)
 app.command("nnunet")(nnunet)
 app.command("report")(report)

@@ -80,6 +80,14 @@ NOT_RUN = (
         ("hnseg report runs/first --external masks",),
     ),
     NotRun(
+        "compares folders of several sites, which take seconds to generate",
+        "tests/ssimh/site_benchmark/test_run_benchmark.py",
+        (
+            "ssimh benchmark scans_by_site/ --out compared/",
+            "ssimh benchmark pets_by_site/ --out pets_compared/ --modality PT",
+        ),
+    ),
+    NotRun(
         "needs a trained run with spectrum-align",
         "tests/hnseg/preprocessing/test_new_center.py",
         (

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 import ssimh
 from hnseg.cohort.splits import Splits
 from hnseg.preprocessing.harmonization import FINAL, AlignSites, NoHarmonization
-from hnseg.preprocessing.pet_resolution import MatchResolution, find_coarsest, fit_pet
+from hnseg.preprocessing.pet_resolution import MatchResolution, fit_pet
 from hnseg.settings.prepare import PrepareConfig
 from tests.ssimh.uptakes import SPACING_MM, pet_site, uptake
 
@@ -103,13 +103,6 @@ def test_what_cannot_be_measured_stays_and_says_why(aligner):
         assert made.pet_suv is pet
         assert made.record.fallback.startswith("not matched: ")
     assert MatchResolution({FINAL: {}}).target(FINAL) is None
-
-
-def test_alike_centers_have_the_larger_one_as_target():
-    few, many = pet_site(8.0, count=3), pet_site(8.0, count=5)
-    assert find_coarsest({"A": few, "B": many}) == "B"
-    assert find_coarsest({"B": few, "A": few}) == "A"
-    assert find_coarsest({}) is None
 
 
 def test_planes_outside_the_scan_do_not_count():

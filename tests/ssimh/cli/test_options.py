@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import typer.main
 
+import tests.ssimh.cli.benchmark_effects
 import tests.ssimh.cli.nnunet_effects  # noqa: F401 - registers its entries
 from ssimh import ReferenceSpectrum, SiteSpectrum
 from ssimh.batch.manifest import MANIFEST, read_manifest

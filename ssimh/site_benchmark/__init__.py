@@ -1,0 +1,1 @@
+"""What tells sites apart before and after alignment, on folders of scans: ``ssimh benchmark``."""
