@@ -42,6 +42,7 @@ from hnseg.settings.prepare import PrepareConfig
 from hnseg.workdir import load_config, read_record
 from ssimh.files.artifact_cache import RECORD, ArtifactCache, InputFile
 from ssimh.files.atomic import atomic_write
+from ssimh.files.json_object import JsonObject
 
 REFERENCE_SPECTRUM = "reference.npz"
 REFERENCE_CT = "reference_ct.npy"
@@ -285,7 +286,7 @@ def fit_rows(case: Case, config: PrepareConfig) -> Mapping[str, Any]:
     return SiteSubject(subject=subject, reason=reason, pet=pet, pet_reason=pet_reason).model_dump()
 
 
-def _row_or_reason(fit: Callable[[], ssimh.SiteSpectrum]) -> tuple[dict[str, Any] | None, str | None]:
+def _row_or_reason(fit: Callable[[], ssimh.SiteSpectrum]) -> tuple[JsonObject | None, str | None]:
     """The one subject of a site, or why it cannot be fitted."""
     try:
         (subject,) = fit().to_dicts()

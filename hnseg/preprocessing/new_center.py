@@ -29,6 +29,7 @@ from hnseg.progress import ProgressCallback, no_progress
 from hnseg.provenance import versions
 from hnseg.settings.prepare import PrepareConfig
 from hnseg.workdir import load_config, read_record, write_json
+from ssimh.files.json_object import JsonObject
 
 MADE_BY = "hnseg fit-site"
 # Settings that decide about the rows.
@@ -145,7 +146,7 @@ def _choose_center(cases: Sequence[Case], root: Path, center: str) -> str:
     return center or names[0]
 
 
-def _measured_with(config: PrepareConfig) -> dict[str, Any]:
+def _measured_with(config: PrepareConfig) -> JsonObject:
     return config.model_dump(mode="json", include=set(_MEASURED_WITH))
 
 
@@ -182,7 +183,7 @@ def read_new_centers(work: Path, files: Sequence[Path]) -> dict[str, NewCenter]:
 
 
 def _as_center(content: CenterFile) -> NewCenter:
-    def site(rows: list[dict[str, Any]], modality: str) -> ssimh.SiteSpectrum | None:
+    def site(rows: Sequence[Mapping[str, Any]], modality: str) -> ssimh.SiteSpectrum | None:
         if not rows:
             return None
         return ssimh.SiteSpectrum.from_dicts(rows, orientation=ORIENTATION, modality=modality)

@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict
 
 import ssimh
 from hnseg.preprocessing.center_sites import ORIENTATION, Sites, hash_sites
+from ssimh.files.json_object import JsonObject
 from ssimh.site.alignment import apply_difference
 from ssimh.site.coarsest_site import find_coarsest
 from ssimh.site.power_spectrum import FWHM_PER_SIGMA
@@ -132,7 +133,7 @@ class MatchResolution:
         return HarmonizedPet(np.asarray(matched, dtype=np.float32), PetResolutionRecord(**details))
 
 
-def _describe(difference: SiteDifference, spacing_zyx_mm: tuple[float, ...], shape: tuple[int, ...]) -> dict[str, Any]:
+def _describe(difference: SiteDifference, spacing_zyx_mm: tuple[float, ...], shape: tuple[int, ...]) -> JsonObject:
     """Fields of the record that follow from the difference."""
     found = difference.resolution
     if found is None:

@@ -136,7 +136,7 @@ def align_scan(
     return AlignedScan(_as_row(kept["subject"], modality), kept["picture"])
 
 
-def _key(scan: SiteScan, modality: str) -> dict[str, Any]:
+def _key(scan: SiteScan, modality: str) -> Mapping[str, object]:
     """What a measurement depends on."""
     return {
         "input": list_input_files(scan.path),
