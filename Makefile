@@ -102,7 +102,7 @@ $(VENV)/.installed-benchmarks: pyproject.toml constraints.txt .ci/install
 	PYTHON="$(PYTHON)" .ci/install $(VENV) benchmarks hnseg,benchmarks
 
 .venv-oldest/.installed-oldest: pyproject.toml constraints-oldest.txt .ci/install
-	PYTHON="$(PYTHON)" CONSTRAINTS=constraints-oldest.txt .ci/install .venv-oldest oldest hnseg,torchio,dicom,onnx,bundle,dask,tensorboard,peers,test
+	PYTHON="$(PYTHON)" CONSTRAINTS=constraints-oldest.txt .ci/install .venv-oldest oldest hnseg,isal,torchio,dicom,onnx,bundle,dask,tensorboard,peers,test
 
 .venv-core/.installed-core: pyproject.toml constraints.txt .ci/install
 	PYTHON="$(PYTHON)" .ci/install .venv-core core test

@@ -8,7 +8,7 @@ import zipfile
 import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -24,21 +24,28 @@ _UNREADABLE = (zipfile.BadZipFile, zlib.error, ValueError, KeyError, EOFError, O
 
 @dataclass(frozen=True)
 class FileKind:
-    """What a file is and which version of it this library writes and reads.
+    """What a file is and which versions of it this library writes and reads.
 
     Args:
         format: name in the header.
-        version: number in the header; files of another one are refused.
+        version: number in the header of the files that are written.
         array: name of the array in the archive.
+        earlier: name of the array in each earlier version; files of any other version are refused.
     """
 
     format: str
     version: int
     array: str
+    earlier: Mapping[int, str] = field(default_factory=dict)
+
+    @property
+    def arrays(self) -> Mapping[int, str]:
+        """Name of the array in each version that is read."""
+        return {**self.earlier, self.version: self.array}
 
 
 REFERENCE = FileKind("ssimh-reference", 1, "coefficients")
-SITE = FileKind("ssimh-site", 4, "subjects")
+SITE = FileKind("ssimh-site", 4, "subjects", earlier={1: "coefficients", 2: "subjects", 3: "subjects"})
 
 
 class ReferenceFileError(ValueError):
@@ -54,7 +61,7 @@ def write(path: str | os.PathLike[str], kind: FileKind, header: Mapping[str, obj
 
 
 def read(path: str | os.PathLike[str], kind: FileKind) -> tuple[JsonObject, NDArray[Any]]:
-    """Header (without format and version) and array of a file of this kind.
+    """Header (without format) and array of a file of this kind, in any version that is read.
 
     Raises:
         FileNotFoundError: no such file.
@@ -71,19 +78,20 @@ def read(path: str | os.PathLike[str], kind: FileKind) -> tuple[JsonObject, NDAr
         # Opened here and not by NumPy, which leaves the file open when the archive turns out to be damaged.
         with Path(path).open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
             header = json.loads(archive["header"].tobytes().decode())
-            stated = (header.pop("format", None), header.pop("version", None)) if isinstance(header, dict) else None
-            array = archive[kind.array] if stated == (kind.format, kind.version) else None
+            stated = (header.pop("format", None), header.get("version")) if isinstance(header, dict) else (None, None)
+            name = kind.arrays.get(stated[1]) if stated[0] == kind.format else None  # type: ignore[arg-type]  # any JSON
+            array = None if name is None else archive[name]
     except _UNREADABLE as error:
         raise ReferenceFileError(
             f"{path} is not a readable reference ({type(error).__name__}: {error}); "
             "it must have been written by ReferenceSpectrum.save, SiteSpectrum.save or `ssimh`."
         ) from error
-    if stated is None or stated[0] != kind.format:
+    if stated[0] != kind.format:
         raise ReferenceFileError(f"{path} is not a reference: its header does not state the format {kind.format!r}.")
     if array is None:
         raise ReferenceFileError(
             f"{path} has the format {kind.format!r} in version {stated[1]}; this library reads version "
-            f"{kind.version}. Fit it again from the scans."
+            f"{', '.join(map(str, kind.arrays))}. A newer ssimh wrote it, or it is damaged."
         )
     return header, array
 
@@ -107,6 +115,11 @@ class StoredSpectrum(ABC):
     def _from_file(cls, header: JsonObject, array: NDArray[Any]) -> Self:
         """What header and array describe."""
 
+    @classmethod
+    def _from_earlier(cls, version: int, header: JsonObject, array: NDArray[Any]) -> tuple[Self, str]:
+        """What a file of an earlier version describes, and the hash of its content as that version computed it."""
+        raise ValueError(f"version {version} is not read")
+
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write an ``.npz`` file: a JSON header and one array, nothing pickled.
 
@@ -120,20 +133,24 @@ class StoredSpectrum(ABC):
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Self:
-        """Read a file written by :meth:`save`.
+        """Read a file written by :meth:`save`, of this version of ssimh or any earlier one.
 
         Raises:
             FileNotFoundError: no such file.
             ReferenceFileError: a file of another kind or version, damaged, or with content that does not fit together.
         """
         header, array = read(path, cls.file_kind)
-        stated = header.pop("content_hash", None)
+        version, stated = header.pop("version"), header.pop("content_hash", None)
         try:
-            found = cls._from_file(header, array)
+            if version == cls.file_kind.version:
+                found = cls._from_file(header, array)
+                content_hash = found.content_hash
+            else:
+                found, content_hash = cls._from_earlier(version, header, array)
         except (TypeError, ValueError, IndexError, KeyError) as error:
             kind = cls.file_kind.format
             raise ReferenceFileError(f"{path}: the content does not describe a {kind}: {error}") from error
-        if found.content_hash != stated:
+        if content_hash != stated:
             raise ReferenceFileError(f"{path} is damaged: its content does not have the hash that its header states.")
         return found
 

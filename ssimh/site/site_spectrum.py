@@ -17,6 +17,7 @@ from ssimh.files.reference_file import SITE, StoredSpectrum
 from ssimh.orientation import check_orientation
 from ssimh.site.body import BODY_THRESHOLD_HU
 from ssimh.site.ct_subject import fit_ct_subject
+from ssimh.site.earlier_files import read_earlier_site
 from ssimh.site.mixture import SPACES
 from ssimh.site.pet_subject import fit_pet_subject
 from ssimh.site.resolution import SiteResolution, measure_resolution
@@ -274,6 +275,11 @@ class SiteSpectrum(StoredSpectrum):
     @classmethod
     def _from_file(cls, header: JsonObject, array: NDArray[Any]) -> SiteSpectrum:
         return cls(array, **header)
+
+    @classmethod
+    def _from_earlier(cls, version: int, header: JsonObject, array: NDArray[Any]) -> tuple[SiteSpectrum, str]:
+        settings, subjects, content_hash = read_earlier_site(version, header, array)
+        return cls(subjects, **settings), content_hash
 
 
 def is_single(images: Any) -> bool:

@@ -7,8 +7,7 @@ import pytest
 import torch
 
 import ssimh
-from ssimh import ReferenceFileError, SiteSpectrum, align_spectrum, site_difference
-from ssimh.files import reference_file
+from ssimh import SiteSpectrum, align_spectrum, site_difference
 from ssimh.site import torch_resolution_filter
 from ssimh.site.alignment import apply_difference
 from ssimh.site.resolution_alignment import plan_filter
@@ -110,13 +109,6 @@ def test_sites_of_pet_stream_add_and_are_stored(sharp, tmp_path):
     assert SiteSpectrum.from_dicts(sharp.to_dicts(), modality="PT") == sharp
     assert site_difference(tmp_path / "site.npz", sharp).resolution.raw_mm2 == (0.0, 0.0)
     np.testing.assert_allclose(sharp.resolution.fwhm_mm, again.resolution.fwhm_mm)
-
-
-def test_files_of_the_former_version_say_what_to_do(sharp, tmp_path):
-    path, kind = tmp_path / "old.npz", reference_file.SITE
-    reference_file.write(path, type(kind)(kind.format, 2, kind.array), sharp.header(), sharp.subjects)
-    with raises_naming(ReferenceFileError, path, "version 2", "version 4", "again"):
-        SiteSpectrum.load(path)
 
 
 def test_what_only_ct_or_only_pet_has_is_refused_elsewhere(sharp, coarse):

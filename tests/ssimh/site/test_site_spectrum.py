@@ -121,8 +121,8 @@ def test_damaged_and_foreign_files_are_refused(site, tmp_path):
     reference_file.write(path, reference_file.SITE, {"tissue_window_hu": 3}, site.subjects)
     with raises_naming(ReferenceFileError, path, "ssimh-site"):
         SiteSpectrum.load(path)
-    reference_file.write(path, replace(reference_file.SITE, version=1), site.header(), site.subjects)
-    with raises_naming(ReferenceFileError, path, "version 1", "version 4"):
+    reference_file.write(path, replace(reference_file.SITE, version=99), site.header(), site.subjects)
+    with raises_naming(ReferenceFileError, path, "version 99", "1, 2, 3, 4"):
         SiteSpectrum.load(path)
     site.save(path)
     path.write_bytes(path.read_bytes()[:300])
