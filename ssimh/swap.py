@@ -11,6 +11,7 @@ import numpy as np
 from ssimh._kernels.arrays import ArrayT, check_array, check_finite, is_array, to_numpy
 from ssimh._kernels.dispatch import kernel_for
 from ssimh._kernels.inside import find_inside, keep_outside
+from ssimh._kernels.output import check_out
 from ssimh._kernels.settings import SwapSettings
 from ssimh.applied_field import AppliedField
 from ssimh.box_swap import NOWHERE, Placement, swap_in_box
@@ -40,6 +41,7 @@ def swap_spectrum(
     unit: str | None = None,
     allow_pet: bool = False,
     workers: int | None = None,
+    out: ArrayT | None = None,
 ) -> ArrayT:
     r"""Replace the low frequencies of ``image`` by those of ``reference``.
 
@@ -90,17 +92,23 @@ def swap_spectrum(
         allow_pet: swap PET all the same.
         workers: threads on the CPU; None for as many as the process may use. Refused with ``grid="physical"``, whose
             own products are not shared among threads.
+        out: memory for the result, of its kind, shape, dtype and device, which no input shares; reused from scan to
+            scan it spares the system clearing fresh pages, a third of the time of a large image. A projection on the
+            CPU (``grid`` other than ``"physical"``) works in it; other results are copied into it. After an error its
+            values are undefined.
 
     Returns:
-        Array of the input's kind, shape and device; float16, bfloat16, float32 and float64 stay what they are (half
-        precision is computed in float32), integers become float32. Differentiable in image and reference.
+        ``out`` if it was given, else an array of the input's kind, shape and device; float16, bfloat16, float32 and
+        float64 stay what they are (half precision is computed in float32), integers become float32. Differentiable in
+        image and reference.
 
     Raises:
         TypeError: neither array nor tensor, boolean or complex values, a threshold that is not an integer, a mask of
-            floats.
+            floats, ``out`` of another kind or dtype than the result.
         ValueError: shapes, axes, voxel sizes, orientation or units that do not fit; a threshold outside the grid; NaN
             or infinite values; PET; settings out of range; a mask of another shape or without a voxel inside; a
-            background function that fails.
+            background function that fails; ``out`` of another shape or device, read-only, overlapping an input, or
+            where a gradient is to pass.
         ReferenceFileError: a path that leads to something else than a reference.
 
     >>> import numpy as np
@@ -125,7 +133,8 @@ def swap_spectrum(
         workers=workers,
     )
     placement = Placement(affine, center_mm, landmark_mm)
-    return cast(ArrayT, swap_with_delta(image, reference, settings, placement, mask=mask, background=background)[0])
+    swapped = swap_with_delta(image, reference, settings, placement, mask=mask, background=background, out=out)[0]
+    return cast(ArrayT, swapped)
 
 
 def swap_with_delta(
@@ -136,29 +145,32 @@ def swap_with_delta(
     *,
     mask: Any = None,
     background: Any = None,
+    out: Any = None,
 ) -> tuple[Any, AppliedField]:
     """Swapped image, and the field that was added (before clipping), which undoes it.
 
     The one door: the image is checked here, goes straight to the kernel of its kind, and comes back as that kind.
     """
     check_array(image, "image")
+    if out is not None:
+        check_out(out, image, (("the image", image), ("the reference", reference), ("the mask", mask)))
     inside = find_inside(image, mask, background)
     if settings.grid == "physical":
         if isinstance(reference, str | os.PathLike):
             reference = ReferenceSpectrum.load(reference)
-        out, field = swap_in_box(image, reference, settings, placement, inside)
+        result, field = swap_in_box(image, reference, settings, placement, inside)
         _check_delta(field.delta, image)
-        return out, field
+        return kernel_for(image).store(result, out), field
     placement.refuse(settings.grid)
     settings, kernel = settings.for_shape(image.shape), kernel_for(image)
     target = kernel.as_target(_coefficients(image.shape, reference, settings), image, settings)
     if settings.threshold == 0:
         check_finite(image, "image")
-        out, delta = kernel.convert(image, settings.clip), target
+        result, delta = kernel.store(kernel.convert(image, settings.clip), out), target
     else:
-        out, delta = kernel.swap(image, target, settings)
+        result, delta = kernel.swap(image, target, settings, out)
     _check_delta(delta, image)
-    return keep_outside(out, image, inside), AppliedField(delta, settings.axes, inside)
+    return keep_outside(result, image, inside), AppliedField(delta, settings.axes, inside)
 
 
 def _check_delta(delta: Any, image: Any) -> None:

@@ -23,8 +23,11 @@ class Kernel(Protocol):
     def synthesize(self, coefficients: Any, shape: tuple[int, ...], settings: SwapSettings) -> Any:
         """Smooth image made of the coefficients."""
 
-    def swap(self, image: Any, target: Any, settings: SwapSettings) -> tuple[Any, Any]:
-        """Swapped image, and the change of its coefficients."""
+    def swap(self, image: Any, target: Any, settings: SwapSettings, out: Any = None) -> tuple[Any, Any]:
+        """Swapped image, in ``out`` where that is given, and the change of its coefficients."""
+
+    def store(self, result: Any, out: Any) -> Any:
+        """A result in the memory that was given for it, if any."""
 
     def convert(self, image: Any, clip: tuple[float, float] | None) -> Any:
         """Copy in the floating dtype of a result."""

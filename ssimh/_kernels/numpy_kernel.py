@@ -85,6 +85,10 @@ class _Layout:
             size if axis is None else len(axis.basis) for size, axis in zip(self.image.shape, self.axes, strict=True)
         )
 
+    def view(self, array: NDArray[Any]) -> NDArray[Any]:
+        """An array of the image's shape as the kernel works on it."""
+        return array.transpose(self.order)[None]
+
     def to_memory_order(self, coefficients: NDArray[Any]) -> NDArray[Any]:
         return np.ascontiguousarray(coefficients.transpose(self.order)[None], dtype=self.dtype)
 
@@ -104,9 +108,14 @@ class _Layout:
             for first in range(0, size, thickness):
                 yield (*index, slice(first, min(first + thickness, size)))
 
+    def works_in(self, out: NDArray[Any] | None) -> bool:
+        """Whether slabs are computed in the output's own memory: of the working dtype, and in the image's order."""
+        return out is not None and out.dtype == self.dtype and out.flags.c_contiguous
+
     def lender(self, out: NDArray[Any] | None) -> Callable[[Index], NDArray[Any]]:
-        """Function that lends memory for a slab in the working dtype: the output's own where the dtypes agree."""
-        if out is not None and out.dtype == self.dtype:
+        """Function that lends memory for a slab in the working dtype: the output's own where that serves."""
+        if self.works_in(out):
+            assert out is not None
             return lambda index: out[index]
         scratch: dict[tuple[int, ...], NDArray[Any]] = {}
 
@@ -157,7 +166,7 @@ class _Job:
         add_expanded(move, axes, slab)
         if self.clip is not None:
             np.clip(slab, *self.clip, out=slab)
-        if self.out.dtype != slab.dtype:
+        if not np.may_share_memory(self.out, slab):
             np.copyto(self.out[index], slab, casting="same_kind")
 
 
@@ -190,29 +199,41 @@ def synthesize(coefficients: NDArray[Any], shape: tuple[int, ...], settings: Swa
     return add(np.zeros(shape, output_dtype(coefficients.dtype)), coefficients, settings)
 
 
-def swap(image: NDArray[Any], target: NDArray[Any], settings: SwapSettings) -> tuple[NDArray[Any], NDArray[Any]]:
+def swap(
+    image: NDArray[Any], target: NDArray[Any], settings: SwapSettings, out: NDArray[Any] | None = None
+) -> tuple[NDArray[Any], NDArray[Any]]:
     """Image with its coefficients moved towards ``target``, and the move itself (delta).
 
     Args:
         image: any strides, of a dtype that ``check_array`` admits.
         target: coefficients to swap in; broadcasts to those of the image.
         settings: checked against the image's shape.
+        out: memory for the result, checked (``check_out``); None for fresh memory.
     """
     if settings.route == "fft":
-        return fft.swap(image, target, settings)
+        result, delta = fft.swap(image, target, settings)
+        return store(result, out), delta
     layout = _arrange(image, settings)
     shape = tuple(size for _, size in sorted(zip(layout.order, layout.coefficient_shape[1:], strict=True)))
     wanted = layout.to_memory_order(np.broadcast_to(target, shape))
     share = layout.to_memory_order(np.broadcast_to(settings.weight(image.ndim), shape))
     delta = np.empty(layout.coefficient_shape, layout.dtype)
-    out = np.empty(layout.image.shape, output_dtype(image.dtype))
+    memory = np.empty(layout.image.shape, output_dtype(image.dtype)) if out is None else layout.view(out)
 
     def change(coefficients: NDArray[Any], index: Index) -> NDArray[Any]:
         delta[index] = (wanted[index] - coefficients) * share[index]
         return delta[index]
 
-    _run(layout, _Job(change, out, settings.clip))
-    return layout.to_image_order(out), layout.to_image_order(delta)
+    _run(layout, _Job(change, memory, settings.clip))
+    return layout.to_image_order(memory) if out is None else out, layout.to_image_order(delta)
+
+
+def store(result: NDArray[Any], out: NDArray[Any] | None) -> NDArray[Any]:
+    """A result in the memory that was given for it, if any."""
+    if out is None or result is out:
+        return result
+    np.copyto(out, result)
+    return out
 
 
 def convert(image: NDArray[Any], clip: tuple[float, float] | None) -> NDArray[Any]:
@@ -305,6 +326,6 @@ def _two_passes(layout: _Layout, job: _Job, index: tuple[int, ...]) -> None:
         with np.errstate(all="ignore"):
             coefficients = np.sum(parts, axis=0, dtype=np.float64).astype(layout.dtype)
     move = job.change(coefficients, index)
-    loaded = job.analyze and job.out is not None and job.out.dtype == layout.dtype
+    loaded = job.analyze and layout.works_in(job.out)
     if job.out is not None:
         _each(tasks, add_field, layout.workers)

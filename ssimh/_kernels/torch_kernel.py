@@ -81,8 +81,32 @@ def synthesize(coefficients: torch.Tensor, shape: tuple[int, ...], settings: Swa
     return result
 
 
-def swap(image: torch.Tensor, target: torch.Tensor, settings: SwapSettings) -> tuple[torch.Tensor, torch.Tensor]:
-    """Swapped image of the image's own kind, and delta; differentiable in image and target."""
+def swap(
+    image: torch.Tensor, target: torch.Tensor, settings: SwapSettings, out: torch.Tensor | None = None
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Swapped image of the image's own kind, or ``out`` with its values, and delta.
+
+    Differentiable in image and target without ``out``, which ``check_out`` has checked.
+    """
+    if out is not None and image.device.type == "cpu" and out.dtype != torch.bfloat16:
+        given, memory = _host_array(plain(image)), plain(out).detach().numpy()
+        change = numpy_kernel.swap(given, target.detach().numpy(), settings, memory)[1]
+        return out, torch.from_numpy(np.ascontiguousarray(change))
+    result, delta = _swap_into_fresh(image, target, settings)
+    return store(result, out), delta
+
+
+def store(result: torch.Tensor, out: torch.Tensor | None) -> torch.Tensor:
+    """A result in the memory that was given for it, if any."""
+    if out is None or result is out:
+        return result
+    plain(out).detach().copy_(plain(result).detach())
+    return out
+
+
+def _swap_into_fresh(
+    image: torch.Tensor, target: torch.Tensor, settings: SwapSettings
+) -> tuple[torch.Tensor, torch.Tensor]:
     differentiable = torch.is_grad_enabled() and (image.requires_grad or target.requires_grad)
     # Clipping is left to torch where gradients are wanted, so that none pass where a value was cut.
     inner = replace(settings, clip=None) if differentiable else settings
