@@ -191,6 +191,7 @@ def prepare(
     assignments: Assignments = None,
 ) -> None:
     """Crop, resample, harmonize and normalize every case that is missing or out of date."""
+    from hnseg.preprocessing.harmonizer_store import describe_pet_resolution
     from hnseg.preprocessing.prepare_cohort import prepare_cohort
 
     with handle_errors():
@@ -202,6 +203,9 @@ def prepare(
         set_settings(work, assignments, "prepare")
         with show_progress("prepare", out) as progress:
             failures = prepare_cohort(work, parallel=parallel, progress=progress)
+        lines = describe_pet_resolution(work)
+    for line in lines:
+        print_line(line)
     for failure in failures:
         print_error(str(failure))
     if failures:

@@ -31,6 +31,7 @@ from hnseg.preprocessing.harmonization import (
     SwapToReference,
     fit_subject,
 )
+from hnseg.preprocessing.image_versions import FINAL
 from hnseg.preprocessing.pet_resolution import fit_pet
 from hnseg.preprocessing.reference_file import (
     fit_reference_spectrum,
@@ -130,6 +131,19 @@ def list_harmonizer_caches(work: Path, folder: Path | None = None) -> list[Artif
         training = [cohort.cases[case_id].as_case() for case_id in cohort.splits.all_train_ids()]
         return [_site_cache(folder, case, config) for case in training]
     return []
+
+
+def describe_pet_resolution(work: Path) -> list[str]:
+    """What the run does to the PET of each center, in its final version; empty where it leaves the PET alone.
+
+    Raises:
+        WorkDirError: As :func:`load_harmonizer`.
+    """
+    if load_config(work).prepare.pet_resolution == "off":
+        return []
+    harmonizer = load_harmonizer(work)
+    matching = harmonizer.pet if isinstance(harmonizer, AlignSites) else None
+    return [] if matching is None else matching.describe(FINAL)
 
 
 @functools.lru_cache(maxsize=1)

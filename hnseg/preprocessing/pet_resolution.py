@@ -101,6 +101,28 @@ class MatchResolution:
             for center, site in sites.items()
         }
 
+    def describe(self, version: str) -> list[str]:
+        """What happens to the PET of each center, a sentence each; the target comes first."""
+        target = self.target(version)
+        if target is None:
+            return []
+        site = self.sites[version][target]
+        in_plane, axial = site.resolution.fwhm_mm
+        lines = [
+            f"PET resolution: center {target} (n = {site.n_subjects}) has {in_plane:.1f} × {axial:.1f} mm, the target"
+        ]
+        for (of, center), difference in sorted(self._differences.items()):
+            found = difference.resolution
+            if of != version or center == target or found is None:
+                continue
+            raw, error, blur = found.raw_fwhm_mm, found.error_fwhm_mm, _widths(found.blur_mm2)
+            done = f"blurred by {blur[0]:.1f} × {blur[1]:.1f} mm" if any(blur) else "left as it is"
+            lines.append(
+                f"PET resolution: center {center} (n = {difference.n_subjects[0]}) differs by {raw[0]:+.1f} ± "
+                f"{error[0]:.1f} × {raw[1]:+.1f} ± {error[1]:.1f} mm and is {done}"
+            )
+        return lines
+
     def match(self, pet_suv: Volume, spacing_zyx_mm: tuple[float, ...], version: str, center: str) -> HarmonizedPet:
         """Match one crop.
 
@@ -139,7 +161,7 @@ def _describe(difference: SiteDifference, spacing_zyx_mm: tuple[float, ...], sha
     if found is None:
         raise ValueError("the sites are of CT")
     source, target = ((round(r, 2), round(z, 2)) for r, z in found.fwhm_mm)
-    in_plane, axial = (round(FWHM_PER_SIGMA * mm2**0.5, 2) for mm2 in found.blur_mm2)
+    in_plane, axial = (round(mm, 2) for mm in _widths(found.blur_mm2))
     return {
         "subjects": tuple(difference.n_subjects),
         "difference": str(found),
@@ -148,6 +170,12 @@ def _describe(difference: SiteDifference, spacing_zyx_mm: tuple[float, ...], sha
         "blur_fwhm_mm": (in_plane, axial),
         "noise_gain": round(plan_filter(found, 1.0, spacing_zyx_mm).noise_gain(shape), 3),
     }
+
+
+def _widths(variances_mm2: Pair) -> Pair:
+    """FWHM of Gaussians in plane and axial."""
+    in_plane, axial = (FWHM_PER_SIGMA * mm2**0.5 for mm2 in variances_mm2)
+    return in_plane, axial
 
 
 def fit_pet(pet_suv: Volume, spacing_zyx_mm: tuple[float, ...]) -> ssimh.SiteSpectrum:

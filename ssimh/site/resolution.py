@@ -130,7 +130,7 @@ def measure_resolution(power: FloatArray, noise: FloatArray, usable: NDArray[np.
         usable: (shells, sectors) bins to take part; None for those that all subjects have.
 
     Raises:
-        ValueError: too few bins that all subjects have.
+        ValueError: too few bins that all subjects have, or nothing but noise in them.
     """
     used = np.all(power > 0, axis=0) if usable is None else usable & np.all(power > 0, axis=0)
     if np.count_nonzero(used) < _FEWEST_BINS:
@@ -140,9 +140,14 @@ def measure_resolution(power: FloatArray, noise: FloatArray, usable: NDArray[np.
         )
     each, each_noise = np.log(power[:, used]), np.log(noise[:, used])
     model = _Model(used, each_noise.mean(axis=0))
-    answer = model.fit(each.mean(axis=0))
+    try:
+        answer = model.fit(each.mean(axis=0))
+        influence = model.influence(answer)
+    except np.linalg.LinAlgError as error:
+        raise ValueError(
+            "the power spectra are those of noise alone, which tells no resolution; is there uptake in the images?"
+        ) from error
     shares = model.noise_shares(answer)
-    influence = model.influence(answer)
     unexpected = (each - each.mean(axis=0)) - shares * (each_noise - each_noise.mean(axis=0))
     deviations = unexpected @ influence.T
     near = np.abs(model.k - _PIVOT_PER_MM) < 0.006

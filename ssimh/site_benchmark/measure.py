@@ -18,6 +18,7 @@ from ssimh.images.scan import read_scan
 from ssimh.site.alignment import apply_difference
 from ssimh.site.site_spectrum import SiteSpectrum
 from ssimh.site_benchmark.leave_one_out import Step
+from ssimh.site_benchmark.numbers import number_scan
 from ssimh.site_benchmark.plots import draw_example
 from ssimh.site_benchmark.site_folders import SiteScan
 
@@ -83,7 +84,9 @@ def measure_scan(scan: SiteScan, modality: str, out: Path) -> MeasuredScan | Fai
 
     def measure() -> Mapping[str, Any]:
         loaded = read_scan(scan.path)
-        (subject,) = fit_scan(loaded, modality).to_dicts()
+        site = fit_scan(loaded, modality)
+        number_scan(site)  # a spectrum without a resolution is refused here, where it costs this scan alone
+        (subject,) = site.to_dicts()
         axes, _ = find_axes(loaded)
         shape, spacing_mm = ([values[axis] for axis in axes] for values in (loaded.values.shape, loaded.spacing_mm))
         return {"subject": subject, "shape": shape, "spacing_mm": spacing_mm, "unit": loaded.unit}

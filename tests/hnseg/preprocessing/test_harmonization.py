@@ -13,7 +13,7 @@ from hnseg.cohort.checked_cohort import load_check
 from hnseg.cohort.splits import Splits, load_splits, save_splits
 from hnseg.errors import WorkDirError
 from hnseg.preprocessing.harmonization import FINAL, AlignSites, MatchToReference
-from hnseg.preprocessing.harmonizer_store import fit_harmonizer, load_harmonizer
+from hnseg.preprocessing.harmonizer_store import describe_pet_resolution, fit_harmonizer, load_harmonizer
 from hnseg.preprocessing.prepare_cohort import prepare_cohort
 from hnseg.preprocessing.prepared_case import open_case
 from hnseg.settings.config import Config
@@ -142,6 +142,7 @@ def test_an_aligned_run_keeps_a_version_per_fold_and_trains_on_it(aligned_run):
         assert record.pet is not None
         assert record.pet.target in {"ALFA", "BETA"}
     assert final.record.normalization.pet_sd_suv > 0
+    assert [line.count("center") for line in describe_pet_resolution(aligned_run)] == [1, 1]
     assert open_case(aligned_run / "prepared" / splits.test[0], "fold_0").record.harmonization.folds == {}
     assert train_fold(aligned_run, 0, device="cpu").is_file()
 

@@ -63,6 +63,16 @@ def test_the_sharper_center_is_blurred_to_the_coarser_one_and_totals_stay(aligne
     assert json.loads(record.model_dump_json())["target_fwhm_mm"][0] > record.source_fwhm_mm[0]
 
 
+def test_what_is_done_is_described(aligner):
+    target, other = aligner.pet.describe(FINAL)
+    assert "center B (n = 7)" in target
+    assert "center A (n = 9)" in other
+    assert f"blurred by {match(aligner, uptake(7, SHARP_MM2), 'A').record.blur_fwhm_mm[0]:.1f}" in other
+    assert MatchResolution({FINAL: {}}).describe(FINAL) == []
+    alike = MatchResolution({FINAL: {"A": pet_site(8.0), "B": pet_site(8.0)}}).describe(FINAL)
+    assert "left as it is" in alike[1]
+
+
 def test_the_coarsest_center_keeps_its_values(aligner):
     pet = uptake(8, COARSE_MM2).astype(np.float32)
     made = match(aligner, pet, "B")

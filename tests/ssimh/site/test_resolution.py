@@ -90,3 +90,10 @@ def test_too_few_common_frequencies_are_refused():
     power[0, 2:] = 0
     with raises_naming(ValueError, 8, 36, 12):
         measure_resolution(power, noise)
+
+
+@pytest.mark.parametrize("values", [np.ones((40, 40, 40)), np.random.default_rng(0).gamma(2, 0.5, (40, 40, 40))])
+def test_noise_alone_tells_no_resolution(values):
+    site = SiteSpectrum.fit([values], spacing_mm=(4.0, 4.0, 4.0), modality="PT")
+    with raises_naming(ValueError, "noise", "uptake"):
+        _ = site.resolution

@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 
+import numpy as np
 import pytest
 
 from ssimh import SiteSpectrum
@@ -141,6 +142,8 @@ def test_bad_scans_are_left_out_and_named(finished):
     write(sharp / "thick.nrrd", values, spacing=(4.0, 4.0, 8.0))
     write(sharp / "ct.nrrd", values, spacing=SPACING_XYZ_MM, metadata={"unit": "HU"})
     (sharp / "text.nrrd").write_text("no image")
+    noise = np.random.default_rng(0).gamma(2, 0.5, values.shape).astype(np.float32)
+    write(sharp / "noise.nrrd", noise, spacing=SPACING_XYZ_MM)
     result = run_benchmark(finished / "pets", finished / "out", modality="PT")
     facts = {
         "counts": "CNTS",
@@ -150,6 +153,7 @@ def test_bad_scans_are_left_out_and_named(finished):
         "thick": "8",
         "ct": "HU",
         "text": "text",
+        "noise": "noise",
     }
     assert set(result.failed) == {f"sharp/{name}.nrrd" for name in facts}
     for name, fact in facts.items():
