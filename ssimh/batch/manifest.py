@@ -77,7 +77,8 @@ class ScanRecord:
         unit: intensity unit that was stated by an option, the file or the reference.
         pixel_type: of the output.
         limited_voxels: voxels whose value the pixel type could not hold.
-        noise_gain: factor on the standard deviation of white noise in a PET; None where no filter was used.
+        noise_gain: factor on the standard deviation of white noise, in a CT that of soft tissue; None where no filter
+            was used.
         scores: what harmonization changed.
     """
 

@@ -15,7 +15,7 @@ from ssimh.batch.harmonize_scan import HarmonizedScan
 from ssimh.batch.manifest import Recipe
 from ssimh.images.scan import LoadedScan, ScanError, read_scan
 from ssimh.orientation import zyx_axes
-from ssimh.site.alignment import PARTS, apply_difference, check_parts, check_unit
+from ssimh.site.alignment import PARTS, apply_difference, check_parts, check_unit, has_part
 from ssimh.site.resolution_alignment import plan_filter
 from ssimh.site.resolution_filter import check_sharpening
 from ssimh.site.site_difference import SiteDifference, site_difference
@@ -118,10 +118,12 @@ class SiteAlignment:
         )
 
     def _noise_gain(self, shape: tuple[int, ...], spacing_mm: tuple[float, ...]) -> float | None:
-        """Factor on the standard deviation of white noise in a PET of this (z, y, x) shape; None for CT."""
-        resolution = self.difference.resolution
+        """Factor on the standard deviation of white noise of this (z, y, x) shape; None where nothing is filtered."""
+        resolution, grain = self.difference.resolution, self.difference.grain
         if resolution is None:
-            return None
+            if grain is None or not has_part(self.parts, "grain"):
+                return None
+            return grain.filter(self.strength, (spacing_mm[1], spacing_mm[2])).noise_gain((shape[1], shape[2]))
         largest_gain = check_sharpening(self.allow_sharpening)
         return plan_filter(resolution, self.strength, spacing_mm, largest_gain).noise_gain(shape)
 

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ssimh.site.grain_filter import GrainFilter
+from ssimh.site.grain_gain import solve_gains
 from ssimh.site.grain_spectrum import shells_per_mm
 
 FloatArray = NDArray[np.float64]
@@ -23,8 +24,8 @@ _FEWEST_RINGS = 3
 _LEVEL, _TILT, _ANATOMY, _RING = 0.4, 0.9, 0.6, 0.1
 _TILT_PER_MM, _TILT_LARGEST, _ANATOMY_PER_MM = 0.4, 1.5, 0.1
 _SPREAD_SUBJECTS = 10
-# The same of a difference between kernels; its shape beyond a tilt is smooth.
-_KERNEL_LEVEL, _KERNEL_TILT, _KERNEL_SHAPE, _KERNEL_SHAPE_PER_MM = 0.5, 2.0, 0.3, 0.15
+# The same of a difference between kernels: level, tilt and curvature at 0.4 per mm; its shape beyond them is smooth.
+_KERNEL_LEVEL, _KERNEL_TILT, _KERNEL_BLUR, _KERNEL_SHAPE, _KERNEL_SHAPE_PER_MM = 0.5, 2.0, 0.7, 0.3, 0.15
 _ALIKE, _LIKELY_DIFFERENT = 0.5, 0.8
 _SHOWN_PER_MM = (0.1, 0.2, 0.4, 0.8)
 
@@ -37,18 +38,21 @@ class GrainDifference:
         frequencies_per_mm: rings that all subjects have, cycles per mm.
         raw: difference of the logarithms of the power there, source minus target, before shrinkage.
         error: its standard error.
+        source_power: logarithm of the power of the source, HU² mm².
         applied: the difference that alignment assumes; 0 where the sites are alike as far as the scans tell.
         alike_probability: probability that the kernels are alike, 0 … 1.
         n_subjects: of source and target, those with a measured grain.
 
-    >>> found = GrainDifference((0.1, 0.3), (0.5, -0.4), (0.2, 0.2), (0.4, -0.3), 0.1, (5, 5))
-    >>> found.filter(1.0, (1.0, 1.0)).log_gains, found.is_alike
-    ((-0.2, 0.0), False)
+    >>> found = GrainDifference((0.1, 0.3), (0.5, -0.4), (0.2, 0.2), (5.0, 5.0), (0.4, -0.3), 0.1, (5, 5))
+    >>> gains = found.filter(1.0, (1.0, 1.0)).log_gains
+    >>> gains[0] < 0, gains[1], found.is_alike
+    (True, 0.0, False)
     """
 
     frequencies_per_mm: tuple[float, ...]
     raw: tuple[float, ...]
     error: tuple[float, ...]
+    source_power: tuple[float, ...]
     applied: tuple[float, ...]
     alike_probability: float
     n_subjects: tuple[int, int]
@@ -65,8 +69,8 @@ class GrainDifference:
             strength: 0 … 1, share of the way.
             pixel_mm: (y, x) size of the pixels.
         """
-        gains = tuple(-0.5 * strength * max(0.0, value) + 0.0 for value in self.applied)
-        return GrainFilter(self.frequencies_per_mm, gains, pixel_mm)
+        k, power, ratio = map(np.array, (self.frequencies_per_mm, self.source_power, self.applied))
+        return GrainFilter(self.frequencies_per_mm, _tuple(strength * solve_gains(k, power, ratio) + 0.0), pixel_mm)
 
     def __str__(self) -> str:
         shown = [k for k in _SHOWN_PER_MM if k <= self.frequencies_per_mm[-1]]
@@ -104,7 +108,8 @@ def differ_in_grain(source: FloatArray, target: FloatArray, *, shrink: bool = Tr
     covariance = _spread(k, logs) * (1 / len(one) + 1 / len(other))
     applied, alike = _shrink(raw, covariance, _kernel_prior(k)) if shrink else (raw, 0.0)
     error = np.sqrt(np.diag(covariance))
-    return GrainDifference(_tuple(k), _tuple(raw), _tuple(error), _tuple(applied), alike, (len(one), len(other)))
+    power = _tuple(logs[0].mean(axis=0))
+    return GrainDifference(_tuple(k), _tuple(raw), _tuple(error), power, _tuple(applied), alike, (len(one), len(other)))
 
 
 def _spread(k: FloatArray, sites: list[FloatArray]) -> FloatArray:
@@ -124,7 +129,10 @@ def _kernel_prior(k: FloatArray) -> FloatArray:
     """Covariance of the difference between two kernels."""
     tilt = np.minimum(k / _TILT_PER_MM, _TILT_LARGEST)
     shape = np.exp(-0.5 * ((k[:, None] - k) / _KERNEL_SHAPE_PER_MM) ** 2)
-    return np.asarray(_KERNEL_LEVEL**2 + _KERNEL_TILT**2 * np.outer(tilt, tilt) + _KERNEL_SHAPE**2 * shape)
+    straight, curved = np.outer(tilt, tilt), np.outer(tilt**2, tilt**2)
+    return np.asarray(
+        _KERNEL_LEVEL**2 + _KERNEL_TILT**2 * straight + _KERNEL_BLUR**2 * curved + _KERNEL_SHAPE**2 * shape
+    )
 
 
 def _shrink(raw: FloatArray, covariance: FloatArray, prior: FloatArray) -> tuple[FloatArray, float]:

@@ -16,17 +16,17 @@ import scipy.fft
 import scipy.ndimage
 from numpy.typing import NDArray
 
+from ssimh.site.grain_gain import SMALLEST_GAIN
 from ssimh.site.grain_spectrum import WINDOW_MM
 
 FloatArray = NDArray[np.float64]
 
 _LOG = logging.getLogger("ssimh")
-SMALLEST_GAIN = 0.05
 # Strong edges are found under a moving mean of 3 mm. Within 1.5 mm of them nothing changes, from 3 mm on everything.
 SMOOTH_MM, KEPT_MM, FADE_MM = 3.0, 1.5, 1.5
 EDGE_HU = (-250.0, 250.0)
 FILL_MM = (64.0, 16.0, 5.0)
-FAT_TO_MUSCLE_HU = (-80.0, 20.0)  # under a moving mean: fat up to here, muscle from there
+FAT_TO_MUSCLE_HU = (-60.0, 0.0)  # under a moving mean: fat up to here, muscle from there
 MEANS_MM = 8.0
 FAINT = 1e-3  # weight of the coarser filling where a finer one has tissue
 
@@ -60,6 +60,10 @@ class GrainFilter:
         y, x = (np.arange(size) / (2 * size * step) for size, step in zip(shape, self.pixel_mm, strict=True))
         logs = np.interp(np.hypot(y[:, None], x), (0.0, *self.frequencies_per_mm), (0.0, *self.log_gains))
         return np.asarray(np.exp(np.clip(logs, np.log(SMALLEST_GAIN), 0.0)))
+
+    def noise_gain(self, shape: tuple[int, int]) -> float:
+        """Factor on the standard deviation of white noise in soft tissue of slices of this (y, x) shape."""
+        return float(np.sqrt(np.mean(self.transfer(shape) ** 2)))
 
     def check(self, shape: tuple[int, ...]) -> None:
         """Refuse an image that no window of soft tissue fits in.

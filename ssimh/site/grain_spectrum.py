@@ -33,6 +33,11 @@ def shells_per_mm() -> FloatArray:
     return np.asarray(np.bincount(ring, k)[1:] / np.bincount(ring)[1:])
 
 
+def shell_of_samples() -> NDArray[np.intp]:
+    """(33, 17) number of the ring, 1 … 16, of the samples of a window's spectrum; 0 for those that no ring has."""
+    return _lattice()[0].reshape(2 * SHELLS + 1, SHELLS + 1)
+
+
 @lru_cache(maxsize=1)
 def _lattice() -> tuple[NDArray[np.intp], FloatArray]:
     """Ring of every sample of a window's spectrum (0: none) and its frequency; x has its half from 0 up."""

@@ -341,6 +341,9 @@ def _align_grain(sites):
     succeed("align", scan, *files, sites / "grain", "--part", "grain", "--part", "field")
     succeed("align", scan, *files, sites / "plain")
     assert (read(sites / "grain/thigh.nii.gz") - read(sites / "plain/thigh.nii.gz")).std() > 5
+    gains = [read_manifest(sites / out).scans["thigh.nii.gz"].noise_gain for out in ("grain", "plain")]
+    assert 0 < gains[0] < 0.8
+    assert gains[1] is None
 
 
 @effect("align", "pixel_type")
