@@ -24,9 +24,12 @@ _FEWEST_RINGS = 3
 _LEVEL, _TILT, _ANATOMY, _RING = 0.4, 0.9, 0.6, 0.1
 _TILT_PER_MM, _TILT_LARGEST, _ANATOMY_PER_MM = 0.4, 1.5, 0.1
 _SPREAD_SUBJECTS = 10
-# The same of a difference between kernels: level, tilt and curvature at 0.4 per mm; its shape beyond them is smooth.
-_KERNEL_LEVEL, _KERNEL_TILT, _KERNEL_BLUR, _KERNEL_SHAPE, _KERNEL_SHAPE_PER_MM = 0.5, 2.0, 0.7, 0.3, 0.15
-_ALIKE, _LIKELY_DIFFERENT = 0.5, 0.8
+# The same of a difference between kernels: level, tilt and curvature at 0.4 per mm, and what is beyond them, with its
+# width in frequency. Kernels are alike, differ smoothly, or in any way.
+_KERNEL_LEVEL, _KERNEL_TILT, _KERNEL_BLUR = 0.5, 2.0, 0.7
+_KERNEL_SHAPES = ((0.3, 0.15), (0.5, 0.1))
+_PROBABILITIES = (0.5, 0.35, 0.15)
+_LIKELY_DIFFERENT = 0.8
 _SHOWN_PER_MM = (0.1, 0.2, 0.4, 0.8)
 
 
@@ -106,7 +109,7 @@ def differ_in_grain(source: FloatArray, target: FloatArray, *, shrink: bool = Tr
     k, logs = shells_per_mm()[used], [np.log(site[:, used]) for site in (one, other)]
     raw = logs[0].mean(axis=0) - logs[1].mean(axis=0)
     covariance = _spread(k, logs) * (1 / len(one) + 1 / len(other))
-    applied, alike = _shrink(raw, covariance, _kernel_prior(k)) if shrink else (raw, 0.0)
+    applied, alike = _shrink(raw, covariance, k) if shrink else (raw, 0.0)
     error = np.sqrt(np.diag(covariance))
     power = _tuple(logs[0].mean(axis=0))
     return GrainDifference(_tuple(k), _tuple(raw), _tuple(error), power, _tuple(applied), alike, (len(one), len(other)))
@@ -125,26 +128,29 @@ def _spread(k: FloatArray, sites: list[FloatArray]) -> FloatArray:
     return np.asarray(scatter / freedom)
 
 
-def _kernel_prior(k: FloatArray) -> FloatArray:
-    """Covariance of the difference between two kernels."""
+def _kernel_prior(k: FloatArray, size: float, width_per_mm: float) -> FloatArray:
+    """Covariance of the difference between two kernels, with a shape of some size beyond tilt and curvature."""
     tilt = np.minimum(k / _TILT_PER_MM, _TILT_LARGEST)
-    shape = np.exp(-0.5 * ((k[:, None] - k) / _KERNEL_SHAPE_PER_MM) ** 2)
+    shape = size**2 * np.exp(-0.5 * ((k[:, None] - k) / width_per_mm) ** 2)
     straight, curved = np.outer(tilt, tilt), np.outer(tilt**2, tilt**2)
-    return np.asarray(
-        _KERNEL_LEVEL**2 + _KERNEL_TILT**2 * straight + _KERNEL_BLUR**2 * curved + _KERNEL_SHAPE**2 * shape
-    )
+    return np.asarray(_KERNEL_LEVEL**2 + _KERNEL_TILT**2 * straight + _KERNEL_BLUR**2 * curved + shape)
 
 
-def _shrink(raw: FloatArray, covariance: FloatArray, prior: FloatArray) -> tuple[FloatArray, float]:
+def _shrink(raw: FloatArray, covariance: FloatArray, k: FloatArray) -> tuple[FloatArray, float]:
     """Expected difference where it is likely that there is one, otherwise 0; and the probability that there is none."""
-    evidence = []
-    for probability, total in ((_ALIKE, covariance), (1 - _ALIKE, covariance + prior)):
-        misfit = raw @ np.linalg.solve(total, raw) + np.linalg.slogdet(total)[1]
+    priors = [np.zeros_like(covariance), *(_kernel_prior(k, *shape) for shape in _KERNEL_SHAPES)]
+    evidence, means = [], []
+    for probability, prior in zip(_PROBABILITIES, priors, strict=True):
+        gain = np.linalg.solve(covariance + prior, raw)
+        misfit = raw @ gain + np.linalg.slogdet(covariance + prior)[1]
         evidence.append(np.log(probability) - 0.5 * misfit)
-    alike = float(1 / (1 + np.exp(np.clip(evidence[1] - evidence[0], -700, 700))))
+        means.append(prior @ gain)
+    weights = np.exp(np.array(evidence) - max(evidence))
+    weights /= weights.sum()
+    alike = float(weights[0])
     if 1 - alike < _LIKELY_DIFFERENT:
         return np.zeros_like(raw), alike
-    return np.asarray(prior @ np.linalg.solve(covariance + prior, raw)), alike
+    return np.asarray((weights[1:] @ np.array(means[1:])) / weights[1:].sum()), alike
 
 
 def _tuple(values: FloatArray) -> tuple[float, ...]:

@@ -27,7 +27,7 @@ SMOOTH_MM, KEPT_MM, FADE_MM = 3.0, 1.5, 1.5
 EDGE_HU = (-250.0, 250.0)
 FILL_MM = (64.0, 16.0, 5.0)
 FAT_TO_MUSCLE_HU = (-60.0, 0.0)  # under a moving mean: fat up to here, muscle from there
-MEANS_MM = 8.0
+MAP_MM, MEANS_MM = (64.0, 16.0), 8.0
 FAINT = 1e-3  # weight of the coarser filling where a finer one has tissue
 
 
@@ -109,10 +109,16 @@ def filter_volume(values: NDArray[Any], filtering: GrainFilter, mask: NDArray[np
             share *= mask[z]
         if not share.any():
             continue
-        filled = fill_from_tissue(plane, share, filtering)
-        change = scipy.fft.idctn(scipy.fft.dctn(filled, norm="ortho") * transfer, norm="ortho") - filled
-        plane += keep_means(share * change, smooth, share, filtering)
+        fat = fat_share(smooth, filtering)
+        change = share * _change(fill_from_tissue(plane, share, filtering), transfer)
+        shift = share * _change(tissue_map(plane, share, fat, filtering), transfer)
+        plane += change - tissue_means(shift, share, fat, filtering)
     return np.asarray(result)
+
+
+def _change(plane: NDArray[Any], transfer: NDArray[Any]) -> NDArray[Any]:
+    """What the filter adds to a slice."""
+    return np.asarray(scipy.fft.idctn(scipy.fft.dctn(plane, norm="ortho") * transfer, norm="ortho") - plane)
 
 
 def tissue_share(smooth: NDArray[Any], filtering: GrainFilter) -> NDArray[Any]:
@@ -138,20 +144,37 @@ def fill_from_tissue(plane: NDArray[Any], share: NDArray[Any], filtering: GrainF
     return np.asarray(weighted + (1 - share) * fill)
 
 
-def keep_means(change: NDArray[Any], smooth: NDArray[Any], share: NDArray[Any], filtering: GrainFilter) -> NDArray[Any]:
-    """The change without its local means over fat and over muscle.
-
-    A filter moves HU across the borders of fat and muscle. Their means within 8 mm are put back, so that edges blur as
-    behind the other kernel while the tissues keep their HU.
-    """
+def fat_share(smooth: NDArray[Any], filtering: GrainFilter) -> NDArray[Any]:
+    """(y, x) share of fat, 0 … 1; the rest counts as muscle. Arguments as in :func:`tissue_share`."""
     low, high = FAT_TO_MUSCLE_HU
-    fat = np.clip((high - _mean(smooth, filtering.width_px(SMOOTH_MM))) / (high - low), 0, 1)
-    width = filtering.width_px(MEANS_MM)
-    kept = change.copy()
+    return np.asarray(np.clip((high - _mean(smooth, filtering.width_px(SMOOTH_MM))) / (high - low), 0, 1))
+
+
+def tissue_map(plane: NDArray[Any], share: NDArray[Any], fat: NDArray[Any], filtering: GrainFilter) -> NDArray[Any]:
+    """The slice without grain: fat and muscle at their means in the neighborhood, 16 mm wide where there is enough.
+
+    A filter moves HU across the borders of fat and muscle. What it does to this map says by how much, apart from what
+    it does to the grain.
+    """
+    parts = []
     for tissue in (fat, 1 - fat):
         weight = share * tissue
-        kept -= weight * _mean(tissue * change, width) / (_mean(weight, width) + FAINT)
-    return kept
+        mean: Any = np.sum(weight * plane) / max(float(np.sum(weight)), FAINT)
+        for length_mm in MAP_MM:
+            width = filtering.width_px(length_mm)
+            mean = (_mean(weight * plane, width) + FAINT * mean) / (_mean(weight, width) + FAINT)
+        parts.append(tissue * mean)
+    return np.asarray(parts[0] + parts[1])
+
+
+def tissue_means(shift: NDArray[Any], share: NDArray[Any], fat: NDArray[Any], filtering: GrainFilter) -> NDArray[Any]:
+    """Means of a shift over the fat and the muscle within 8 mm, which are put back."""
+    width = filtering.width_px(MEANS_MM)
+    parts = []
+    for tissue in (fat, 1 - fat):
+        weight = share * tissue
+        parts.append(weight * _mean(tissue * shift, width) / (_mean(weight, width) + FAINT))
+    return np.asarray(parts[0] + parts[1])
 
 
 def report_change(share: float, mean_square_hu2: float) -> None:

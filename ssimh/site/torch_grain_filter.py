@@ -19,6 +19,7 @@ from ssimh.site.grain_filter import (
     FAT_TO_MUSCLE_HU,
     FILL_MM,
     KEPT_MM,
+    MAP_MM,
     MEANS_MM,
     SMOOTH_MM,
     GrainFilter,
@@ -77,10 +78,15 @@ def filter_volume(values: torch.Tensor, filtering: GrainFilter, mask: torch.Tens
             share = _tissue_share(smooth, filtering)
             if mask is not None:
                 share = share * mask[first : first + step]
-            filled = _fill_from_tissue(planes, share, filtering)
-            waves = along_y @ filled @ along_x.T * transfer
-            change = share * (along_y.T @ waves @ along_x - filled)
-            planes += _keep_means(change, smooth, share, filtering)
+            fat = _fat_share(smooth, filtering)
+            changes = []
+            for values_of in (
+                _fill_from_tissue(planes, share, filtering),
+                _tissue_map(planes, share, fat, filtering),
+            ):
+                waves = along_y @ values_of @ along_x.T * transfer
+                changes.append(share * (along_y.T @ waves @ along_x - values_of))
+            planes += changes[0] - _tissue_means(changes[1], share, fat, filtering)
     return result
 
 
@@ -101,17 +107,31 @@ def _fill_from_tissue(planes: torch.Tensor, share: torch.Tensor, filtering: Grai
     return weighted + (1 - share) * fill
 
 
-def _keep_means(
-    change: torch.Tensor, smooth: torch.Tensor, share: torch.Tensor, filtering: GrainFilter
-) -> torch.Tensor:
+def _fat_share(smooth: torch.Tensor, filtering: GrainFilter) -> torch.Tensor:
     low, high = FAT_TO_MUSCLE_HU
-    fat = ((high - _mean(smooth, filtering.width_px(SMOOTH_MM))) / (high - low)).clamp(0, 1)
-    width = filtering.width_px(MEANS_MM)
-    kept = change
+    return ((high - _mean(smooth, filtering.width_px(SMOOTH_MM))) / (high - low)).clamp(0, 1)
+
+
+def _tissue_map(planes: torch.Tensor, share: torch.Tensor, fat: torch.Tensor, filtering: GrainFilter) -> torch.Tensor:
+    result = torch.zeros_like(planes)
     for tissue in (fat, 1 - fat):
         weight = share * tissue
-        kept = kept - weight * _mean(tissue * change, width) / (_mean(weight, width) + FAINT)
-    return kept
+        total = weight.sum(dim=(1, 2), keepdim=True).clamp(min=FAINT)
+        mean = (weight * planes).sum(dim=(1, 2), keepdim=True) / total
+        for length_mm in MAP_MM:
+            width = filtering.width_px(length_mm)
+            mean = (_mean(weight * planes, width) + FAINT * mean) / (_mean(weight, width) + FAINT)
+        result += tissue * mean
+    return result
+
+
+def _tissue_means(shift: torch.Tensor, share: torch.Tensor, fat: torch.Tensor, filtering: GrainFilter) -> torch.Tensor:
+    width = filtering.width_px(MEANS_MM)
+    result = torch.zeros_like(shift)
+    for tissue in (fat, 1 - fat):
+        weight = share * tissue
+        result += weight * _mean(tissue * shift, width) / (_mean(weight, width) + FAINT)
+    return result
 
 
 def _mean(planes: torch.Tensor, width: tuple[int, int]) -> torch.Tensor:

@@ -15,6 +15,7 @@ from hnseg.cohort.splits import load_splits
 from tests.ssimh.cli.commands import write
 from tests.ssimh.necks import neck
 from tests.ssimh.nnunet.datasets import make_case, make_dataset
+from tests.ssimh.thighs import SHARP_MM, SMOOTH_MM, thigh
 from tests.ssimh.uptakes import uptake
 
 # Lines that run with something else in their place, and why.
@@ -87,7 +88,9 @@ def make_sites(folder: Path, inputs: Inputs) -> dict[str, object]:
     here, there = ([neck(seed, factor=factor) for seed in range(3)] for factor in (1.05, 1.0))
     sharp, coarse = ([uptake(seed, mm2) for seed in range(2)] for mm2 in (6.0, 12.0))
     pets = {"pets_of_here": sharp, "pets_of_there": coarse, "pet": sharp[0]}
-    return {"scans_of_here": here, "scans_of_there": there, "scan": here[0], **pets}
+    grainy, smooth = ([thigh(first + n, mm) for n in range(2)] for first, mm in ((0, SHARP_MM), (20, SMOOTH_MM)))
+    cts = {"cts_of_here": grainy, "cts_of_there": smooth, "ct": grainy[0]}
+    return {"scans_of_here": here, "scans_of_there": there, "scan": here[0], **pets, **cts}
 
 
 def make_runs(folder: Path, inputs: Inputs) -> dict[str, object]:
