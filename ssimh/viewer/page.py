@@ -13,7 +13,10 @@ from importlib.resources import files
 
 from ssimh.viewer.pack_case import PackedCase, escape_json
 
-SCRIPTS = ("decode.js", "sampling.js", "contours.js", "projection.js", "view.js", "table.js", "input.js", "app.js")
+SCRIPTS = (
+    *("decode.js", "sampling.js", "contours.js", "projection.js"),
+    *("labels.js", "view.js", "table.js", "input.js", "app.js"),
+)
 _TOKEN = re.compile(r"/\*\{(\w+)\}\*/|\{\{(\w+)\}\}")
 
 

@@ -1,5 +1,6 @@
 // The page: its state, what the controls, keys, mouse and fingers do, and the cases that are loaded.
-const S = { case: null, generation: 0, at: [0, 0, 0], mode: 0, opacity: 0.6, zoom: 1, angle: 0, windows: new Map(), tables: new Map(), shown: new Set(), marks: true, lesion: -1, tool: "cursor", measures: [], projection: null, projectedColormap: "gray" };
+const S = { case: null, generation: 0, at: [0, 0, 0], mode: 0, opacity: 0.6, zoom: 1, projectionZoom: 1, angle: 0, windows: new Map(), tables: new Map(), shown: new Set(), marks: true, lesion: -1, tool: "cursor", measures: [], projection: null, projectedColormap: "gray" };
+const MOST_ZOOM = 12, LEAST_FIELD = 70;  // times; mm that the shorter side of a plane shows around a lesion, at least
 const contents = new Map();
 let views = [], known = [], waiting = null, turning = 0;
 
@@ -64,7 +65,7 @@ function setCase(found) {
   S.tables.clear();
   S.measures = [];
   S.lesion = -1;
-  S.zoom = 1;
+  S.zoom = S.projectionZoom = 1;
   byId("measures").replaceChildren();
   document.title = `${found.name} · ${byId("case").dataset.title}`;
   for (const scan of found.scans.values()) if (!before || !S.windows.has(scan.key)) S.windows.set(scan.key, [...scan.window]);
@@ -217,15 +218,33 @@ function turnTo(angle) {
   redraw();
 }
 
-function zoomTo(zoom) {
-  const before = S.zoom;
-  S.zoom = clamp(zoom, 1, 12);
-  if (before === 1 && S.zoom > 1) centerViews();
+// Zoom of the view's kind: the planes zoom together, the projection by itself; of all without a view.
+function zoomTo(zoom, view = null) {
+  const name = view && !view.plane ? "projectionZoom" : "zoom", before = S[name];
+  S[name] = clamp(zoom, 1, MOST_ZOOM);
+  if (before === 1 && S[name] > 1) centerViews(each => !each.plane === (name === "projectionZoom"));
   redraw();
 }
 
-function centerViews() {
-  for (const view of views) view.middle = view.plane ? [S.at[view.plane.right], S.at[view.plane.down]] : [seenFrom(S.projection, S.angle, S.at)[0], S.at[2]];
+function zoomBy(factor) {
+  for (const view of [views[0], ...views.filter(each => !each.plane)]) zoomTo(view.zoom * factor, view);
+}
+
+function showWhole() {
+  S.zoom = S.projectionZoom = 1;
+  redraw();
+}
+
+// Zoom of the planes to a lesion and what is around it; the whole image where that is smaller.
+function zoomToLesion(lesion) {
+  const extent = Math.max(...[0, 1, 2].map(axis => lesion.high[axis] - lesion.low[axis] + S.case.first.grid.spacing[axis]));
+  const zooms = views.filter(view => view.plane && view.resize()).map(view => Math.min(view.canvas.width, view.canvas.height) / Math.max(LEAST_FIELD, 2.5 * extent) / view.fitScale());
+  S.zoom = clamp(Math.min(MOST_ZOOM, ...zooms), 1, MOST_ZOOM);
+  centerViews(view => view.plane);
+}
+
+function centerViews(isMeant) {
+  for (const view of views.filter(isMeant)) view.middle = view.plane ? [S.at[view.plane.right], S.at[view.plane.down]] : [seenFrom(S.projection, S.angle, S.at)[0], S.at[2]];
 }
 
 let pending = 0;
@@ -241,11 +260,15 @@ function drawNow() {
 
 // For tests: what is shown, and where on the page a point of the patient is drawn.
 function state() {
-  return { case: S.case && S.case.name, at: S.at, mode: S.mode, opacity: S.opacity, zoom: S.zoom, angle: S.angle, windows: Object.fromEntries(S.windows), lesion: S.lesion, measures: S.measures.map(each => each.text), values: S.case ? Object.fromEntries(valuesAt(S.at)) : {} };
+  return { case: S.case && S.case.name, at: S.at, mode: S.mode, opacity: S.opacity, zoom: S.zoom, projectionZoom: S.projectionZoom, labels: Object.fromEntries(views.map(view => [view.key, view.labels])), angle: S.angle, windows: Object.fromEntries(S.windows), lesion: S.lesion, measures: S.measures.map(each => each.text), values: S.case ? Object.fromEntries(valuesAt(S.at)) : {} };
 }
 function toPixel(key, patient) {
   const view = views.find(each => each.key === key), box = view.canvas.getBoundingClientRect(), { origin, axes } = S.case.frame;
   const at = [0, 1, 2].map(n => [0, 1, 2].reduce((sum, axis) => sum + (patient[axis] - origin[axis]) * axes[axis][n], 0));
   const [x, y] = view.toCanvas(view.plane ? [at[view.plane.right], at[view.plane.down]] : [seenFrom(S.projection, S.angle, at)[0], at[2]]);
   return [box.left + (x * box.width) / view.canvas.width, box.top + (y * box.height) / view.canvas.height];
+}
+function cursor(key) {
+  const view = views.find(each => each.key === key);
+  return view.cursorPlace().map(value => value / view.pixelRatio());
 }

@@ -3,9 +3,9 @@ function bindControls() {
   byId("case").dataset.title = document.title;
   byId("previous").addEventListener("click", () => goToLesion((S.lesion - 1 + S.case.lesions.length) % S.case.lesions.length));
   byId("next").addEventListener("click", () => goToLesion((S.lesion + 1) % S.case.lesions.length));
-  byId("smaller").addEventListener("click", () => zoomTo(S.zoom / 1.25));
-  byId("larger").addEventListener("click", () => zoomTo(S.zoom * 1.25));
-  byId("fit").addEventListener("click", () => zoomTo(1));
+  byId("smaller").addEventListener("click", () => zoomBy(1 / 1.25));
+  byId("larger").addEventListener("click", () => zoomBy(1.25));
+  byId("whole").addEventListener("click", showWhole);
   byId("center").addEventListener("click", () => {
     const { extent } = S.case.frame;
     moveTo(extent.start.map((value, axis) => value + ((extent.size[axis] - 1) * extent.spacing[axis]) / 2));
@@ -19,10 +19,10 @@ function bindControls() {
 }
 
 const KEYS = {
-  "+": () => zoomTo(S.zoom * 1.25),
-  "=": () => zoomTo(S.zoom * 1.25),
-  "-": () => zoomTo(S.zoom / 1.25),
-  0: () => zoomTo(1),
+  "+": view => zoomTo(view.zoom * 1.25, view),
+  "=": view => zoomTo(view.zoom * 1.25, view),
+  "-": view => zoomTo(view.zoom / 1.25, view),
+  0: showWhole,
   n: () => byId("next").click(),
   b: () => byId("previous").click(),
   o: () => setOpacity(S.opacity - 0.1),
@@ -40,7 +40,7 @@ function pressKey(view, event) {
   } else if (key === "PageUp" || key === "PageDown") scroll(view, key === "PageUp" ? 1 : -1);
   else if (/^[1-9]$/.test(key)) setMode(Number(key) - 1);
   else if (key === "m" && plane) measureAt(view, [S.at[plane.right], S.at[plane.down]]);
-  else if (KEYS[key]) KEYS[key]();
+  else if (KEYS[key]) KEYS[key](view);
   else return;
   event.preventDefault();
 }
@@ -82,7 +82,7 @@ function bindView(view) {
   canvas.addEventListener("contextmenu", event => event.preventDefault());
   canvas.addEventListener("wheel", event => {
     event.preventDefault();
-    event.ctrlKey ? zoomTo(S.zoom * (event.deltaY < 0 ? 1.15 : 1 / 1.15)) : scroll(view, event.deltaY < 0 ? 1 : -1);
+    event.ctrlKey ? zoomTo(view.zoom * (event.deltaY < 0 ? 1.15 : 1 / 1.15), view) : scroll(view, event.deltaY < 0 ? 1 : -1);
   }, { passive: false });
   canvas.addEventListener("pointerdown", event => {
     canvas.focus({ preventScroll: true });
@@ -90,7 +90,7 @@ function bindView(view) {
     fingers.set(event.pointerId, [event.clientX, event.clientY]);
     if (fingers.size === 2) {
       const [a, b] = [...fingers.values()];
-      pinch = { length: Math.hypot(a[0] - b[0], a[1] - b[1]), zoom: S.zoom };
+      pinch = { length: Math.hypot(a[0] - b[0], a[1] - b[1]), zoom: view.zoom };
       drag = null;
     } else drag = beginDrag(view, event);
   });
@@ -103,7 +103,7 @@ function bindView(view) {
     fingers.set(event.pointerId, [event.clientX, event.clientY]);
     if (pinch && fingers.size === 2) {
       const [a, b] = [...fingers.values()];
-      zoomTo((pinch.zoom * Math.hypot(a[0] - b[0], a[1] - b[1])) / Math.max(1, pinch.length));
+      zoomTo((pinch.zoom * Math.hypot(a[0] - b[0], a[1] - b[1])) / Math.max(1, pinch.length), view);
       pan(view, (event.clientX - before[0]) / 2, (event.clientY - before[1]) / 2);
     } else if (drag) drag(event, event.clientX - before[0], event.clientY - before[1]);
   });
@@ -145,7 +145,7 @@ function beginDrag(view, event) {
 }
 
 function pan(view, dx, dy) {
-  if (S.zoom === 1) return;
+  if (view.zoom === 1) return;
   const ratio = view.pixelRatio();
   view.middle = [view.middle[0] - (dx * ratio) / view.scale, view.middle[1] - ((view.headUp ? -1 : 1) * dy * ratio) / view.scale];
   redraw();

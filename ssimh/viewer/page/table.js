@@ -64,7 +64,7 @@ function goToLesion(n) {
     if (at === n) row.closest(".scroll").scrollTop = row.offsetTop - row.offsetHeight;  // scrollIntoView moves where Tab begins
   });
   moveTo(lesion.center);
-  if (S.zoom > 1) centerViews();
+  zoomToLesion(lesion);
 }
 
 function fillLegend() {

@@ -29,6 +29,7 @@ class View {
     this.element = makeElement("div", { className: "view", id: `view-${key}` }, this.frame, bar);
     this.off = document.createElement("canvas");
     this.middle = [0, 0];
+    this.labels = [];
   }
 
   // The mm that the picture covers: right and down, from lower to upper end.
@@ -45,11 +46,22 @@ class View {
     return this.plane ? this.plane.headUp : true;
   }
 
+  // The projection has a zoom of its own: it stays whole while the planes show a lesion.
+  get zoom() {
+    return this.plane ? S.zoom : S.projectionZoom;
+  }
+
+  // Pixels of the canvas for each mm where the whole image is in sight.
+  fitScale() {
+    const [left, right, low, high] = this.bounds();
+    return Math.min(this.canvas.width / (right - left), this.canvas.height / (high - low));
+  }
+
   // Pixels of the canvas for each mm, and the place of a point (right, down) in mm.
   fit() {
-    const [left, right, low, high] = this.bounds(), box = this.canvas;
-    this.scale = Math.min(box.width / (right - left), box.height / (high - low)) * S.zoom;
-    if (S.zoom === 1) this.middle = [(left + right) / 2, (low + high) / 2];
+    const [left, right, low, high] = this.bounds();
+    this.scale = this.fitScale() * this.zoom;
+    if (this.zoom === 1) this.middle = [(left + right) / 2, (low + high) / 2];
   }
   toCanvas([right, down]) {
     const sign = this.headUp ? -1 : 1;
@@ -94,10 +106,10 @@ class View {
     context.imageSmoothingQuality = "medium";
     context.drawImage(this.off, a[0], Math.min(a[1], b[1]), b[0] - a[0], Math.abs(b[1] - a[1]));
     if (this.plane) this.drawOutlines(context);
-    this.drawMarks(context);
-    this.drawCursor(context);
-    if (this.plane) this.drawMeasures(context);
     this.describe();
+    this.drawCursor(context);
+    this.drawMarks(context);
+    if (this.plane) this.drawMeasures(context);
   }
 
   // Everything that the picture without its lines depends on: the same name, the same picture.
@@ -136,46 +148,96 @@ class View {
 
   // Names of lesions beside them: on planes where they are cut, on the projection always.
   drawMarks(context) {
-    const plane = this.plane;
-    S.case.lesions.forEach((lesion, n) => {
-      if (!S.marks) return;
-      if (!plane) {
-        const [across] = seenFrom(S.projection, S.angle, lesion.center);
-        this.write(context, lesionName(lesion), this.toCanvas([across, lesion.center[2]]), n === S.lesion, true);
-        return;
-      }
-      const half = S.case.first.grid.spacing[plane.across] / 2, here = S.at[plane.across];
-      if (here < lesion.low[plane.across] - half || here > lesion.high[plane.across] + half) return;
-      const top = plane.headUp ? lesion.high[plane.down] : lesion.low[plane.down];
-      this.write(context, lesionName(lesion), this.toCanvas([lesion.high[plane.right], top]), n === S.lesion, false);
+    const ratio = this.pixelRatio(), found = S.marks ? this.findMarks() : [];
+    for (const { n, at } of this.plane ? [] : found) this.drawRing(context, at, n === S.lesion);
+    for (const mark of found) {
+      context.font = this.font(mark.n === S.lesion);
+      Object.assign(mark, { text: lesionName(S.case.lesions[mark.n]), height: 15 * ratio });
+      mark.width = Math.ceil(context.measureText(mark.text).width) + 4 * ratio;
+    }
+    found.sort((a, b) => (b.n === S.lesion) - (a.n === S.lesion));
+    const obstacles = [...this.obstacles(context), ...found.map(mark => ({ box: mark.anchor, weight: 1 }))];
+    const boxes = placeLabels(found, obstacles, [this.canvas.width, this.canvas.height], 4 * ratio);
+    this.labels = found.map((mark, at) => ({ text: mark.text, box: boxes[at].map(value => value / ratio) }));
+    found.forEach((mark, at) => {
+      const leader = leaderOf(boxes[at], mark.anchor, LEADER * ratio);
+      if (leader) this.strokeBoth(context, () => leader.forEach((point, n) => context[n ? "lineTo" : "moveTo"](...point)), 1);
+      this.writeAt(context, mark.text, boxes[at][0] + 2 * ratio, boxes[at][3] - 4 * ratio, mark.n === S.lesion);
     });
   }
 
-  write(context, text, [x, y], strong, centered) {
+  // The lesions in sight, each with the box that it has on the canvas.
+  findMarks() {
+    const { plane } = this, ratio = this.pixelRatio(), found = [], { width, height } = this.canvas;
+    S.case.lesions.forEach((lesion, n) => {
+      let at, anchor;
+      if (plane) {
+        const { spacing } = S.case.first.grid, half = axis => spacing[axis] / 2, here = S.at[plane.across];
+        if (here < lesion.low[plane.across] - half(plane.across) || here > lesion.high[plane.across] + half(plane.across)) return;
+        const ends = [lesion.low, lesion.high].map((end, side) => [plane.right, plane.down].map(axis => end[axis] + (side ? 1 : -1) * half(axis)));
+        const [a, b] = ends.map(end => this.toCanvas(end));
+        anchor = [a[0], Math.min(a[1], b[1]), b[0], Math.max(a[1], b[1])];
+      } else {
+        at = this.toCanvas([seenFrom(S.projection, S.angle, lesion.center)[0], lesion.center[2]]);
+        anchor = [at[0] - 6 * ratio, at[1] - 6 * ratio, at[0] + 6 * ratio, at[1] + 6 * ratio];
+      }
+      if (anchor[2] < 0 || anchor[0] > width || anchor[3] < 0 || anchor[1] > height) return;
+      found.push({ n, at, anchor: anchor.map((value, side) => clamp(value, 0, side % 2 ? height : width)) });
+    });
+    return found;
+  }
+
+  // What a name may not cover: the cursor's lines, the caption and the letters at the edges.
+  obstacles(context) {
+    const ratio = this.pixelRatio(), { width, height } = this.canvas, [x, y] = this.cursorPlace(), thick = 3 * ratio, letter = 12 * ratio;
+    context.font = this.font(false);
+    const caption = context.measureText(this.caption.textContent).width + 18 * ratio, top = 36 * ratio;
+    const boxes = [
+      [0, y - thick, width, y + thick], [x - thick, 0, x + thick, height], [0, 0, caption, 26 * ratio],
+      [0, height / 2 - letter, 2 * letter, height / 2 + letter], [width - 2 * letter, height / 2 - letter, width, height / 2 + letter],
+      [width / 2 - letter, top - letter, width / 2 + letter, top + letter], [width / 2 - letter, height - 2 * letter, width / 2 + letter, height],
+    ];
+    return boxes.map(box => ({ box, weight: 10 }));
+  }
+
+  font(isStrong) {
+    return `${isStrong ? "bold " : ""}${12 * this.pixelRatio()}px system-ui, sans-serif`;
+  }
+
+  // A path in white with a dark border, so that it is seen on any ground.
+  strokeBoth(context, path, width) {
     const ratio = this.pixelRatio();
-    context.font = `${strong ? "bold " : ""}${12 * ratio}px system-ui, sans-serif`;
-    const width = context.measureText(text).width, left = centered ? x + 6 * ratio : clamp(x + 3 * ratio, 0, Math.max(0, this.canvas.width - width));
-    const base = clamp(y - (centered ? 0 : 4 * ratio), 13 * ratio, this.canvas.height - 3 * ratio);
-    context.fillStyle = HALO;
-    context.fillRect(left - 2 * ratio, base - 11 * ratio, width + 4 * ratio, 14 * ratio);
-    context.fillStyle = MARK;
-    context.fillText(text, left, base);
-    if (centered) {
-      context.strokeStyle = HALO;
-      context.lineWidth = 4 * ratio;
-      context.beginPath();
-      context.arc(x, y, 4 * ratio, 0, 7);
-      context.stroke();
-      context.strokeStyle = MARK;
-      context.lineWidth = 1.6 * ratio;
+    context.beginPath();
+    path();
+    for (const [style, more] of [[HALO, 2.4], [MARK, 0]]) {
+      context.strokeStyle = style;
+      context.lineWidth = (width + more) * ratio;
       context.stroke();
     }
   }
 
+  drawRing(context, [x, y], isStrong) {
+    this.strokeBoth(context, () => context.arc(x, y, (isStrong ? 5 : 4) * this.pixelRatio(), 0, 7), isStrong ? 2.2 : 1.6);
+  }
+
+  writeAt(context, text, left, base, isStrong) {
+    context.font = this.font(isStrong);
+    context.lineJoin = "round";
+    context.strokeStyle = "rgba(0,0,0,.85)";
+    context.lineWidth = 4 * this.pixelRatio();
+    context.strokeText(text, left, base);
+    context.fillStyle = MARK;
+    context.fillText(text, left, base);
+  }
+
+  cursorPlace() {
+    const shown = this.plane ? [S.at[this.plane.right], S.at[this.plane.down]] : [seenFrom(S.projection, S.angle, S.at)[0], S.at[2]];
+    return this.toCanvas(shown).map(Math.round);
+  }
+
   // Four lines that leave the middle free, so that the voxel under the cursor is seen.
   drawCursor(context) {
-    const [right, down] = this.plane ? [S.at[this.plane.right], S.at[this.plane.down]] : [seenFrom(S.projection, S.angle, S.at)[0], S.at[2]];
-    const [x, y] = this.toCanvas([right, down]).map(Math.round), gap = 9 * this.pixelRatio(), { width, height } = this.canvas;
+    const [x, y] = this.cursorPlace(), gap = 9 * this.pixelRatio(), { width, height } = this.canvas;
     context.beginPath();
     for (const [ax, ay, bx, by] of [[0, y, x - gap, y], [x + gap, y, width, y], [x, 0, x, y - gap], [x, y + gap, x, height]]) {
       context.moveTo(ax + 0.5, ay + 0.5);
@@ -194,18 +256,14 @@ class View {
     for (const measure of S.measures) {
       if (measure.view !== this.key || Math.abs(measure.at - S.at[this.plane.across]) > S.case.first.grid.spacing[this.plane.across] / 2) continue;
       const from = this.toCanvas(measure.from), to = this.toCanvas(measure.to);
-      context.beginPath();
-      if (measure.kind === "circle") context.arc(...from, Math.hypot(to[0] - from[0], to[1] - from[1]), 0, 7);
-      else {
+      this.strokeBoth(context, () => {
+        if (measure.kind === "circle") return context.arc(...from, Math.hypot(to[0] - from[0], to[1] - from[1]), 0, 7);
         context.moveTo(...from);
         context.lineTo(...to);
-      }
-      for (const [style, width] of [[HALO, 4], [MARK, 1.6]]) {
-        context.strokeStyle = style;
-        context.lineWidth = width * ratio;
-        context.stroke();
-      }
-      this.write(context, measure.short, to, false, false);
+      }, 1.6);
+      context.font = this.font(false);
+      const left = clamp(to[0] + 3 * ratio, 0, Math.max(0, this.canvas.width - context.measureText(measure.short).width));
+      this.writeAt(context, measure.short, left, clamp(to[1] - 4 * ratio, 13 * ratio, this.canvas.height - 3 * ratio), false);
     }
   }
 
