@@ -283,4 +283,4 @@ __all__ = [
     "write_view",
 ]
 
-__getattr__, __dir__ = lazy_exports(__name__, _HOME)
+__getattr__, __dir__ = lazy_exports(__name__, _HOME, extra="hnseg")

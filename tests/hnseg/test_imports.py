@@ -105,6 +105,19 @@ def test_what_only_one_command_needs_is_one_line_too(blocked, command, tmp_path)
     assert 'pip install "ssimh[hnseg]"' in line
 
 
+@pytest.mark.parametrize(("blocked", "name"), [("pydantic", "Config"), ("ruamel", "read_config_file")])
+def test_a_public_name_without_its_extra_says_what_to_install(blocked, name):
+    done = run(f"{block({blocked})}from hnseg import {name}")
+    last = done.stderr.strip().splitlines()[-1]
+    assert last.startswith("ImportError: ")
+    assert all(fact in last for fact in (f"hnseg.{name}", blocked, 'pip install "ssimh[hnseg]"'))
+
+
+def test_a_missing_module_of_python_is_no_missing_extra():
+    done = run(f"{block({'csv'})}from hnseg import check_cohort")
+    assert done.stderr.strip().splitlines()[-1].startswith("ModuleNotFoundError: ")
+
+
 def test_another_missing_module_keeps_its_traceback():
     done = start_without({"csv"}, "--help")
     assert done.returncode == 1
