@@ -137,7 +137,7 @@ def _check_way(context: typer.Context) -> None:
         return
     refuse_options(context, ["center"], "for one pair of files; a cohort names the center of each case")
     if data is None:
-        place = given["work"] / "predictions"
+        place = Path(given["work"]) / "predictions"  # a text in the context of an older typer
         refuse_options(context, ["target"], f"for a cohort; the test cases' masks go to {place}")
         refuse_options(context, ["site"], "for new scans; the test cases are prepared with the centers that train")
     elif target is None:

@@ -62,7 +62,8 @@ def test_differences_are_b_minus_a_and_the_p_values_count_every_exchange():
 def test_the_wilcoxon_test_is_scipys_on_the_cases_own_scores():
     a, b = cohort(9, 0.6), cohort(9, 0.75, seed=2)
     row = compare(side("a", a), side("b", b), resamples=20).scores["gtvn_dice_agg"]
-    expected = stats.wilcoxon([y.gtvn_dice - x.gtvn_dice for x, y in zip(a, b, strict=True)]).pvalue
+    differences = [y.gtvn_dice - x.gtvn_dice for x, y in zip(a, b, strict=True)]
+    expected = stats.wilcoxon([value for value in differences if value]).pvalue  # with zeros, versions of SciPy differ
     assert row.p_wilcoxon == pytest.approx(expected)
     assert row.n_pairs == 9
 
