@@ -11,6 +11,8 @@ from ssimh import SiteSpectrum, align_spectrum, site_difference
 from ssimh.site import torch_grain_filter
 from ssimh.site.alignment import apply_difference
 from ssimh.site.grain_alignment import plan_filter
+from ssimh.site.grain_difference import differ_in_grain
+from ssimh.site.grain_filter import filter_volume
 from ssimh.site.grain_spectrum import grain_spectrum
 from tests.facts import raises_naming
 from tests.ssimh.thighs import SMOOTH_MM, SPACING_MM, thigh, thigh_site
@@ -172,3 +174,31 @@ def test_images_and_sites_that_do_not_fit_are_refused(sharp, smooth):
                 )
     with raises_naming(ValueError, "spacing_mm", "2 mm"):
         align_spectrum(scan, SiteSpectrum.fit([scan]), smooth, **GRAIN)
+
+
+@pytest.mark.realdata
+def test_two_real_kernels_meet_at_the_smoother(realdata_dir):
+    """Five scans each, left out of their own site: the power of the sharper kernel comes down to that of the other."""
+    sitk = pytest.importorskip("SimpleITK")
+    paths = sorted((realdata_dir / "sts_petct").glob("*/*/*__CT.nii.gz"))
+    if not paths:
+        pytest.skip("the shared data hold no sts_petct")
+    scans = [sitk.ReadImage(str(path)) for path in paths]
+    spacing_mm = scans[0].GetSpacing()[::-1]
+    values = [sitk.GetArrayFromImage(scan)[::2].astype(np.float32) for scan in scans]
+    is_sharp = np.array([path.name.startswith("STAN") for path in paths])
+    powers = np.array([grain_spectrum(scan, spacing_mm, WINDOW_HU) for scan in values])
+    after = np.log(np.maximum(powers[:, :7], 1e-9))
+    before = after.copy()
+    for number in np.nonzero(is_sharp)[0]:
+        own = is_sharp & (np.arange(len(paths)) != number)
+        filtering = differ_in_grain(powers[own], powers[~is_sharp]).filter(1.0, spacing_mm[1:])
+        aligned = filter_volume(values[number], filtering)
+        after[number] = np.log(grain_spectrum(aligned, spacing_mm, WINDOW_HU)[:7])
+        assert np.abs(aligned - values[number])[values[number] < -500].max() == 0
+    gaps = [np.abs(logs[is_sharp].mean(axis=0) - logs[~is_sharp].mean(axis=0)) for logs in (before, after)]
+    assert gaps[0].max() > 2
+    assert gaps[1].max() < 0.3
+    distance = np.linalg.norm(after[:, None] - after, axis=2)
+    np.fill_diagonal(distance, np.inf)
+    assert np.mean(is_sharp[distance.argmin(axis=1)] == is_sharp) <= 0.6

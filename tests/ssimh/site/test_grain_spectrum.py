@@ -33,6 +33,13 @@ def test_a_kernel_multiplies_the_power_whatever_the_pixels():
         np.testing.assert_allclose(np.log(ratio), -4 * np.pi**2 * sigma_mm**2 * k[1:5] ** 2, atol=0.25)
 
 
+def test_thick_slices_have_less_noise_at_every_frequency():
+    thin = noise(1.0, slices=10, seed=4)
+    thick = 40 + (thin.reshape(2, 5, 96, 96) - 40).mean(axis=1)
+    powers = [grain_spectrum(scan, (mm, 1.0, 1.0), WINDOW_HU)[1:7] for scan, mm in ((thin, 1.0), (thick, 5.0))]
+    np.testing.assert_allclose(powers[0] / powers[1], 5, rtol=0.2)
+
+
 def test_rings_are_centered_on_their_frequencies():
     np.testing.assert_allclose(shells_per_mm(), np.arange(1, SHELLS + 1) / 16, rtol=0.25)
     np.testing.assert_allclose(shells_per_mm()[3:], np.arange(4, SHELLS + 1) / 16, rtol=0.03)
