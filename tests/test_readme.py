@@ -11,13 +11,28 @@ ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 ROWS = [line for line in README.splitlines() if line.startswith("|")]
 LARGEST_BYTES = 300_000
-# Rows of "What was measured": the page that holds the same numbers, and the line of the page that does.
-STATED = {
-    "Speed of a swap": ("docs/ssimh/benchmarks.md", ("ssimh, stored reference", "scipy.fft, vectorized", "SimpleITK")),
-    "CT with a known scanner effect": ("docs/ssimh/scanner_effect.txt", ("combined (grid) | all",)),
-    "The same where sites do not differ": ("docs/ssimh/scanner_effect.txt", ("none: two groups of one site | all",)),
-    "PET of sites that differ": ("docs/ssimh/site_resolution.txt", ("Gaussian, isotropic | 8",)),
-}
+# Rows of "What was measured": a pattern around each number, and where the same number stands: page, line, column from 0.
+BENCHMARKS, EFFECT, RESOLUTION = (
+    "docs/ssimh/benchmarks.md",
+    "docs/ssimh/scanner_effect.txt",
+    "docs/ssimh/site_resolution.txt",
+)
+KNOWN, NONE = "| combined (grid) | all", "| none: two groups of one site | all"
+STATED = [
+    ("Speed of a swap", r"([\d.]+) ms, ", BENCHMARKS, "| ssimh, stored reference", 1),
+    ("Speed of a swap", r"([\d.]+) × a plain copy", BENCHMARKS, "| ssimh, stored reference", 2),
+    ("Speed of a swap", r"`scipy.fft` ([\d.]+) ms", BENCHMARKS, "| scipy.fft, vectorized, workers=2", 1),
+    ("Speed of a swap", r"SimpleITK histogram matching ([\d.]+) ms", BENCHMARKS, "| SimpleITK HistogramMatching", 1),
+    ("CT with a known", r"of the (\d+) HU", EFFECT, KNOWN, 2),
+    ("CT with a known", r"([\d.]+) of the", EFFECT, KNOWN, 3),
+    ("CT with a known", r"makes it worse, (\d+)", EFFECT, KNOWN, 5),
+    ("CT with a known", r"histogram matching, (\d+)", EFFECT, KNOWN, 7),
+    ("The same where", r"([\d.]+) HU of harm", EFFECT, NONE, 3),
+    ("The same where", r"swap (\d+)", EFFECT, NONE, 5),
+    ("The same where", r"histogram matching (\d+)", EFFECT, NONE, 7),
+    ("PET of sites", r"([\d.]+) mm in plane", RESOLUTION, "| Gaussian, isotropic | 8 ", 2),
+    ("PET of sites", r"and ([\d.]+) mm axially", RESOLUTION, "| Gaussian, isotropic | 8 ", 2),
+]
 
 
 @pytest.mark.parametrize("target", sorted(set(re.findall(r"\]\((?!http)([^)#]+)", README))))
@@ -31,20 +46,21 @@ def test_pictures_are_small_and_described(alt, target):
     assert (ROOT / target).stat().st_size <= LARGEST_BYTES
 
 
-@pytest.mark.parametrize("row", STATED)
-def test_figures_are_those_of_the_benchmarks(row):
-    page, starts = STATED[row]
-    (stated,) = (line for line in ROWS if line.startswith(f"| {row}"))
-    lines = [
-        line
-        for line in (ROOT / page).read_text(encoding="utf-8").splitlines()
-        if line.startswith(tuple(f"| {start}" for start in starts))
-    ]
-    measured = set(re.findall(r"\d+(?:\.\d+)?", " ".join(lines)))
-    result = stated.split("|")[2]
-    numbers = set(re.findall(r"\d+(?:\.\d+)?", result))
-    assert numbers
-    assert numbers <= measured
+@pytest.mark.parametrize(("row", "pattern", "page", "start", "column"), STATED)
+def test_each_figure_is_that_of_its_method(row, pattern, page, start, column):
+    (stated,) = (line.split("|")[2] for line in ROWS if line.startswith(f"| {row}"))
+    lines = (ROOT / page).read_text(encoding="utf-8").splitlines()
+    cell = next(line for line in lines if line.startswith(start)).strip("| ").split("|")[column]
+    number = re.search(pattern, stated)[1]
+    parts = [part.split()[0] for part in cell.split("/")]  # a mean before its interval; in plane / axial
+    assert number == parts["axially" in pattern]
+
+
+def test_every_figure_of_these_rows_is_looked_up():
+    for row in {row for row, *_ in STATED}:
+        (stated,) = (line.split("|")[2] for line in ROWS if line.startswith(f"| {row}"))
+        looked_up = [re.search(pattern, stated)[1] for name, pattern, *_ in STATED if name == row]
+        assert sorted(re.findall(r"\d+(?:\.\d+)?", stated)) == sorted(looked_up)
 
 
 @pytest.mark.parametrize("script", sorted(set(re.findall(r"`python (\S+\.py)", README))))
