@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 ROWS = [line for line in README.splitlines() if line.startswith("|")]
 LARGEST_BYTES = 300_000
-# Rows of "What was measured": a pattern around each number, and where the same number stands: page, line, column from 0.
+# Rows of "What was measured": a pattern around a number, and where the same number stands: page, line, column from 0.
 BENCHMARKS, EFFECT, RESOLUTION = (
     "docs/ssimh/benchmarks.md",
     "docs/ssimh/scanner_effect.txt",
