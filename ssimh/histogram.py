@@ -90,7 +90,7 @@ def load_values(reference: Any) -> Any:
         try:
             with path.open("rb") as stream:
                 reference = np.lib.format.read_array(stream, allow_pickle=False)
-        except (ValueError, EOFError) as error:
+        except (ValueError, EOFError, MemoryError) as error:
             raise ValueError(f"{path} is not a NumPy .npy file with one array of numbers: {error}") from error
     check_array(reference, "reference")
     return reference

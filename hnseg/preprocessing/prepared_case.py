@@ -277,7 +277,7 @@ def open_case(folder: Path, version: str = FINAL) -> PreparedCase:
         raise WorkDirError(f"{folder} holds no prepared case: run `hnseg prepare` first")
     record = read_record(path, CaseRecord, "prepare")
     try:
-        group = zarr.open_group(folder / ARRAYS, mode="r")
+        group = zarr.open_group(folder / ARRAYS, mode="r", zarr_format=3)
         if array_name(FINAL) not in group:
             raise KeyError(array_name(FINAL))
     except (OSError, ValueError, KeyError, TypeError) as error:

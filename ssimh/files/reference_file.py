@@ -18,8 +18,20 @@ from numpy.typing import NDArray
 from ssimh.files.atomic import atomic_write
 from ssimh.files.json_object import JsonObject
 
+LARGEST_HEADER_BYTES = 2**24
+LARGEST_ARRAY_BYTES = 2**28  # every coefficient of 310 x 200 x 200 voxels takes a third of this
 # What NumPy, zipfile and json raise on damaged or foreign files; TypeError is a plain .npy array, no context manager.
-_UNREADABLE = (zipfile.BadZipFile, zlib.error, ValueError, KeyError, EOFError, OSError, TypeError, IndexError)
+_UNREADABLE = (
+    MemoryError,
+    zipfile.BadZipFile,
+    zlib.error,
+    ValueError,
+    KeyError,
+    EOFError,
+    OSError,
+    TypeError,
+    IndexError,
+)
 
 
 @dataclass(frozen=True)
@@ -77,6 +89,7 @@ def read(path: str | os.PathLike[str], kind: FileKind) -> tuple[JsonObject, NDAr
     try:
         # Opened here and not by NumPy, which leaves the file open when the archive turns out to be damaged.
         with Path(path).open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
+            _check_sizes(archive.zip)
             header = json.loads(archive["header"].tobytes().decode())
             stated = (header.pop("format", None), header.get("version")) if isinstance(header, dict) else (None, None)
             name = kind.arrays.get(stated[1]) if stated[0] == kind.format else None  # type: ignore[arg-type]  # any JSON
@@ -94,6 +107,18 @@ def read(path: str | os.PathLike[str], kind: FileKind) -> tuple[JsonObject, NDAr
             f"{', '.join(map(str, kind.arrays))}. A newer ssimh wrote it, or it is damaged."
         )
     return header, array
+
+
+def _check_sizes(archive: zipfile.ZipFile) -> None:
+    """Refuse members that would unpack to more than a reference can hold; a few kilobytes can be gigabytes of zeros.
+
+    Raises:
+        ValueError: a member is too large.
+    """
+    for member in archive.infolist():
+        largest = LARGEST_HEADER_BYTES if member.filename == "header.npy" else LARGEST_ARRAY_BYTES
+        if member.file_size > largest:
+            raise ValueError(f"{member.filename} would take {member.file_size} bytes, at most {largest} are allowed")
 
 
 class StoredSpectrum(ABC):
