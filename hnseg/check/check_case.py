@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+import ssimh
 from hnseg.check.findings import CHECKS
 from hnseg.check.load_case import LoadedCase, load_case
 from hnseg.check.picture import draw_case
@@ -14,8 +15,10 @@ from hnseg.cohort.cases import Case
 from hnseg.cohort.checked_cohort import CheckedCase, Finding, Overview
 from hnseg.cohort.labels import GTVN, GTVP
 from hnseg.images.image_io import to_sitk
+from hnseg.images.resample import resample
 from hnseg.pictures.planes import View
 from hnseg.preprocessing.crop.find_box import Crop
+from hnseg.preprocessing.pet_resolution import fit_pet
 from hnseg.settings.prepare import PrepareConfig
 
 
@@ -29,6 +32,8 @@ class CaseCheck:
         findings: All findings.
         views: Pictures of the images that could be read.
         ct_digest: Hash of the CT's values; two cases with the same one show the same scan.
+        pet_row: The resolution of the PET on the crop, for its center's site; None where it was not asked for or cannot
+            be measured.
     """
 
     overview: Overview
@@ -36,6 +41,7 @@ class CaseCheck:
     findings: tuple[Finding, ...]
     views: tuple[View, ...]
     ct_digest: str | None
+    pet_row: ssimh.SiteSpectrum | None = None
 
 
 def check_case(case: Case, config: PrepareConfig, *, pictures: bool = True) -> CaseCheck:
@@ -55,6 +61,7 @@ def check_case(case: Case, config: PrepareConfig, *, pictures: bool = True) -> C
         tuple(findings),
         _draw(loaded) if pictures else (),
         _hash_ct(loaded),
+        _fit_pet(loaded) if overview.usable and config.pet_resolution == "align" else None,
     )
 
 
@@ -85,6 +92,18 @@ def _draw(loaded: LoadedCase) -> tuple[View, ...]:
         to_sitk(*loaded.label) if loaded.label else None,
         loaded.crop.grid if loaded.crop else None,
     )
+
+
+def _fit_pet(loaded: LoadedCase) -> ssimh.SiteSpectrum | None:
+    """The row of a case; ``prepare`` says why where it cannot be measured."""
+    if loaded.pet is None or loaded.crop is None:
+        return None
+    grid, method = loaded.crop.grid, loaded.config.interpolation
+    on_crop = np.maximum(resample(loaded.pet.suv, loaded.pet.grid, grid, outside=0.0, interpolation=method), 0)
+    try:
+        return fit_pet(on_crop, grid.spacing_zyx_mm)
+    except ValueError:  # as prepare records it: the case is left out of its center's site
+        return None
 
 
 def _hash_ct(loaded: LoadedCase) -> str | None:

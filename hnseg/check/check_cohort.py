@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import functools
+import operator
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
+import ssimh
 from hnseg.check.case_viewer import write_check_viewer
 from hnseg.check.check_case import CaseCheck, check_case
 from hnseg.check.page import write_check_page
@@ -15,6 +17,8 @@ from hnseg.cohort.checked_cohort import COHORT, CohortCheck, Finding, Severity, 
 from hnseg.cohort.suv_table import TAGS_NAME
 from hnseg.errors import CohortError, listed
 from hnseg.parallel import map_processes
+from hnseg.preprocessing.image_versions import FINAL
+from hnseg.preprocessing.pet_resolution import MatchResolution
 from hnseg.progress import ProgressCallback, no_progress
 from hnseg.settings.prepare import PrepareConfig
 
@@ -55,6 +59,7 @@ def check_cohort(
         (
             *check_together(cases, checks),
             *check_factors(root, cases),
+            *check_resolution(checks),
             *(finding for check in checks for finding in check.findings),
         ),
         tuple(check.overview for check in checks),
@@ -100,6 +105,17 @@ def check_together(cases: Sequence[Case], checks: Sequence[CaseCheck]) -> list[F
             message = f"{', '.join(ids)} hold the same CT: in two folds they would leak into each other"
             findings.append(Finding(COHORT, "warning", "same-ct", message))
     return findings
+
+
+def check_resolution(checks: Sequence[CaseCheck]) -> list[Finding]:
+    """Findings about the resolution of the PET of each center, where the run aligns it; all cases count here."""
+    rows: dict[str, list[ssimh.SiteSpectrum]] = defaultdict(list)
+    for check in checks:
+        if check.pet_row is not None:
+            rows[check.overview.center].append(check.pet_row)
+    sites = {center: functools.reduce(operator.add, rows[center]) for center in sorted(rows)}
+    lines = MatchResolution({FINAL: sites}).describe(FINAL)
+    return [Finding(COHORT, "info", "pet-resolution", line) for line in lines]
 
 
 def check_factors(root: Path, cases: Sequence[Case]) -> list[Finding]:

@@ -132,7 +132,7 @@ def read_settings(config: PrepareConfig) -> dict[str, Any]:
     """The settings that check reads, by dotted name, as JSON holds them.
 
     >>> list(read_settings(PrepareConfig()))
-    ['prepare.spacing_mm', 'prepare.box_mm', 'prepare.crop', 'prepare.registration']
+    ['prepare.spacing_mm', 'prepare.box_mm', 'prepare.crop', 'prepare.registration', 'prepare.pet_resolution']
     """
     values = config.model_dump(mode="json")
     names = [name for name, stages in READ_BY.items() if "check" in stages]

@@ -29,6 +29,8 @@ READ_BY: Mapping[str, tuple[Stage, ...]] = {
     # The check shows the crop, and judges by it what of a head is in view.
     **dict.fromkeys(("prepare.spacing_mm", "prepare.box_mm", "prepare.crop"), ("check", "prepare")),
     "prepare.registration": ("check", "prepare"),
+    # The check states the resolution of the centers where it is aligned.
+    "prepare.pet_resolution": ("check", "prepare"),
     # The reference subject of the harmonization is kept out of the validation parts.
     **dict.fromkeys(("prepare.harmonization", "prepare.reference"), ("split", "prepare")),
 }

@@ -15,7 +15,7 @@ import pytest
 from typer.testing import CliRunner
 
 from hnseg.check.check_case import check_case
-from hnseg.check.check_cohort import check_cohort, check_factors
+from hnseg.check.check_cohort import check_cohort, check_factors, check_resolution
 from hnseg.cli.commands import app
 from hnseg.cohort.cases import discover_cases
 from hnseg.cohort.checked_cohort import load_check
@@ -26,6 +26,7 @@ from hnseg.phantom import DEFAULT_CENTERS, generate_cohort
 from hnseg.settings.config import Config
 from tests.facts import raises_naming
 from tests.hnseg.fixtures import ball, without_pictures
+from tests.ssimh.uptakes import pet_site
 
 PREPARE = Config.from_preset("demo").prepare
 
@@ -325,3 +326,22 @@ def test_the_command_prints_a_table_and_tells_by_its_status(make_case, tmp_path)
         "check.html",
         "check_files",
     }
+
+
+def test_the_resolution_of_the_centers_is_stated_where_it_is_aligned(make_case):
+    align = PREPARE.model_copy(update={"harmonization": "spectrum-align", "pet_resolution": "align"})
+    (case,) = discover_cases(make_case())
+    assert check_case(case, PREPARE, pictures=False).pet_row is None
+    checked = check_case(case, align, pictures=False)
+    assert checked.pet_row is not None
+    rows = [
+        replace(checked, overview=replace(checked.overview, center=center), pet_row=pet_site(mm2, count=1))
+        for center, mm2 in (("SHARP", 5.0), ("COARSE", 12.0))
+        for _ in range(9)
+    ]
+    target, other = check_resolution([*rows, replace(checked, pet_row=None)])
+    assert (target.severity, target.code, target.case_id) == ("info", "pet-resolution", "cohort")
+    assert "COARSE (n = 9)" in target.message
+    assert "SHARP (n = 9)" in other.message
+    assert "blurred by" in other.message
+    assert check_resolution([replace(checked, pet_row=None)]) == []

@@ -106,6 +106,9 @@ OTHER = {  # a valid value that no preset has, for settings of words, sequences 
 }
 
 
+NEEDS = {"prepare.pet_resolution": {"prepare.harmonization": "spectrum-align"}}  # a setting that needs another value
+
+
 def other_value(name):
     """A valid value of a setting that is not the preset's."""
     if name in OTHER:
@@ -130,13 +133,14 @@ def root(tmp_path_factory):
 
 @pytest.mark.parametrize("name", list_fields())
 def test_every_setting_can_be_given_to_init(root, tmp_path, name):
-    value = other_value(name)
-    wanted = ("--preset", "paper", "--set", f"{name}={format_value(value)}")
+    value, needed = other_value(name), NEEDS.get(name, {})
+    more = [part for other, given in needed.items() for part in ("--set", f"{other}={given}")]
+    wanted = ("--preset", "paper", "--set", f"{name}={format_value(value)}", *more)
     done = run("init", tmp_path / "work", "--data", root, *(wanted if name != "preset" else ("--preset", "demo")))
     assert done.exit_code == 0, done.stderr
     found = flatten(load_config(tmp_path / "work"))
     assert found[name] == value
-    assert name == "preset" or found == {**flatten(Config.from_preset("paper")), name: value}
+    assert name == "preset" or found == {**flatten(Config.from_preset("paper")), name: value, **needed}
 
 
 @pytest.mark.parametrize("name", list_fields())
