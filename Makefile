@@ -63,8 +63,9 @@ soak: $(VENV)/.installed-test
 results-lock: $(VENV)/.installed-test
 	$(BIN)/python tests/write_results_lock.py
 
+# On a machine that does nothing else. Writes docs/benchmarks/ and the table in README.md.
 bench benchmarks: $(VENV)/.installed-benchmarks
-	$(BIN)/python benchmarks/swap.py
+	OMP_NUM_THREADS=2 $(BIN)/python benchmarks/bench.py
 
 # Warnings are errors with the versions that we develop with; old ones have their own, about each other.
 test-oldest: .venv-oldest/.installed-oldest

@@ -12,17 +12,9 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 ROWS = [line for line in README.splitlines() if line.startswith("|")]
 LARGEST_BYTES = 300_000
 # Rows of "What was measured": a pattern around a number, and where the same number stands: page, line, column from 0.
-BENCHMARKS, EFFECT, RESOLUTION = (
-    "docs/ssimh/benchmarks.md",
-    "docs/ssimh/scanner_effect.txt",
-    "docs/ssimh/site_resolution.txt",
-)
+EFFECT, RESOLUTION = "docs/ssimh/scanner_effect.txt", "docs/ssimh/site_resolution.txt"
 KNOWN, NONE = "| combined (grid) | all", "| none: two groups of one site | all"
 STATED = [
-    ("Speed of a swap", r"([\d.]+) ms, ", BENCHMARKS, "| ssimh, stored reference", 1),
-    ("Speed of a swap", r"([\d.]+) × a plain copy", BENCHMARKS, "| ssimh, stored reference", 2),
-    ("Speed of a swap", r"`scipy.fft` ([\d.]+) ms", BENCHMARKS, "| scipy.fft, vectorized, workers=2", 1),
-    ("Speed of a swap", r"SimpleITK histogram matching ([\d.]+) ms", BENCHMARKS, "| SimpleITK HistogramMatching", 1),
     ("CT with a known", r"of the (\d+) HU", EFFECT, KNOWN, 2),
     ("CT with a known", r"([\d.]+) of the", EFFECT, KNOWN, 3),
     ("CT with a known", r"makes it worse, (\d+)", EFFECT, KNOWN, 5),

@@ -87,7 +87,7 @@ def test_a_command_line_parses(page, line):
         "hnseg evaluate MASKS DATA --rule conectivity=6",
         "hnseg prepare WORK --jobs",
         "python benchmarks/none.py",
-        "python benchmarks/swap.py --devices cuda",
+        "python benchmarks/swap_speed.py --devices cuda",
         "torchrun --nproc-per-node 4 -m hnseg train WORK --folds 0",
     ],
 )

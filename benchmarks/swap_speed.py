@@ -1,10 +1,10 @@
 """Speed of spectrum swapping and its alternatives, as ratios of one run.
 
-    python benchmarks/swap.py                      # CPU table, about two minutes on two cores
-    python benchmarks/swap.py --quick              # without the peers that take seconds per volume
-    python benchmarks/swap.py --warning            # the cost of warn_above_hu in SpectrumSwap alone, seconds
-    python benchmarks/swap.py --device cuda        # batch of 8 volumes against a device-to-device copy
-    python benchmarks/swap.py --imports            # import time of ssimh against that of numpy and scipy
+    python benchmarks/swap_speed.py                      # CPU table, about two minutes on two cores
+    python benchmarks/swap_speed.py --quick              # without the peers that take seconds per volume
+    python benchmarks/swap_speed.py --warning            # the cost of warn_above_hu in SpectrumSwap alone, seconds
+    python benchmarks/swap_speed.py --device cuda        # batch of 8 volumes against a device-to-device copy
+    python benchmarks/swap_speed.py --imports            # import time of ssimh against that of numpy and scipy
 
 Every row is the fastest of its repetitions (as in timeit: slower ones include other work on the machine),
 alternating with the plain copy and the others. The slow peers run once.
@@ -20,6 +20,7 @@ import sys
 import time
 import tracemalloc
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -28,6 +29,7 @@ import scipy.fft
 from ssimh import ReferenceSpectrum, swap_spectrum
 
 SHAPES = ((310, 200, 200), (200, 512, 512))
+COPY, SWAP, SWAP_OUT = "plain copy", "ssimh, stored reference", "ssimh, stored reference, out="
 Job = Callable[[], Any]
 
 
@@ -142,41 +144,77 @@ def extra_memory(job: Job, image: np.ndarray) -> float:
     return peak / image.nbytes
 
 
+@dataclass(frozen=True)
+class SwapFigures:
+    """Figures of one shape.
+
+    Attributes:
+        shape: of the image, float32.
+        seconds: of every method by its name; ``COPY`` is what the others are compared with.
+        deviation_hu: largest from scipy's route in float64.
+        allocated: peak during one call, as a multiple of the image's size.
+        transform_swaps: time of the MONAI transform as a multiple of a swap's.
+        warning_share: time of ``warn_above_hu`` as a share of the transform's.
+        missing: packages that are not installed, so that their methods were not measured.
+    """
+
+    shape: tuple[int, ...]
+    seconds: dict[str, float]
+    deviation_hu: float
+    allocated: float
+    transform_swaps: float
+    warning_share: float
+    missing: tuple[str, ...]
+
+
+def measure(shape: tuple[int, ...], quick: bool, repeats: int = 25) -> SwapFigures:
+    """Measure every method on one shape, taking turns."""
+    image, reference = scan(shape, 0), scan(shape, 1)
+    stored = ReferenceSpectrum.from_image(reference)
+    memory = np.zeros_like(image)
+
+    def swap() -> np.ndarray:
+        return swap_spectrum(image, stored)
+
+    exact = vectorized_scipy(image.astype(np.float64), reference.astype(np.float64))
+    error = float(np.abs(swap() - exact).max())
+    del exact
+    fast: dict[str, Job] = {
+        COPY: image.copy,
+        "plain copy, memory reused": lambda: np.copyto(memory, image),
+        SWAP: swap,
+        SWAP_OUT: lambda: swap_spectrum(image, stored, out=memory),
+        "ssimh, reference image": lambda: swap_spectrum(image, reference),
+        "ssimh, volume mode, reference image": lambda: swap_spectrum(image, reference, axes=(-3, -2, -1)),
+        "scipy.fft, vectorized, workers=2": lambda: vectorized_scipy(image, reference),
+    }
+    times = in_turns(fast, repeats)
+    looked = in_turns(with_and_without_warning(image, stored), repeats)
+    missing: list[str] = []
+    if not quick:
+        slow, missing = peers(image, reference)
+        times |= in_turns(slow, 1)
+    silent = looked["SpectrumSwap, silent"]
+    share = looked["warning"] / silent
+    return SwapFigures(
+        shape, times, error, extra_memory(swap, image), silent / times[SWAP], share, missing=tuple(missing)
+    )
+
+
 def on_cpu(quick: bool) -> None:
     """Print the table of one run."""
     for shape in SHAPES:
-        image, reference = scan(shape, 0), scan(shape, 1)
-        stored = ReferenceSpectrum.from_image(reference)
-
-        def swap(image: np.ndarray = image, stored: ReferenceSpectrum = stored) -> np.ndarray:
-            return swap_spectrum(image, stored)
-
-        exact = vectorized_scipy(image.astype(np.float64), reference.astype(np.float64))
-        error = float(np.abs(swap() - exact).max())
-        fast: dict[str, Job] = {
-            "plain copy": image.copy,
-            "ssimh, stored reference": swap,
-            "ssimh, reference image": lambda a=image, b=reference: swap_spectrum(a, b),
-            "ssimh, volume mode, reference image": lambda a=image, b=reference: swap_spectrum(a, b, axes=(-3, -2, -1)),
-            "scipy.fft, vectorized, workers=2": lambda a=image, b=reference: vectorized_scipy(a, b),
-        }
-        times = in_turns(fast, 25)
-        looked = in_turns(with_and_without_warning(image, stored), 25)
-        missing: list[str] = []
-        if not quick:
-            slow, missing = peers(image, reference)
-            times |= in_turns(slow, 1)
-        ours = times["ssimh, stored reference"]
+        found = measure(shape, quick)
+        times, ours = found.seconds, found.seconds[SWAP]
         print(f"\n### {' × '.join(map(str, shape))} float32\n")
         print("| method | ms | × plain copy | × ssimh |\n|---|---:|---:|---:|")
         for name, taken in times.items():
-            print(f"| {name} | {1e3 * taken:.1f} | {taken / times['plain copy']:.1f} | {taken / ours:.1f} |")
-        print(f"\nLargest deviation from scipy's float64 route: {error:.1e} HU.")
-        print(f"Peak allocation during one call: {extra_memory(swap, image):.3f} × the image (the output is 1).")
-        silent = looked["SpectrumSwap, silent"]
-        print(f"SpectrumSwap takes {silent / ours:.2f} swaps, warn_above_hu {looked['warning'] / silent:.1%} of it.")
-        if missing:
-            print(f"Not installed, so not measured: {', '.join(missing)}.")
+            print(f"| {name} | {1e3 * taken:.1f} | {taken / times[COPY]:.2f} | {taken / ours:.1f} |")
+        print(f"\nLargest deviation from scipy's float64 route: {found.deviation_hu:.1e} HU.")
+        print(f"Peak allocation during one call: {found.allocated:.3f} × the image (the output is 1).")
+        print(f"SpectrumSwap takes {found.transform_swaps:.2f} swaps, warn_above_hu {found.warning_share:.1%} of it.")
+        if found.missing:
+            print(f"Not installed, so not measured: {', '.join(found.missing)}.")
 
 
 def warning_cost(repeats: int = 25) -> None:
@@ -224,8 +262,8 @@ def on_device(device: str) -> None:
     print(f"\nTF32 allowed by the application; largest deviation from the CPU: {error:.1e} HU.")
 
 
-def imports() -> None:
-    """Print the median time of fresh interpreters with and without ssimh."""
+def import_seconds() -> tuple[float, float]:
+    """Median time to import NumPy and SciPy in fresh interpreters, and of the same with ssimh."""
 
     def fresh(code: str) -> float:
         program = f"import time; start = time.perf_counter()\n{code}\nprint(time.perf_counter() - start)"
@@ -235,6 +273,12 @@ def imports() -> None:
     codes = ("import numpy, scipy", "import numpy, scipy, ssimh")
     rounds = [[fresh(code) for code in codes] for _ in range(15)]
     base, ours = (statistics.median(values) for values in zip(*rounds, strict=True))
+    return base, ours
+
+
+def imports() -> None:
+    """Print the median time of fresh interpreters with and without ssimh."""
+    base, ours = import_seconds()
     print(
         f"import numpy, scipy: {1e3 * base:.1f} ms; with ssimh {1e3 * ours:.1f} ms; more: {1e3 * (ours - base):.1f} ms"
     )
