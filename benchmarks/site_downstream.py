@@ -222,7 +222,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="path without suffix: .json, .txt, .png are written")
     parser.add_argument("--work", type=Path, default=Path("site_downstream"), help="where patients and networks go")
     parser.add_argument("--cohorts", nargs="+", choices=COHORTS, default=COHORTS)
-    parser.add_argument("--seeds", type=int, default=6)
+    parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--steps", type=int, default=STEPS)
     given = parser.parse_args()
     work = given.work / f"{given.steps}-steps"  # networks of other settings are not continued

@@ -118,7 +118,8 @@ def pooled(results: Sequence[BlockResult]) -> list[BlockResult]:
     found = []
     for seed in dict.fromkeys(result.seed for result in results):
         mine = [result for result in results if result.seed == seed]
-        arms = [arm for arm in mine[0].scores if all(arm in result.scores for result in mine)]
+        # Trained there, the mean of both directions is that of "home" by construction.
+        arms = [arm for arm in mine[0].scores if all(arm in r.scores for r in mine) and arm != "trained there"]
         scores: dict[str, dict[str, float]] = {}
         for arm in arms:
             values: dict[str, list[float]] = {}
