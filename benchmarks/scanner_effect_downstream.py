@@ -45,7 +45,7 @@ from hnseg.inference.sliding_window import predict_logits
 from hnseg.models.device import open_device
 from hnseg.phantom import DEFAULT_CENTERS, generate_cohort
 from hnseg.preprocessing.crop_case import crop_case
-from hnseg.preprocessing.harmonization import AlignSites, Harmonizer, fit_subject
+from hnseg.preprocessing.harmonization import AlignSites, Harmonizer, LeavesPet, fit_subject
 from hnseg.preprocessing.harmonizer_store import fit_harmonizer
 from hnseg.preprocessing.prepare_case import preparation_key, prepare_case
 from hnseg.preprocessing.prepare_cohort import is_current
@@ -71,7 +71,7 @@ PATCH_VOX = (40, 40, 40)  # smaller than the demo's: more steps in the same time
 
 
 @dataclass(frozen=True)
-class KnownSites:
+class KnownSites(LeavesPet):
     """Alignment to the training center, where the other test cases of a center are known as images."""
 
     sites: AlignSites
