@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 from matplotlib.patheffects import withStroke
 from people import WHOLE, generate_person, neck_here, neck_there, primary_slice
-from scheme import COLUMN_INCHES, Scheme, add_label, add_panel, add_text, new_figure, show_ct
+from scheme import COLUMN_INCHES, CT_WINDOW_HU, Scheme, add_label, add_panel, add_text, new_figure, show_ct
 
 from hnseg.images.resample import resample
 from hnseg.pictures.palette import FUSED_COLORMAP, Color
@@ -25,8 +25,11 @@ def draw_harmonize(scheme: Scheme) -> Figure:
     panels = ((here, "hospital A"), (there, "hospital B"), (harmonized, "hospital B, harmonized"))
     for column, (scan, name) in enumerate(panels):
         axes = add_panel(figure, (column / 3 + 0.004, 0.1, 1 / 3 - 0.008, 0.9))
-        show_ct(axes, scan[z, 10:210, 10:210])
+        show_ct(axes, scan[z, 10:192, 19:201])  # without the table below
         add_text(axes, scheme, 0.5, -0.07, name, size=9.5)
+        if not column:
+            low, high = (f"{hu:g}".replace("-", "−") for hu in CT_WINDOW_HU)
+            add_label(axes, f"all: {low} to {high} HU")
     return figure
 
 

@@ -93,12 +93,12 @@ def _case_row(overview: Overview, findings: Sequence[Finding], views: Sequence[V
 
 
 def grid_text(grid: Grid | None) -> str:
-    """Size and spacing of a grid.
+    """Voxels and spacing in mm of a grid, short enough for a line of the table.
 
     >>> grid_text(Grid((512, 512, 90), (0.977, 0.977, 3.27), (0, 0, 0)))
-    '512 × 512 × 90 at 0.98 × 0.98 × 3.27 mm'
+    '512×512×90 · 0.98×0.98×3.27'
     """
     if grid is None:
         return "–"
-    size = " × ".join(str(n) for n in grid.size)
-    return f"{size} at {' × '.join(f'{length:.2f}' for length in grid.spacing_mm)} mm"
+    spacing = "×".join(f"{length:.2f}".rstrip("0").rstrip(".") for length in grid.spacing_mm)
+    return f"{'×'.join(str(n) for n in grid.size)} · {spacing}"

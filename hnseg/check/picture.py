@@ -10,14 +10,14 @@ from hnseg.cohort.labels import LESION_CLASSES
 from hnseg.images.geometry import Grid
 from hnseg.pictures import planes
 from hnseg.pictures.encoding import encode_webp
-from hnseg.pictures.palette import LESION_COLORS
+from hnseg.pictures.palette import LESION_COLORS, line_style
 from hnseg.pictures.planes import CT, PET, Contours, View
 
 SHOWN = planes.PLANES[1:]  # coronal and sagittal
 COARSE_MM = 4.0  # for the search of the plane with the most lesion
 LONGEST_PX = 400  # of a picture's longer side
 MARGIN = 0.03
-STYLES = {c.value: (LESION_COLORS[c.key], "solid") for c in LESION_CLASSES}
+STYLES = {c.value: (LESION_COLORS[c.key], line_style("truth", c.key)) for c in LESION_CLASSES}
 
 
 def draw_case(case_id: str, ct: Any | None, pet: Any | None, label: Any | None, box: Grid | None) -> tuple[View, ...]:

@@ -6,7 +6,7 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from hnseg.pictures.palette import css_variables
+from hnseg.pictures.palette import DASHES, css_variables
 
 
 def environment() -> Environment:
@@ -20,6 +20,7 @@ def environment() -> Environment:
     )
     made.filters["number"] = _as_number
     made.globals["css_variables"] = css_variables
+    made.globals["dashes"] = DASHES
     return made
 
 

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import enum
 
+LineStyle = str | tuple[float, tuple[float, ...]]
+
 
 @enum.unique
 class Color(enum.StrEnum):
@@ -72,8 +74,24 @@ COLOR_NAMES = {  # for legends in words
     Color.CROP_BOX: "yellow",
     Color.DISAGREEMENT: "purple",
 }
+# By mask, then by class, what tells contours apart without a color: on and off, in px of a line of 2.2 px; none: solid.
+DASHES: dict[str, dict[str, tuple[float, ...]]] = {
+    "truth": {"gtvp": (), "gtvn": (7.0, 4.0)},
+    "prediction": {"gtvp": (2.5, 2.5), "gtvn": (8.0, 3.0, 2.5, 3.0)},
+}
+DASHED_LINE_PX = 2.2
 CHANGE_COLORMAP, CHANGE_LIMIT_HU = "RdBu_r", 200.0  # of a difference of two CTs; 0 is white
 FUSED_COLORMAP = "inferno"  # of PET laid over CT; its lightness rises throughout
+
+
+def line_style(mask: str, lesion: str) -> LineStyle:
+    """The line style of Matplotlib for a mask (truth, prediction) and the key of a lesion class.
+
+    >>> line_style("truth", "gtvp"), line_style("prediction", "gtvn")[1][0]
+    ('solid', 3.64)
+    """
+    dashes = DASHES[mask][lesion]
+    return (0.0, tuple(round(length / DASHED_LINE_PX, 2) for length in dashes)) if dashes else "solid"
 
 
 def css_variables() -> str:

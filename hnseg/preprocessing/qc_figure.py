@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from hnseg.cohort.labels import LESION_CLASSES
-from hnseg.pictures.palette import CHANGE_COLORMAP, CHANGE_LIMIT_HU, COLOR_NAMES, LESION_COLORS
+from hnseg.pictures.palette import CHANGE_COLORMAP, CHANGE_LIMIT_HU, COLOR_NAMES, LESION_COLORS, line_style
 from hnseg.pictures.planes import CT, PET
 from hnseg.preprocessing.crop_case import Cropped
 
@@ -52,7 +52,7 @@ def draw_qc(path: Path, *, cropped: Cropped, harmonized_hu: NDArray[Any], title:
             if outline is not None and outlined:
                 _contours(axis, outline)
     note = "FALLBACK: " if crop.fallback else ""
-    legend = "   ".join(f"{c.name} {COLOR_NAMES[LESION_COLORS[c.key]]}" for c in LESION_CLASSES)
+    legend = "   ".join(f"{c.name} {COLOR_NAMES[LESION_COLORS[c.key]]}" for c in LESION_CLASSES) + ", dashed"
     figure.suptitle(
         f"{title}  ·  {note}{crop.reason}\ncoronal (top), axial (bottom), patient's left on the right  ·  {legend}",
         fontsize=9,
@@ -72,5 +72,6 @@ def _plane(pet_suv: NDArray[Any], label: NDArray[Any] | None) -> tuple[int, int]
 def _contours(axis: Any, plane: NDArray[Any]) -> None:
     for lesion in LESION_CLASSES:
         mask, color = plane == lesion.value, LESION_COLORS[lesion.key]
+        style = line_style("truth", lesion.key)
         if mask.any() and not mask.all():
-            axis.contour(mask.astype(np.float32), levels=[0.5], colors=[color], linewidths=0.9)
+            axis.contour(mask.astype(np.float32), levels=[0.5], colors=[color], linewidths=0.9, linestyles=[style])

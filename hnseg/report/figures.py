@@ -11,12 +11,12 @@ import numpy as np
 from PIL import Image
 
 from hnseg.cohort.cases import Case
-from hnseg.cohort.labels import GTVN, GTVP, Label, read_label
+from hnseg.cohort.labels import LESION_CLASSES, Label, read_label
 from hnseg.cohort.suv import read_suv
 from hnseg.images.geometry import Grid
 from hnseg.images.image_io import read_image, to_sitk
 from hnseg.pictures.encoding import Picture, encode_png, wrap_png
-from hnseg.pictures.palette import Color
+from hnseg.pictures.palette import Color, line_style
 from hnseg.pictures.planes import (
     CT,
     DPI,
@@ -36,7 +36,6 @@ PIXEL_MM = 1.0
 PICTURE_PX_PER_MM = 2.0
 LARGEST_PX = 720  # of a picture's longer side; a crop box of 310 mm gives 620
 MARGIN_MM = 40.0
-STYLES = {GTVP: "solid", GTVN: (0, (2.2, 1.3))}
 
 
 @dataclass(frozen=True)
@@ -98,14 +97,14 @@ def choose_position(images: CaseImages, plane: Plane) -> float:
 def draw_overlays(case_id: str, images: CaseImages) -> list[View]:
     """CT in three planes, then PET in the same three planes, with the contours of truth and prediction."""
     shown = [(CT, images.ct), *([(PET, images.pet)] if images.pet is not None else [])]
-    layers = [(images.truth, Color.TRUTH), (images.pred, Color.PREDICTION)]
+    layers = [(images.truth, "truth"), (images.pred, "prediction")]
     return draw_views(
         shown,
         {plane: choose_position(images, plane) for plane in PLANES},
         images.box,
         [
-            Contours(label, {value: (color, style) for value, style in STYLES.items()})
-            for label, color in layers
+            Contours(label, {each.value: (Color[mask.upper()], line_style(mask, each.key)) for each in LESION_CLASSES})
+            for label, mask in layers
             if label is not None
         ],
         subject=case_id,

@@ -12,8 +12,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from hnseg.cohort.labels import GTVN, GTVP
-from hnseg.pictures.palette import COLOR_NAMES, Color
+from hnseg.cohort.labels import LESION_CLASSES
+from hnseg.pictures.palette import COLOR_NAMES, Color, line_style
 from hnseg.pictures.planes import CT, PET
 from hnseg.preprocessing.normalize import normalize_ct
 from hnseg.preprocessing.prepared_case import PreparedCase
@@ -104,15 +104,16 @@ class ValidationPicture:
                 _contours(axis, (truth, predicted))
                 axis.set_axis_off()
             axes[0, column].set_title(name, fontsize=9)
-        legend = f"truth {COLOR_NAMES[Color.TRUTH]}, prediction {COLOR_NAMES[Color.PREDICTION]}, GTVn dashed"
+        truth = f"truth {COLOR_NAMES[Color.TRUTH]}, solid (GTVn dashed)"
+        legend = f"{truth}; prediction {COLOR_NAMES[Color.PREDICTION]}, dotted (GTVn dash-dotted)"
         figure.suptitle(f"{title}, epoch {self._epoch}; {legend}", fontsize=9)
         with atomic_write(path) as temporary:
             figure.savefig(temporary, dpi=80)
 
 
 def _contours(axis: Axes, labels: Sequence[NDArray[Any]]) -> None:
-    for label, color in zip(labels, (Color.TRUTH, Color.PREDICTION), strict=True):
-        for value, style in ((GTVP, "solid"), (GTVN, "dashed")):
-            mask = label == value
+    for label, name in zip(labels, ("truth", "prediction"), strict=True):
+        for lesion in LESION_CLASSES:
+            mask, color, style = label == lesion.value, Color[name.upper()], line_style(name, lesion.key)
             if mask.any() and not mask.all():
-                axis.contour(mask.astype(np.float32), levels=[0.5], colors=[color], linewidths=1, linestyles=style)
+                axis.contour(mask.astype(np.float32), levels=[0.5], colors=[color], linewidths=1, linestyles=[style])

@@ -8,7 +8,7 @@ import numpy as np
 
 from hnseg.cohort.labels import LESION_CLASSES
 from hnseg.images.image_io import to_sitk
-from hnseg.pictures.palette import LESION_COLORS, Color
+from hnseg.pictures.palette import DASHES, LESION_COLORS, Color
 from hnseg.pictures.planes import CT, PET
 from hnseg.viewer.lesions import COMPARED_COLUMNS, SINGLE_COLUMNS, Volume
 from ssimh.viewer.records import (
@@ -32,11 +32,6 @@ ROUGH_AIR = (-900.0, 50.0)  # below −900 HU in steps of 50 HU, where a case ha
 SUV_STEP = 0.01
 BITS_STEP = 0.005  # of the map of disagreement
 MOST_DISAGREEMENT_BITS = 1.0  # upper end of its window; three classes have log2 3 = 1.58 at most
-# By mask, then by class: what tells apart without a color. The report's pictures have the first row.
-DASHES = {
-    "truth": ((), (7.0, 4.0)),
-    "prediction": ((2.5, 2.5), (8.0, 3.0, 2.5, 3.0)),
-}
 
 
 @dataclass(frozen=True)
@@ -113,7 +108,8 @@ def _masks(volumes: CaseVolumes) -> tuple[MaskLayer, ...]:
         layers.append(MaskLayer("box", "Crop box", _image(volumes.box), (style,)))
     for key, mask in masks.items():
         styles = []
-        for lesion, dash in zip(LESION_CLASSES, DASHES["truth" if len(masks) == 1 else key], strict=True):
+        for lesion in LESION_CLASSES:
+            dash = DASHES["truth" if len(masks) == 1 else key][lesion.key]
             color = LESION_COLORS[lesion.key] if len(masks) == 1 else Color[key.upper()]
             styles.append(MaskStyle(lesion.value, lesion.name, color, dash))
         name = key.capitalize() if len(masks) == 2 else "Mask"

@@ -95,7 +95,16 @@ def test_both_pages_mean_the_same_by_a_color(small_workdir):
     assert (
         variables(report) == variables(check) == {n.lower().replace("_", "-"): c for n, c in Color.__members__.items()}
     )
-    legends = [dict(re.findall(r'border-color: var\(--([\w-]+)\)"></i>([^<]+)', page)) for page in (report, check)]
-    assert legends[0] == {"truth": "truth", "prediction": "prediction", "ink": "dashed: GTVn"}
-    assert legends[1] == {"crop-box": "crop box", "gtvp": "GTVp", "gtvn": "GTVn"}
+    line = r'stroke: var\(--([\w-]+)\)" stroke-dasharray="([^"]+)"/></svg>(\w+ \w+|\w+)'
+    legends = [re.findall(line, page) for page in (report, check)]
+    assert [(color, name) for color, _, name in legends[0]] == [
+        (mask, f"{mask} {lesion}") for mask in ("truth", "prediction") for lesion in ("GTVp", "GTVn")
+    ]
+    assert [(color, name) for color, _, name in legends[1]] == [
+        ("crop-box", "crop box"),
+        ("gtvp", "GTVp"),
+        ("gtvn", "GTVn"),
+    ]
+    assert len({dash for _, dash, _ in legends[0]}) == 4  # no two lines differ by color alone
+    assert len({dash for _, dash, _ in legends[1]}) == 2
     assert [color for color, _ in STYLES.values()] == list(LESION_COLORS.values()) == [Color.GTVP, Color.GTVN]
