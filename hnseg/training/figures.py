@@ -104,8 +104,8 @@ class ValidationPicture:
                 _contours(axis, (truth, predicted))
                 axis.set_axis_off()
             axes[0, column].set_title(name, fontsize=9)
-        truth = f"truth {COLOR_NAMES[Color.TRUTH]}, solid (GTVn dashed)"
-        legend = f"{truth}; prediction {COLOR_NAMES[Color.PREDICTION]}, dotted (GTVn dash-dotted)"
+        true_style = f"truth {COLOR_NAMES[Color.TRUTH]}, solid (GTVn dashed)"
+        legend = f"{true_style}; prediction {COLOR_NAMES[Color.PREDICTION]}, dotted (GTVn dash-dotted)"
         figure.suptitle(f"{title}, epoch {self._epoch}; {legend}", fontsize=9)
         with atomic_write(path) as temporary:
             figure.savefig(temporary, dpi=80)

@@ -20,9 +20,8 @@ from hnseg.cohort.labels import LESION_CLASSES, LesionClass
 from hnseg.images.components import connected_components
 from hnseg.images.geometry import Grid
 from hnseg.images.image_io import to_sitk
-from hnseg.pictures.palette import LESION_COLORS, Color
+from hnseg.pictures.palette import LESION_COLORS, Color, line_style
 from hnseg.pictures.planes import CT, PLANES, Outline, frame, middle, slice_with_most_label
-from hnseg.report.figures import STYLES
 from hnseg.report.paper_figures.figure_case import FigureCase
 from hnseg.report.paper_figures.figure_files import DrawnFigure
 from hnseg.report.paper_figures.panels import (
@@ -210,16 +209,16 @@ def _show(axes: Axes, panel: TriplanarPanel) -> None:
     for lesion in LESION_CLASSES:
         mask, color = panel.predicted == lesion.value, LESION_COLORS[lesion.key]
         fill_region(axes, mask, panel.cut, color, FILL)
-        draw_outline(axes, Outline(mask, color, STYLES[lesion.value]), panel.cut, PREDICTED_PT)
+        draw_outline(axes, Outline(mask, color, line_style("truth", lesion.key)), panel.cut, PREDICTED_PT)
     truth = np.zeros_like(panel.predicted) if panel.truth is None else panel.truth
     for lesion in LESION_CLASSES:
-        outline = Outline(truth == lesion.value, Color.PAPER, STYLES[lesion.value])
+        outline = Outline(truth == lesion.value, Color.PAPER, line_style("truth", lesion.key))
         draw_outline(axes, outline, panel.cut, TRUE_PT)
     draw_scale_bar(axes)
 
 
 def _line_style(lesion: LesionClass) -> Any:
-    return STYLES[lesion.value]
+    return line_style("truth", lesion.key)
 
 
 def _predicted_handle(lesion: LesionClass) -> Patch:
