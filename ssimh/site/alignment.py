@@ -47,8 +47,8 @@ def align_spectrum(
 ) -> ArrayT:
     r"""Move an image of the source site to where the target site is.
 
-    The difference of the two sites (:func:`site_difference`) is a smooth field :math:`d` on a few cosines of low
-    degree; inside the body :math:`\mathrm{HU}' + 1000 = (\mathrm{HU} + 1000)\,e^{-d}` (``"log"``) or
+    The difference of the two sites (:func:`site_difference`) is a smooth field :math:`d`, a polynomial of
+    degree 2; inside the body :math:`\mathrm{HU}' + 1000 = (\mathrm{HU} + 1000)\,e^{-d}` (``"log"``) or
     :math:`\mathrm{HU}' = \mathrm{HU} - 1000\,d` (``"linear"``). Voxels up to 10 HU above the body threshold of -500 HU
     (air, background) and from 3000 HU (metal) keep their value; over the next 100 HU, and between 2000 and 3000 HU,
     the move sets in and fades out in such a way that the same function with source and target exchanged undoes it

@@ -1,4 +1,4 @@
-"""Low-order cosine field over a volume, in coordinates of the body or of the grid."""
+"""Low-order polynomial field over a volume, in coordinates of the body or of the grid."""
 
 from __future__ import annotations
 
@@ -25,8 +25,11 @@ def degree_of_terms() -> NDArray[np.intp]:
     return np.array([sum(term) for term in TERMS], dtype=np.intp)
 
 
-def axis_cosines(positions: NDArray[np.float64]) -> NDArray[np.float64]:
-    """cos(π k (u + 1) / 2) for k = 0 … 2 at positions u; beyond -1 … 1 the value at the end holds.
+def axis_polynomials(positions: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Legendre polynomials 1, u and (3u² - 1) / 2 at positions u; beyond -1 … 1 the value at the end holds.
+
+    Cupping and drift are polynomials of low degree themselves; as many cosines leave 12 % of a slope and 28 % of a
+    curvature behind.
 
     Args:
         positions: (n,) coordinates, -1 and 1 at the two ends of the frame.
@@ -34,17 +37,17 @@ def axis_cosines(positions: NDArray[np.float64]) -> NDArray[np.float64]:
     Returns:
         (3, n) array.
 
-    >>> axis_cosines(np.array([-1.0, 0.0, 1.0, 5.0])).round(3).tolist()
-    [[1.0, 1.0, 1.0, 1.0], [1.0, 0.0, -1.0, -1.0], [1.0, -1.0, 1.0, 1.0]]
+    >>> axis_polynomials(np.array([-1.0, 0.0, 1.0, 5.0])).tolist()
+    [[1.0, 1.0, 1.0, 1.0], [-1.0, 0.0, 1.0, 1.0], [1.0, -0.5, 1.0, 1.0]]
     """
-    angle = np.pi / 2 * (np.clip(positions, -1.0, 1.0) + 1)
-    return np.cos(np.arange(DEGREES)[:, None] * angle)
+    within = np.clip(positions, -1.0, 1.0)
+    return np.stack([np.ones_like(within), within, (3 * within**2 - 1) / 2])
 
 
 def basis_at(points: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Terms of the field, products of three cosines, at (n, 3) points (z, y, x): an (n, 10) array."""
-    cosines = [axis_cosines(points[:, axis]) for axis in range(3)]
-    return np.stack([cosines[0][i] * cosines[1][j] * cosines[2][k] for i, j, k in TERMS], axis=1)
+    """Terms of the field, products of three polynomials, at (n, 3) points (z, y, x): an (n, 10) array."""
+    along = [axis_polynomials(points[:, axis]) for axis in range(3)]
+    return np.stack([along[0][i] * along[1][j] * along[2][k] for i, j, k in TERMS], axis=1)
 
 
 def grid_positions(size: int) -> NDArray[np.float64]:
@@ -87,6 +90,21 @@ def grid_to_body(box: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(inverse @ basis_at(center + points * half))
 
 
+def from_cosines(coefficients: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Coefficients of the polynomials that are nearest to fields of cosines, as site files up to version 3 hold them.
+
+    Args:
+        coefficients: (n, 10) of products of cos(π k (u + 1) / 2), k = 0 … 2, in the same order of terms.
+
+    >>> from_cosines(np.eye(10)[:2]).round(2).tolist()[1][:3]
+    [0.0, -1.23, 0.0]
+    """
+    points, _, inverse = sampling_points()
+    along = np.cos(np.pi / 2 * np.arange(DEGREES)[:, None, None] * (points + 1))
+    cosines = np.stack([along[i, :, 0] * along[j, :, 1] * along[k, :, 2] for i, j, k in TERMS], axis=1)
+    return np.asarray(coefficients @ (inverse @ cosines).T)
+
+
 class FieldOnGrid:
     """A field on the voxels of one image, made slice by slice.
 
@@ -103,8 +121,8 @@ class FieldOnGrid:
             cube = np.zeros((DEGREES,) * 3)
             for term, value in zip(TERMS, values, strict=True):
                 cube[term] = value
-            cosines = [axis_cosines(positions(size, *end)) for size, end in zip(shape, ends, strict=True)]
-            self._parts.append((cube, cosines))
+            along = [axis_polynomials(positions(size, *end)) for size, end in zip(shape, ends, strict=True)]
+            self._parts.append((cube, along))
 
     def slice(self, z: int) -> NDArray[np.float64]:
         """(y, x) values of the field on slice ``z``."""

@@ -88,7 +88,7 @@ def site_difference(source: Any, target: Any, *, space: str = "log", shrink: boo
     >>> scan[:, 7:17, 7:17] = 40
     >>> site = SiteSpectrum.fit([scan] * 3)
     >>> print(site_difference(site, site))
-    3 against 3 subject(s): sites differ by 0.0 ± 9.9 HU, 0.0 HU applied, 0% held back
+    3 against 3 subject(s): sites differ by 0.0 ± 8.8 HU, 0.0 HU applied, 0% held back
     """
     first, second = as_site(source, "source"), as_site(target, "target")
     first.check_comparable(second)

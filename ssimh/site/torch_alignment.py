@@ -99,17 +99,17 @@ class _FieldOnGrid:
         for (i, j, k), values in zip(TERMS, field.coefficients.T, strict=True):
             cubes[:, i, j, k] = values
         self._cubes = torch.from_numpy(cubes).to(box.device, box.dtype, non_blocking=True)
-        self._cosines = [_cosines(size, ends[:, axis]) for axis, size in enumerate(shape)]
+        self._along = [_polynomials(size, ends[:, axis]) for axis, size in enumerate(shape)]
 
     def slices(self, part: slice) -> torch.Tensor:
         """(z, y, x) values of the field on some slices."""
-        z, y, x = self._cosines
+        z, y, x = self._along
         return torch.einsum("fijk,fiz,fjy,fkx->zyx", self._cubes, z[:, :, part], y, x)
 
 
-def _cosines(size: int, ends: torch.Tensor) -> torch.Tensor:
-    """(2, 3, n) cosines of an axis in two frames, whose (2, 2) ends are in grid coordinates."""
+def _polynomials(size: int, ends: torch.Tensor) -> torch.Tensor:
+    """(2, 3, n) polynomials of an axis in two frames, whose (2, 2) ends are in grid coordinates."""
     grid = torch.from_numpy(grid_positions(size)).to(ends.device, ends.dtype, non_blocking=True)
     low, high = ends[:, :1], ends[:, 1:]
-    angle = torch.pi / 2 * (((grid - low) / (high - low) * 2 - 1).clamp(-1.0, 1.0) + 1)
-    return torch.cos(torch.arange(DEGREES, device=ends.device)[:, None] * angle[:, None, :])
+    within = ((grid - low) / (high - low) * 2 - 1).clamp(-1.0, 1.0)
+    return torch.stack([torch.ones_like(within), within, (3 * within**2 - 1) / 2], dim=1)
