@@ -53,13 +53,19 @@ class Effect:
 
 
 def effects() -> Iterator[Effect]:
-    """Cupping with tilt, gain with offset, drift along z, all of them; each with the scanner's grid or the body."""
+    """Cupping with tilt or off the axis, gain with offset, drift along z, several; each with the grid or the body."""
     for frame in ("grid", "body"):
         scale = 1.0 if frame == "grid" else 0.7  # a body fills part of the grid, so its edges are reached
         yield Effect(
             "cupping + tilt",
             frame,
             lambda z, y, x, s=scale: 1 + s * (0.05 * ((x - 0.1) ** 2 + (y + 0.1) ** 2 - 0.35) - 0.02 * x + 0.015 * y),
+        )
+        size, level = (0.064, 0.4) if frame == "grid" else (0.035, 0.6)
+        yield Effect(
+            "cupping off axis",
+            frame,
+            lambda z, y, x, s=size, c=level: 1 + s * ((x - 0.4) ** 2 + (y + 0.2) ** 2 - c),
         )
         yield Effect("drift along z", frame, lambda z, y, x: 1 + 0.035 * z)
         yield Effect(

@@ -48,8 +48,8 @@ def figure(results: dict[str, Any]) -> Figure:
     """Error against the number of subjects, one panel per effect."""
     rows = results["controlled"]
     effects = list(dict.fromkeys((row["effect"], row["frame"]) for row in rows))
-    columns = 6
-    chart = Figure(figsize=(17, 6.2), layout="constrained")
+    columns = 7
+    chart = Figure(figsize=(19.5, 6.2), layout="constrained")
     panels = chart.subplots(2, columns, sharex=True).ravel()
     for panel, (effect, frame) in zip(panels, effects, strict=False):
         mine = [row for row in rows if (row["effect"], row["frame"]) == (effect, frame)]
