@@ -1,6 +1,7 @@
 """Files of sites of earlier versions: the same subjects in another form.
 
-Version 1 is a table of 31 numbers a subject, 2 has named fields, 3 knows PET, and 4 the grain of CT.
+Version 1 is a table of 31 numbers a subject, 2 has named fields, 3 knows PET, and 4 the grain of CT and a field of
+polynomials. The cosines of earlier fields become the polynomials nearest to them.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ssimh.files.json_object import JsonObject
+from ssimh.site.field import from_cosines
 from ssimh.site.subjects import MODALITIES, PET_SUBJECT, SUBJECT
 
 # A subject of CT up to version 3: the fields that it has today, without the grain.
@@ -48,5 +50,5 @@ def read_earlier_site(version: int, header: JsonObject, array: NDArray[Any]) -> 
     digest.update(array.tobytes())
     subjects = np.zeros(len(array), MODALITIES[modality])
     for name in array.dtype.names or ():
-        subjects[name] = array[name]
+        subjects[name] = from_cosines(array[name]) if name.endswith("_field") else array[name]
     return settings, subjects, f"sha256:{digest.hexdigest()}"

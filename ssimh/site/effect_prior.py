@@ -20,8 +20,8 @@ from ssimh.site.field import TERMS, basis_at
 
 # Scanners are off by some 40 HU or not at all. This and the numbers below were chosen on half of the benchmark's scans.
 LEVEL_HU = 40.0
-# Each kind of effect that is there makes a combination e² times less likely, a level e times. More harms less and corrects
-# less.
+# Each kind of effect that is there makes a combination e² times less likely, a level e times. More
+# harms less and corrects less.
 _PENALTY, _LEVEL_PENALTY = 2.0, 1.0
 # Where a shape is zero is a convention: its mean over the frame is, or it is shifted from that by 0.7 of its size.
 _LEVEL_SHARE = 0.7
