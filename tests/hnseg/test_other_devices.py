@@ -137,7 +137,8 @@ def test_there_as_on_the_cpu(run, trained):
         here, there = (load_checkpoint(work / "models" / f"fold_{fold}" / "last.pt") for work in (run, elsewhere))
         for kind in ("weights", "average"):
             for name, value in here[kind].items():
-                torch.testing.assert_close(there[kind][name], value, atol=1e-4, rtol=1e-3)
+                # The CPU has layers of its own (hnseg.models.channels_last), which add in another order.
+                torch.testing.assert_close(there[kind][name], value, atol=5e-4, rtol=1e-3)
         losses = [[row["loss"] for row in state["history"]] for state in (here, there)]
         assert losses[0] == pytest.approx(losses[1], rel=1e-4)
     assert (
