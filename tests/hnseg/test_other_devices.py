@@ -20,9 +20,12 @@ import torch
 from hnseg.images.image_io import read_image
 from hnseg.inference.predict_case import InferenceOptions
 from hnseg.inference.predict_cohort import predict_cohort
+from hnseg.models import channels_last, exact_input
 from hnseg.models.checkpoint import load_checkpoint
 from hnseg.models.device import _best_precision
 from hnseg.training import loop as train
+from hnseg.training import state
+from hnseg.training.optimizer import make_optimizer
 from hnseg.workdir import change_config
 
 pytestmark = pytest.mark.skipif(
@@ -127,7 +130,11 @@ def test_a_gpu_that_only_emulates_bf16_computes_in_fp16(monkeypatch, in_hardware
 
 
 @pytest.mark.slow
-def test_there_as_on_the_cpu(run, trained):
+def test_there_as_on_the_cpu(run, trained, monkeypatch):
+    # The CPU's own layers and its fused AdamW add in another order; they have tests of their own.
+    for module in (channels_last, exact_input):
+        monkeypatch.setattr(module, "is_exporting", lambda: True)
+    monkeypatch.setattr(state, "make_optimizer", lambda parameters, config, fused: make_optimizer(parameters, config))
     elsewhere = trained.work
     assert trained.failures == []
     assert any(trained.waits)  # MONAI and the average wait, and are seen to
@@ -137,8 +144,7 @@ def test_there_as_on_the_cpu(run, trained):
         here, there = (load_checkpoint(work / "models" / f"fold_{fold}" / "last.pt") for work in (run, elsewhere))
         for kind in ("weights", "average"):
             for name, value in here[kind].items():
-                # The CPU has layers of its own (hnseg.models.channels_last), which add in another order.
-                torch.testing.assert_close(there[kind][name], value, atol=5e-4, rtol=1e-3)
+                torch.testing.assert_close(there[kind][name], value, atol=1e-4, rtol=1e-3)
         losses = [[row["loss"] for row in state["history"]] for state in (here, there)]
         assert losses[0] == pytest.approx(losses[1], rel=1e-4)
     assert (
