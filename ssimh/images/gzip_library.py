@@ -21,7 +21,7 @@ except ModuleNotFoundError as error:
     if error.name != "isal":
         raise
 
-BLOCK_BYTES = 2**18  # larger blocks are mapped and cleared anew each time, and leave the second-level cache
+BLOCK_BYTES = 2**18  # larger blocks are mapped and cleared again each time, and leave the second-level cache
 # What damaged data raise.
 GZIP_ERRORS: tuple[type[Exception], ...] = (EOFError, gzip.BadGzipFile, zlib.error)
 if isal_zlib is not None:

@@ -21,7 +21,7 @@ STEP_PER_MM = 1 / WINDOW_MM
 SHELLS = 16  # rings about 1/16, 2/16, … 16/16 per mm, each 1/16 wide
 _COARSEST_MM = 2.0  # pixels, of which a window has eight
 _FEWEST_WINDOWS, _MOST_WINDOWS = 20, 2000
-# Tissue is told from the image under a moving mean of 3 mm, because grain itself exceeds any window.
+# Tissue is selected in the image under a moving mean of 3 mm, because grain itself exceeds any window.
 _SMOOTH_MM = 3.0
 _FAR_HU = 400.0  # single pixels farther off belong to air, metal or bone
 

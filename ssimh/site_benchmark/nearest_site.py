@@ -16,7 +16,7 @@ FloatArray = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class NearestSite:
-    """How well scans are told apart by the nearest mean of a site.
+    """How well scans are distinguished by the nearest mean of a site.
 
     Args:
         accuracy: mean over the sites of the share of their scans that are named rightly, 0 … 1; None where fewer than
